@@ -1,0 +1,1 @@
+"""The `enc` wrapper on the user's machine. Imports nothing of the server."""

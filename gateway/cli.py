@@ -1,0 +1,91 @@
+"""`enc-gateway`: the sysadmin's command line."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+import structlog
+
+from gateway import auditcheck, config
+from gateway.errors import EncError, Usage
+
+_CONFIG = Path("/etc/enc/gateway.toml")
+
+
+class _Main(click.Group):
+    """Words errors and exits, for every command below it."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except EncError as error:
+            click.echo(f"enc-gateway: {error.line()}", err=True)
+            ctx.exit(error.code)
+        except OSError as error:
+            click.echo(f"enc-gateway: {error.filename or ''}: {error.strerror}", err=True)
+            ctx.exit(EncError.code)
+
+
+@click.group(cls=_Main, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="enc-gateway", message="enc-gateway %(version)s")
+def main() -> None:
+    """Run and inspect an ENC gateway."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+
+
+@main.command()
+@click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--port", type=click.IntRange(1, 65535), help="Port on 127.0.0.1; a free one by default.")
+@click.option(
+    "--key",
+    "keys",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Public key file to authorize.",
+)
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A key of gateway.toml.")
+def embedded(directory: Path, port: int | None, keys: tuple[Path, ...], settings: tuple[str, ...]) -> None:
+    """Run a whole gateway from DIRECTORY in the foreground.
+
+    Prints one JSON line when it is ready; then `ssh -F DIRECTORY/ssh_config -i KEY gateway help` works. Ctrl-C or
+    SIGTERM ends it and everything it started.
+    """
+    from gateway.embedded import supervisor
+
+    supervisor.run(directory, port or 0, keys, dict(_pair(setting) for setting in settings))
+
+
+def _pair(setting: str) -> tuple[str, str]:
+    key, equals, value = setting.partition("=")
+    if not equals:
+        raise Usage("--set takes KEY=VALUE")
+    return key, value
+
+
+@main.group()
+def audit() -> None:
+    """The audit log."""
+
+
+@audit.command()
+@click.option(
+    "--file",
+    "path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help=f"The log; by default the one that {_CONFIG} names.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def verify(path: Path | None, as_json: bool) -> None:
+    """Check that no line was changed, removed or inserted. Exits with 1 when one was."""
+    report = auditcheck.verify(str(path or config.load(str(_CONFIG)).paths_audit))
+    if as_json:
+        findings = [finding.as_dict() for finding in report.findings]
+        click.echo(json.dumps({"lines": report.lines, "head": report.head, "findings": findings}))
+    else:
+        for finding in report.findings:
+            click.echo(f"line {finding.line}: {finding.problem}")
+        click.echo(f"{report.lines} lines, {len(report.findings) or 'no'} findings; head {report.head}")
+    sys.exit(1 if report.findings else 0)

@@ -1,0 +1,85 @@
+"""gateway.toml: every key, its type, default and meaning, in one table.
+
+Read on every request, hence by `plaintoml` and not `tomllib`. Nothing else configures the gateway: no environment
+variable, no caller.
+"""
+
+from __future__ import annotations
+
+from gateway import plaintoml
+from gateway.errors import Misconfigured
+from gateway.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class Key(Record):
+    """One key: its dotted name in the file, its default (which fixes its type), the least value, and what it means."""
+
+    name: str
+    default: str | int | tuple[str, ...]
+    least: int = 0
+    doc: str
+
+
+KEYS = (
+    Key(name="paths.vaults", default="/var/lib/enc/vaults", doc="ciphertext of all principals"),
+    Key(name="paths.run", default="/run/enc", doc="live sessions; a tmpfs"),
+    Key(name="paths.audit", default="/var/log/enc/audit.jsonl", doc="the audit log"),
+    Key(name="paths.authorized_keys", default="/etc/enc/authorized_keys", doc="the file that sshd reads"),
+    Key(name="audit.syslog", default="/dev/log", doc='socket that gets a copy of every audit record; "" for none'),
+    Key(name="passphrase.minimum", default=12, least=1, doc="characters that `new` asks for without --allow-weak"),
+    Key(name="passphrase.wait_max", default=30, doc="seconds; the longest wait after wrong passphrases"),
+    Key(name="lock.grace", default=2, doc="seconds that attached programs have between SIGTERM and SIGKILL"),
+)
+
+
+class Config(Record):
+    """The values of `KEYS`; a dot in a key is an underscore here. Paths are absolute, times in seconds."""
+
+    paths_vaults: str
+    paths_run: str
+    paths_audit: str
+    paths_authorized_keys: str
+    audit_syslog: str
+    passphrase_minimum: int
+    passphrase_wait_max: int
+    lock_grace: int
+
+
+def parse(text: str, source: str = "gateway.toml") -> Config:
+    """The configuration in `text`; raises Misconfigured with `source`, line and reason."""
+    try:
+        given = plaintoml.parse(text)
+    except plaintoml.PlainTomlError as error:
+        raise Misconfigured(f"{source}, {error}") from error
+    values: dict[str, Any] = {}
+    for key in KEYS:
+        located = given.pop(key.name, None)
+        values[key.name.replace(".", "_")] = key.default if located is None else located.value
+        if located is not None and (problem := _problem(key, located.value)):
+            raise Misconfigured(f"{source}, line {located.line}: {key.name} {problem}")
+    for name, located in given.items():
+        raise Misconfigured(f"{source}, line {located.line}: unknown key {name}")
+    return Config(**values)
+
+
+def _problem(key: Key, value: object) -> str:
+    if type(value) is not type(key.default):
+        return f"must be {'a whole number' if isinstance(key.default, int) else 'a string'}"
+    if isinstance(value, int) and value < key.least:
+        return f"must be at least {key.least}"
+    if isinstance(value, str) and key.name.startswith("paths.") and not value.startswith("/"):
+        return "must be an absolute path"
+    return ""
+
+
+def load(path: str) -> Config:
+    """The configuration in the file `path`; raises Misconfigured."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return parse(file.read(), path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise Misconfigured(f"{path} cannot be read: {getattr(error, 'strerror', 'not UTF-8')}") from error

@@ -1,0 +1,1 @@
+"""A whole gateway in one directory and one process tree: stock sshd on loopback, the same code paths as installed."""

@@ -1,0 +1,182 @@
+"""What lies where in the directory of an embedded gateway, and the files that are made there."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import sys
+from pathlib import Path
+
+from gateway import config, plaintoml, process, sandbox
+from gateway.errors import Misconfigured, Usage
+from gateway.record import Record
+
+SSH_KEYGEN = "/usr/bin/ssh-keygen"
+
+
+class Layout(Record):
+    """Absolute paths below `root`, and the account that logins get."""
+
+    account: pwd.struct_passwd
+    root: Path
+    config: Path
+    sshd_config: Path
+    ssh_config: Path
+    known_hosts: Path
+    authorized_keys: Path
+    host_key: Path
+    log: Path
+    audit: Path
+    vaults: Path
+    run: Path
+
+    @classmethod
+    def at(cls, root: Path, account: pwd.struct_passwd) -> Layout:
+        return cls(
+            account=account,
+            root=root,
+            config=root / "gateway.toml",
+            sshd_config=root / "sshd_config",
+            ssh_config=root / "ssh_config",
+            known_hosts=root / "known_hosts",
+            authorized_keys=root / "authorized_keys",
+            host_key=root / "host_ed25519",
+            log=root / "sshd.log",
+            audit=root / "audit" / "audit.jsonl",
+            vaults=root / "vaults",
+            run=root / "run",
+        )
+
+
+def settings(layout: Layout, given: dict[str, str]) -> str:
+    """The text of gateway.toml: the directory's paths, overridden by `given` (dotted key to text). Raises Usage."""
+    values: dict[str, str | int] = {
+        "paths.vaults": str(layout.vaults),
+        "paths.run": str(layout.run),
+        "paths.audit": str(layout.audit),
+        "paths.authorized_keys": str(layout.authorized_keys),
+    }
+    known = {key.name: key for key in config.KEYS}
+    for name, text in given.items():
+        if name not in known:
+            raise Usage(f"gateway.toml has no key {name!r}", f"it has {', '.join(known)}")
+        if isinstance(known[name].default, int):
+            if not text.isdecimal():
+                raise Usage(f"{name} must be a whole number")
+            values[name] = int(text)
+        else:
+            values[name] = text
+    ordered = {name: values[name] for name in known if name in values}
+    text = plaintoml.dump(ordered)
+    config.parse(text)
+    return text
+
+
+def sshd_config(layout: Layout, port: int) -> str:
+    """The shipped drop-in with this directory's paths, below what a main sshd_config would say."""
+    front = " ".join(sandbox.python("rshell/__main__.py", str(layout.config)))
+    drop_in = overridden(
+        shipped_drop_in().read_text(encoding="utf-8"),
+        {
+            "Match": f"User {layout.account.pw_name}",
+            "AuthorizedKeysFile": _quoted(layout.authorized_keys),
+            "ForceCommand": f"exec {front}",
+        },
+    )
+    return f"""\
+ListenAddress 127.0.0.1
+Port {port}
+HostKey {_quoted(layout.host_key)}
+PidFile none
+UsePAM no
+LogLevel VERBOSE
+# The directory may lie below one that others write to, such as /tmp; it is itself the account's alone.
+StrictModes no
+PerSourceMaxStartups none
+MaxStartups 1000
+Subsystem sftp {sandbox.PROGRAMS["sftp-server"]}
+
+{drop_in}"""
+
+
+def shipped_drop_in() -> Path:
+    """sshd_config.d/50-enc.conf as installed. Raises Misconfigured."""
+    for base in (Path(sys.prefix) / "share/enc", Path(sandbox.code_root())):
+        path = base / "sshd_config.d/50-enc.conf"
+        if path.is_file():
+            return path
+    raise Misconfigured("sshd_config.d/50-enc.conf is missing from this installation", "install it again")
+
+
+def overridden(text: str, values: dict[str, str]) -> str:
+    """An sshd_config with the values of some keywords replaced, each of which must be there exactly once."""
+    lines = text.splitlines()
+    for keyword, value in values.items():
+        at = [number for number, line in enumerate(lines) if line.split()[:1] == [keyword]]
+        if len(at) != 1:
+            raise Misconfigured(f"the shipped sshd configuration has {keyword} {len(at)} times, expected once")
+        indent = lines[at[0]][: len(lines[at[0]]) - len(lines[at[0]].lstrip())]
+        lines[at[0]] = f"{indent}{keyword} {value}"
+    return "\n".join(lines) + "\n"
+
+
+def ssh_config(layout: Layout, port: int) -> str:
+    """For `ssh -F`: the alias `gateway`, with its host key known beforehand."""
+    return f"""\
+Host gateway
+    HostName 127.0.0.1
+    Port {port}
+    User {layout.account.pw_name}
+    IdentitiesOnly yes
+    HostKeyAlias enc-gateway
+    UserKnownHostsFile {_quoted(layout.known_hosts)}
+    GlobalKnownHostsFile /dev/null
+    StrictHostKeyChecking yes
+"""
+
+
+def make_host_key(layout: Layout) -> None:
+    """The host key and known_hosts, unless they are there from an earlier run."""
+    if not layout.host_key.exists():
+        process.require(SSH_KEYGEN, "openssh-client")
+        status, said = process.run(
+            [SSH_KEYGEN, "-q", "-t", "ed25519", "-N", "", "-C", "enc-gateway", "-f", str(layout.host_key)]
+        )
+        if status:
+            raise Misconfigured(f"ssh-keygen ended with {status}: {said.strip()}")
+    public = Path(f"{layout.host_key}.pub").read_text(encoding="ascii").split()
+    write(layout.known_hosts, f"enc-gateway {public[0]} {public[1]}\n")
+
+
+def add_keys(layout: Layout, files: tuple[Path, ...]) -> None:
+    """Append each public key file's line to authorized_keys, unless it stands there."""
+    there = layout.authorized_keys.read_text(encoding="utf-8") if layout.authorized_keys.exists() else ""
+    for file in files:
+        line = file.read_text(encoding="utf-8").strip()
+        if line not in there.splitlines():
+            there += line + "\n"
+    write(layout.authorized_keys, there)
+
+
+def make(layout: Layout) -> None:
+    """The directories. What the account writes is its alone; the rest it can only read. Raises Usage."""
+    if layout.root.exists() and any(layout.root.iterdir()) and not layout.config.exists():
+        raise Usage(f"{layout.root} is not empty and was not made by an embedded gateway", "name another directory")
+    layout.root.mkdir(parents=True, exist_ok=True)
+    layout.root.chmod(0o755 if os.geteuid() == 0 else 0o700)
+    for path in (layout.vaults, layout.run, layout.audit.parent):
+        path.mkdir(mode=0o700, exist_ok=True)
+        os.chown(path, layout.account.pw_uid, layout.account.pw_gid)
+
+
+def write(path: Path, text: str) -> None:
+    """A file that the account reads, whatever our umask."""
+    path.write_text(text, encoding="utf-8")
+    path.chmod(0o644)
+
+
+def _quoted(path: Path) -> str:
+    """For sshd_config(5): arguments with blanks go in double quotes."""
+    if any(char in str(path) for char in '"\\\n'):
+        raise Usage("the directory's path may not contain quotes, backslashes or line breaks")
+    return f'"{path}"'

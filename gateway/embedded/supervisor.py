@@ -1,0 +1,168 @@
+"""Running the embedded gateway: start sshd, say when it is ready, and end all of it."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+import structlog
+
+from gateway import process, sessions
+from gateway.embedded import host, layout
+from gateway.errors import Misconfigured
+
+_PR_SET_CHILD_SUBREAPER = 36
+_PATIENCE = 15.0
+
+log = structlog.get_logger()
+
+
+def run(directory: Path, port: int, keys: tuple[Path, ...], given: dict[str, str]) -> None:
+    """Run in the foreground until SIGTERM or SIGINT. Raises EncError when it cannot start.
+
+    `port` 0 takes a free one; `keys` are public key files to authorize; `given` are settings of gateway.toml.
+    """
+    account = host.account()
+    directory = directory.resolve()
+    host.prepare(directory, account)
+    plan = layout.Layout.at(directory, account)
+    text = layout.settings(plan, given)
+    layout.make(plan)
+    layout.write(plan.config, text)
+    layout.make_host_key(plan)
+    layout.add_keys(plan, keys)
+    port = port or _free_port()
+    layout.write(plan.sshd_config, layout.sshd_config(plan, port))
+    layout.write(plan.ssh_config, layout.ssh_config(plan, port))
+    stopping = _Signals()
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # orphans of sshd come to us, so we can end them
+    listener = _start_sshd(plan, port)
+    try:
+        _announce(plan, port)
+        stopping.wait(listener)
+    finally:
+        _end(plan, listener)
+
+
+class _Signals:
+    """SIGTERM and SIGINT as something to wait for."""
+
+    def __init__(self) -> None:
+        self._reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(writer)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)
+
+    def wait(self, child: int) -> None:
+        """Return at a signal. Raises Misconfigured when `child` ends before."""
+        handle = os.pidfd_open(child)
+        poll = select.poll()
+        for fd in (self._reader, handle):
+            poll.register(fd, select.POLLIN)
+        try:
+            if any(fd == handle for fd, _ in poll.poll()):
+                raise Misconfigured("sshd ended by itself", "its log is beside sshd_config")
+        finally:
+            os.close(handle)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _start_sshd(plan: layout.Layout, port: int) -> int:
+    output = os.open(plan.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        pid = process.spawn([host.SSHD, "-D", "-e", "-f", str(plan.sshd_config)], {1: output, 2: output})
+    finally:
+        os.close(output)
+    deadline = time.monotonic() + _PATIENCE
+    while not _answers(port):
+        if os.waitpid(pid, os.WNOHANG)[0] or time.monotonic() > deadline:
+            said = plan.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            raise Misconfigured(f"sshd did not start: {said[-1] if said else 'it said nothing'}")
+        time.sleep(0.02)
+    return pid
+
+
+def _answers(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1) as probe:
+            return probe.recv(4) == b"SSH-"
+    except OSError:
+        return False
+
+
+def _announce(plan: layout.Layout, port: int) -> None:
+    """The line that whoever started us waits for: part of the public interface (docs/protocol.md)."""
+    ready = {
+        "event": "ready",
+        "port": port,
+        "ssh_config": str(plan.ssh_config),
+        "authorized_keys": str(plan.authorized_keys),
+        "audit": str(plan.audit),
+        "vaults": str(plan.vaults),
+        "run": str(plan.run),
+        "account": plan.account.pw_name,
+        "pid": os.getpid(),
+    }
+    sys.stdout.write(json.dumps(ready) + "\n")
+    sys.stdout.flush()
+
+
+def _end(plan: layout.Layout, listener: int) -> None:
+    """No new logins, then every session locks, then whatever is left."""
+    _signal(listener, signal.SIGTERM)
+    for session in sessions.live(str(plan.run)):
+        log.info("locking", session=session.id)
+        _signal(session.pid, signal.SIGTERM)
+    deadline = time.monotonic() + _PATIENCE
+    while sessions.live(str(plan.run)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for pid in _descendants():
+            _signal(pid, number)
+        deadline = time.monotonic() + 3
+        while _reap_all() and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
+
+
+def _reap_all() -> bool:
+    """Reap what has ended; whether a child is left."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            continue
+    except ChildProcessError:
+        return False
+    return True
+
+
+def _descendants() -> set[int]:
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                stat = (entry / "stat").read_text(encoding="utf-8", errors="replace")
+            except OSError:
+                continue
+            parents[int(entry.name)] = int(stat.rpartition(")")[2].split()[1])
+    found = {os.getpid()}
+    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found - {os.getpid()}

@@ -1,0 +1,85 @@
+"""Who is calling: the key that sshd authenticated, its principal, and where the connection comes from.
+
+Everything here comes from sshd: SSH_USER_AUTH (ExposeAuthInfo) names a file with the key, SSH_CONNECTION the two
+ends, and ENC_USER is set by the key's own line. A client can set none of them (AcceptEnv nothing).
+"""
+
+from __future__ import annotations
+
+from gateway import authorized_keys
+from gateway.errors import Misconfigured, NotYours
+from gateway.names import Principal
+from gateway.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Identity(Record):
+    """`connection` is SSH_CONNECTION as it stands: the same for all channels of one connection."""
+
+    principal: Principal
+    fingerprint: str
+    key_type: str
+    blob: str
+    address: str
+    port: int
+    connection: str
+
+    def as_fields(self) -> dict[str, object]:
+        """What the audit says about a caller."""
+        return {
+            "principal": self.principal,
+            "fingerprint": self.fingerprint,
+            "key_type": self.key_type,
+            "address": self.address,
+            "port": self.port,
+        }
+
+
+def of_environment(environ: Mapping[str, str]) -> Identity:
+    """The caller, from the environment that sshd made. Raises Misconfigured when sshd is not set up as it has to be."""
+    key_type, blob = _authenticated_key(environ.get("SSH_USER_AUTH", ""))
+    connection = environ.get("SSH_CONNECTION", "").split()
+    if len(connection) != 4 or not connection[1].isdigit():
+        raise Misconfigured("sshd did not say where this connection comes from")
+    named = environ.get("ENC_USER", "")
+    if named and not Principal.accepts(named):
+        raise Misconfigured("ENC_USER of this key's line in authorized_keys is not valid", f"use {Principal.rule}")
+    print_ = authorized_keys.fingerprint(blob)
+    return Identity(
+        principal=Principal(named) if named else Principal.of_fingerprint(print_),
+        fingerprint=print_,
+        key_type=key_type,
+        blob=blob,
+        address=connection[0],
+        port=int(connection[1]),
+        connection=" ".join(connection),
+    )
+
+
+def _authenticated_key(path: str) -> tuple[str, str]:
+    """Type and blob from the file that ExposeAuthInfo makes: a line for each method, `publickey TYPE BLOB`."""
+    try:
+        with open(path, encoding="ascii") as file:
+            methods = [line.split() for line in file]
+    except (OSError, UnicodeDecodeError) as error:
+        raise Misconfigured("sshd did not say which key was used", "set ExposeAuthInfo yes") from error
+    keys = [words for words in methods if len(words) == 3 and words[0] == "publickey"]
+    if len(keys) != 1:
+        raise Misconfigured("sshd did not authenticate this connection by one public key")
+    return keys[0][1], keys[0][2]
+
+
+def still_listed(caller: Identity, entries: tuple[authorized_keys.Entry, ...]) -> authorized_keys.Entry:
+    """The caller's line. Raises NotYours when it is gone or names another principal now.
+
+    sshd asked when the connection was made; a connection can outlive the line.
+    """
+    for entry in entries:
+        if entry.blob == caller.blob:
+            principal = entry.principal or caller.fingerprint
+            if principal == caller.principal:
+                return entry
+    raise NotYours("this key is no longer authorized as it was when you connected", "connect again")

@@ -1,0 +1,174 @@
+"""What a front (rshell) and a warden say to each other over a session's unix socket.
+
+SOCK_SEQPACKET: one message is one packet is one JSON object with a `kind`; descriptors ride along (SCM_RIGHTS). A
+front sends one request and reads replies until `Done`, `Failed` or `Exited`; closing the socket withdraws it.
+docs/protocol.md has the table. A message of another shape is refused as a whole.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+
+from gateway import errors
+from gateway.names import Name, Principal, ProjectName, SlotName
+from gateway.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+LARGEST = 64 * 1024
+MOST_FDS = 3
+
+
+class Message(Record):
+    """Base of all messages; the class's name is its `kind`."""
+
+
+class Unlock(Message):
+    """Make a view of `project`. Descriptors: the passphrase's pipe, the attempt's turn (gateway.attempts)."""
+
+    principal: Principal
+    project: ProjectName
+    slot: SlotName
+
+
+class Lock(Message):
+    """End the view of `project`."""
+
+    principal: Principal
+    project: ProjectName
+
+
+class Close(Message):
+    """End the session."""
+
+    principal: Principal
+
+
+class Attach(Message):
+    """Run `program` (a name from gateway.sandbox.PROGRAMS) with `arguments` among the views. Descriptors: 0, 1, 2."""
+
+    principal: Principal
+    program: str
+    arguments: tuple[str, ...]
+
+
+class Done(Message):
+    """The request is carried out."""
+
+
+class Failed(Message):
+    """The request was not carried out; what to tell the caller."""
+
+    slug: str
+    message: str
+    hint: str
+
+
+class Exited(Message):
+    """The attached program ended, with an exit status as a shell reports it."""
+
+    status: int
+
+
+_KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in (Unlock, Lock, Close, Attach, Done, Failed, Exited)}
+_NAMES: dict[str, type[Name]] = {"principal": Principal, "project": ProjectName, "slot": SlotName}
+
+
+class Malformed(ValueError):
+    """A packet that is no message."""
+
+
+def encode(message: Message) -> bytes:
+    return json.dumps({"kind": type(message).__name__, **message.as_dict()}).encode()
+
+
+def decode(packet: bytes) -> Message:
+    """The message in `packet`; raises Malformed."""
+    try:
+        values = json.loads(packet)
+        kind = _KINDS[values.pop("kind")]
+        for name, value in values.items():
+            values[name] = _field(name, value)
+        return kind(**values)
+    except (ValueError, KeyError, TypeError, AttributeError, errors.Usage, RecursionError) as error:
+        raise Malformed("not a message of this protocol") from error
+
+
+def _field(name: str, value: object) -> object:
+    if name == "status":
+        if type(value) is not int:
+            raise TypeError(name)
+        return value
+    if name == "arguments":
+        if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
+            raise TypeError(name)
+        return tuple(value)
+    if not isinstance(value, str):
+        raise TypeError(name)
+    if name == "principal" and value.startswith("SHA256:"):
+        return Principal.of_fingerprint(value)
+    return _NAMES[name].of(value) if name in _NAMES else value
+
+
+def failed(error: errors.EncError) -> Failed:
+    return Failed(slug=error.slug, message=str(error), hint=error.hint)
+
+
+def error_of(reply: Failed) -> errors.EncError:
+    """The error that the other side meant, of the same class."""
+    for kind in vars(errors).values():
+        if isinstance(kind, type) and issubclass(kind, errors.EncError) and kind.slug == reply.slug:
+            return kind(reply.message, reply.hint)
+    return errors.Internal(reply.message, reply.hint)
+
+
+def send(to: socket.socket, message: Message, fds: Sequence[int] = ()) -> None:
+    """Send one message, descriptors with it. Raises OSError when the other side is gone."""
+    socket.send_fds(to, [encode(message)], list(fds))
+
+
+def receive(source: socket.socket) -> tuple[Message, list[int]] | None:
+    """The next message and its descriptors (the caller closes them), or None at the end. Raises Malformed, OSError."""
+    packet, fds, flags, _ = socket.recv_fds(source, LARGEST, MOST_FDS, socket.MSG_CMSG_CLOEXEC)
+    try:
+        if not packet:
+            _close(fds)
+            return None
+        if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+            raise Malformed("the packet is too large")
+        return decode(packet), fds
+    except Malformed:
+        _close(fds)
+        raise
+
+
+def _close(fds: Sequence[int]) -> None:
+    for fd in fds:
+        os.close(fd)
+
+
+def connect(directory: str, name: str) -> socket.socket:
+    """Connect to the socket `name` in `directory`. Raises OSError. Through a descriptor: sun_path holds 108 bytes."""
+    fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
+        link.connect(f"/proc/self/fd/{fd}/{name}")
+        return link
+    finally:
+        os.close(fd)
+
+
+def listen(path: str) -> socket.socket:
+    """A listening socket at `path`, which only the gateway's account can reach."""
+    link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
+    before = os.umask(0o177)
+    try:
+        link.bind(path)
+    finally:
+        os.umask(before)
+    link.listen(16)
+    return link

@@ -1,0 +1,55 @@
+"""Frozen, typed records at the price of nothing.
+
+`dataclasses` would be the obvious choice, but importing it costs 5 ms of the 16 ms that a forced command may add
+to a request (docs/architecture.md, "Import cost"). A type checker sees a frozen, keyword-only dataclass here.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Self, dataclass_transform
+else:
+
+    def dataclass_transform(**_: object):
+        return lambda cls: cls
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+class Record:
+    """Fields are the annotations of the class and its bases, in order; a class attribute of the name is its default."""
+
+    _fields: tuple[str, ...] = ()
+
+    def __init_subclass__(cls) -> None:
+        own = [name for name in cls.__annotations__ if name not in cls._fields]
+        cls._fields = (*cls._fields, *own)
+
+    def __init__(self, **values: Any) -> None:
+        for name in self._fields:
+            if name in values:
+                self.__dict__[name] = values.pop(name)
+            elif hasattr(type(self), name):
+                self.__dict__[name] = getattr(type(self), name)
+            else:
+                raise TypeError(f"{type(self).__name__}: field {name} is missing")
+        if values:
+            raise TypeError(f"{type(self).__name__}: unknown field {min(values)}")
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{type(self).__name__} is frozen")
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.__dict__ == other.__dict__
+
+    def __hash__(self) -> int:
+        return hash((type(self), *self.__dict__.values()))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.as_dict().items())})"
+
+    def as_dict(self) -> dict[str, Any]:
+        return {name: self.__dict__[name] for name in self._fields}
+
+    def replace(self, **changes: Any) -> Self:
+        return type(self)(**{**self.as_dict(), **changes})

@@ -1,0 +1,134 @@
+"""The only module that builds bubblewrap command lines: the session's sandbox and, inside it, one for each program.
+
+Session: new user, mount, pid, net, ipc, uts and cgroup namespaces. The warden is PID 1 in it and has
+CAP_SYS_ADMIN there, to mount and unmount; it sees /usr, the gateway's own code, its principal's vaults (ciphertext),
+its own session directory and the audit log. Views appear below /projects.
+
+Program: again all namespaces new, no capability, no way to more namespaces; it sees /usr and /projects. Mounts below
+/projects propagate from the session into it, so a view that is locked is gone there too, and the kernel refuses to
+unmount while the program uses it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from gateway import process
+from gateway.errors import Misconfigured
+from gateway.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+BWRAP = "/usr/bin/bwrap"
+
+PROJECTS = "/projects"
+WRITABLE_PROJECTS = "/.projects"
+VAULTS = "/vaults"
+SESSION = "/session"
+AUDIT = "/audit"
+FUSE = "/dev/fuse"
+
+PROGRAMS: Mapping[str, str] = {
+    "sftp-server": "/usr/lib/openssh/sftp-server",
+    "scp": "/usr/bin/scp",
+    "rsync": "/usr/bin/rsync",
+}
+"""What a front may ask a warden to run."""
+
+_PACKAGES = {"sftp-server": "openssh-sftp-server", "scp": "openssh-client", "rsync": "rsync"}
+
+
+class Ground(Record):
+    """What of the host a session's sandbox is made of; all absolute paths."""
+
+    vaults: str
+    session: str
+    audit_directory: str
+    syslog: str
+
+
+def _system() -> list[str]:
+    """/usr read-only, and the links that a merged /usr has; no capability and no environment from outside."""
+    words = ["--unshare-user", "--unshare-all", "--uid", str(os.getuid()), "--gid", str(os.getgid())]
+    words += ["--clearenv", "--cap-drop", "ALL", "--ro-bind", "/usr", "/usr"]
+    for name in ("bin", "sbin", "lib", "lib32", "lib64"):
+        if os.path.islink(f"/{name}"):
+            words += ["--symlink", f"usr/{name}", f"/{name}"]
+        elif os.path.isdir(f"/{name}"):
+            words += ["--ro-bind", f"/{name}", f"/{name}"]
+    words += ["--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]
+    for key, value in process.ENVIRONMENT.items():
+        words += ["--setenv", key, value]
+    return words
+
+
+def session_argv(ground: Ground, passwd_fd: int, status_fd: int, command: Sequence[str]) -> list[str]:
+    """bwrap for a session. It reads the sandbox's /etc/passwd from `passwd_fd`, writes the warden's pid to `status_fd`
+    and keeps that open for life, so its end tells the warden that bwrap was killed.
+    """
+    words = [BWRAP, *_system(), "--as-pid-1", "--cap-add", "CAP_SYS_ADMIN", "--json-status-fd", str(status_fd)]
+    words += ["--proc", "/proc", "--dir", "/tmp", "--dir", "/dev"]  # noqa: S108 - the sandbox's own
+    for node in ("null", "zero", "full", "random", "urandom", "tty", "fuse"):
+        words += ["--dev-bind", f"/dev/{node}", f"/dev/{node}"]
+    words += ["--file", str(passwd_fd), "/etc/passwd", "--symlink", "/proc/self/mounts", "/etc/mtab"]
+    for path in dict.fromkeys((sys.base_prefix, code_root())):
+        if not path.startswith("/usr/") and path != "/usr":
+            words += ["--ro-bind", path, path]
+    words += ["--bind", ground.vaults, VAULTS, "--bind", ground.session, SESSION]
+    words += ["--bind", ground.audit_directory, AUDIT]
+    if ground.syslog:
+        words += ["--ro-bind-try", ground.syslog, ground.syslog]
+    words += ["--tmpfs", WRITABLE_PROJECTS, "--dir", PROJECTS, "--chdir", "/", "--"]
+    return [*words, *command]
+
+
+def program_argv(program: str, arguments: Sequence[str]) -> list[str]:
+    """bwrap, inside a session, for one of PROGRAMS. Only the views are writable: a file put elsewhere would be lost."""
+    words = [BWRAP, *_system(), "--disable-userns", "--die-with-parent", "--new-session"]
+    words += ["--ro-bind", "/etc/passwd", "/etc/passwd", "--proc", "/proc"]
+    for node in ("null", "zero", "urandom"):
+        words += ["--dev-bind", f"/dev/{node}", f"/dev/{node}"]
+    words += ["--bind", PROJECTS, PROJECTS, "--setenv", "HOME", PROJECTS, "--remount-ro", "/"]
+    return [*words, "--chdir", PROJECTS, "--", PROGRAMS[program], *arguments]
+
+
+def code_root() -> str:
+    """The directory that `gateway` and `rshell` are imported from."""
+    return os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def python(module_file: str, *arguments: str) -> list[str]:
+    """This interpreter on one of our `__main__` files: isolated, and without `site`, which costs 3 ms.
+
+    The real file, not a venv's link to it: what a venv adds is `site`'s work, and ours stands beside this module.
+    """
+    return [os.path.realpath(sys.executable), "-I", "-S", os.path.join(code_root(), module_file), *arguments]
+
+
+def passwd(home: str = PROJECTS) -> bytes:
+    """An /etc/passwd with the gateway's account alone: sftp-server does not start without an entry."""
+    return b"enc:x:%d:%d::%s:/usr/sbin/nologin\n" % (os.getuid(), os.getgid(), home.encode())
+
+
+def require_program(program: str) -> None:
+    process.require(PROGRAMS[program], _PACKAGES[program])
+
+
+def require_host() -> None:
+    """Raise Misconfigured, saying what to do, unless this host lets us make a sandbox with FUSE in it."""
+    process.require(BWRAP, "bubblewrap")
+    if not os.path.exists(FUSE):
+        raise Misconfigured("the gateway's host has no FUSE (/dev/fuse)", "a sysadmin can: modprobe fuse")
+    if not os.access(FUSE, os.R_OK | os.W_OK):
+        raise Misconfigured("the gateway's host refuses FUSE to this account", "a sysadmin can: chmod 0666 /dev/fuse")
+    trial = [BWRAP, *_system(), "--proc", "/proc", "--", "/usr/bin/true"]
+    status, _ = process.run(trial, seconds=10)
+    if status:
+        raise Misconfigured(
+            "the gateway's host refuses bubblewrap its user namespaces",
+            "a sysadmin can look at sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone and"
+            " kernel.apparmor_restrict_unprivileged_userns",
+        )

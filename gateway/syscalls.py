@@ -1,0 +1,46 @@
+"""The few system calls that the standard library has no function for. Each raises OSError."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REMOUNT, MS_BIND, MS_SHARED = 1, 2, 4, 32, 4096, 1 << 20
+MNT_FORCE, MNT_DETACH = 1, 2
+_PR_SET_DUMPABLE, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 4, 47, 4
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _checked(result: int) -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def mount(source: str | None, target: str, kind: str | None, flags: int, data: str | None = None) -> None:
+    """mount(2)."""
+    encoded = [None if text is None else os.fsencode(text) for text in (source, target, kind, data)]
+    _checked(_libc.mount(encoded[0], encoded[1], encoded[2], ctypes.c_ulong(flags), encoded[3]))
+
+
+def umount(target: str, flags: int = 0) -> None:
+    """umount2(2)."""
+    _checked(_libc.umount2(os.fsencode(target), flags))
+
+
+def syncfs(fd: int) -> None:
+    """syncfs(2)."""
+    _checked(_libc.syncfs(fd))
+
+
+def drop_inheritable_capabilities() -> None:
+    """Keep what this process may do, and let no program that it starts have it (prctl(2), PR_CAP_AMBIENT)."""
+    _checked(_libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0))
+
+
+def keep_memory_private() -> None:
+    """No core dump, and no other process of this uid may read this one's memory: called before a secret is read."""
+    _checked(_libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

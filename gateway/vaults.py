@@ -1,0 +1,171 @@
+"""Vaults on disk: find, list, check, hold. (`gateway.vaultmaking` creates and removes them.)
+
+    <paths.vaults>/<principal directory>/<project>/
+        vault.toml  cipher/  slots/  lock
+
+Nothing in a vault is secret, and all of it belongs to the gateway's account. Names starting with a dot are ours:
+`.new-...` is a vault being made, `.trash/` holds removed ones.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import stat
+import time
+
+from gateway import plaintoml, slots
+from gateway.errors import Busy, DamagedVault, Misconfigured, NoSuchProject
+from gateway.names import Principal, ProjectName
+from gateway.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FORMAT = 1
+
+
+class Vault(Record):
+    """Where a project's vault lies. That it is sound is `check`'s to say."""
+
+    name: ProjectName
+    path: str
+
+    @property
+    def cipher(self) -> str:
+        return os.path.join(self.path, "cipher")
+
+    @property
+    def slots(self) -> str:
+        return os.path.join(self.path, "slots")
+
+    @property
+    def lock(self) -> str:
+        return os.path.join(self.path, "lock")
+
+    @property
+    def metadata(self) -> str:
+        return os.path.join(self.path, "vault.toml")
+
+
+class Holder(Record):
+    """Who has a vault's view: session id, since when (UTC, RFC 3339), and the client's address."""
+
+    session: str
+    since: str
+    address: str
+
+
+def now() -> str:
+    """UTC in RFC 3339, to the second."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def home(root: str, principal: Principal) -> str:
+    """The directory of a principal's vaults, made if it is missing. Raises Misconfigured."""
+    path = os.path.join(root, principal.directory)
+    try:
+        os.makedirs(path, 0o700, exist_ok=True)
+    except OSError as error:
+        raise Misconfigured("the gateway cannot write its vault directory", error.strerror) from error
+    return path
+
+
+def names(home_: str) -> tuple[ProjectName, ...]:
+    """The projects in a principal's directory, sorted."""
+    return tuple(ProjectName(entry) for entry in sorted(os.listdir(home_)) if ProjectName.accepts(entry))
+
+
+def find(home_: str, name: ProjectName) -> Vault:
+    """The vault of project `name`; raises NoSuchProject."""
+    vault = Vault(name=name, path=os.path.join(home_, name))
+    if not os.path.isdir(vault.path):
+        raise NoSuchProject(f"you have no project {name}", "`ls` shows those you have")
+    return vault
+
+
+def check(vault: Vault) -> tuple[slots.Slot, ...]:
+    """The slots of a vault that is whole; raises DamagedVault, and changes nothing."""
+    try:
+        for path in (vault.path, vault.cipher, vault.slots):
+            found = os.lstat(path)
+            if not stat.S_ISDIR(found.st_mode):
+                raise DamagedVault(f"{vault.name} is damaged: {os.path.basename(path)} is not a directory")
+            if (found.st_uid, found.st_gid) != (os.geteuid(), os.getegid()):
+                raise DamagedVault(
+                    f"{vault.name} is damaged: {os.path.basename(path)} belongs to another account",
+                    "a sysadmin can chown -R it to the gateway's account and group",
+                )
+        os.lstat(os.path.join(vault.cipher, "gocryptfs.diriv"))
+        with open(vault.metadata, encoding="utf-8") as file:
+            version = plaintoml.parse(file.read())["format"].value
+    except (OSError, plaintoml.PlainTomlError, KeyError, UnicodeDecodeError) as error:
+        raise DamagedVault(f"{vault.name} is damaged: a part of its vault is missing or unreadable") from error
+    if version != FORMAT:
+        raise DamagedVault(f"{vault.name} has format {version}, this gateway reads {FORMAT}")
+    return slots.load(vault.slots)
+
+
+def hold(vault: Vault, holder: Holder) -> int:
+    """Take the vault for a session: a descriptor that holds it until it is closed. Raises Busy, naming who has it."""
+    fd = os.open(vault.lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        has = _read_holder(fd)
+        os.close(fd)
+        raise Busy(f"{vault.name} is unlocked already{_by(has)}", f"`unmount {vault.name}` locks it") from error
+    os.ftruncate(fd, 0)
+    os.pwrite(fd, json.dumps(holder.as_dict()).encode(), 0)
+    return fd
+
+
+def release(fd: int) -> None:
+    """Give back what `hold` returned. The lock file's time is when the vault was last used."""
+    os.ftruncate(fd, 0)
+    os.close(fd)
+
+
+def _read_holder(fd: int) -> Holder | None:
+    try:
+        return Holder(**json.loads(os.pread(fd, 4096, 0)))
+    except (ValueError, TypeError):
+        return None
+
+
+def _by(holder: Holder | None) -> str:
+    return f" by session {holder.session} from {holder.address} since {holder.since}" if holder else ""
+
+
+def last_used(vault: Vault) -> float:
+    """Seconds since the epoch when the vault was last unlocked or locked (at first: created)."""
+    try:
+        return os.stat(vault.lock).st_mtime
+    except OSError:
+        return 0.0
+
+
+def size(vault: Vault, seconds: float) -> tuple[int, bool]:
+    """Bytes that the vault takes on disk, and whether that is all of it: counting stops after `seconds`."""
+    deadline = time.monotonic() + seconds
+    total = 0
+    for used in _blocks(vault.path):
+        total += used
+        if time.monotonic() > deadline:
+            return total, False
+    return total, True
+
+
+def _blocks(path: str) -> Iterator[int]:
+    pending = [path]
+    while pending:
+        try:
+            with os.scandir(pending.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(entry.path)
+                    yield entry.stat(follow_symlinks=False).st_blocks * 512
+        except OSError:  # removed while we counted, or not ours to read: it does not count
+            continue

@@ -1,0 +1,113 @@
+"""The warden's event loop: descriptors, signals and children, in one thread.
+
+Small on purpose: asyncio would cost each session 6 MiB. As PID 1 it also reaps what it did not start.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+
+from gateway.process import exit_status
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+READ = select.POLLIN
+HANGUP = 0
+"""Events to watch for; errors and hang-ups are always reported (poll(2))."""
+
+
+def now() -> float:
+    """Seconds, counting time suspended (CLOCK_BOOTTIME)."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class Loop:
+    """`run` until `stop`. Callbacks run one at a time; one that raises ends the loop with that exception."""
+
+    def __init__(self) -> None:
+        self._poll = select.poll()
+        self._watched: dict[int, Callable[[int], None]] = {}
+        self._children: dict[int, Callable[[int], None]] = {}
+        self._signals: dict[int, Callable[[], None]] = {}
+        self._pending: list[int] = []
+        self._running = True
+        self._wakeup, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, _noop)
+        self._poll.register(self._wakeup, READ)
+
+    def watch(self, fd: int, events: int, callback: Callable[[int], None]) -> None:
+        """Call `callback(revents)` whenever `fd` is ready."""
+        self._watched[fd] = callback
+        self._poll.register(fd, events)
+
+    def unwatch(self, fd: int) -> None:
+        if self._watched.pop(fd, None):
+            self._poll.unregister(fd)
+
+    def on_signal(self, number: signal.Signals, callback: Callable[[], None]) -> None:
+        self._signals[number] = callback
+        signal.signal(number, _noop)
+
+    def on_exit(self, pid: int, callback: Callable[[int], None]) -> None:
+        """Call `callback(status)` once, when our child `pid` has ended."""
+        self._children[pid] = callback
+
+    def stop(self) -> None:
+        self._running = False
+
+    def run(self) -> None:
+        while self._running:
+            for fd, events in self._poll.poll():
+                if fd == self._wakeup:
+                    self._drain()
+                elif fd in self._watched:  # an earlier callback of this round may have unwatched it
+                    self._watched[fd](events)
+            while self._pending:
+                self._signals[self._pending.pop(0)]()
+
+    def wait_for(self, condition: Callable[[], bool], seconds: float) -> bool:
+        """Attend to children alone until `condition` holds; whether it did within `seconds`.
+
+        Signals that arrive meanwhile are kept for `run`.
+        """
+        deadline = now() + seconds
+        waiting = select.poll()
+        waiting.register(self._wakeup, READ)
+        while not condition():
+            left = deadline - now()
+            if left <= 0:
+                return False
+            if waiting.poll(min(left, 0.02) * 1000):  # not every condition comes with a signal
+                self._drain()
+        return True
+
+    def _drain(self) -> None:
+        try:
+            numbers = os.read(self._wakeup, 512)
+        except BlockingIOError:
+            return
+        if signal.SIGCHLD in numbers:
+            self._reap()
+        self._pending += [number for number in numbers if number in self._signals]
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            callback = self._children.pop(pid, None)
+            if callback:
+                callback(exit_status(status))
+
+
+def _noop(_number: int, _frame: object) -> None:
+    """A handler has to exist for the wake-up descriptor to be written, and for PID 1 to get the signal at all."""

@@ -1,0 +1,79 @@
+"""Mounts in the session's own mount namespace.
+
+/projects is a read-only mount of a small tmpfs that is writable at /.projects: a file saved beside the projects
+would be lost with the session, so it is refused. It is shared, so that views come and go in the sandboxes of
+attached programs as they do here.
+"""
+
+from __future__ import annotations
+
+import os
+
+from gateway import syscalls
+from gateway.names import ProjectName
+from gateway.sandbox import FUSE, PROJECTS, WRITABLE_PROJECTS
+from gateway.syscalls import MS_BIND, MS_NODEV, MS_NOSUID, MS_RDONLY, MS_REMOUNT, MS_SHARED
+
+
+def prepare() -> None:
+    """Make /projects, once a session."""
+    syscalls.mount(WRITABLE_PROJECTS, PROJECTS, None, MS_BIND)
+    syscalls.mount(None, PROJECTS, None, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV)
+    syscalls.mount(None, PROJECTS, None, MS_SHARED)
+
+
+def path(project: ProjectName) -> str:
+    """Where the view of `project` is."""
+    return os.path.join(PROJECTS, project)
+
+
+def attach_fuse(project: ProjectName) -> int:
+    """Mount a FUSE file system for `project`; the descriptor that whoever serves it needs. Raises OSError."""
+    fd = os.open(FUSE, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        os.mkdir(os.path.join(WRITABLE_PROJECTS, project), 0o700)
+        # max_read as go-fuse would set it by fusermount3; default_permissions stays off, as in a private gocryptfs.
+        options = f"fd={fd},rootmode=40000,user_id={os.getuid()},group_id={os.getgid()},max_read=131072"
+        syscalls.mount("gocryptfs", path(project), "fuse.gocryptfs", MS_NOSUID | MS_NODEV, options)
+    except OSError:
+        os.close(fd)
+        remove_directory(project)
+        raise
+    return fd
+
+
+def detach(project: ProjectName, force: bool = False) -> bool:
+    """Unmount the view; whether that was possible: not while anything in any namespace uses it, unless `force`."""
+    try:
+        syscalls.umount(path(project), syscalls.MNT_FORCE | syscalls.MNT_DETACH if force else 0)
+    except OSError:
+        return not device(project)
+    return True
+
+
+def remove_directory(project: ProjectName) -> None:
+    """Remove the directory that the view was mounted on."""
+    try:
+        os.rmdir(os.path.join(WRITABLE_PROJECTS, project))
+    except OSError:  # something is mounted on it still, which `device` tells
+        return
+
+
+def device(project: ProjectName) -> str:
+    """The view's device as mountinfo writes it, `major:minor`; "" when nothing is mounted there."""
+    target = path(project)
+    for line in _mountinfo("self"):
+        words = line.split()
+        if words[4] == target:
+            return words[2]
+    return ""
+
+
+def ids(pid: int, device_: str) -> set[str]:
+    """The ids that mounts of `device_` have in the namespace of process `pid`. Raises OSError when it is gone."""
+    return {words[0] for words in map(str.split, _mountinfo(str(pid))) if words[2] == device_}
+
+
+def _mountinfo(process: str) -> list[str]:
+    with open(f"/proc/{process}/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        return file.readlines()

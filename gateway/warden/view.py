@@ -1,0 +1,167 @@
+"""One view: from a passphrase in a pipe to a mounted file system, and back to ciphertext alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from gateway import attempts, gocryptfs, launch, process, slots, syscalls, vaults
+from gateway.errors import EncError, Misconfigured
+from gateway.sandbox import VAULTS
+from gateway.warden import mounts, processes
+from gateway.warden.loop import READ, Loop
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.names import ProjectName, SlotName
+    from gateway.warden.programs import Programs
+
+_FLUSH = 10.0
+_EXIT = 5.0
+
+
+class View:
+    """`since` (UTC, RFC 3339) is empty until the view is live.
+
+    The vault's lock is held from `unlock` until the view is gone. `unlock` answers later, through `unlocked(None)`
+    or `unlocked(error)`; `died` is called when gocryptfs ends by itself under a live view.
+    """
+
+    def __init__(self, loop: Loop, project: ProjectName, holder: vaults.Holder) -> None:
+        self.project = project
+        self.since = ""
+        self._loop = loop
+        self._vault = vaults.find(VAULTS, project)
+        vaults.check(self._vault)
+        self._lock = vaults.hold(self._vault, holder)
+        self._pid = 0
+        self._output = b""
+        self._turn = launch.NO_FD
+
+    @property
+    def device(self) -> str:
+        return mounts.device(self.project)
+
+    @property
+    def pid(self) -> int:
+        """gocryptfs's, 0 when it has ended."""
+        return self._pid
+
+    def unlock(
+        self,
+        slot: SlotName,
+        secret: int,
+        turn: int,
+        unlocked: Callable[[EncError | None], None],
+        died: Callable[[], None],
+    ) -> None:
+        """Start gocryptfs on the passphrase behind `secret`. Owns `secret` and `turn` from here on."""
+        self._turn = turn
+        self._unlocked, self._died = unlocked, died
+        try:
+            fuse = mounts.attach_fuse(self.project)
+        except OSError as error:
+            os.close(secret)
+            self._conclude(Misconfigured("the gateway's host refuses the FUSE mount", error.strerror))
+            return
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+        config = slots.config_path(self._vault.slots, slot)
+        argv = gocryptfs.mount_argv(self._vault.cipher, config, secret, fuse)
+        self._pid = process.spawn(argv, {1: writer, 2: writer}, [secret, fuse])
+        for fd in (writer, secret, fuse):
+            os.close(fd)
+        self._loop.on_exit(self._pid, self._ended)
+        self._loop.watch(reader, READ, lambda _: self._read(reader))
+
+    def _read(self, fd: int) -> None:
+        """gocryptfs's own words: looked at until it serves, thrown away after, for they can name files."""
+        chunk = os.read(fd, 4096)
+        if not chunk:
+            self._loop.unwatch(fd)
+            os.close(fd)
+        elif not self.since:
+            self._output = (self._output + chunk)[-4096:]
+            if gocryptfs.READY in self._output:
+                self._output = b""
+                self.since = vaults.now()
+                self._conclude(None)
+
+    def _ended(self, status: int) -> None:
+        self._pid = 0
+        if self.since:
+            self._died()
+        else:
+            self._conclude(gocryptfs.failure(status))
+
+    def _conclude(self, error: EncError | None) -> None:
+        if self._turn != launch.NO_FD:
+            attempts.end(self._turn, wrong=error is not None and error.slug == "wrong-secret")
+            self._turn = launch.NO_FD
+        if error:
+            self._dispose()
+        self._unlocked(error)
+
+    def lock(self, programs: Programs) -> bool:
+        """End the view: flush, stop the programs that hold it, unmount, see gocryptfs exit, free the vault.
+
+        Returns whether force was needed (an unmount by force and a killed gocryptfs, which can lose what was being
+        written at that moment). Nothing of the view is left in either case.
+        """
+        self._died = _nothing
+        self._flush()
+        device = self.device
+        forced = not (
+            mounts.detach(self.project)
+            or self._detach_after(programs, programs.holding(device))
+            or self._detach_after(programs, programs.all())
+        )
+        if forced:
+            mounts.detach(self.project, force=True)
+        if not self._loop.wait_for(lambda: not self._pid, 0 if forced else _EXIT):
+            processes.kill(self._pid, signal.SIGKILL)
+            forced = True
+            self._loop.wait_for(lambda: not self._pid, _EXIT)
+        self._dispose()
+        return forced
+
+    def _detach_after(self, programs: Programs, chosen: set[int]) -> bool:
+        programs.stop(chosen)
+        return self._loop.wait_for(lambda: mounts.detach(self.project), 1.0)
+
+    def _flush(self) -> None:
+        """syncfs(2): what was written through a mapping reaches gocryptfs. In a child, for it can block for ever."""
+        pid = os.fork()
+        if pid == 0:
+            try:
+                syscalls.syncfs(os.open(mounts.path(self.project), os.O_RDONLY | os.O_DIRECTORY))
+            finally:
+                os._exit(0)
+        done: list[int] = []
+        self._loop.on_exit(pid, done.append)
+        if not self._loop.wait_for(lambda: bool(done), _FLUSH):
+            processes.kill(pid, signal.SIGKILL)
+
+    def abandon(self) -> None:
+        """End an unlock that has not succeeded yet."""
+        self._unlocked = _ignore
+        if self._pid:
+            processes.kill(self._pid, signal.SIGKILL)
+            self._loop.wait_for(lambda: not self._pid, _EXIT)
+
+    def _dispose(self) -> None:
+        """Free the mount point and the vault."""
+        mounts.detach(self.project, force=True)
+        mounts.remove_directory(self.project)
+        if self._lock != launch.NO_FD:
+            vaults.release(self._lock)
+            self._lock = launch.NO_FD
+
+
+def _nothing() -> None:
+    return
+
+
+def _ignore(_error: EncError | None) -> None:
+    return

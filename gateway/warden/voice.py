@@ -1,0 +1,54 @@
+"""What a session says to the one who holds it: a line for a person, or one JSON object an event."""
+
+from __future__ import annotations
+
+import json
+import os
+
+from gateway import vaults
+from gateway.errors import EncError
+
+_WHY = {
+    "unmount": "as you asked",
+    "logout": "you logged out",
+    "hangup": "the connection is gone",
+    "killed": "the session was killed",
+    "shutdown": "the gateway is shutting down",
+    "failed": "gocryptfs ended unexpectedly",
+}
+
+
+class Voice:
+    """Results to standard output, errors to standard error. A reader that is gone or slow never holds us up."""
+
+    def __init__(self, session: str, as_json: bool) -> None:
+        self._session = session
+        self._json = as_json
+        for fd in (1, 2):
+            os.set_blocking(fd, False)
+
+    def opened(self) -> None:
+        self._say("session", {}, f"session {self._session}: open until you close it (Ctrl-C, or `logout`)")
+
+    def unlocked(self, project: str) -> None:
+        self._say("unlocked", {"project": project}, f"unlocked {project} in session {self._session}")
+
+    def locked(self, project: str, reason: str) -> None:
+        self._say("locked", {"project": project, "reason": reason}, f"locked {project}: {_WHY[reason]}")
+
+    def failed(self, error: EncError) -> None:
+        if self._json:
+            fields = {"error": error.slug, "message": str(error), "hint": error.hint, "exit": error.code}
+            self._say("failed", fields, "")
+        _write(2, f"enc: {error.line()}\n")
+
+    def _say(self, event: str, fields: dict[str, object], words: str) -> None:
+        about = {"event": event, "session": self._session, "time": vaults.now(), **fields}
+        _write(1, (json.dumps(about) if self._json else words) + "\n")
+
+
+def _write(fd: int, text: str) -> None:
+    try:
+        os.write(fd, text.encode())
+    except OSError:  # nobody reads any more, or not now: the session's fate does not hang on its words
+        return

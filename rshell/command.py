@@ -1,0 +1,108 @@
+"""Commands: the table of them, and a line parsed into one.
+
+The table is all that is loaded for `help` and for refusals; a command's own module (`rshell.commands.<verb>`) is
+imported when it runs. A module has `run(context, command) -> int`, the exit status, and may raise EncError.
+"""
+
+from __future__ import annotations
+
+from gateway.errors import UnknownCommand, Usage
+from gateway.names import ProjectName
+from gateway.record import Record
+from rshell import grammar
+
+
+class Verb(Record):
+    """`takes_project`: one project name must follow. `transfers`: speaks a protocol on stdin and stdout, and checks
+    its own words; not for the prompt.
+    """
+
+    name: str
+    summary: str
+    takes_project: bool = False
+    flags: tuple[str, ...] = ()
+    transfers: bool = False
+
+    @property
+    def usage(self) -> str:
+        words = [self.name, *(["PROJECT"] if self.takes_project else []), *(f"[{flag}]" for flag in self.flags)]
+        return " ".join(words)
+
+
+VERBS = {
+    verb.name: verb
+    for verb in (
+        Verb(name="help", summary="what there is; `help COMMAND` for one of them"),
+        Verb(name="whoami", summary="who the gateway takes you for, and your live sessions", flags=("--json",)),
+        Verb(name="new", summary="create a project", takes_project=True, flags=("--allow-weak", "--json")),
+        Verb(name="ls", summary="your projects: locked or unlocked, size on disk, last used", flags=("--json",)),
+        Verb(name="mount", summary="unlock a project and hold it until closed", takes_project=True, flags=("--json",)),
+        Verb(name="session", summary="hold a session open, to mount projects into", flags=("--json",)),
+        Verb(name="status", summary="your sessions and what they have unlocked", flags=("--json",)),
+        Verb(name="unmount", summary="lock a project", takes_project=True, flags=("--json",)),
+        Verb(name="logout", summary="lock everything in your session and end it", flags=("--json",)),
+        Verb(name="rm", summary="remove a project (to the trash)", takes_project=True, flags=("--yes", "--json")),
+        Verb(name="sftp", summary="transfer files: what `sftp` and `sshfs` ask for", transfers=True),
+        Verb(name="scp", summary="transfer files: what `scp` asks for", transfers=True),
+        Verb(name="rsync", summary="transfer files: what `rsync` asks for", transfers=True),
+    )
+}
+
+_SFTP_SPELLINGS = ("sftp-server", "internal-sftp")
+
+
+class Command(Record):
+    """A well-formed command. `words` are all words as parsed, for the transfers."""
+
+    verb: Verb
+    words: tuple[str, ...]
+    project: ProjectName | None = None
+    topic: str = ""
+    flags: frozenset[str] = frozenset()
+
+    @property
+    def wants_json(self) -> bool:
+        return "--json" in self.flags
+
+    @property
+    def wants_help(self) -> bool:
+        return "--help" in self.flags
+
+
+def parse(line: str) -> Command:
+    """The command in `line`. Raises UnknownCommand or Usage; no message repeats raw input."""
+    try:
+        words = grammar.split(line)
+    except grammar.Refused as refused:
+        raise UnknownCommand(f"that line is refused: {refused}", "`help` lists the commands") from refused
+    if not words:
+        raise UnknownCommand("the command is empty", "`help` lists the commands")
+    name = "sftp" if words[0].rsplit("/", 1)[-1] in _SFTP_SPELLINGS else words[0]
+    if name not in VERBS:
+        raise UnknownCommand(f"unknown command {grammar.printable(words[0], 40)}", "`help` lists the commands")
+    verb = VERBS[name]
+    if verb.transfers:
+        return Command(verb=verb, words=words)
+    if name == "help":
+        return _help(verb, words)
+    return _arguments(verb, words)
+
+
+def _help(verb: Verb, words: tuple[str, ...]) -> Command:
+    topics = [word for word in words[1:] if word != "--help"]
+    if len(topics) > 1 or (topics and topics[0] not in VERBS):
+        raise Usage("help is for one command", "`help` lists the commands")
+    return Command(verb=verb, words=words, topic=topics[0] if topics else "")
+
+
+def _arguments(verb: Verb, words: tuple[str, ...]) -> Command:
+    flags = {word for word in words[1:] if word.startswith("--")}
+    if "--help" in flags:
+        return Command(verb=verb, words=words, flags=frozenset(("--help",)))
+    names = [word for word in words[1:] if word not in flags]
+    if unknown := flags - set(verb.flags):
+        raise Usage(f"{verb.name} has no option {grammar.printable(min(unknown), 40)}", f"usage: {verb.usage}")
+    if len(names) != int(verb.takes_project):
+        raise Usage(f"{verb.name} takes {'one project' if verb.takes_project else 'no names'}", f"usage: {verb.usage}")
+    project = ProjectName.of(names[0]) if names else None
+    return Command(verb=verb, words=words, project=project, flags=frozenset(flags))

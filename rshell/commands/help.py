@@ -1,0 +1,38 @@
+"""What there is, and how each command is used."""
+
+from __future__ import annotations
+
+from rshell import terminal
+from rshell.command import VERBS, Command, Verb
+from rshell.context import Context
+
+_MORE = {
+    "new": "Asks twice for a passphrase at a terminal (ssh -t), or reads one line from standard input.\n"
+    "Every file and name of the project is encrypted with it (gocryptfs, AES-256-GCM).",
+    "mount": "Asks for the passphrase (ssh -t), or reads it from standard input, and holds the project unlocked until\n"
+    "the channel closes: Ctrl-C, `unmount` from elsewhere, or a lost connection. On a connection that has a\n"
+    "session, it unlocks into that one and returns. With --json it prints one event a line.",
+    "session": "Holds a session open until the channel closes. `mount` on the same connection (ControlMaster) unlocks\n"
+    "projects in it.",
+    "unmount": "Stops what uses the project, unmounts it, and returns when nothing of it is left.",
+    "rm": "Asks for the name again, or takes --yes. An unlocked project is not removed.",
+    "sftp": "sftp gateway, sshfs gateway:PROJECT DIR. Unlocked projects only.",
+    "scp": "scp -r DIR gateway:PROJECT/. Unlocked projects only.",
+    "rsync": "rsync -a DIR/ gateway:PROJECT/. Unlocked projects only.",
+}
+
+
+def run(_context: Context, command: Command) -> int:
+    """Print the list, or the page of one command."""
+    if command.topic:
+        return explain(VERBS[command.topic])
+    rows = [(verb.usage, verb.summary) for verb in VERBS.values()]
+    terminal.write(1, terminal.columns(rows) + "\n")
+    return 0
+
+
+def explain(verb: Verb) -> int:
+    """Print the page of one command."""
+    more = _MORE.get(verb.name, "")
+    terminal.write(1, f"usage: {verb.usage}\n{verb.summary}\n" + (more + "\n" if more else ""))
+    return 0

@@ -1,0 +1,50 @@
+"""The caller's projects."""
+
+from __future__ import annotations
+
+import time
+
+from gateway import vaults
+from gateway.names import ProjectName
+from rshell import terminal
+from rshell.command import Command
+from rshell.context import Context
+
+_COUNTING = 0.5
+"""Seconds for counting the sizes of all projects together."""
+
+
+def run(context: Context, command: Command) -> int:
+    """Print each project: locked or unlocked, size on disk, last used."""
+    unlocked = {view.project for session in context.live() for view in session.views}
+    deadline = time.monotonic() + _COUNTING
+    home = context.vaults_home
+    projects = [_about(home, name, name in unlocked, deadline) for name in vaults.names(home)]
+    words = terminal.columns([_HEADER, *map(_row, projects)]) if projects else "no projects yet; `new NAME` creates one"
+    terminal.result({"projects": projects}, words, command.wants_json)
+    return 0
+
+
+def _about(home: str, name: ProjectName, unlocked: bool, deadline: float) -> dict[str, object]:
+    vault = vaults.find(home, name)
+    size, complete = vaults.size(vault, max(0.0, deadline - time.monotonic()))
+    used = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(vaults.last_used(vault)))
+    state = "unlocked" if unlocked else "locked"
+    return {"name": name, "state": state, "size": size, "size_complete": complete, "last_used": used}
+
+
+_HEADER = ("PROJECT", "STATE", "SIZE", "LAST USED")
+
+
+def _row(project: dict[str, object]) -> tuple[str, ...]:
+    size = _human(project["size"]) + ("" if project["size_complete"] else " or more")
+    return str(project["name"]), str(project["state"]), size, str(project["last_used"])
+
+
+def _human(size: object) -> str:
+    number = float(str(size))
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if number < 1024:
+            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1024
+    return f"{number:.1f} TiB"

@@ -1,0 +1,77 @@
+"""Unlocking a project: into the session of this connection, or into a new one that this channel holds."""
+
+from __future__ import annotations
+
+import time
+
+from gateway import attempts, launch, protocol, sessions, vaults
+from gateway.names import ProjectName
+from gateway.slots import Slot
+from rshell import link, terminal
+from rshell.command import Command
+from rshell.context import Context, required
+
+
+def run(context: Context, command: Command) -> int:
+    """Ask for the passphrase and unlock. Without a session on this connection it becomes one, and does not return."""
+    project = required(command.project)
+    slot = vaults.check(context.vault(project))[0]
+    _refuse_if_unlocked(context, project)
+    secret = terminal.pipe(terminal.secret(f"Passphrase of {project}: "))
+    turn = _take_turn(context)
+    here = context.session_here()
+    if here is None and not context.at_prompt:
+        launch.start(context.config, context.caller, _anchor(context, command, slot, secret, turn), context.vaults_home)
+    link.ask(context, here or _own_session(context), _unlock(context, project, slot), [secret, turn])
+    terminal.result({"event": "unlocked", "project": project}, f"unlocked {project}", command.wants_json)
+    return 0
+
+
+def _refuse_if_unlocked(context: Context, project: ProjectName) -> None:
+    """Before the passphrase is asked for. What decides is the vault's lock, in the warden."""
+    from gateway.errors import Busy
+
+    for session in context.live():
+        for view in session.views:
+            if view.project == project:
+                by = f"session {session.id} from {session.address} since {view.since}"
+                raise Busy(f"{project} is unlocked already by {by}", f"`unmount {project}` locks it")
+
+
+def _take_turn(context: Context) -> int:
+    """Wait as long as the principal's earlier wrong passphrases cost."""
+    turn = attempts.begin(context.config.paths_run, context.caller.principal)
+    seconds = attempts.wait(turn, context.config.passphrase_wait_max)
+    if seconds > 0:
+        terminal.note(f"waiting {seconds:.1f} s after wrong passphrases")
+        time.sleep(seconds)
+    return turn
+
+
+def _anchor(context: Context, command: Command, slot: Slot, secret: int, turn: int) -> launch.Anchor:
+    return launch.Anchor(
+        name="mount",
+        json=command.wants_json,
+        request=context.request,
+        began=context.began,
+        project=required(command.project),
+        slot=slot.name,
+        secret_fd=secret,
+        turn_fd=turn,
+    )
+
+
+def _own_session(context: Context) -> sessions.Session:
+    """The prompt's session, started when it is first needed."""
+    anchor = launch.Anchor(name="prompt", json=False, request=context.request, began=context.began)
+    launch.start_child(context.config, context.caller, anchor, context.vaults_home)
+    started = context.session_here()
+    if started is None:
+        from gateway.errors import Internal
+
+        raise Internal("the session ended at once")
+    return started
+
+
+def _unlock(context: Context, project: ProjectName, slot: Slot) -> protocol.Unlock:
+    return protocol.Unlock(principal=context.caller.principal, project=project, slot=slot.name)

@@ -1,0 +1,37 @@
+"""Creating a project."""
+
+from __future__ import annotations
+
+import os
+
+from gateway.errors import CannotCreate, Usage
+from rshell import terminal
+from rshell.command import Command
+from rshell.context import Context, required
+
+
+def run(context: Context, command: Command) -> int:
+    """Ask for a passphrase (twice at a terminal) and create the vault."""
+    from gateway import vaultmaking
+
+    project = required(command.project)
+    home = context.vaults_home
+    if os.path.lexists(os.path.join(home, project)):
+        raise CannotCreate(f"you already have a project {project}")
+    minimum = 1 if "--allow-weak" in command.flags else context.config.passphrase_minimum
+    terminal.note(f"The passphrase needs at least {minimum} characters. Nobody can recover it for you.")
+    passphrase = _ask(minimum)
+    vaultmaking.create(home, project, context.caller.fingerprint, terminal.pipe(passphrase))
+    context.audit.write("created", project=project)
+    terminal.result({"project": project, "created": True}, f"created {project}", command.wants_json)
+    return 0
+
+
+def _ask(minimum: int) -> bytes:
+    passphrase = terminal.secret("New passphrase: ")
+    if len(passphrase.decode(errors="replace")) < minimum:
+        hint = "--allow-weak takes a shorter one" if minimum > 1 else ""
+        raise Usage(f"the passphrase has fewer than {minimum} characters", hint)
+    if os.isatty(0) and terminal.secret("The same again: ") != passphrase:
+        raise Usage("the two passphrases differ", "nothing was created")
+    return passphrase

@@ -1,0 +1,26 @@
+"""The remote side of `scp -O` (the old protocol; a current scp speaks SFTP)."""
+
+from __future__ import annotations
+
+from gateway.errors import Usage
+from rshell import link, transfer
+from rshell.command import Command
+from rshell.context import Context
+
+_FLAGS = frozenset(["-r", "-p", "-d", "-v", "-q"])
+_DIRECTIONS = frozenset(("-t", "-f"))
+
+
+def run(context: Context, command: Command) -> int:
+    """Run scp in the session that has the path."""
+    flags, paths = _split(command.words[1:])
+    if not set(flags) <= _FLAGS | _DIRECTIONS or len(_DIRECTIONS & set(flags)) != 1 or not paths:
+        raise Usage("scp is for copying to and from here", "run it on your own machine: scp FILE gateway:PROJECT/")
+    session = transfer.session_of(context, paths)
+    return link.run(context, session, "scp", (*flags, "--", *paths))
+
+
+def _split(words: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    count = next((at for at, word in enumerate(words) if not word.startswith("-") or word == "--"), len(words))
+    rest = words[count:]
+    return words[:count], rest[1:] if rest[:1] == ("--",) else rest

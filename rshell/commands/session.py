@@ -1,0 +1,18 @@
+"""Holding a session open without a project: what `enc login` does."""
+
+from __future__ import annotations
+
+from gateway import launch
+from gateway.errors import Busy
+from rshell.command import Command
+from rshell.context import Context
+
+
+def run(context: Context, command: Command) -> int:
+    """Become a session that lasts as long as this channel. Does not return."""
+    here = context.session_here()
+    if here or context.at_prompt:
+        raise Busy(f"this connection has a session already{f': {here.id}' if here else ''}")
+    anchor = launch.Anchor(name="session", json=command.wants_json, request=context.request, began=context.began)
+    launch.start(context.config, context.caller, anchor, context.vaults_home)
+    raise AssertionError("start does not return")

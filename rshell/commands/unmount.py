@@ -1,0 +1,17 @@
+"""Locking a project."""
+
+from __future__ import annotations
+
+from gateway import protocol, sessions
+from rshell import link, terminal
+from rshell.command import Command
+from rshell.context import Context, required
+
+
+def run(context: Context, command: Command) -> int:
+    """Lock, and return when it is certain that the view is gone."""
+    project = context.vault(command.project).name
+    session = sessions.with_project(context.live(), required(command.project))
+    link.ask(context, session, protocol.Lock(principal=context.caller.principal, project=project))
+    terminal.result({"project": project, "state": "locked"}, f"locked {project}", command.wants_json)
+    return 0

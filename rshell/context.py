@@ -1,0 +1,46 @@
+"""What every command gets: who asks, by which configuration, and where it is recorded."""
+
+from __future__ import annotations
+
+from gateway import sessions, vaults
+from gateway.audit import AuditLog
+from gateway.config import Config
+from gateway.identity import Identity
+from gateway.names import ProjectName
+from gateway.record import Record
+
+
+class Context(Record):
+    """`label` is the comment of the caller's key line; `request` the id under which the audit has this request;
+    `began` its start (CLOCK_BOOTTIME, seconds); `at_prompt` whether a person typed the line at our prompt.
+    """
+
+    config: Config
+    caller: Identity
+    label: str
+    audit: AuditLog
+    request: str
+    began: float
+    at_prompt: bool = False
+
+    @property
+    def vaults_home(self) -> str:
+        return vaults.home(self.config.paths_vaults, self.caller.principal)
+
+    def vault(self, project: ProjectName | None) -> vaults.Vault:
+        """The caller's vault of that name. Raises NoSuchProject."""
+        return vaults.find(self.vaults_home, required(project))
+
+    def live(self) -> tuple[sessions.Session, ...]:
+        """The caller's live sessions."""
+        return sessions.of_principal(self.config.paths_run, self.caller.principal)
+
+    def session_here(self) -> sessions.Session | None:
+        """The session anchored on this connection."""
+        return sessions.of_connection(self.live(), self.caller.connection)
+
+
+def required(project: ProjectName | None) -> ProjectName:
+    """The project of a command whose verb takes one: the grammar has seen to it."""
+    assert project is not None  # noqa: S101
+    return project

@@ -1,0 +1,160 @@
+"""The grammar of the restricted shell: a line into words, and nothing else.
+
+Words are what POSIX shell quoting makes them (XCU 2.2): blanks separate; '...' takes everything literally; "..."
+takes everything but backslash before $ ` " \\ ; a backslash outside quotes takes the next character literally.
+There is no expansion and no operator, so characters that would mean one are refused where a shell would act on
+them, rather than taken for something the sender did not mean:
+
+    anywhere outside quotes     ; & | < > ( ) ` $ * ? [ ] { } !
+    in double quotes            ` $
+    first in a word, unquoted   # ~
+
+Refused everywhere, quoted or not: what is not UTF-8, control characters, and characters that make text look like
+other text (bidirectional controls, line separators, noncharacters).
+"""
+
+from __future__ import annotations
+
+MAX_LINE = 8192
+MAX_WORD = 4096
+MAX_WORDS = 256
+
+_OPERATORS = frozenset(";&|<>()`$*?[]{}!")
+_FIRST = frozenset("#~")
+_ESCAPED_IN_DOUBLE = frozenset('$`"\\')
+
+NOT_UTF8 = "not-utf8"
+CONTROL = "control-character"
+OPERATOR = "operator"
+UNTERMINATED = "unterminated-quote"
+LINE_TOO_LONG = "line-too-long"
+WORD_TOO_LONG = "word-too-long"
+TOO_MANY_WORDS = "too-many-words"
+
+_WORDS_FOR = {
+    NOT_UTF8: "it is not UTF-8",
+    CONTROL: "it has a control character",
+    OPERATOR: "it has a shell operator or expansion outside single quotes",
+    UNTERMINATED: "a quote or backslash is not finished",
+    LINE_TOO_LONG: f"it is longer than {MAX_LINE} bytes",
+    WORD_TOO_LONG: f"a word is longer than {MAX_WORD} characters",
+    TOO_MANY_WORDS: f"it has more than {MAX_WORDS} words",
+}
+
+
+class Refused(ValueError):
+    """Why a line is no sequence of words; `where` is a character position, from 0. The text repeats no input."""
+
+    def __init__(self, reason: str, where: int) -> None:
+        super().__init__(f"{_WORDS_FOR[reason]} (at character {where + 1})")
+        self.reason = reason
+        self.where = where
+
+
+def split(line: str) -> tuple[str, ...]:
+    """The words of `line`, which may carry undecodable bytes as surrogates. Raises Refused."""
+    _check_characters(line)
+    words: list[str] = []
+    at = 0
+    while at < len(line):
+        if line[at] in " \t":
+            at += 1
+            continue
+        word, end = _word(line, at)
+        if len(word) > MAX_WORD:
+            raise Refused(WORD_TOO_LONG, at)
+        if len(words) == MAX_WORDS:
+            raise Refused(TOO_MANY_WORDS, at)
+        words.append(word)
+        at = end
+    return tuple(words)
+
+
+def _check_characters(line: str) -> None:
+    for at, char in enumerate(line):
+        if "\ud800" <= char <= "\udfff":
+            raise Refused(NOT_UTF8, at)
+        if char != "\t" and _is_unsafe(char):
+            raise Refused(CONTROL, at)
+    if len(line.encode()) > MAX_LINE:
+        raise Refused(LINE_TOO_LONG, 0)
+
+
+def _word(line: str, start: int) -> tuple[str, int]:
+    """The word that begins at `start`, and the position behind it."""
+    if line[start] in _FIRST:
+        raise Refused(OPERATOR, start)
+    parts: list[str] = []
+    at = start
+    while at < len(line) and line[at] not in " \t":
+        char = line[at]
+        if char in _OPERATORS:
+            raise Refused(OPERATOR, at)
+        if char == "'":
+            end = line.find("'", at + 1)
+            if end < 0:
+                raise Refused(UNTERMINATED, at)
+            parts.append(_no_tab(line, at + 1, end))
+            at = end + 1
+        elif char == '"':
+            part, at = _double_quoted(line, at)
+            parts.append(part)
+        elif char == "\\":
+            if at + 1 == len(line):
+                raise Refused(UNTERMINATED, at)
+            parts.append(_no_tab(line, at + 1, at + 2))
+            at += 2
+        else:
+            parts.append(char)
+            at += 1
+    return "".join(parts), at
+
+
+def _double_quoted(line: str, start: int) -> tuple[str, int]:
+    """The content of the double quotes that open at `start`, and the position behind the closing one."""
+    parts: list[str] = []
+    at = start + 1
+    while at < len(line):
+        char = line[at]
+        if char == '"':
+            return _no_tab("".join(parts), 0, len(parts)), at + 1
+        if char == "\\" and line[at + 1 : at + 2] in _ESCAPED_IN_DOUBLE:
+            at += 1
+            char = line[at]
+        elif char in "`$":
+            raise Refused(OPERATOR, at)
+        parts.append(char)
+        at += 1
+    raise Refused(UNTERMINATED, start)
+
+
+def _no_tab(line: str, start: int, end: int) -> str:
+    """A tab separates words; inside one it would be a control character in a name."""
+    if "\t" in line[start:end]:
+        raise Refused(CONTROL, line.index("\t", start))
+    return line[start:end]
+
+
+def _is_unsafe(char: str) -> bool:
+    code = ord(char)
+    return (
+        code < 0x20
+        or 0x7F <= code < 0xA0
+        or 0xD800 <= code <= 0xDFFF
+        or code in (0x61C, 0x200E, 0x200F, 0x2028, 0x2029)
+        or 0x202A <= code <= 0x202E
+        or 0x2066 <= code <= 0x2069
+        or 0xFDD0 <= code <= 0xFDEF
+        or code & 0xFFFE == 0xFFFE
+    )
+
+
+def printable(text: str, limit: int = 80) -> str:
+    """`text` as one line that is safe for a terminal, in at most `limit` characters."""
+    shown = "".join(_escape(char) if _is_unsafe(char) or not char.isprintable() else char for char in text[: limit + 1])
+    return shown if len(shown) <= limit and len(text) <= limit else shown[: limit - 1] + "…"
+
+
+def _escape(char: str) -> str:
+    code = ord(char)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

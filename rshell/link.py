@@ -1,0 +1,60 @@
+"""A front's side of the talk with a warden (gateway.protocol)."""
+
+from __future__ import annotations
+
+import os
+import select
+
+from gateway import protocol
+from gateway.errors import Internal, NotUnlocked
+from gateway.sessions import SOCKET, Session, directory
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rshell.context import Context
+
+
+def ask(context: Context, session: Session, request: protocol.Message, fds: Sequence[int] = ()) -> None:
+    """Send `request` to `session` and wait until it is done. Raises what went wrong, of the class the warden meant."""
+    reply = _talk(context, session, request, fds)
+    if not isinstance(reply, protocol.Done):
+        raise Internal("the session gave no proper answer")
+
+
+def run(context: Context, session: Session, program: str, arguments: tuple[str, ...]) -> int:
+    """Have `program` run in `session` on our standard descriptors; its exit status."""
+    request = protocol.Attach(principal=context.caller.principal, program=program, arguments=arguments)
+    reply = _talk(context, session, request, (0, 1, 2))
+    if not isinstance(reply, protocol.Exited):
+        raise Internal("the session gave no proper answer")
+    return reply.status
+
+
+def _talk(context: Context, session: Session, request: protocol.Message, fds: Sequence[int]) -> protocol.Message:
+    try:
+        with protocol.connect(os.path.join(directory(context.config.paths_run), session.id), SOCKET) as link:
+            protocol.send(link, request, fds)
+            _wait(link.fileno())
+            received = protocol.receive(link)
+    except (OSError, protocol.Malformed) as error:
+        raise NotUnlocked(f"session {session.id} has just ended") from error
+    if received is None:
+        raise NotUnlocked(f"session {session.id} has just ended")
+    reply, _ = received
+    if isinstance(reply, protocol.Failed):
+        raise protocol.error_of(reply)
+    return reply
+
+
+def _wait(answer: int) -> None:
+    """Until the warden answers. When the channel is gone, we are: the warden sees the socket close."""
+    waiting = select.poll()
+    waiting.register(answer, select.POLLIN)
+    waiting.register(1, 0)
+    while True:
+        ready = dict(waiting.poll())
+        if answer in ready:
+            return
+        os._exit(0)

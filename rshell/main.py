@@ -1,0 +1,91 @@
+"""The front door: who is it, is it well formed, is it allowed, record, do, report."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from gateway import audit, authorized_keys, config, errors, identity
+from rshell import command, policy, terminal
+from rshell.context import Context
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from rshell.command import Command
+
+
+def main(config_path: str) -> int:
+    """Answer one SSH channel, by the configuration in `config_path`; the exit status. Only here are errors worded."""
+    environ = dict(os.environ)
+    os.environ.clear()
+    os.umask(0o077)
+    line = environ.get("SSH_ORIGINAL_COMMAND")
+    as_json = "--json" in (line or "").split()
+    try:
+        context = identify(config_path, environ)
+        if line is None:
+            from rshell import prompt
+
+            return prompt.run(context)
+        return answer(context, line)
+    except errors.EncError as error:
+        terminal.failure(error, as_json)
+        return error.code
+
+
+def identify(config_path: str, environ: dict[str, str]) -> Context:
+    """Who calls, under the configuration of this gateway. Raises EncError when that is not certain."""
+    settings = config.load(config_path)
+    caller = identity.of_environment(environ)
+    log = audit.AuditLog(settings.paths_audit, settings.audit_syslog, **caller.as_fields())
+    try:
+        entry = identity.still_listed(caller, authorized_keys.load(settings.paths_authorized_keys))
+    except errors.EncError as error:
+        log.write("request", decision="deny", reason=error.slug)
+        raise
+    return Context(config=settings, caller=caller, label=entry.label, audit=log, request="", began=0.0)
+
+
+def answer(context: Context, line: str) -> int:
+    """Judge, record and carry out one line; the exit status. What fails is reported and recorded here."""
+    began = time.clock_gettime(time.CLOCK_BOOTTIME)
+    request = os.urandom(6).hex()
+    log = context.audit.bound(request=request)
+    as_json = "--json" in line.split()
+    try:
+        asked = command.parse(line)
+        policy.enforce(asked, context)
+    except errors.EncError as error:
+        log.write("request", decision="deny", reason=error.slug, at_prompt=context.at_prompt)
+        terminal.failure(error, as_json)
+        return error.code
+    log.write("request", decision="allow", at_prompt=context.at_prompt, **_about(asked))
+    status = _carry_out(asked, context.replace(audit=log, request=request, began=began))
+    log.write("result", status=status, took_ms=round((time.clock_gettime(time.CLOCK_BOOTTIME) - began) * 1000))
+    return status
+
+
+def _about(asked: Command) -> dict[str, object]:
+    """What the audit says of a command: typed words only."""
+    return {"verb": asked.verb.name, **({"project": asked.project} if asked.project else {})}
+
+
+def _carry_out(asked: Command, context: Context) -> int:
+    try:
+        if asked.wants_help:
+            from rshell.commands import help
+
+            return help.explain(asked.verb)
+        module = __import__(f"rshell.commands.{asked.verb.name}", fromlist=["run"])
+        status: int = module.run(context, asked)
+        return status
+    except errors.EncError as error:
+        terminal.failure(error, asked.wants_json)
+        return error.code
+    except KeyboardInterrupt:
+        terminal.note("enc: interrupted; nothing was changed")
+        return 130
+    except Exception as fault:  # the one handler for what nobody foresaw
+        context.audit.write("fault", **errors.place(fault))
+        terminal.failure(errors.Internal("a fault of the gateway", "the audit log says where"), asked.wants_json)
+        return errors.Internal.code

@@ -1,0 +1,115 @@
+"""Words to and from the caller. Results go to standard output, everything else to standard error.
+
+A secret is read here and nowhere else: one line of standard input, without echo where there is a terminal, straight
+into a pipe for gocryptfs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+from gateway.errors import EncError, Usage
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+LONGEST_SECRET = 2048
+
+
+def result(fields: Mapping[str, object], words: str, as_json: bool) -> None:
+    """Print the result of a command: an object for programs, or words for people ("" for none)."""
+    text = json.dumps(fields) if as_json else words
+    if text:
+        write(1, text + "\n")
+
+
+def note(words: str) -> None:
+    """Tell a person something that is not the result."""
+    write(2, words + "\n")
+
+
+def failure(error: EncError, as_json: bool) -> None:
+    """Report an error: one line on standard error, and the object that a program waits for."""
+    if as_json:
+        about = {"error": error.slug, "message": str(error), "hint": error.hint, "exit": error.code}
+        write(1, json.dumps(about) + "\n")
+    write(2, f"enc: {error.line()}\n")
+
+
+def write(fd: int, text: str) -> None:
+    """Write all of `text`; a reader that is gone does not matter any more."""
+    data = text.encode(errors="replace")
+    try:
+        while data:
+            data = data[os.write(fd, data) :]
+    except BrokenPipeError:
+        return
+
+
+def secret(prompt: str) -> bytes:
+    """One line from standard input, without its newline. Raises Usage when there is none or it is too long."""
+    from gateway.syscalls import keep_memory_private
+
+    keep_memory_private()
+    if not os.isatty(0):
+        note("reading one line from standard input; if you are typing, it is visible: use ssh -t")
+        return _line()
+    write(2, prompt)
+    with _Silent():
+        try:
+            return _line()
+        finally:
+            write(2, "\n")
+
+
+def line(prompt: str) -> str:
+    """One line that is no secret."""
+    write(2, prompt)
+    return _line().decode(errors="replace")
+
+
+def pipe(content: bytes) -> int:
+    """The reading end of a pipe that holds `content` and a newline; the writing end is closed."""
+    reader, writer = os.pipe()
+    try:
+        os.write(writer, content + b"\n")
+    finally:
+        os.close(writer)
+    return reader
+
+
+def _line() -> bytes:
+    """Byte by byte, so that nothing after the line is taken from whoever reads next."""
+    read = bytearray()
+    while (byte := os.read(0, 1)) not in (b"", b"\n"):
+        read += byte
+        if len(read) > LONGEST_SECRET:
+            raise Usage(f"that line is longer than {LONGEST_SECRET} bytes")
+    if not read and not byte:
+        raise Usage("standard input ended before a line came", "use ssh -t, or pipe one line in")
+    return bytes(read)
+
+
+class _Silent:
+    """The terminal without echo, for as long as the context lasts (termios(3))."""
+
+    def __enter__(self) -> None:
+        import termios
+
+        self._before = termios.tcgetattr(0)
+        silent = termios.tcgetattr(0)
+        silent[3] &= ~termios.ECHO
+        termios.tcsetattr(0, termios.TCSAFLUSH, silent)
+
+    def __exit__(self, *_: object) -> None:
+        import termios
+
+        termios.tcsetattr(0, termios.TCSAFLUSH, self._before)
+
+
+def columns(rows: Sequence[tuple[str, ...]]) -> str:
+    """`rows` as aligned columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)

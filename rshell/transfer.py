@@ -1,0 +1,35 @@
+"""What sftp, scp and rsync have in common: the projects that their paths name, and the session that has them.
+
+The paths are checked for a clear answer, not for safety: the program sees nothing but the views.
+"""
+
+from __future__ import annotations
+
+from gateway import sessions
+from gateway.names import ProjectName
+from gateway.sandbox import PROJECTS
+from gateway.sessions import Session
+from rshell.context import Context
+
+
+def session_of(context: Context, paths: tuple[str, ...]) -> Session:
+    """The session that has the project of every path, or, where none is named, the channel's.
+
+    Raises NotUnlocked or NoSuchProject for a path into a project that is not there.
+    """
+    mine = context.live()
+    named = [project for project in map(project_of, paths) if project]
+    if not named:
+        return sessions.find(mine, context.caller.connection)
+    for project in named:
+        context.vault(project)
+        chosen = sessions.with_project(mine, project)
+    return chosen
+
+
+def project_of(path: str) -> ProjectName | None:
+    """The project that a path of a transfer lies in, if it lies in one."""
+    for prefix in (f"{PROJECTS}/", "~/", "./"):
+        path = path.removeprefix(prefix)
+    first = path.partition("/")[0]
+    return ProjectName(first) if ProjectName.accepts(first) and first != ".." else None

@@ -1,0 +1,87 @@
+# shellcheck shell=sh
+# Sourced by setup, bindir and test: which Python, and the venvs made of it. Wants $root, the checkout's real path.
+#
+# Nothing is ever written into the checkout, which may be read-only. The venvs of a checkout live in $base:
+#   venv        the product, and no pip or setuptools: their .pth file would cost each start half a millisecond
+#   venv-build  pip and setuptools, which fill the other two
+#   venv-test   what tests and lint need; the code under test comes from the checkout
+# A stamp is written only when its step is through, and holds the hash of what the step was made from.
+
+umask 022 # the gateway's account must be able to read it all, whatever the caller's umask
+unset PYTHONPATH PYTHONHOME
+
+# shellcheck disable=SC2154 # root is the caller's
+base=$(printf %s "$root" | sha256sum | cut -c1-8)
+if [ "$(id -u)" -eq 0 ]; then
+    base=/opt/enc/$base # and not below /root, where that account cannot look
+else
+    base=${XDG_CACHE_HOME:-$HOME/.cache}/enc/$base
+fi
+
+say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
+
+# Sets python and python_id. The system's own comes first: one on root's PATH may be one that nobody else can run.
+find_python() {
+    for python in /usr/bin/python3 "$(command -v python3)"; do
+        python_id=$("$python" -I -c '
+import sys
+sys.exit(1) if sys.version_info < (3, 11) else print(sys.executable, *sys.version_info)' 2>/dev/null) && return
+    done
+    return 1
+}
+
+# digest NAME...: hash of the names and contents of files in the checkout
+digest() {
+    (cd "$root" && find "$@" -name __pycache__ -prune -o -type f -print0) | LC_ALL=C sort -z |
+        (cd "$root" && xargs -0 sha256sum) | sha256sum | cut -c1-64
+}
+
+stamped() { [ "$(cat "$1" 2>/dev/null)" = "$2" ]; }
+
+pip() { "$base/venv-build/bin/python" -m pip --disable-pip-version-check --no-input -q "$@" >&2; }
+
+# requirements build | product | test: their lines, from the one place that names them
+requirements() {
+    (cd "$root" && "$python" -I - "$1") <<'EOF'
+import configparser, sys, tomllib
+setup = configparser.ConfigParser(interpolation=None)
+setup.read("setup.cfg")
+product = setup["options"]["install_requires"]
+match sys.argv[1]:
+    case "build":
+        with open("pyproject.toml", "rb") as file:
+            print(*tomllib.load(file)["build-system"]["requires"], sep="\n")
+    case "product":
+        print(product)
+    case extra:
+        print(product, setup["options.extras_require"][extra], sep="\n")
+EOF
+}
+
+# with_lock COMMAND...: two callers at once build once. Not inside a condition: there set -e would not hold.
+with_lock() {
+    mkdir -p "$base"
+    (
+        flock 9
+        "$@"
+    ) 9>"$base/lock"
+}
+
+# make_venv NAME KIND: $base/NAME has the requirements of KIND. An old one is kept unless Python changed: it may be in use.
+make_venv() {
+    venv=$base/$1
+    wanted=$(printf '%s\n' "$python_id" "$(digest setup.cfg pyproject.toml)" | sha256sum | cut -c1-64)
+    if stamped "$venv/.requirements" "$wanted"; then return; fi
+    say "building $venv"
+    rm -f "$venv/.requirements" "$venv/.sources"
+    if ! stamped "$venv/.python" "$python_id"; then
+        case $2 in
+            build) "$python" -I -m venv --clear "$venv" ;;
+            *) "$python" -I -m venv --clear --without-pip "$venv" ;;
+        esac
+        echo "$python_id" >"$venv/.python"
+    fi
+    requirements "$2" >"$venv/requirements.txt"
+    pip --python "$venv/bin/python" install --compile -r "$venv/requirements.txt"
+    echo "$wanted" >"$venv/.requirements"
+}
