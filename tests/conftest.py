@@ -1,0 +1,66 @@
+"""Fixtures: one gateway for all tests that can share it, and people on it with names of their own."""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.harness import Gateway, Person, eventually
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def place() -> Iterator[Path]:
+    """A directory that the gateway's account can reach (pytest's own is closed to others)."""
+    with tempfile.TemporaryDirectory(prefix="enc-test-") as name:
+        path = Path(name)
+        path.chmod(0o755)
+        yield path
+
+
+@pytest.fixture(scope="session")
+def gateway(place: Path) -> Iterator[Gateway]:
+    """A gateway with default settings. Fails the suite when anything is left behind at its end."""
+    shared = Gateway(place / "shared" / "gw")
+    shared.root.parent.mkdir()
+    shared.start()
+    try:
+        yield shared
+        eventually(lambda: not shared.leftovers())
+    finally:
+        shared.stop()
+    assert not shared.processes()
+
+
+@pytest.fixture
+def make_gateway(place: Path) -> Iterator[Callable[..., Gateway]]:
+    """A gateway of the test's own: `make_gateway(**{"key": "value"})` with settings of gateway.toml."""
+    made: list[Gateway] = []
+
+    def make(**settings: str) -> Gateway:
+        parent = place / f"own-{next(_numbers)}"
+        parent.mkdir()
+        made.append(Gateway(parent / "gw", settings).start())
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.stop()
+
+
+@pytest.fixture
+def person(gateway: Gateway) -> Person:
+    """Somebody new on the shared gateway, with no project yet."""
+    return gateway.person(f"p{next(_numbers)}")
+
+
+@pytest.fixture
+def project(person: Person) -> str:
+    """A project of `person`, locked."""
+    person.new("myproj")
+    return "myproj"
