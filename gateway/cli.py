@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import structlog
 
-from gateway import auditcheck, config
+from gateway import auditcheck, auditview, config
 from gateway.errors import EncError, Usage
 
 _CONFIG = Path("/etc/enc/gateway.toml")
@@ -70,17 +70,32 @@ def audit() -> None:
     """The audit log."""
 
 
-@audit.command()
-@click.option(
+_log_file = click.option(
     "--file",
     "path",
     type=click.Path(path_type=Path, dir_okay=False),
     help=f"The log; by default the one that {_CONFIG} names.",
 )
+
+
+def _log(path: Path | None) -> str:
+    return str(path or config.load(str(_CONFIG)).paths_audit)
+
+
+@audit.command()
+@_log_file
+def show(path: Path | None) -> None:
+    """Print the log as a table."""
+    for row in auditview.rows(_log(path)):
+        click.echo("  ".join(row))
+
+
+@audit.command()
+@_log_file
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def verify(path: Path | None, as_json: bool) -> None:
     """Check that no line was changed, removed or inserted. Exits with 1 when one was."""
-    report = auditcheck.verify(str(path or config.load(str(_CONFIG)).paths_audit))
+    report = auditcheck.verify(_log(path))
     if as_json:
         findings = [finding.as_dict() for finding in report.findings]
         click.echo(json.dumps({"lines": report.lines, "head": report.head, "findings": findings}))

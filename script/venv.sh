@@ -38,7 +38,12 @@ digest() {
 
 stamped() { [ "$(cat "$1" 2>/dev/null)" = "$2" ]; }
 
-pip() { "$base/venv-build/bin/python" -m pip --disable-pip-version-check --no-input -q "$@" >&2; }
+pip() {
+    "$base/venv-build/bin/python" -m pip --disable-pip-version-check --no-input "$@" >"$base/pip.log" 2>&1 || {
+        cat "$base/pip.log" >&2
+        return 1
+    }
+}
 
 # requirements build | product | test: their lines, from the one place that names them
 requirements() {

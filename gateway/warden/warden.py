@@ -84,7 +84,7 @@ class Warden:
         """Let the world reach the session."""
         listening = protocol.listen(os.path.join(sandbox.SESSION, sessions.SOCKET))
         self._loop.watch(listening.fileno(), READ, lambda _: self._accept(listening))
-        self._audit.write("session-opened", anchor=self._spec.anchor)
+        self._record("session-opened", anchor=self._spec.anchor)
         self._publish()
         if self._spec.leash_fd == launch.NO_FD and not self._spec.project:
             self._voice.opened()
@@ -174,19 +174,27 @@ class Warden:
     def _unlocked(self, view: View, error: errors.EncError | None, began: float, front: socket.socket | None) -> None:
         if error:
             del self._views[view.project]
-            self._audit.write("unlock-failed", project=view.project, reason=error.slug)
+            self._record("unlock-failed", project=view.project, reason=error.slug)
             if front:
                 _reply(front, protocol.failed(error))
             else:
                 self._never_opened(error)
             return
-        self._audit.write("unlocked", project=view.project, took_ms=round((now() - began) * 1000))
         if front:
             self._publish()
-            _reply(front, protocol.Done())
         else:
             self._open()
+        self._record("unlocked", project=view.project, took_ms=round((now() - began) * 1000))
+        if front:
+            _reply(front, protocol.Done())
         self._voice.unlocked(view.project)
+
+    def _record(self, event: str, **fields: object) -> None:
+        """Write to the audit. What begins is recorded by the front or refused; to lock, a full disk is no hindrance."""
+        try:
+            self._audit.write(event, **fields)
+        except errors.Misconfigured as error:
+            self._voice.failed(error)
 
     def _never_opened(self, error: errors.EncError) -> None:
         self._voice.failed(error)
@@ -204,7 +212,7 @@ class Warden:
         began = now()
         forced = view.lock(self._programs)
         del self._views[view.project]
-        self._audit.write(
+        self._record(
             "locked", project=view.project, reason=reason, forced=forced, took_ms=round((now() - began) * 1000)
         )
         self._voice.locked(view.project, reason)
@@ -228,7 +236,7 @@ class Warden:
         self._kill_the_rest()
         sessions.retire(sandbox.SESSION)
         if opened:
-            self._audit.write("session-closed", reason=reason)
+            self._record("session-closed", reason=reason)
         if front:
             _reply(front, protocol.Done())
 
@@ -244,7 +252,7 @@ class Warden:
 
     def fail(self, fault: Exception) -> int:
         """Lock after a fault of ours. The audit gets its kind and place, never its text, which could quote a name."""
-        self._audit.write("fault", **errors.place(fault))
+        self._record("fault", **errors.place(fault))
         self._voice.failed(errors.Internal("a fault of the gateway ended this session", "the audit log says where"))
         self._end("failed")
         return errors.Internal.code
@@ -252,7 +260,7 @@ class Warden:
     def record_result(self, status: int) -> None:
         """The end of the request that the session answered."""
         took = round((now() - self._spec.began) * 1000)
-        self._audit.write("result", status=status, took_ms=took)
+        self._record("result", status=status, took_ms=took)
 
 
 def _host_pid(status_fd: int) -> int:
