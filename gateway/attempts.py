@@ -27,11 +27,10 @@ def begin(run: str, principal: Principal) -> int:
 
 def wait(fd: int, longest: int) -> float:
     """Seconds to wait before this attempt: 0.5 after one failure, doubling, `longest` at most."""
-    failures, last = _read(fd)
-    now = time.clock_gettime(time.CLOCK_BOOTTIME)
-    if not failures or not last <= now < last + FORGOTTEN_AFTER:  # a reboot starts the clock again
+    failures, since = _read(fd)
+    if not failures:
         return 0.0
-    return max(0.0, min(0.25 * 2.0 ** min(failures, 30), float(longest)) - (now - last))
+    return max(0.0, min(0.25 * 2.0 ** min(failures, 30), float(longest)) - since)
 
 
 def end(fd: int, wrong: bool) -> None:
@@ -42,9 +41,10 @@ def end(fd: int, wrong: bool) -> None:
     os.close(fd)
 
 
-def _read(fd: int) -> tuple[int, int]:
-    """Failures in a row, and when the last attempt ended (CLOCK_BOOTTIME, seconds)."""
+def _read(fd: int) -> tuple[int, float]:
+    """Failures in a row that still count, and the seconds since the last attempt ended (CLOCK_BOOTTIME)."""
     words = os.pread(fd, 64, 0).split()
     if len(words) != 2 or not (words[0].isdigit() and words[1].isdigit()):
-        return 0, 0
-    return int(words[0]), int(words[1])
+        return 0, 0.0
+    since = time.clock_gettime(time.CLOCK_BOOTTIME) - int(words[1])
+    return (int(words[0]), since) if 0 <= since < FORGOTTEN_AFTER else (0, 0.0)  # a reboot starts the clock again

@@ -57,18 +57,21 @@ class AuditLog:
             _send_to_syslog(self.syslog, line)
 
     def _newest(self, fd: int) -> tuple[int, str]:
-        """Number and hash of the last line. A torn one (power loss, full disk) is closed, not repaired."""
+        """Number and hash of the last line. A torn one (power loss, full disk) is closed, not repaired.
+
+        The number is the head's where that is higher: lines cut off the end leave a gap that stays visible.
+        """
         size = os.fstat(fd).st_size
         if not size:
-            return 0, FIRST_PREV
+            return self._head_count(), FIRST_PREV
         tail = os.pread(fd, _TAIL, max(0, size - _TAIL))
         if not tail.endswith(b"\n"):
             os.write(fd, b"\n")
             tail += b"\n"
         line = tail[:-1].rsplit(b"\n", 1)[-1]
         try:
-            count = int(json.loads(line)["seq"])
-        except (ValueError, KeyError, TypeError):
+            count = max(sequence(json.loads(line)), self._head_count())
+        except (ValueError, RecursionError):
             count = self._head_count() + 1
         return count, sha256(line).hexdigest()
 
@@ -85,6 +88,14 @@ class AuditLog:
             os.pwrite(fd, b"%020d %s\n" % (count, digest.encode()), 0)
         finally:
             os.close(fd)
+
+
+def sequence(record: object) -> int:
+    """The number of a record that was read. Raises ValueError for what is no record."""
+    number = record.get("seq") if isinstance(record, dict) else None
+    if type(number) is not int:
+        raise ValueError("not a record")
+    return number
 
 
 def _now() -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from gateway.audit import FIRST_PREV
+from gateway.audit import FIRST_PREV, sequence
 from gateway.digest import sha256
 from gateway.record import Record
 
@@ -50,8 +50,8 @@ def _check(line: bytes, prev: str, seq: int) -> tuple[str, int]:
     """The problem with `line` ("" for none), and its number."""
     try:
         record = json.loads(line)
-        number, claimed = record["seq"], record["prev"]
-    except (ValueError, KeyError, TypeError):
+        number, claimed = sequence(record), record["prev"]
+    except (ValueError, KeyError, RecursionError):
         return "not a record (torn by a power loss or a full disk, or overwritten)", seq + 1
     if claimed != prev:
         return "does not follow the line before it: one of the two was changed, removed or inserted", number
@@ -64,11 +64,12 @@ def _check_head(path: str, hashes: list[str]) -> str:
     """The head names the last line, or, after a crash between two writes, the one before it."""
     try:
         with open(path, encoding="ascii") as file:
-            number, digest = file.read().split()
+            last, digest = file.read().split()
+            number = int(last)
     except FileNotFoundError:
         return "the head file is missing" if len(hashes) > 1 else ""
     except (OSError, ValueError):
         return "the head file cannot be read"
     if digest in hashes[-2:]:
         return ""
-    return f"the log does not end where its head file says (line {int(number)}): lines were cut off or added"
+    return f"the log does not end where its head file says (line {number}): lines were cut off or added"

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 KEY_TYPES = ("ssh-ed25519", "sk-ssh-ed25519@openssh.com")
+_BLANKS = " \t"
 
 
 class Entry(Record):
@@ -36,10 +37,15 @@ def fingerprint(blob: str) -> str:
     return "SHA256:" + digest.rstrip("=")
 
 
+def means(entry: Entry, blob: str, principal: str) -> bool:
+    """Whether `entry` lets the key `blob` in as `principal`: without ENC_USER a key's principal is its fingerprint."""
+    return entry.blob == blob and (entry.principal or fingerprint(blob)) == principal
+
+
 def load(path: str) -> tuple[Entry, ...]:
     """The key lines of the file `path`; raises Misconfigured when it cannot be read."""
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
+        with open(path, encoding="utf-8", errors="replace", newline="\n") as file:
             return parse(file.read())
     except OSError as error:
         raise Misconfigured(f"{path} cannot be read", error.strerror) from error
@@ -47,24 +53,31 @@ def load(path: str) -> tuple[Entry, ...]:
 
 def parse(text: str) -> tuple[Entry, ...]:
     """Every line that has a key; comments, blank lines and lines that sshd would skip are left out."""
-    entries = (_entry(line.strip(), number) for number, line in enumerate(text.splitlines(), 1))
+    # not splitlines, strip and split(): lines end and words are parted for us where they are for sshd, nowhere else
+    entries = (_entry(line.strip(_BLANKS + "\r"), number) for number, line in enumerate(text.split("\n"), 1))
     return tuple(entry for entry in entries if entry)
 
 
 def _entry(line: str, number: int) -> Entry | None:
     if not line or line.startswith("#"):
         return None
-    options = "" if line.split(None, 1)[0] in KEY_TYPES else line[: _end_of_options(line)]
-    words = line[len(options) :].split(None, 2)
-    if len(words) < 2 or words[0] not in KEY_TYPES:
+    options = "" if _word(line)[0] in KEY_TYPES else line[: _end_of_options(line)]
+    key_type, rest = _word(line[len(options) :].lstrip(_BLANKS))
+    blob, label = _word(rest)
+    if not blob or key_type not in KEY_TYPES:
         return None
-    label = words[2].strip() if len(words) == 3 else ""
-    return Entry(key_type=words[0], blob=words[1], principal=_enc_user(options), label=label, line=number)
+    return Entry(key_type=key_type, blob=blob, principal=_enc_user(options), label=label, line=number)
+
+
+def _word(text: str) -> tuple[str, str]:
+    """The first word of `text`, and what follows the blanks behind it."""
+    end = next((at for at, char in enumerate(text) if char in _BLANKS), len(text))
+    return text[:end], text[end:].lstrip(_BLANKS)
 
 
 def _end_of_options(line: str) -> int:
     """Options end at the first blank outside double quotes."""
-    return next((at for at, char, quoted in _scan(line) if char in " \t" and not quoted), len(line))
+    return next((at for at, char, quoted in _scan(line) if char in _BLANKS and not quoted), len(line))
 
 
 def _enc_user(options: str) -> str:

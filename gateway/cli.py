@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 import structlog
 
-from gateway import auditcheck, auditview, config
-from gateway.errors import EncError, Usage
+from gateway import auditcheck, auditview, config, killing, sessions, sweeping
+from gateway.errors import EncError, NotUnlocked, Usage
 
 _CONFIG = Path("/etc/enc/gateway.toml")
 
@@ -46,8 +46,11 @@ def main() -> None:
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="Public key file to authorize.",
 )
+@click.option("--idle", type=click.IntRange(1), help="Seconds; both idle limits.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A key of gateway.toml.")
-def embedded(directory: Path, port: int | None, keys: tuple[Path, ...], settings: tuple[str, ...]) -> None:
+def embedded(
+    directory: Path, port: int | None, keys: tuple[Path, ...], idle: int | None, settings: tuple[str, ...]
+) -> None:
     """Run a whole gateway from DIRECTORY in the foreground.
 
     Prints one JSON line when it is ready; then `ssh -F DIRECTORY/ssh_config -i KEY gateway help` works. Ctrl-C or
@@ -55,7 +58,8 @@ def embedded(directory: Path, port: int | None, keys: tuple[Path, ...], settings
     """
     from gateway.embedded import supervisor
 
-    supervisor.run(directory, port or 0, keys, dict(_pair(setting) for setting in settings))
+    limits = {"idle.session": str(idle), "idle.view": str(idle)} if idle else {}
+    supervisor.run(directory, port or 0, keys, limits | dict(_pair(setting) for setting in settings))
 
 
 def _pair(setting: str) -> tuple[str, str]:
@@ -63,6 +67,55 @@ def _pair(setting: str) -> tuple[str, str]:
     if not equals:
         raise Usage("--set takes KEY=VALUE")
     return key, value
+
+
+_settings = click.option(
+    "--config",
+    "settings",
+    default=_CONFIG,
+    show_default=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The gateway's configuration.",
+)
+
+
+@main.group(invoke_without_command=True, name="sessions")
+@_settings
+@click.pass_context
+def sessions_(ctx: click.Context, settings: Path) -> None:
+    """List the live sessions of all principals, or end some."""
+    ctx.obj = config.load(str(settings))
+    if ctx.invoked_subcommand is None:
+        for session in sessions.live(ctx.obj.paths_run):
+            views = " ".join(view.project for view in session.views)
+            click.echo("  ".join((session.id, session.principal, session.address, session.since, views)))
+
+
+@sessions_.command()
+@click.argument("ids", nargs=-1)
+@click.option("--principal", help="All sessions of this principal.")
+@click.option("--all", "everybody", is_flag=True, help="All sessions.")
+@click.pass_obj
+def kill(settings: config.Config, ids: tuple[str, ...], principal: str | None, everybody: bool) -> None:
+    """Lock everything in these sessions and end them; returns when that is done."""
+    live = sessions.live(settings.paths_run)
+    if unknown := set(ids) - {session.id for session in live}:
+        raise NotUnlocked(f"no live session {min(unknown)}", "`enc-gateway sessions` lists them")
+    if not (ids or principal or everybody):
+        raise Usage("say which: ids, --principal or --all")
+    for session in live:
+        if everybody or session.id in ids or session.principal == principal:
+            killing.kill(settings.paths_run, session)
+            click.echo(f"closed {session.id}")
+
+
+@main.command()
+@_settings
+def sweep(settings: Path) -> None:
+    """Clear away what crashes left behind, and removed projects past their age."""
+    values = config.load(str(settings))
+    counted = sweeping.sweep(values.paths_vaults, values.paths_run, values.trash_days)
+    click.echo(", ".join(f"{number} {kind}" for kind, number in counted.items()))
 
 
 @main.group()

@@ -32,6 +32,11 @@ KEYS = (
     Key(name="audit.syslog", default="/dev/log", doc='socket that gets a copy of every audit record; "" for none'),
     Key(name="passphrase.minimum", default=12, least=1, doc="characters that `new` asks for without --allow-weak"),
     Key(name="passphrase.wait_max", default=30, doc="seconds; the longest wait after wrong passphrases"),
+    Key(name="idle.session", default=600, least=1, doc="seconds without activity until a session is closed"),
+    Key(name="idle.view", default=600, least=1, doc="seconds without file I/O or a command until a project is locked"),
+    Key(name="idle.view_longest", default=0, doc="the longest limit that a project may have; 0: that of idle.view"),
+    Key(name="idle.warning", default=60, doc="seconds before either that a warning is given"),
+    Key(name="trash.days", default=30, doc="days until a removed project is deleted for good"),
     Key(name="lock.grace", default=2, doc="seconds that attached programs have between SIGTERM and SIGKILL"),
 )
 
@@ -46,6 +51,11 @@ class Config(Record):
     audit_syslog: str
     passphrase_minimum: int
     passphrase_wait_max: int
+    idle_session: int
+    idle_view: int
+    idle_view_longest: int
+    idle_warning: int
+    trash_days: int
     lock_grace: int
 
 

@@ -42,12 +42,15 @@ def of_environment(environ: Mapping[str, str]) -> Identity:
     """The caller, from the environment that sshd made. Raises Misconfigured when sshd is not set up as it has to be."""
     key_type, blob = _authenticated_key(environ.get("SSH_USER_AUTH", ""))
     connection = environ.get("SSH_CONNECTION", "").split()
-    if len(connection) != 4 or not connection[1].isdigit():
+    if len(connection) != 4 or not connection[1].isdecimal():
         raise Misconfigured("sshd did not say where this connection comes from")
     named = environ.get("ENC_USER", "")
     if named and not Principal.accepts(named):
         raise Misconfigured("ENC_USER of this key's line in authorized_keys is not valid", f"use {Principal.rule}")
-    print_ = authorized_keys.fingerprint(blob)
+    try:
+        print_ = authorized_keys.fingerprint(blob)
+    except ValueError as error:
+        raise Misconfigured("sshd did not say which key was used in a way that we can read") from error
     return Identity(
         principal=Principal(named) if named else Principal.of_fingerprint(print_),
         fingerprint=print_,
@@ -78,8 +81,6 @@ def still_listed(caller: Identity, entries: tuple[authorized_keys.Entry, ...]) -
     sshd asked when the connection was made; a connection can outlive the line.
     """
     for entry in entries:
-        if entry.blob == caller.blob:
-            principal = entry.principal or caller.fingerprint
-            if principal == caller.principal:
-                return entry
+        if authorized_keys.means(entry, caller.blob, caller.principal):
+            return entry
     raise NotYours("this key is no longer authorized as it was when you connected", "connect again")

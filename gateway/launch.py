@@ -43,6 +43,12 @@ class Spec(Record):
     audit_name: str
     syslog: str
     grace: int
+    idle_session: int
+    idle_view: int
+    idle_view_longest: int
+    idle_warning: int
+    keys_name: str
+    blob: str
     lock_fd: int
     status_fd: int
     project: str = ""
@@ -134,6 +140,12 @@ def _argv(
         audit_name=os.path.basename(config.paths_audit),
         syslog=config.audit_syslog,
         grace=config.lock_grace,
+        idle_session=config.idle_session,
+        idle_view=config.idle_view,
+        idle_view_longest=config.idle_view_longest,
+        idle_warning=config.idle_warning,
+        keys_name=os.path.basename(config.paths_authorized_keys),
+        blob=caller.blob,
         lock_fd=lock_fd,
         status_fd=status_fd,
         **about,
@@ -147,6 +159,7 @@ def _argv(
         session=path,
         audit_directory=os.path.dirname(config.paths_audit),
         syslog=config.audit_syslog,
+        keys_directory=os.path.dirname(config.paths_authorized_keys),
     )
     command = sandbox.python("gateway/warden/__main__.py", str(spec_fd))
     return sandbox.session_argv(ground, passwd_fd, status_writer, command)

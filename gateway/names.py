@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _LOWER = frozenset("abcdefghijklmnopqrstuvwxyz")
 _DIGIT = frozenset("0123456789")
 _UPPER = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_BASE64 = _LOWER | _UPPER | _DIGIT | frozenset("+/")
 
 
 class Name(str):
@@ -67,6 +68,10 @@ class Principal(Name):
 
     @classmethod
     def of_fingerprint(cls, fingerprint: str) -> Self:
+        """`SHA256:` and 43 digits of base64; raises Usage for anything else."""
+        kind, digits = fingerprint[:7], fingerprint[7:]
+        if kind != "SHA256:" or len(digits) != 43 or not _BASE64.issuperset(digits):
+            raise Usage("that is not a key's fingerprint")
         return cls(fingerprint)
 
     @property

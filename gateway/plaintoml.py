@@ -2,7 +2,8 @@
 
 Why not tomllib: it costs 6 ms of import on every request, and it does not tell the line of a key, which an error
 about that key's value needs. Whatever is accepted here is the same to tomllib (a property test says so); everything
-else is refused.
+else is refused: quoted keys, inline tables, arrays of tables, floats, dates, strings and arrays over several lines,
+integers beyond 64 bits, and a table behind its own sub-table.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
 
     Value: TypeAlias = str | int | bool | tuple[str, ...] | tuple[int, ...]
 
-LARGEST = 64 * 1024
+LARGEST = 64 * 1024  # bytes
+MAX_PARTS = 8  # of a dotted name; what a name costs grows with the square of them
 _BARE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
 _ESCAPES = {"b": "\b", "t": "\t", "n": "\n", "f": "\f", "r": "\r", '"': '"', "\\": "\\"}
 _HEX = {"u": 4, "U": 8}
@@ -41,20 +43,23 @@ class Located:
 
 def parse(text: str) -> dict[str, Located]:
     """Every value in `text` by its full dotted name. Raises PlainTomlError."""
-    if len(text) > LARGEST:
+    if len(text.encode("utf-8", "surrogatepass")) > LARGEST:
         raise PlainTomlError(1, "the file is too large")
     found: dict[str, Located] = {}
-    tables: set[str] = set()
+    names = _Names()
     prefix = ""
     for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
         try:
             cursor = _Cursor(line)
             cursor.blanks()
             if cursor.peek() == "[":
-                prefix = _table(cursor, tables, found) + "."
+                cursor.take()
+                table = _key(cursor, "]")
+                names.add_table(table)
+                prefix = table + "."
             elif not cursor.at_end():
                 name = prefix + _key(cursor, "=")
-                _claim(name, tables, found)
+                names.add_key(name)
                 found[name] = Located(_value(cursor), number)
             cursor.finish()
         except _SyntaxError as error:
@@ -70,10 +75,8 @@ class _Cursor:
     """A line, and how far it was read."""
 
     def __init__(self, line: str) -> None:
-        if bad := next((char for char in line if (char < " " and char != "\t") or char == "\x7f"), ""):
-            raise _SyntaxError(f"control character U+{ord(bad):04X}")
-        if any("\ud800" <= char <= "\udfff" for char in line):
-            raise _SyntaxError("not UTF-8")
+        if not line.isprintable():  # nearly every line is, and this is much faster than looking at each character
+            _check_characters(line)
         self.line = line
         self.at = 0
 
@@ -109,15 +112,48 @@ class _Cursor:
             raise _SyntaxError("unexpected text after the value")
 
 
-def _table(cursor: _Cursor, tables: set[str], found: dict[str, Located]) -> str:
-    cursor.take()
-    name = _key(cursor, "]")
-    if name in tables or any(key == name or name.startswith(key + ".") for key in found):
-        raise _SyntaxError("this table is there already")
-    if any(key.startswith(name + ".") for key in (*found, *tables)):
-        raise _SyntaxError("a table goes before its sub-tables")
-    tables.add(name)
-    return name
+def _check_characters(line: str) -> None:
+    for char in line:
+        if (char < " " and char != "\t") or char == "\x7f":
+            raise _SyntaxError(f"control character U+{ord(char):04X}")
+        if "\ud800" <= char <= "\udfff":
+            raise _SyntaxError("not UTF-8")
+
+
+class _Names:
+    """What was named up to here. TOML lets each name be one thing, once; sets, so that a long file is read fast."""
+
+    def __init__(self) -> None:
+        self.keys: set[str] = set()
+        self.tables: set[str] = set()
+        self.outer: set[str] = set()  # every `a` and `a.b` around an `a.b.c`
+
+    def add_key(self, name: str) -> None:
+        if name in self.keys:
+            raise _SyntaxError("this key is there already")
+        if name in self.tables or name in self.outer:
+            raise _SyntaxError("this name is both a key and a table")
+        self._add_around(name)
+        self.keys.add(name)
+
+    def add_table(self, name: str) -> None:
+        if name in self.tables:
+            raise _SyntaxError("this table is there already")
+        if name in self.keys:
+            raise _SyntaxError("this name is both a key and a table")
+        if name in self.outer:
+            raise _SyntaxError("a table goes before its sub-tables")
+        self._add_around(name)
+        self.tables.add(name)
+
+    def _add_around(self, name: str) -> None:
+        parts = name.split(".")
+        if len(parts) > MAX_PARTS:
+            raise _SyntaxError(f"this name has too many parts (at most {MAX_PARTS})")
+        around = {".".join(parts[:count]) for count in range(1, len(parts))}
+        if around & self.keys:
+            raise _SyntaxError("this name is both a key and a table")
+        self.outer |= around
 
 
 def _key(cursor: _Cursor, end: str) -> str:
@@ -135,16 +171,6 @@ def _key(cursor: _Cursor, end: str) -> str:
         cursor.take()
     cursor.expect(end)
     return ".".join(parts)
-
-
-def _claim(name: str, tables: set[str], found: dict[str, Located]) -> None:
-    if name in found:
-        raise _SyntaxError("this key is there already")
-    taken = (*found, *tables)
-    if any(key.startswith(name + ".") or name == key for key in taken) or any(
-        name.startswith(key + ".") for key in found
-    ):
-        raise _SyntaxError("this name is both a key and a table")
 
 
 def _value(cursor: _Cursor) -> Value:
@@ -224,23 +250,30 @@ def _escape(cursor: _Cursor) -> str:
 def _integer(word: str) -> int:
     digits = word.lstrip("+-")
     plain = digits.replace("_", "")
-    sound = plain.isascii() and plain.isdigit() and len(word) - len(digits) <= 1 and len(plain) <= 18
+    sound = plain.isdigit() and len(word) - len(digits) <= 1
     if not sound or "__" in digits or digits[0] == "_" or digits[-1] == "_" or (plain[0] == "0" and len(plain) > 1):
         raise _SyntaxError("expected a string in quotes, a whole number, true, false or an array")
-    return int(word.replace("_", ""))
+    # by length first: int() has its own limit on digits, and raises ValueError
+    if len(plain) > 19 or not -(2**63) <= (number := int(word)) < 2**63:
+        raise _SyntaxError("a whole number must fit in 64 bits")
+    return number
 
 
 def dump(values: Mapping[str, Value]) -> str:
-    """`values`, named by full dotted names, as a text that `parse` and tomllib read back as they are."""
-    lines: list[str] = []
-    table = ""
-    for name, value in sorted(values.items(), key=lambda item: "." in item[0]):
-        own, _, key = name.rpartition(".")
-        if own != table:
-            lines += ["", f"[{own}]"] if lines else [f"[{own}]"]
-            table = own
-        lines.append(f"{key} = {_written(value)}")
-    return "\n".join(lines) + "\n"
+    """`values`, named by full dotted names, as a text that `parse` and tomllib read back as they are.
+
+    In the order given, by table; tables with fewer dots first, for a table goes before its sub-tables.
+    Raises ValueError for names and values that would not read back.
+    """
+    tables: dict[str, str] = {"": ""}
+    for name, value in values.items():
+        table, _, key = name.rpartition(".")
+        tables[table] = tables.get(table, f"[{table}]\n") + f"{key} = {_written(value)}\n"
+    text = "\n".join(tables[table] for table in sorted(tables, key=lambda table: table.count(".")) if tables[table])
+    # One check instead of a second set of rules; it also keeps a name from writing a line of its own.
+    if {name: located.value for name, located in parse(text).items()} != dict(values):
+        raise ValueError("a name or value cannot be written in this part of TOML")
+    return text
 
 
 def _written(value: Value) -> str:

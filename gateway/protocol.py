@@ -27,37 +27,55 @@ class Message(Record):
     """Base of all messages; the class's name is its `kind`."""
 
 
-class Unlock(Message):
-    """Make a view of `project`. Descriptors: the passphrase's pipe, the attempt's turn (gateway.attempts)."""
+class Request(Message):
+    """What a front asks; `origin` is the caller's address and port, for `status` and the log."""
 
     principal: Principal
+    origin: str
+
+
+class Unlock(Request):
+    """Make a view of `project`. Descriptors: the passphrase's pipe, the attempt's turn (gateway.attempts)."""
+
     project: ProjectName
     slot: SlotName
 
 
-class Lock(Message):
+class Lock(Request):
     """End the view of `project`."""
 
-    principal: Principal
     project: ProjectName
 
 
-class Close(Message):
-    """End the session."""
+class Close(Request):
+    """End the session; `reason` is one of CLOSE_REASONS."""
 
-    principal: Principal
+    reason: str
 
 
-class Attach(Message):
+class Touch(Request):
+    """A line was typed at the session's prompt: nothing but activity."""
+
+
+class Ask(Request):
+    """Tell the state of the session, which is no activity."""
+
+
+class Attach(Request):
     """Run `program` (a name from gateway.sandbox.PROGRAMS) with `arguments` among the views. Descriptors: 0, 1, 2."""
 
-    principal: Principal
     program: str
     arguments: tuple[str, ...]
 
 
 class Done(Message):
     """The request is carried out."""
+
+
+class State(Message):
+    """The session as `status` shows it: a JSON object."""
+
+    report: str
 
 
 class Failed(Message):
@@ -74,7 +92,10 @@ class Exited(Message):
     status: int
 
 
-_KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in (Unlock, Lock, Close, Attach, Done, Failed, Exited)}
+_KINDS: dict[str, type[Message]] = {
+    kind.__name__: kind for kind in (Unlock, Lock, Close, Touch, Ask, Attach, Done, State, Failed, Exited)
+}
+CLOSE_REASONS = ("logout", "killed")
 _NAMES: dict[str, type[Name]] = {"principal": Principal, "project": ProjectName, "slot": SlotName}
 
 
@@ -120,8 +141,8 @@ def failed(error: errors.EncError) -> Failed:
 
 def error_of(reply: Failed) -> errors.EncError:
     """The error that the other side meant, of the same class."""
-    for kind in vars(errors).values():
-        if isinstance(kind, type) and issubclass(kind, errors.EncError) and kind.slug == reply.slug:
+    for kind in errors.EncError.__subclasses__():
+        if kind.slug == reply.slug:
             return kind(reply.message, reply.hint)
     return errors.Internal(reply.message, reply.hint)
 

@@ -29,6 +29,7 @@ WRITABLE_PROJECTS = "/.projects"
 VAULTS = "/vaults"
 SESSION = "/session"
 AUDIT = "/audit"
+KEYS = "/keys"
 FUSE = "/dev/fuse"
 
 PROGRAMS: Mapping[str, str] = {
@@ -48,6 +49,7 @@ class Ground(Record):
     session: str
     audit_directory: str
     syslog: str
+    keys_directory: str
 
 
 def _system() -> list[str]:
@@ -78,7 +80,7 @@ def session_argv(ground: Ground, passwd_fd: int, status_fd: int, command: Sequen
         if not path.startswith("/usr/") and path != "/usr":
             words += ["--ro-bind", path, path]
     words += ["--bind", ground.vaults, VAULTS, "--bind", ground.session, SESSION]
-    words += ["--bind", ground.audit_directory, AUDIT]
+    words += ["--bind", ground.audit_directory, AUDIT, "--ro-bind", ground.keys_directory, KEYS]
     if ground.syslog:
         words += ["--ro-bind-try", ground.syslog, ground.syslog]
     words += ["--tmpfs", WRITABLE_PROJECTS, "--dir", PROJECTS, "--chdir", "/", "--"]

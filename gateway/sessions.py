@@ -11,7 +11,7 @@ import fcntl
 import json
 import os
 
-from gateway.errors import Busy, Misconfigured, NotUnlocked
+from gateway.errors import Busy, Misconfigured, NotUnlocked, Usage
 from gateway.names import Principal, ProjectName, SessionId
 from gateway.record import Record
 
@@ -54,9 +54,12 @@ class Session(Record):
 def load(text: str) -> Session:
     """The session in a record. Raises ValueError or TypeError for anything but what `dump` made."""
     values = json.loads(text)
-    views = tuple(View(project=ProjectName.of(view["project"]), since=view["since"]) for view in values["views"])
-    checked = {"id": SessionId.of(values["id"]), "principal": Principal(values["principal"]), "views": views}
-    return Session(**{**values, **checked})
+    try:
+        views = tuple(View(project=ProjectName.of(view["project"]), since=view["since"]) for view in values["views"])
+        checked = {"id": SessionId.of(values["id"]), "principal": Principal(values["principal"]), "views": views}
+        return Session(**{**values, **checked})
+    except (KeyError, Usage) as error:
+        raise ValueError("not a session's record") from error
 
 
 def directory(run: str) -> str:
@@ -81,6 +84,8 @@ def live(run: str) -> tuple[Session, ...]:
             with open(os.path.join(path, RECORD), encoding="utf-8") as file:
                 found.append(load(file.read()))
         except FileNotFoundError:  # not unlocked yet, or ended since we listed
+            continue
+        except (ValueError, TypeError):  # of another version of this gateway: no reason to fail everybody's commands
             continue
     return tuple(sorted(found, key=lambda session: (session.since, session.id)))
 

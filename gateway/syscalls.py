@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
+import time
 
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REMOUNT, MS_BIND, MS_SHARED = 1, 2, 4, 32, 4096, 1 << 20
 MNT_FORCE, MNT_DETACH = 1, 2
@@ -44,3 +45,25 @@ def keep_memory_private() -> None:
     """No core dump, and no other process of this uid may read this one's memory: called before a secret is read."""
     _checked(_libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+class _TimeSpec(ctypes.Structure):
+    _fields_ = (("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long))
+
+
+class _TimerSpec(ctypes.Structure):
+    _fields_ = (("interval", _TimeSpec), ("value", _TimeSpec))
+
+
+def timer() -> int:
+    """A timerfd_create(2) descriptor on CLOCK_BOOTTIME: unlike poll(2)'s timeout, it runs on while the host sleeps."""
+    fd: int = _libc.timerfd_create(time.CLOCK_BOOTTIME, os.O_NONBLOCK | os.O_CLOEXEC)
+    _checked(min(fd, 0))
+    return fd
+
+
+def set_timer(fd: int, at: float) -> None:
+    """Have `fd` become readable at `at` (CLOCK_BOOTTIME, seconds), at once when that is past."""
+    nanoseconds = max(1, int(at * 1e9))
+    spec = _TimerSpec(value=_TimeSpec(nanoseconds // 10**9, nanoseconds % 10**9))
+    _checked(_libc.timerfd_settime(fd, 1, ctypes.byref(spec), None))  # 1: TFD_TIMER_ABSTIME

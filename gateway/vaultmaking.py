@@ -12,6 +12,7 @@ from gateway.names import ProjectName, SlotName
 
 FIRST_SLOT = SlotName("passphrase")
 TRASH = ".trash"
+DRAFT = ".new-"
 
 
 def create(home_: str, name: ProjectName, fingerprint: str, secret_fd: int) -> vaults.Vault:
@@ -19,7 +20,7 @@ def create(home_: str, name: ProjectName, fingerprint: str, secret_fd: int) -> v
     final = vaults.Vault(name=name, path=os.path.join(home_, name))
     if os.path.lexists(final.path):
         raise CannotCreate(f"you already have a project {name}")
-    draft = vaults.Vault(name=name, path=os.path.join(home_, f".new-{name}-{os.urandom(4).hex()}"))
+    draft = vaults.Vault(name=name, path=os.path.join(home_, f"{DRAFT}{name}-{os.urandom(4).hex()}"))
     try:
         _build(draft, fingerprint, secret_fd)
         os.rename(draft.path, final.path)

@@ -108,6 +108,25 @@ def check(vault: Vault) -> tuple[slots.Slot, ...]:
     return slots.load(vault.slots)
 
 
+def idle_limit(vault: Vault) -> int:
+    """Seconds without use after which the project asks to be locked; 0 for the gateway's usual limit."""
+    with open(vault.metadata, encoding="utf-8") as file:
+        located = plaintoml.parse(file.read()).get("idle")
+    return located.value if located and isinstance(located.value, int) else 0
+
+
+def set_idle_limit(vault: Vault, seconds: int) -> None:
+    """Give the project a limit of its own."""
+    with open(vault.metadata, encoding="utf-8") as file:
+        values = {key: located.value for key, located in plaintoml.parse(file.read()).items()}
+    draft = vault.metadata + ".new"
+    with open(draft, "w", encoding="utf-8") as file:
+        file.write(plaintoml.dump({**values, "idle": seconds}))
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(draft, vault.metadata)
+
+
 def hold(vault: Vault, holder: Holder) -> int:
     """Take the vault for a session: a descriptor that holds it until it is closed. Raises Busy, naming who has it."""
     fd = os.open(vault.lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

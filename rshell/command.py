@@ -13,20 +13,25 @@ from rshell import grammar
 
 
 class Verb(Record):
-    """`takes_project`: one project name must follow. `transfers`: speaks a protocol on stdin and stdout, and checks
-    its own words; not for the prompt.
+    """`takes_project`: one project name must follow, and then `takes_value` if that is not empty. `transfers`: speaks
+    a protocol on stdin and stdout, and checks its own words; not for the prompt.
     """
 
     name: str
     summary: str
     takes_project: bool = False
+    takes_value: str = ""
     flags: tuple[str, ...] = ()
     transfers: bool = False
 
     @property
     def usage(self) -> str:
-        words = [self.name, *(["PROJECT"] if self.takes_project else []), *(f"[{flag}]" for flag in self.flags)]
-        return " ".join(words)
+        return " ".join([self.name, *self.takes, *(f"[{flag}]" for flag in self.flags)])
+
+    @property
+    def takes(self) -> tuple[str, ...]:
+        """The words that must follow, as the usage names them."""
+        return tuple(word for word in ("PROJECT" if self.takes_project else "", self.takes_value) if word)
 
 
 VERBS = {
@@ -40,7 +45,14 @@ VERBS = {
         Verb(name="session", summary="hold a session open, to mount projects into", flags=("--json",)),
         Verb(name="status", summary="your sessions and what they have unlocked", flags=("--json",)),
         Verb(name="unmount", summary="lock a project", takes_project=True, flags=("--json",)),
-        Verb(name="logout", summary="lock everything in your session and end it", flags=("--json",)),
+        Verb(name="logout", summary="lock everything in your session and end it", flags=("--all", "--json")),
+        Verb(
+            name="idle",
+            summary="after how long without use a project is locked",
+            takes_project=True,
+            takes_value="SECONDS",
+            flags=("--json",),
+        ),
         Verb(name="rm", summary="remove a project (to the trash)", takes_project=True, flags=("--yes", "--json")),
         Verb(name="sftp", summary="transfer files: what `sftp` and `sshfs` ask for", transfers=True),
         Verb(name="scp", summary="transfer files: what `scp` asks for", transfers=True),
@@ -58,6 +70,7 @@ class Command(Record):
     words: tuple[str, ...]
     project: ProjectName | None = None
     topic: str = ""
+    value: str = ""
     flags: frozenset[str] = frozenset()
 
     @property
@@ -102,7 +115,8 @@ def _arguments(verb: Verb, words: tuple[str, ...]) -> Command:
     names = [word for word in words[1:] if word not in flags]
     if unknown := flags - set(verb.flags):
         raise Usage(f"{verb.name} has no option {grammar.printable(min(unknown), 40)}", f"usage: {verb.usage}")
-    if len(names) != int(verb.takes_project):
-        raise Usage(f"{verb.name} takes {'one project' if verb.takes_project else 'no names'}", f"usage: {verb.usage}")
-    project = ProjectName.of(names[0]) if names else None
-    return Command(verb=verb, words=words, project=project, flags=frozenset(flags))
+    if len(names) != len(verb.takes):
+        raise Usage(f"{verb.name} takes {' and '.join(verb.takes) or 'no names'}", f"usage: {verb.usage}")
+    project = ProjectName.of(names[0]) if verb.takes_project else None
+    value = names[1] if verb.takes_value else ""
+    return Command(verb=verb, words=words, project=project, value=value, flags=frozenset(flags))

@@ -31,6 +31,11 @@ class Context(Record):
         """The caller's vault of that name. Raises NoSuchProject."""
         return vaults.find(self.vaults_home, required(project))
 
+    @property
+    def origin(self) -> str:
+        """Where the caller is, as sessions show it."""
+        return f"{self.caller.address}:{self.caller.port}"
+
     def live(self) -> tuple[sessions.Session, ...]:
         """The caller's live sessions."""
         return sessions.of_principal(self.config.paths_run, self.caller.principal)

@@ -5,18 +5,21 @@ takes everything but backslash before $ ` " \\ ; a backslash outside quotes take
 There is no expansion and no operator, so characters that would mean one are refused where a shell would act on
 them, rather than taken for something the sender did not mean:
 
-    anywhere outside quotes     ; & | < > ( ) ` $ * ? [ ] { } !
-    in double quotes            ` $
-    first in a word, unquoted   # ~
+    anywhere outside quotes             ; & | < > ( ) ` $ * ? [ ] { } !
+    in double quotes                    ` $
+    first in a word, outside quotes     # ~
 
-Refused everywhere, quoted or not: what is not UTF-8, control characters, and characters that make text look like
-other text (bidirectional controls, line separators, noncharacters).
+Behind a backslash, or in quotes that are not named above, they are data: so do ssh, scp, rsync and git send names.
+
+Refused everywhere, quoted or not: what is not UTF-8, control characters (a tab outside quotes is a blank; a newline
+is no exception), and characters that make text look like other text (bidirectional controls, line separators,
+noncharacters). What is accepted means to /bin/sh what it means here; a property test says so.
 """
 
 from __future__ import annotations
 
-MAX_LINE = 8192
-MAX_WORD = 4096
+MAX_LINE = 8192  # bytes of UTF-8
+MAX_WORD = 4096  # characters
 MAX_WORDS = 256
 
 _OPERATORS = frozenset(";&|<>()`$*?[]{}!")
@@ -40,6 +43,9 @@ _WORDS_FOR = {
     WORD_TOO_LONG: f"a word is longer than {MAX_WORD} characters",
     TOO_MANY_WORDS: f"it has more than {MAX_WORDS} words",
 }
+
+
+REASONS = frozenset(_WORDS_FOR)
 
 
 class Refused(ValueError):
@@ -71,6 +77,8 @@ def split(line: str) -> tuple[str, ...]:
 
 
 def _check_characters(line: str) -> None:
+    if len(line) > MAX_LINE:  # before looking at each of what may be very many characters
+        raise Refused(LINE_TOO_LONG, 0)
     for at, char in enumerate(line):
         if "\ud800" <= char <= "\udfff":
             raise Refused(NOT_UTF8, at)
@@ -117,12 +125,14 @@ def _double_quoted(line: str, start: int) -> tuple[str, int]:
     while at < len(line):
         char = line[at]
         if char == '"':
-            return _no_tab("".join(parts), 0, len(parts)), at + 1
+            return "".join(parts), at + 1
         if char == "\\" and line[at + 1 : at + 2] in _ESCAPED_IN_DOUBLE:
             at += 1
             char = line[at]
         elif char in "`$":
             raise Refused(OPERATOR, at)
+        elif char == "\t":
+            raise Refused(CONTROL, at)
         parts.append(char)
         at += 1
     raise Refused(UNTERMINATED, start)
@@ -150,9 +160,14 @@ def _is_unsafe(char: str) -> bool:
 
 
 def printable(text: str, limit: int = 80) -> str:
-    """`text` as one line that is safe for a terminal, in at most `limit` characters."""
-    shown = "".join(_escape(char) if _is_unsafe(char) or not char.isprintable() else char for char in text[: limit + 1])
-    return shown if len(shown) <= limit and len(text) <= limit else shown[: limit - 1] + "…"
+    """`text` as one line that is safe for a terminal, in at most `limit` characters (1 or more)."""
+    pieces = [_escape(char) if _is_unsafe(char) or not char.isprintable() else char for char in text[: limit + 1]]
+    shown = "".join(pieces)
+    if len(shown) <= limit:
+        return shown
+    while len(shown) >= limit:  # by whole pieces: half an escape is a lie
+        shown = shown[: -len(pieces.pop())]
+    return shown + "…"
 
 
 def _escape(char: str) -> str:

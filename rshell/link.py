@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
 
@@ -23,9 +24,28 @@ def ask(context: Context, session: Session, request: protocol.Message, fds: Sequ
         raise Internal("the session gave no proper answer")
 
 
+def state(context: Context, session: Session) -> dict[str, object]:
+    """How `session` is doing: last activity, and when it and its views will lock. Empty when it has just ended."""
+    try:
+        reply = _talk(context, session, protocol.Ask(principal=context.caller.principal, origin=context.origin), ())
+    except NotUnlocked:
+        return {}
+    if not isinstance(reply, protocol.State):
+        raise Internal("the session gave no proper answer")
+    report: dict[str, object] = json.loads(reply.report)
+    return report
+
+
+def close(context: Context, session: Session) -> None:
+    """End `session`; returns when everything in it is locked."""
+    ask(context, session, protocol.Close(principal=session.principal, origin=context.origin, reason="logout"))
+
+
 def run(context: Context, session: Session, program: str, arguments: tuple[str, ...]) -> int:
     """Have `program` run in `session` on our standard descriptors; its exit status."""
-    request = protocol.Attach(principal=context.caller.principal, program=program, arguments=arguments)
+    request = protocol.Attach(
+        principal=context.caller.principal, origin=context.origin, program=program, arguments=arguments
+    )
     reply = _talk(context, session, request, (0, 1, 2))
     if not isinstance(reply, protocol.Exited):
         raise Internal("the session gave no proper answer")

@@ -5,11 +5,12 @@ Line editing and completion are GNU readline's, with no init file and no history
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 
 from gateway import protocol, vaults
-from gateway.errors import EncError, Usage
+from gateway.errors import EncError, NotUnlocked, Usage
 from rshell import link, main, terminal
 from rshell.command import VERBS
 from rshell.context import Context
@@ -29,10 +30,18 @@ def run(context: Context) -> int:
     try:
         while (line := _read()) is not None:
             if line.strip():
+                _touch(context)
                 main.answer(context, line)
     finally:
         _close(context)
     return 0
+
+
+def _touch(context: Context) -> None:
+    """A typed line keeps the prompt's session."""
+    if here := context.session_here():
+        with contextlib.suppress(NotUnlocked):
+            link.ask(context, here, protocol.Touch(principal=context.caller.principal, origin=context.origin))
 
 
 def _read() -> str | None:
@@ -87,6 +96,6 @@ def _close(context: Context) -> None:
     here = context.session_here()
     if here and here.anchor == "prompt":
         try:
-            link.ask(context, here, protocol.Close(principal=context.caller.principal))
+            link.close(context, here)
         except EncError as error:
             terminal.failure(error, as_json=False)

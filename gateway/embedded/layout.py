@@ -12,6 +12,7 @@ from gateway.errors import Misconfigured, Usage
 from gateway.record import Record
 
 SSH_KEYGEN = "/usr/bin/ssh-keygen"
+_DIGITS = 9
 
 
 class Layout(Record):
@@ -61,14 +62,23 @@ def settings(layout: Layout, given: dict[str, str]) -> str:
         if name not in known:
             raise Usage(f"gateway.toml has no key {name!r}", f"it has {', '.join(known)}")
         if isinstance(known[name].default, int):
-            if not text.isdecimal():
-                raise Usage(f"{name} must be a whole number")
+            if not text.isdecimal() or len(text) > _DIGITS:
+                raise Usage(f"{name} must be a whole number of at most {_DIGITS} digits")
             values[name] = int(text)
         else:
-            values[name] = text
+            values[name] = _utf8(name, text)
     ordered = {name: values[name] for name in known if name in values}
     text = plaintoml.dump(ordered)
-    config.parse(text)
+    try:
+        config.parse(text, "--set")
+    except Misconfigured as error:
+        raise Usage(str(error)) from error
+    return text
+
+
+def _utf8(name: str, text: str) -> str:
+    if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
+        raise Usage(f"{name} must be UTF-8")
     return text
 
 

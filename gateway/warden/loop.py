@@ -5,11 +5,13 @@ Small on purpose: asyncio would cost each session 6 MiB. As PID 1 it also reaps 
 
 from __future__ import annotations
 
+import heapq
 import os
 import select
 import signal
 import time
 
+from gateway import syscalls
 from gateway.process import exit_status
 
 TYPE_CHECKING = False
@@ -36,10 +38,14 @@ class Loop:
         self._signals: dict[int, Callable[[], None]] = {}
         self._pending: list[int] = []
         self._running = True
+        self._timers: list[tuple[float, int, Callable[[], None]]] = []
+        self._count = 0
+        self._timer = syscalls.timer()
         self._wakeup, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, _noop)
         self._poll.register(self._wakeup, READ)
+        self._poll.register(self._timer, READ)
 
     def watch(self, fd: int, events: int, callback: Callable[[int], None]) -> None:
         """Call `callback(revents)` whenever `fd` is ready."""
@@ -58,6 +64,18 @@ class Loop:
         """Call `callback(status)` once, when our child `pid` has ended."""
         self._children[pid] = callback
 
+    def at(self, delay: float, callback: Callable[[], None]) -> None:
+        """Call `callback` once, `delay` seconds from now, time suspended included."""
+        self._count += 1  # keeps two timers of one moment in order, and apart
+        heapq.heappush(self._timers, (now() + delay, self._count, callback))
+        syscalls.set_timer(self._timer, self._timers[0][0])
+
+    def _run_timers(self) -> None:
+        while self._timers and self._timers[0][0] <= now():
+            heapq.heappop(self._timers)[2]()
+        if self._timers:
+            syscalls.set_timer(self._timer, self._timers[0][0])
+
     def stop(self) -> None:
         self._running = False
 
@@ -66,6 +84,9 @@ class Loop:
             for fd, events in self._poll.poll():
                 if fd == self._wakeup:
                     self._drain()
+                elif fd == self._timer:
+                    _drain_timer(fd)
+                    self._run_timers()
                 elif fd in self._watched:  # an earlier callback of this round may have unwatched it
                     self._watched[fd](events)
             while self._pending:
@@ -107,6 +128,13 @@ class Loop:
             callback = self._children.pop(pid, None)
             if callback:
                 callback(exit_status(status))
+
+
+def _drain_timer(fd: int) -> None:
+    try:
+        os.read(fd, 8)
+    except BlockingIOError:  # set again since poll saw it
+        return
 
 
 def _noop(_number: int, _frame: object) -> None:

@@ -25,6 +25,7 @@ class Programs:
         self._loop = loop
         self._grace = grace
         self._running: dict[int, socket.socket] = {}
+        self._labels: dict[int, str] = {}
 
     def start(self, request: protocol.Attach, fds: Sequence[int], front: socket.socket) -> None:
         """Run the requested program on the front's descriptors; `front` gets its exit status and is closed then.
@@ -34,11 +35,13 @@ class Programs:
         argv = sandbox.program_argv(request.program, request.arguments)
         pid = process.spawn(argv, dict(enumerate(fds)))
         self._running[pid] = front
+        self._labels[pid] = f"{request.program} from {request.origin}"
         self._loop.on_exit(pid, lambda status: self._ended(pid, status))
         self._loop.watch(front.fileno(), HANGUP, lambda _: self._abandoned(pid))
 
     def _ended(self, pid: int, status: int) -> None:
         front = self._running.pop(pid)
+        del self._labels[pid]
         self._loop.unwatch(front.fileno())
         try:
             protocol.send(front, protocol.Exited(status=status))
@@ -51,6 +54,10 @@ class Programs:
         self._loop.unwatch(self._running[pid].fileno())
         processes.terminate(pid)
         processes.kill(pid, signal.SIGKILL)
+
+    def labels(self) -> str:
+        """Who could be at work in a view, for `status`."""
+        return ", ".join(self._labels.values())
 
     def holding(self, device: str) -> set[int]:
         """Those that use the file system `device`."""

@@ -41,6 +41,11 @@ class View:
         self._turn = launch.NO_FD
 
     @property
+    def idle_limit(self) -> int:
+        """Seconds, as the project asks for; 0 for the usual."""
+        return vaults.idle_limit(self._vault)
+
+    @property
     def device(self) -> str:
         return mounts.device(self.project)
 

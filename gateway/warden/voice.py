@@ -11,6 +11,9 @@ from gateway.errors import EncError
 _WHY = {
     "unmount": "as you asked",
     "logout": "you logged out",
+    "idle-view": "nothing was read or written in it",
+    "idle-session": "nothing happened in the session",
+    "revoked": "the key that opened the session is no longer authorized",
     "hangup": "the connection is gone",
     "killed": "the session was killed",
     "shutdown": "the gateway is shutting down",
@@ -35,6 +38,15 @@ class Voice:
 
     def locked(self, project: str, reason: str) -> None:
         self._say("locked", {"project": project, "reason": reason}, f"locked {project}: {_WHY[reason]}")
+
+    def warning(self, project: str, seconds: int) -> None:
+        what = f"{project} will be locked" if project else "the session will be closed"
+        stay = "read or write a file in it" if project else "run a command"
+        words = f"in {seconds} s {what} for want of use; {stay} to keep it"
+        self._say("warning", {"project": project, "seconds": seconds}, words)
+
+    def relieved(self, project: str) -> None:
+        self._say("relieved", {"project": project}, f"{project or 'the session'} is in use again")
 
     def failed(self, error: EncError) -> None:
         if self._json:

@@ -1,8 +1,8 @@
 """The life of a session: it opens, answers requests, and ends when what holds it ends.
 
 What ends it: the channel (its pipes or terminal hang up), the leash (a prompt that started it), bubblewrap's death,
-SIGTERM, Ctrl-C, a `logout`, and, when a `mount` holds it, the end of its last view. End of file on standard input is
-none of these: `echo secret | ssh gateway mount p` is a fair way to unlock.
+SIGTERM, Ctrl-C, a `logout`, a revoked key, want of use, and, when a `mount` holds it, the end of its last view. End of
+file on standard input is none of these: `echo secret | ssh gateway mount p` is a fair way to unlock.
 """
 
 from __future__ import annotations
@@ -17,10 +17,17 @@ from gateway import errors, launch, protocol, sandbox, sessions, syscalls, vault
 from gateway.audit import AuditLog
 from gateway.names import Principal, ProjectName, SessionId, SlotName
 from gateway.warden import mounts, processes
+from gateway.warden.activity import SESSION, Limits
+from gateway.warden.idle import Idle
 from gateway.warden.loop import HANGUP, READ, Loop, now
 from gateway.warden.programs import Programs
 from gateway.warden.view import View
 from gateway.warden.voice import Voice
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from gateway.warden.tracker import Tracker
+    from gateway.warden.watcher import Watcher
 
 _ASKED_FOR = ("unmount", "logout")
 """Reasons for which a held session ends with 0: its user wanted it so."""
@@ -35,7 +42,19 @@ class Warden:
         self._voice = Voice(spec.id, spec.json)
         self._programs = Programs(self._loop, spec.grace)
         self._views: dict[ProjectName, View] = {}
+        self._trackers: dict[ProjectName, Tracker] = {}
+        self._watcher: Watcher | None = None
         self._status: int | None = None
+        self._origin = f"{spec.address}:{spec.port}"
+        self._idle = Idle(
+            self._loop,
+            Limits(session=spec.idle_session, view=spec.idle_view, warning=spec.idle_warning),
+            self._origin,
+            self._voice,
+            lock=lambda name: self._lock(self._views[ProjectName(name)], "idle-view"),
+            close=lambda: self._end("idle-session"),
+        )
+        self._following = False
         self._pid = _host_pid(spec.status_fd)
         self._since = vaults.now()
         self._audit = AuditLog(
@@ -56,6 +75,7 @@ class Warden:
         if self._spec.project:
             first = protocol.Unlock(
                 principal=Principal(self._spec.principal),
+                origin=self._origin,
                 project=ProjectName.of(self._spec.project),
                 slot=SlotName.of(self._spec.slot),
             )
@@ -86,11 +106,48 @@ class Warden:
         self._loop.watch(listening.fileno(), READ, lambda _: self._accept(listening))
         self._record("session-opened", anchor=self._spec.anchor)
         self._publish()
+        self._idle.start()
+        self._loop.at(0, self._follow)
         if self._spec.leash_fd == launch.NO_FD and not self._spec.project:
             self._voice.opened()
         if self._spec.ready_fd != launch.NO_FD:
             os.write(self._spec.ready_fd, b"1")
             os.close(self._spec.ready_fd)
+
+    def _follow(self) -> None:
+        """Begin to watch the key and the views' file I/O. After the session is open, for pyinotify takes its time."""
+        from gateway.warden.revocation import Revocation
+        from gateway.warden.watcher import Watcher
+
+        try:
+            self._watcher = Watcher(self._loop, self._overflowed)
+        except OSError as error:  # fs.inotify.max_user_instances: the counters and polling take over
+            self._record("tracking", reason="no-instance", error=error.strerror)
+        path = os.path.join(sandbox.KEYS, self._spec.keys_name)
+        Revocation(self._loop, self._watcher, path, self._spec.blob, self._spec.principal, lambda: self._end("revoked"))
+        self._following = True
+        for view in self._views.values():
+            self._track(view)
+
+    def _track(self, view: View) -> None:
+        """Follow the file I/O of a live view."""
+        from gateway.warden.tracker import Tracker
+
+        if not view.since or not self._following or view.project in self._trackers:
+            return
+        project = view.project
+        self._trackers[project] = Tracker(
+            self._loop,
+            self._watcher,
+            mounts.path(project),
+            view.pid,
+            seen=lambda kind: self._idle.touch(kind, self._programs.labels(), project),
+            incomplete=lambda reason: self._record("tracking", project=project, reason=reason),
+        )
+
+    def _overflowed(self) -> None:
+        for tracker in self._trackers.values():
+            tracker.overflowed()
 
     def _publish(self) -> None:
         live = (sessions.View(project=view.project, since=view.since) for view in self._views.values() if view.since)
@@ -132,15 +189,22 @@ class Warden:
             _reply(front, protocol.failed(error))
 
     def _answer(self, request: protocol.Message, fds: list[int], front: socket.socket) -> None:
-        if getattr(request, "principal", None) != self._spec.principal:
+        if not isinstance(request, protocol.Request) or request.principal != self._spec.principal:
             raise errors.NotYours("this session is not yours")
+        if not isinstance(request, protocol.Ask):
+            named = getattr(request, "project", SESSION)
+            self._idle.touch("line" if isinstance(request, protocol.Touch) else "command", request.origin, named)
         match request:
             case protocol.Unlock() if len(fds) == 2:
                 self._unlock(request, fds, front)
             case protocol.Lock():
                 self._lock_one(request.project, front)
-            case protocol.Close():
-                self._end("logout", front)
+            case protocol.Close() if request.reason in protocol.CLOSE_REASONS:
+                self._end(request.reason, front)
+            case protocol.Touch():
+                _reply(front, protocol.Done())
+            case protocol.Ask():
+                _reply(front, protocol.State(report=json.dumps(self._report())))
             case protocol.Attach() if len(fds) == 3 and request.program in sandbox.PROGRAMS:
                 sandbox.require_program(request.program)
                 self._programs.start(request, fds, front)
@@ -184,6 +248,9 @@ class Warden:
             self._publish()
         else:
             self._open()
+        limit = min(view.idle_limit, max(self._spec.idle_view, self._spec.idle_view_longest))
+        self._idle.add(view.project, self._origin, limit)
+        self._track(view)
         self._record("unlocked", project=view.project, took_ms=round((now() - began) * 1000))
         if front:
             _reply(front, protocol.Done())
@@ -210,6 +277,9 @@ class Warden:
     def _lock(self, view: View, reason: str) -> None:
         """Lock one view; the session goes on, unless a `mount` holds it and this was the last one."""
         began = now()
+        if tracker := self._trackers.pop(view.project, None):
+            tracker.close()
+        self._idle.remove(view.project)
         forced = view.lock(self._programs)
         del self._views[view.project]
         self._record(
@@ -239,6 +309,11 @@ class Warden:
             self._record("session-closed", reason=reason)
         if front:
             _reply(front, protocol.Done())
+
+    def _report(self) -> dict[str, object]:
+        """What `status` shows of us beside the record."""
+        views = {view.project: self._idle.report(view.project) for view in self._views.values() if view.since}
+        return {**self._idle.report(SESSION), "programs": self._programs.labels(), "views": views}
 
     def _finish(self, status: int) -> None:
         self._status = status

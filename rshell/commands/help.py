@@ -15,6 +15,10 @@ _MORE = {
     "session": "Holds a session open until the channel closes. `mount` on the same connection (ControlMaster) unlocks\n"
     "projects in it.",
     "unmount": "Stops what uses the project, unmounts it, and returns when nothing of it is left.",
+    "status": "Shows what the last activity was, how long ago, and when the project or session locks for want of use.\n"
+    "Asking is itself no activity.",
+    "idle": "A limit of the project's own, at most the gateway's. It counts from the next `mount` on.",
+    "logout": "With --all, every session of yours. Returns when nothing is unlocked any more.",
     "rm": "Asks for the name again, or takes --yes. An unlocked project is not removed.",
     "sftp": "sftp gateway, sshfs gateway:PROJECT DIR. Unlocked projects only.",
     "scp": "scp -r DIR gateway:PROJECT/. Unlocked projects only.",

@@ -1,16 +1,20 @@
-"""Ending a session."""
+"""Ending sessions."""
 
 from __future__ import annotations
 
-from gateway import protocol, sessions
+from gateway import sessions
 from rshell import link, terminal
 from rshell.command import Command
 from rshell.context import Context
 
 
 def run(context: Context, command: Command) -> int:
-    """Lock everything in the caller's session and end it; returns when that is done."""
-    session = sessions.find(context.live(), context.caller.connection)
-    link.ask(context, session, protocol.Close(principal=context.caller.principal))
-    terminal.result({"session": session.id, "state": "closed"}, f"closed session {session.id}", command.wants_json)
+    """Lock everything in the caller's session, or with --all in all of the principal's, and end it."""
+    live = context.live()
+    chosen = live if "--all" in command.flags else (sessions.find(live, context.caller.connection),)
+    for session in chosen:
+        link.close(context, session)
+    closed = [session.id for session in chosen]
+    words = f"closed {', '.join(closed)}" if closed else "no sessions; nothing was unlocked"
+    terminal.result({"closed": closed}, words, command.wants_json)
     return 0

@@ -74,4 +74,5 @@ def _own_session(context: Context) -> sessions.Session:
 
 
 def _unlock(context: Context, project: ProjectName, slot: Slot) -> protocol.Unlock:
-    return protocol.Unlock(principal=context.caller.principal, project=project, slot=slot.name)
+    caller = context.caller.principal
+    return protocol.Unlock(principal=caller, origin=context.origin, project=project, slot=slot.name)

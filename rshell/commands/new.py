@@ -12,12 +12,13 @@ from rshell.context import Context, required
 
 def run(context: Context, command: Command) -> int:
     """Ask for a passphrase (twice at a terminal) and create the vault."""
-    from gateway import vaultmaking
+    from gateway import sweeping, vaultmaking
 
     project = required(command.project)
     home = context.vaults_home
     if os.path.lexists(os.path.join(home, project)):
         raise CannotCreate(f"you already have a project {project}")
+    sweeping.sweep_home(home, context.config.trash_days)
     minimum = 1 if "--allow-weak" in command.flags else context.config.passphrase_minimum
     terminal.note(f"The passphrase needs at least {minimum} characters. Nobody can recover it for you.")
     passphrase = _ask(minimum)

@@ -3,26 +3,42 @@
 from __future__ import annotations
 
 from gateway.sessions import Session
-from rshell import terminal
+from rshell import link, terminal
 from rshell.command import Command
 from rshell.context import Context
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_HIDDEN = ("connection", "pid", "views")
+
 
 def run(context: Context, command: Command) -> int:
-    """Print each session: who, from where, since when, and what it has unlocked."""
-    live = context.live()
-    rows = [("SESSION", "PRINCIPAL", "FROM", "SINCE", "HELD BY", "UNLOCKED"), *map(_row, live)]
-    fields = {"sessions": [_about(session) for session in live]}
-    terminal.result(fields, terminal.columns(rows) if live else "no sessions; nothing is unlocked", command.wants_json)
+    """Print each session and view: who, from where, since when, last activity, and when it locks. Is no activity."""
+    live = [_about(session, link.state(context, session)) for session in context.live()]
+    words = "\n".join(map(_words, live)) if live else "no sessions; nothing is unlocked"
+    terminal.result({"sessions": live}, words, command.wants_json)
     return 0
 
 
-def _about(session: Session) -> dict[str, object]:
-    views = [view.as_dict() for view in session.views]
-    hidden = ("connection", "pid", "views")
-    return {**{key: value for key, value in session.as_dict().items() if key not in hidden}, "views": views}
+def _about(session: Session, state: dict[str, Any]) -> dict[str, Any]:
+    """The record of a session, and of each view, with what the session says of itself at this moment."""
+    of_views = state.pop("views", {})
+    views = [{**view.as_dict(), **of_views.get(view.project, {})} for view in session.views]
+    record = {key: value for key, value in session.as_dict().items() if key not in _HIDDEN}
+    return {**record, **state, "views": views}
 
 
-def _row(session: Session) -> tuple[str, ...]:
-    views = ", ".join(f"{view.project} (since {view.since})" for view in session.views)
-    return session.id, session.principal, session.address, session.since, session.anchor, views or "-"
+def _words(session: dict[str, Any]) -> str:
+    head = f"session {session['id']} of {session['principal']} from {session['address']} since {session['since']}"
+    key = f"held by {session['anchor']}, key {session['fingerprint']}"
+    rows = [("", "LAST ACTIVITY", "AGO", "BY", "LOCKS IN"), _row("(session)", session)]
+    rows += [_row(view["project"], view) for view in session["views"]]
+    return f"{head}\n{key}\n{terminal.columns(rows)}"
+
+
+def _row(name: str, one: dict[str, Any]) -> tuple[str, ...]:
+    if "idle" not in one:
+        return name, "-", "-", "-", "-"
+    return name, one["last_activity"], f"{one['idle']} s", one["by"] or "-", f"{one['locks_in']} s"

@@ -12,6 +12,7 @@ def run(context: Context, command: Command) -> int:
     """Lock, and return when it is certain that the view is gone."""
     project = context.vault(command.project).name
     session = sessions.with_project(context.live(), required(command.project))
-    link.ask(context, session, protocol.Lock(principal=context.caller.principal, project=project))
+    request = protocol.Lock(principal=context.caller.principal, origin=context.origin, project=project)
+    link.ask(context, session, request)
     terminal.result({"project": project, "state": "locked"}, f"locked {project}", command.wants_json)
     return 0

@@ -1,0 +1,84 @@
+"""Is the key that opened this session still in authorized_keys? If not, the session ends.
+
+The file's directory is watched, for editors replace the file as often as they write it. What is read in the middle of
+a save may be half of the file, so a key counts as gone when it is gone for two looks in a row.
+"""
+
+from __future__ import annotations
+
+import os
+
+from gateway import authorized_keys
+from gateway.errors import Misconfigured
+from gateway.warden import watcher
+from gateway.warden.loop import Loop
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.warden.watcher import Watcher
+
+_SETTLE = 0.3
+_POLL = 1.0
+
+
+class Revocation:
+    """Calls `revoked` once, within 2 s of the change. `source` None: the host has no inotify instance, so we poll."""
+
+    def __init__(
+        self, loop: Loop, source: Watcher | None, path: str, blob: str, principal: str, revoked: Callable[[], None]
+    ) -> None:
+        self._loop = loop
+        self._path = path
+        self._blob = blob
+        self._principal = principal
+        self._revoked = revoked
+        self._missing = False
+        self._planned = False
+        self._stamp = self._stat()
+        if source is None:
+            loop.at(_POLL, self._look_again)
+            return
+        fd = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            source.add(fd, watcher.WRITTEN | watcher.TREE, lambda *_: self._plan())
+        finally:
+            os.close(fd)
+        self._plan()
+
+    def _look_again(self) -> None:
+        stamp = self._stat()
+        if stamp != self._stamp:
+            self._stamp = stamp
+            self._plan()
+        self._loop.at(_POLL, self._look_again)
+
+    def _stat(self) -> tuple[int, int, int]:
+        try:
+            found = os.stat(self._path)
+        except OSError:
+            return 0, 0, 0
+        return found.st_ino, found.st_size, found.st_mtime_ns
+
+    def _plan(self) -> None:
+        if not self._planned:
+            self._planned = True
+            self._loop.at(_SETTLE, self._check)
+
+    def _check(self) -> None:
+        self._planned = False
+        if self._listed():
+            self._missing = False
+        elif self._missing:
+            self._revoked()
+        else:
+            self._missing = True
+            self._plan()
+
+    def _listed(self) -> bool:
+        try:
+            entries = authorized_keys.load(self._path)
+        except Misconfigured:
+            return False
+        return any(authorized_keys.means(entry, self._blob, self._principal) for entry in entries)

@@ -1,0 +1,24 @@
+"""The idle limit of one project."""
+
+from __future__ import annotations
+
+from gateway import vaults
+from gateway.errors import Usage
+from rshell import terminal
+from rshell.command import Command
+from rshell.context import Context
+
+
+def run(context: Context, command: Command) -> int:
+    """Set after how many seconds without use the project is locked; it counts from the next `mount` on."""
+    vault = context.vault(command.project)
+    vaults.check(vault)
+    settings = context.config
+    longest = max(settings.idle_view, settings.idle_view_longest)
+    if not (command.value.isascii() and command.value.isdecimal() and 0 < int(command.value[:9]) <= longest):
+        raise Usage(f"the limit is a number of seconds from 1 to {longest}")
+    vaults.set_idle_limit(vault, int(command.value))
+    context.audit.write("idle-limit", project=vault.name, seconds=int(command.value))
+    fields = {"project": vault.name, "idle": int(command.value)}
+    terminal.result(fields, f"{vault.name} locks after {command.value} s without use", command.wants_json)
+    return 0
