@@ -73,7 +73,7 @@ class Idle:
         self._planned = float("inf")
         for one in self._activity.due(now()):
             if not isinstance(one, Expired):
-                if not self._said:  # one warning is enough: what stays a view keeps the session, too
+                if one.name != SESSION or not self._said:  # what keeps a view keeps the session, too
                     self._said.add(one.name)
                     self._voice.warning(one.name, one.seconds)
             elif one.name == SESSION:
