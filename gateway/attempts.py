@@ -37,7 +37,7 @@ def end(fd: int, wrong: bool) -> None:
     """Note what came of the attempt and let the next one begin."""
     failures = _read(fd)[0] + 1 if wrong else 0
     os.ftruncate(fd, 0)
-    os.pwrite(fd, b"%d %d" % (failures, time.clock_gettime(time.CLOCK_BOOTTIME)), 0)
+    os.pwrite(fd, b"%d %d" % (failures, time.clock_gettime(time.CLOCK_BOOTTIME) * 1000), 0)  # as _read has it: ms
     os.close(fd)
 
 
@@ -46,5 +46,5 @@ def _read(fd: int) -> tuple[int, float]:
     words = os.pread(fd, 64, 0).split()
     if len(words) != 2 or not (words[0].isdigit() and words[1].isdigit()):
         return 0, 0.0
-    since = time.clock_gettime(time.CLOCK_BOOTTIME) - int(words[1])
+    since = time.clock_gettime(time.CLOCK_BOOTTIME) - int(words[1]) / 1000
     return (int(words[0]), since) if 0 <= since < FORGOTTEN_AFTER else (0, 0.0)  # a reboot starts the clock again

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import time
@@ -25,9 +26,9 @@ def create(home_: str, name: ProjectName, fingerprint: str, secret_fd: int) -> v
         _build(draft, fingerprint, secret_fd)
         os.rename(draft.path, final.path)
         _fsync(home_)
-    except FileExistsError as error:
-        raise CannotCreate(f"you already have a project {name}") from error
     except OSError as error:
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY):  # made since we looked; rename(2) says either
+            raise CannotCreate(f"you already have a project {name}") from error
         raise CannotCreate("the project could not be created", error.strerror) from error
     finally:
         shutil.rmtree(draft.path, ignore_errors=True)

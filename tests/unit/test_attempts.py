@@ -1,0 +1,151 @@
+"""Wrong passphrases: the wait doubles, has a limit, is forgotten, and is each principal's own."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from gateway import attempts
+from gateway.names import Principal
+
+DEV1, DEV2 = Principal.of("dev1"), Principal.of("dev2")
+KEY = Principal.of_fingerprint("SHA256:" + "A/+" * 14 + "A")
+
+
+def now() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def attempt(run: Path, principal: Principal = DEV1, *, wrong: bool = True) -> None:
+    attempts.end(attempts.begin(str(run), principal), wrong=wrong)
+
+
+def wait(run: Path, principal: Principal = DEV1, longest: int = 1000) -> float:
+    """What the next attempt would have to wait."""
+    fd = attempts.begin(str(run), principal)
+    try:
+        return attempts.wait(fd, longest)
+    finally:
+        os.close(fd)
+
+
+@pytest.mark.parametrize(("failures", "seconds"), [(1, 0.5), (2, 1), (3, 2), (4, 4), (5, 8), (9, 128), (11, 512)])
+def test_the_wait_doubles_with_each_failure_in_a_row(tmp_path: Path, failures: int, seconds: float) -> None:
+    for _ in range(failures - 1):
+        attempt(tmp_path)
+    began = now()
+    attempt(tmp_path)
+    waiting = wait(tmp_path)
+    assert seconds - (now() - began) - 0.001 <= waiting <= seconds
+
+
+def test_the_wait_has_a_limit(tmp_path: Path) -> None:
+    began = now()
+    for _ in range(40):
+        attempt(tmp_path)
+    waiting = wait(tmp_path, longest=30)
+    assert 30 - (now() - began) <= waiting <= 30
+    assert wait(tmp_path, longest=0) == 0
+
+
+def test_very_many_failures_do_not_overflow(tmp_path: Path) -> None:
+    attempt(tmp_path)
+    (tmp_path / "attempts" / "u-dev1").write_text(f"{10**18} {int(now() * 1000)}")
+    assert 25 < wait(tmp_path, longest=30) <= 30
+
+
+def test_the_first_attempt_does_not_wait(tmp_path: Path) -> None:
+    assert wait(tmp_path) == 0
+
+
+def test_success_clears_the_failures(tmp_path: Path) -> None:
+    for _ in range(5):
+        attempt(tmp_path)
+    attempt(tmp_path, wrong=False)
+    assert wait(tmp_path) == 0
+    attempt(tmp_path)
+    assert wait(tmp_path) <= 0.5
+
+
+def test_time_passed_counts(tmp_path: Path) -> None:
+    attempt(tmp_path)
+    (tmp_path / "attempts" / "u-dev1").write_text(f"5 {int((now() - 3) * 1000)}")
+    assert 4 < wait(tmp_path) <= 5
+    (tmp_path / "attempts" / "u-dev1").write_text(f"5 {int((now() - 100) * 1000)}")
+    assert wait(tmp_path) == 0
+
+
+@pytest.mark.parametrize(
+    "ended",
+    [
+        pytest.param(lambda: now() - attempts.FORGOTTEN_AFTER - 1, id="long ago"),
+        pytest.param(lambda: now() + 1000, id="before a reboot, which starts the clock again"),
+    ],
+)
+def test_failures_are_forgotten(tmp_path: Path, ended: object) -> None:
+    assert callable(ended)
+    attempt(tmp_path)
+    (tmp_path / "attempts" / "u-dev1").write_text(f"20 {int(ended() * 1000)}")
+    assert wait(tmp_path) == 0
+    attempt(tmp_path)
+    assert wait(tmp_path) <= 0.5, "the next failure is the first again"
+
+
+def test_failures_just_short_of_that_count_on(tmp_path: Path) -> None:
+    attempt(tmp_path)
+    (tmp_path / "attempts" / "u-dev1").write_text(f"4 {int((now() - attempts.FORGOTTEN_AFTER + 60) * 1000)}")
+    attempt(tmp_path)
+    assert 4 < wait(tmp_path) <= 8
+
+
+@pytest.mark.parametrize("content", [b"", b"x", b"1", b"-1 5", b"1 2 3", b"\xff\xff 1", b"1 1.5", b"nan nan"])
+def test_a_damaged_file_counts_as_no_failure(tmp_path: Path, content: bytes) -> None:
+    attempt(tmp_path)
+    (tmp_path / "attempts" / "u-dev1").write_bytes(content)
+    assert wait(tmp_path) == 0
+    attempt(tmp_path)
+    assert 0 <= wait(tmp_path) <= 0.5
+
+
+def test_each_principal_has_failures_of_its_own(tmp_path: Path) -> None:
+    for _ in range(6):
+        attempt(tmp_path)
+    assert wait(tmp_path, DEV2) == 0
+    assert wait(tmp_path, KEY) == 0
+    assert wait(tmp_path) > 10
+
+
+def test_a_turn_that_is_taken_holds_up_nobody_else(tmp_path: Path) -> None:
+    turn = attempts.begin(str(tmp_path), DEV1)
+    attempt(tmp_path, DEV2)
+    attempt(tmp_path, KEY)
+    attempts.end(turn, wrong=False)
+
+
+def test_attempts_of_one_principal_queue(tmp_path: Path) -> None:
+    turn = attempts.begin(str(tmp_path), DEV1)
+    other = multiprocessing.get_context("fork").Process(target=_second, args=(tmp_path, turn))
+    other.start()
+    other.join(0.3)
+    assert other.is_alive(), "it did not wait for its turn"
+    attempts.end(turn, wrong=True)
+    other.join(30)
+    assert other.exitcode == 0
+    assert 0.5 < wait(tmp_path) <= 1, "both failures count"
+
+
+def _second(run: Path, inherited: int) -> None:
+    os.close(inherited)
+    attempt(run)
+
+
+def test_the_file_is_the_gateways_alone(tmp_path: Path) -> None:
+    attempt(tmp_path, KEY)
+    assert (tmp_path / "attempts").stat().st_mode & 0o077 == 0
+    (file,) = (tmp_path / "attempts").iterdir()
+    assert file.name == KEY.directory
+    assert file.stat().st_mode & 0o077 == 0

@@ -1,0 +1,194 @@
+"""gateway.toml: every key, its default, what it refuses, and that a refusal says where; and `--set`."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway import config
+from gateway.config import KEYS, Key
+from gateway.embedded.layout import Layout, settings
+from gateway.errors import Misconfigured, Usage
+
+BY_NAME = {key.name: key for key in KEYS}
+EVERY_KEY = [pytest.param(key, id=key.name) for key in KEYS]
+NUMBERS = [pytest.param(key, id=key.name) for key in KEYS if isinstance(key.default, int)]
+STRINGS = [pytest.param(key, id=key.name) for key in KEYS if isinstance(key.default, str)]
+PATHS = [pytest.param(key, id=key.name) for key in KEYS if key.name.startswith("paths.")]
+
+DEFAULTS: dict[str, str | int] = {
+    "paths.vaults": "/var/lib/enc/vaults",
+    "paths.run": "/run/enc",
+    "paths.audit": "/var/log/enc/audit.jsonl",
+    "paths.authorized_keys": "/etc/enc/authorized_keys",
+    "audit.syslog": "/dev/log",
+    "passphrase.minimum": 12,
+    "passphrase.wait_max": 30,
+    "lock.grace": 2,
+}
+
+
+def value(parsed: config.Config, key: Key) -> object:
+    return parsed.as_dict()[key.name.replace(".", "_")]
+
+
+def as_toml(key: Key, written: str) -> str:
+    """A file with the key on line 3."""
+    table, _, name = key.name.rpartition(".")
+    return f"# a comment\n[{table}]\n{name} = {written}\n"
+
+
+@pytest.mark.parametrize("key", EVERY_KEY)
+def test_an_absent_key_has_its_default(key: Key) -> None:
+    assert value(config.parse(""), key) == key.default
+    if key.name in DEFAULTS:
+        assert key.default == DEFAULTS[key.name]
+
+
+@pytest.mark.parametrize("key", EVERY_KEY)
+def test_every_key_says_what_it_means_and_is_a_field(key: Key) -> None:
+    assert key.doc
+    assert key.name.replace(".", "_") in config.Config._fields
+
+
+def test_there_are_no_other_fields() -> None:
+    assert len(config.Config._fields) == len(KEYS) == len(BY_NAME)
+    assert set(DEFAULTS) <= set(BY_NAME)
+
+
+@pytest.mark.parametrize("key", NUMBERS)
+def test_a_number_is_taken_from_its_least_value_on(key: Key) -> None:
+    assert value(config.parse(as_toml(key, str(key.least))), key) == key.least
+    assert value(config.parse(as_toml(key, "86400")), key) == 86400
+    with pytest.raises(Misconfigured) as caught:
+        config.parse(as_toml(key, str(key.least - 1)))
+    assert str(caught.value) == f"gateway.toml, line 3: {key.name} must be at least {key.least}"
+
+
+@pytest.mark.parametrize("key", STRINGS)
+def test_a_string_is_taken(key: Key) -> None:
+    assert value(config.parse(as_toml(key, '"/some/where"')), key) == "/some/where"
+
+
+@pytest.mark.parametrize("key", NUMBERS)
+@pytest.mark.parametrize("written", ['"12"', "true", "false", "[12]", "[]"])
+def test_a_number_of_another_type_is_refused_with_its_line(key: Key, written: str) -> None:
+    with pytest.raises(Misconfigured) as caught:
+        config.parse(as_toml(key, written))
+    assert str(caught.value) == f"gateway.toml, line 3: {key.name} must be a whole number"
+
+
+@pytest.mark.parametrize("key", STRINGS)
+@pytest.mark.parametrize("written", ["12", "true", '["/dev/log"]', "[]"])
+def test_a_string_of_another_type_is_refused_with_its_line(key: Key, written: str) -> None:
+    with pytest.raises(Misconfigured) as caught:
+        config.parse(as_toml(key, written))
+    assert str(caught.value) == f"gateway.toml, line 3: {key.name} must be a string"
+
+
+@pytest.mark.parametrize("key", PATHS)
+@pytest.mark.parametrize("written", ['"vaults"', '""', '"./x"', '"~/x"'])
+def test_a_path_that_is_not_absolute_is_refused_with_its_line(key: Key, written: str) -> None:
+    with pytest.raises(Misconfigured) as caught:
+        config.parse(as_toml(key, written))
+    assert str(caught.value) == f"gateway.toml, line 3: {key.name} must be an absolute path"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param("a = 1", "line 1: unknown key a", id="no table"),
+        pytest.param("[paths]\nvault = '/x'", "line 2: unknown key paths.vault", id="misspelt"),
+        pytest.param("[lock]\ngrace = 1\n[lock.grace2]\nx = 1", "line 4: unknown key lock.grace2.x", id="a table more"),
+        pytest.param("\nlock = 1", "line 2: unknown key lock", id="a table's name"),
+        pytest.param("lock.grace = ", "line 1: expected a string", id="no value"),
+        pytest.param("[lock]\n\ngrace = 1\ngrace = 2", "line 4: this key is there already", id="twice"),
+    ],
+)
+def test_what_is_not_a_configuration_is_refused_with_its_line(text: str, said: str) -> None:
+    with pytest.raises(Misconfigured) as caught:
+        config.parse(text, "/etc/enc/gateway.toml")
+    assert str(caught.value).startswith(f"/etc/enc/gateway.toml, {said}")
+    assert caught.value.code == 75
+
+
+@given(st.text(st.characters()))
+def test_no_text_raises_anything_but_misconfigured(text: str) -> None:
+    try:
+        config.parse(text)
+    except Misconfigured as error:
+        assert str(error).isprintable()
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.toml"
+    with pytest.raises(Misconfigured, match=f"^{path} cannot be read: No such file or directory$"):
+        config.load(str(path))
+    path.write_bytes(b"\xff")
+    with pytest.raises(Misconfigured, match=f"^{path} cannot be read: not UTF-8$"):
+        config.load(str(path))
+    path.write_text("[lock]\ngrace = 5\n")
+    assert config.load(str(path)).lock_grace == 5
+
+
+# `enc-gateway embedded DIR --set KEY=VALUE`
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    return Layout.at(tmp_path, pwd.getpwuid(os.geteuid()))
+
+
+def test_an_embedded_gateway_keeps_everything_in_its_directory(layout: Layout, tmp_path: Path) -> None:
+    parsed = config.parse(settings(layout, {}))
+    assert parsed.paths_vaults == f"{tmp_path}/vaults"
+    assert parsed.paths_run == f"{tmp_path}/run"
+    assert parsed.paths_audit == f"{tmp_path}/audit/audit.jsonl"
+    assert parsed.paths_authorized_keys == f"{tmp_path}/authorized_keys"
+    others = [key for key in KEYS if not key.name.startswith("paths.")]
+    assert [value(parsed, key) for key in others] == [key.default for key in others]
+
+
+@pytest.mark.parametrize("key", EVERY_KEY)
+def test_every_key_can_be_set(layout: Layout, key: Key) -> None:
+    text = "77" if isinstance(key.default, int) else '/a "b"/\\c'
+    assert value(config.parse(settings(layout, {key.name: text})), key) == (int(text) if text == "77" else text)
+
+
+@pytest.mark.parametrize("key", NUMBERS)
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("", id="nothing"),
+        pytest.param("two", id="a word"),
+        pytest.param("-1", id="negative"),
+        pytest.param("1.5", id="a fraction"),
+        pytest.param("\u00b2", id="a superscript"),
+        pytest.param("9" * 19, id="beyond 64 bits"),
+        pytest.param("9" * 5000, id="beyond what int takes"),
+    ],
+)
+def test_a_number_that_is_none_cannot_be_set(layout: Layout, key: Key, text: str) -> None:
+    with pytest.raises(Usage) as caught:
+        settings(layout, {key.name: text})
+    assert key.name in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        pytest.param("paths.vault", "/x", "has no key", id="unknown key"),
+        pytest.param("paths", "/x", "has no key", id="a table"),
+        pytest.param("paths.run", "run", "paths.run must be an absolute path", id="relative path"),
+        pytest.param("passphrase.minimum", "0", "passphrase.minimum must be at least 1", id="below the least"),
+        pytest.param("audit.syslog", "\udcff", "audit.syslog", id="not UTF-8"),
+    ],
+)
+def test_what_a_file_would_not_take_cannot_be_set(layout: Layout, name: str, text: str, said: str) -> None:
+    with pytest.raises(Usage, match=said):
+        settings(layout, {name: text})
