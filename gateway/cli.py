@@ -109,6 +109,25 @@ def kill(settings: config.Config, ids: tuple[str, ...], principal: str | None, e
             click.echo(f"closed {session.id}")
 
 
+@main.command(name="doctor")
+@_settings
+@click.option("--sessions", "expected", default=100, show_default=True, help="How many are to be live at once.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def doctor_(settings: Path, expected: int, as_json: bool) -> None:
+    """Check this host, as the gateway's account. Exits with 0, 1 for a warning, 2 for a failure."""
+    from gateway import doctor
+
+    findings = doctor.examine(config.load(str(settings)), expected)
+    if as_json:
+        rows = [{**finding.as_dict(), "level": finding.level.value} for finding in findings]
+        click.echo(json.dumps({"findings": rows}))
+    else:
+        for finding in findings:
+            fix = f"  ({finding.fix})" if finding.fix else ""
+            click.echo(f"{finding.level.value:4}  {finding.subject}: {finding.state}{fix}")
+    sys.exit(doctor.worst(findings))
+
+
 @main.command()
 @_settings
 def sweep(settings: Path) -> None:

@@ -39,7 +39,7 @@ PROGRAMS: Mapping[str, str] = {
 }
 """What a front may ask a warden to run."""
 
-_PACKAGES = {"sftp-server": "openssh-sftp-server", "scp": "openssh-client", "rsync": "rsync"}
+PACKAGES = {"sftp-server": "openssh-sftp-server", "scp": "openssh-client", "rsync": "rsync"}
 
 
 class Ground(Record):
@@ -116,7 +116,7 @@ def passwd(home: str = PROJECTS) -> bytes:
 
 
 def require_program(program: str) -> None:
-    process.require(PROGRAMS[program], _PACKAGES[program])
+    process.require(PROGRAMS[program], PACKAGES[program])
 
 
 def require_host() -> None:
