@@ -154,7 +154,9 @@ def send(to: socket.socket, message: Message, fds: Sequence[int] = ()) -> None:
 
 def receive(source: socket.socket) -> tuple[Message, list[int]] | None:
     """The next message and its descriptors (the caller closes them), or None at the end. Raises Malformed, OSError."""
-    packet, fds, flags, _ = socket.recv_fds(source, LARGEST, MOST_FDS, socket.MSG_CMSG_CLOEXEC)
+    packet, fds, flags, _ = socket.recv_fds(source, LARGEST, MOST_FDS)
+    for fd in fds:  # recv_fds ignores MSG_CMSG_CLOEXEC, and a program that kept a turn would hold up the next attempt
+        os.set_inheritable(fd, False)
     try:
         if not packet:
             _close(fds)

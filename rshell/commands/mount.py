@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 from gateway import attempts, launch, protocol, sessions, vaults
@@ -22,7 +23,11 @@ def run(context: Context, command: Command) -> int:
     here = context.session_here()
     if here is None and not context.at_prompt:
         launch.start(context.config, context.caller, _anchor(context, command, slot, secret, turn), context.vaults_home)
-    link.ask(context, here or _own_session(context), _unlock(context, project, slot), [secret, turn])
+    try:
+        link.ask(context, here or _own_session(context), _unlock(context, project, slot), [secret, turn])
+    finally:  # the prompt lives on, and the turn is held as long as anybody has it
+        os.close(secret)
+        os.close(turn)
     terminal.result({"event": "unlocked", "project": project}, f"unlocked {project}", command.wants_json)
     return 0
 
