@@ -56,9 +56,9 @@ def secret(prompt: str) -> bytes:
     if not os.isatty(0):
         note("reading one line from standard input; if you are typing, it is visible: use ssh -t")
         return _line()
-    write(2, prompt)
-    with _Silent():
+    with _Silent():  # before the prompt: what is typed at once must not be shown, nor thrown away
         try:
+            write(2, prompt)
             return _line()
         finally:
             write(2, "\n")

@@ -27,8 +27,7 @@ class Voice:
     def __init__(self, session: str, as_json: bool) -> None:
         self._session = session
         self._json = as_json
-        for fd in (1, 2):
-            os.set_blocking(fd, False)
+        self._out, self._err = _own(1), _own(2)
 
     def opened(self) -> None:
         self._say("session", {}, f"session {self._session}: open until you close it (Ctrl-C, or `logout`)")
@@ -52,11 +51,20 @@ class Voice:
         if self._json:
             fields = {"error": error.slug, "message": str(error), "hint": error.hint, "exit": error.code}
             self._say("failed", fields, "")
-        _write(2, f"enc: {error.line()}\n")
+        _write(self._err, f"enc: {error.line()}\n")
 
     def _say(self, event: str, fields: dict[str, object], words: str) -> None:
         about = {"event": event, "session": self._session, "time": vaults.now(), **fields}
-        _write(1, (json.dumps(about) if self._json else words) + "\n")
+        _write(self._out, (json.dumps(about) if self._json else words) + "\n")
+
+
+def _own(fd: int) -> int:
+    """`fd` opened once more, non-blocking: the flag would be shared with a prompt that reads from the same terminal."""
+    try:
+        return os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:  # a socket, which cannot be opened and is nobody's to read from
+        os.set_blocking(fd, False)
+        return fd
 
 
 def _write(fd: int, text: str) -> None:
