@@ -27,7 +27,8 @@ class Spec(Record):
 
     `project` and `slot` name a first view ("" for none) whose passphrase is behind `secret_fd` and whose turn is
     `turn_fd`. `leash_fd` ends the session when its other end closes; `ready_fd` is closed once the session can be
-    reached. `request` and `began` (CLOCK_BOOTTIME, seconds) belong to the request that the session answers.
+    reached. `monitor_fd` is a pidfd of sshd's monitor of the connection. `request` and `began` (CLOCK_BOOTTIME,
+    seconds) belong to the request that the session answers.
     """
 
     id: str
@@ -51,6 +52,7 @@ class Spec(Record):
     blob: str
     lock_fd: int
     status_fd: int
+    monitor_fd: int
     project: str = ""
     slot: str = ""
     secret_fd: int = NO_FD
@@ -59,7 +61,15 @@ class Spec(Record):
     ready_fd: int = NO_FD
 
     def descriptors(self) -> tuple[int, ...]:
-        fds = (self.lock_fd, self.status_fd, self.secret_fd, self.turn_fd, self.leash_fd, self.ready_fd)
+        fds = (
+            self.lock_fd,
+            self.status_fd,
+            self.monitor_fd,
+            self.secret_fd,
+            self.turn_fd,
+            self.leash_fd,
+            self.ready_fd,
+        )
         return tuple(fd for fd in fds if fd != NO_FD)
 
 
@@ -148,6 +158,7 @@ def _argv(
         blob=caller.blob,
         lock_fd=lock_fd,
         status_fd=status_fd,
+        monitor_fd=_sshd_monitor(),
         **about,
     )
     spec_fd = _memory(json.dumps(spec.as_dict()).encode())
@@ -163,6 +174,29 @@ def _argv(
     )
     command = sandbox.python("gateway/warden/__main__.py", str(spec_fd))
     return sandbox.session_argv(ground, passwd_fd, status_writer, command)
+
+
+def _sshd_monitor() -> int:
+    """A pidfd of sshd's monitor of this connection: its child, which has the pipes, would survive a kill -9 of it."""
+    pid, name = os.getpid(), ""
+    try:
+        while not name.startswith("sshd"):
+            pid, name = _parent(pid)
+        return os.pidfd_open(_parent(pid)[0])
+    except OSError:  # ended this moment, or hidden from us (hidepid), or no sshd at all
+        return NO_FD
+
+
+def _parent(pid: int) -> tuple[int, str]:
+    """Pid and name of the parent of `pid` (proc(5), stat)."""
+    ppid = int(_stat(pid)[1][1])
+    return ppid, _stat(ppid)[0]
+
+
+def _stat(pid: int) -> tuple[str, list[str]]:
+    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+        before, _, after = file.read().rpartition(")")
+    return before.partition("(")[2], after.split()
 
 
 def _memory(content: bytes) -> int:

@@ -44,6 +44,11 @@ def drop_inheritable_capabilities() -> None:
 def keep_memory_private() -> None:
     """No core dump, and no other process of this uid may read this one's memory: called before a secret is read."""
     _checked(_libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0))
+    leave_no_core_dumps()
+
+
+def leave_no_core_dumps() -> None:
+    """None of this process, nor of what it starts."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 

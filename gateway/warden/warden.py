@@ -93,6 +93,8 @@ class Warden:
         ):
             self._loop.on_signal(number, lambda reason=reason: self._end(reason))  # type: ignore[misc]
         self._loop.watch(self._spec.status_fd, HANGUP, lambda _: self._end("killed"))
+        if self._spec.monitor_fd != launch.NO_FD:
+            self._loop.watch(self._spec.monitor_fd, READ, lambda _: self._end("hangup"))
         if self._spec.leash_fd != launch.NO_FD:
             self._loop.watch(self._spec.leash_fd, HANGUP, lambda _: self._end("hangup"))
             return
@@ -333,7 +335,9 @@ class Warden:
         return errors.Internal.code
 
     def record_result(self, status: int) -> None:
-        """The end of the request that the session answered."""
+        """The end of the request that the session answered; a prompt's session answers none."""
+        if self._spec.leash_fd != launch.NO_FD:
+            return
         took = round((now() - self._spec.began) * 1000)
         self._record("result", status=status, took_ms=took)
 
@@ -363,6 +367,7 @@ def _reply(front: socket.socket, message: protocol.Message) -> None:
 def main(spec_fd: int) -> int:
     """The warden's whole run: the one place where the unforeseen ends up. It locks what it can and returns 70."""
     syscalls.drop_inheritable_capabilities()
+    syscalls.leave_no_core_dumps()
     warden = Warden(launch.read_spec(spec_fd))
     try:
         status = warden.run()
