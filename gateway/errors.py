@@ -74,6 +74,13 @@ class Misconfigured(EncError):
     slug = "misconfigured"
 
 
+class Dropped(EncError):
+    """The connection ended before the command did."""
+
+    code = 75
+    slug = "dropped"
+
+
 class WrongSecret(EncError):
     """The passphrase does not unlock the project."""
 

@@ -82,6 +82,10 @@ class Command(Record):
         return "--help" in self.flags
 
 
+PROMPT = Command(verb=Verb(name="prompt", summary="type commands here"), words=())
+"""What a login without a command asks for; it cannot be typed."""
+
+
 def parse(line: str) -> Command:
     """The command in `line`. Raises UnknownCommand or Usage; no message repeats raw input."""
     try:

@@ -7,7 +7,7 @@ import os
 import select
 
 from gateway import protocol
-from gateway.errors import Internal, NotUnlocked
+from gateway.errors import Dropped, Internal, NotUnlocked
 from gateway.sessions import SOCKET, Session, directory
 
 TYPE_CHECKING = False
@@ -69,7 +69,7 @@ def _talk(context: Context, session: Session, request: protocol.Message, fds: Se
 
 
 def _wait(answer: int) -> None:
-    """Until the warden answers. When the channel is gone, we are: the warden sees the socket close."""
+    """Until the warden answers. Raises Dropped when the channel is gone; the warden sees the socket close."""
     waiting = select.poll()
     waiting.register(answer, select.POLLIN)
     waiting.register(1, 0)
@@ -77,4 +77,4 @@ def _wait(answer: int) -> None:
         ready = dict(waiting.poll())
         if answer in ready:
             return
-        os._exit(0)
+        raise Dropped("the connection ended before the command did")

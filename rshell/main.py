@@ -23,10 +23,6 @@ def main(config_path: str) -> int:
     as_json = "--json" in (line or "").split()
     try:
         context = identify(config_path, environ)
-        if line is None:
-            from rshell import prompt
-
-            return prompt.run(context)
         return answer(context, line)
     except errors.EncError as error:
         terminal.failure(error, as_json)
@@ -41,32 +37,41 @@ def identify(config_path: str, environ: dict[str, str]) -> Context:
     try:
         entry = identity.still_listed(caller, authorized_keys.load(settings.paths_authorized_keys))
     except errors.EncError as error:
+        log = log.bound(request=os.urandom(6).hex())
         log.write("request", decision="deny", reason=error.slug)
+        log.write("result", status=error.code, took_ms=0)
         raise
     return Context(config=settings, caller=caller, label=entry.label, audit=log, request="", began=0.0)
 
 
-def answer(context: Context, line: str) -> int:
-    """Judge, record and carry out one line; the exit status. What fails is reported and recorded here."""
+def answer(context: Context, line: str | None) -> int:
+    """Judge, record and carry out one line, or, for None, the prompt; the exit status.
+
+    What fails is reported and recorded here.
+    """
     began = time.clock_gettime(time.CLOCK_BOOTTIME)
     request = os.urandom(6).hex()
     log = context.audit.bound(request=request)
-    as_json = "--json" in line.split()
+    as_json = "--json" in (line or "").split()
+    asked = None
     try:
-        asked = command.parse(line)
+        asked = command.PROMPT if line is None else command.parse(line)
         policy.enforce(asked, context)
     except errors.EncError as error:
-        log.write("request", decision="deny", reason=error.slug, at_prompt=context.at_prompt)
+        log.write("request", decision="deny", reason=error.slug, at_prompt=context.at_prompt, **_about(asked))
         terminal.failure(error, as_json)
-        return error.code
-    log.write("request", decision="allow", at_prompt=context.at_prompt, **_about(asked))
-    status = _carry_out(asked, context.replace(audit=log, request=request, began=began))
+        status = error.code
+    else:
+        log.write("request", decision="allow", reason="authorized", at_prompt=context.at_prompt, **_about(asked))
+        status = _carry_out(asked, context.replace(audit=log, request=request, began=began))
     log.write("result", status=status, took_ms=round((time.clock_gettime(time.CLOCK_BOOTTIME) - began) * 1000))
     return status
 
 
-def _about(asked: Command) -> dict[str, object]:
-    """What the audit says of a command: typed words only."""
+def _about(asked: Command | None) -> dict[str, object]:
+    """What the audit says of a command: typed words only, so nothing of a line that is no command."""
+    if asked is None:
+        return {}
     return {"verb": asked.verb.name, **({"project": asked.project} if asked.project else {})}
 
 
@@ -76,7 +81,8 @@ def _carry_out(asked: Command, context: Context) -> int:
             from rshell.commands import help
 
             return help.explain(asked.verb)
-        module = __import__(f"rshell.commands.{asked.verb.name}", fromlist=["run"])
+        home = "rshell" if asked is command.PROMPT else "rshell.commands"
+        module = __import__(f"{home}.{asked.verb.name}", fromlist=["run"])
         status: int = module.run(context, asked)
         return status
     except errors.EncError as error:

@@ -12,13 +12,13 @@ import signal
 from gateway import protocol, vaults
 from gateway.errors import EncError, NotUnlocked, Usage
 from rshell import link, main, terminal
-from rshell.command import VERBS
+from rshell.command import VERBS, Command
 from rshell.context import Context
 
 _LEAVE = ("exit", "quit")
 
 
-def run(context: Context) -> int:
+def run(context: Context, _command: Command) -> int:
     """Answer lines until the end of input, then close the session that the prompt started, if any."""
     if not (os.isatty(0) and os.isatty(1)):
         raise Usage("no command, and no terminal for the prompt", "ssh gateway help, or ssh -t gateway")
