@@ -57,20 +57,28 @@ class _Signals:
     def __init__(self) -> None:
         self._reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(writer)
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
             signal.signal(number, lambda *_: None)
 
     def wait(self, child: int) -> None:
-        """Return at a signal. Raises Misconfigured when `child` ends before."""
+        """Return at a signal, and reap what ends until then. Raises Misconfigured when `child` ends before."""
         handle = os.pidfd_open(child)
         poll = select.poll()
         for fd in (self._reader, handle):
             poll.register(fd, select.POLLIN)
         try:
-            if any(fd == handle for fd, _ in poll.poll()):
-                raise Misconfigured("sshd ended by itself", "its log is beside sshd_config")
+            while not self._called_to_end():
+                if any(fd == handle for fd, _ in poll.poll()):
+                    raise Misconfigured("sshd ended by itself", "its log is beside sshd_config")
+                _reap_all()
         finally:
             os.close(handle)
+
+    def _called_to_end(self) -> bool:
+        try:
+            return bool({signal.SIGTERM, signal.SIGINT} & set(os.read(self._reader, 512)))
+        except BlockingIOError:
+            return False
 
 
 def _free_port() -> int:
