@@ -11,23 +11,18 @@ import json
 import os
 import signal
 import socket
-import stat
 
 from gateway import errors, launch, protocol, sandbox, sessions, syscalls, vaults
 from gateway.audit import AuditLog
 from gateway.names import Principal, ProjectName, SessionId, SlotName
-from gateway.warden import mounts, processes
+from gateway.warden import anchors, mounts, processes, service
 from gateway.warden.activity import SESSION, Limits
+from gateway.warden.following import Following
 from gateway.warden.idle import Idle
-from gateway.warden.loop import HANGUP, READ, Loop, now
+from gateway.warden.loop import Loop, now
 from gateway.warden.programs import Programs
 from gateway.warden.view import View
 from gateway.warden.voice import Voice
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from gateway.warden.tracker import Tracker
-    from gateway.warden.watcher import Watcher
 
 _ASKED_FOR = ("unmount", "logout")
 """Reasons for which a held session ends with 0: its user wanted it so."""
@@ -42,8 +37,6 @@ class Warden:
         self._voice = Voice(spec.id, spec.json)
         self._programs = Programs(self._loop, spec.grace)
         self._views: dict[ProjectName, View] = {}
-        self._trackers: dict[ProjectName, Tracker] = {}
-        self._watcher: Watcher | None = None
         self._status: int | None = None
         self._origin = f"{spec.address}:{spec.port}"
         self._idle = Idle(
@@ -54,7 +47,11 @@ class Warden:
             lock=lambda name: self._lock(self._views[ProjectName(name)], "idle-view"),
             close=lambda: self._end("idle-session"),
         )
-        self._following = False
+        self._following = Following(
+            self._loop,
+            seen=lambda project, kind: self._idle.touch(kind, self._programs.labels(), project),
+            record=self._record,
+        )
         self._pid = _host_pid(spec.status_fd)
         self._since = vaults.now()
         self._audit = AuditLog(
@@ -71,7 +68,7 @@ class Warden:
     def run(self) -> int:
         """Open the session, hold it to its end, and return its exit status."""
         mounts.prepare()
-        self._watch_anchors()
+        anchors.watch(self._loop, self._spec, self._end)
         if self._spec.project:
             first = protocol.Unlock(
                 principal=Principal(self._spec.principal),
@@ -85,27 +82,10 @@ class Warden:
         self._loop.run()
         return self._status or 0
 
-    def _watch_anchors(self) -> None:
-        for number, reason in (
-            (signal.SIGINT, "logout"),
-            (signal.SIGHUP, "hangup"),
-            (signal.SIGTERM, "shutdown"),
-        ):
-            self._loop.on_signal(number, lambda reason=reason: self._end(reason))  # type: ignore[misc]
-        self._loop.watch(self._spec.status_fd, HANGUP, lambda _: self._end("killed"))
-        if self._spec.monitor_fd != launch.NO_FD:
-            self._loop.watch(self._spec.monitor_fd, READ, lambda _: self._end("hangup"))
-        if self._spec.leash_fd != launch.NO_FD:
-            self._loop.watch(self._spec.leash_fd, HANGUP, lambda _: self._end("hangup"))
-            return
-        for fd in (0, 1, 2):
-            if _tells_of_hangup(fd):
-                self._loop.watch(fd, HANGUP, lambda _: self._end("hangup"))
-
     def _open(self) -> None:
         """Let the world reach the session."""
-        listening = protocol.listen(os.path.join(sandbox.SESSION, sessions.SOCKET))
-        self._loop.watch(listening.fileno(), READ, lambda _: self._accept(listening))
+        path = os.path.join(sandbox.SESSION, sessions.SOCKET)
+        service.serve(self._loop, path, self._spec.principal, self._answer)
         self._record("session-opened", anchor=self._spec.anchor)
         self._publish()
         self._idle.start()
@@ -117,39 +97,10 @@ class Warden:
             os.close(self._spec.ready_fd)
 
     def _follow(self) -> None:
-        """Begin to watch the key and the views' file I/O. After the session is open, for pyinotify takes its time."""
-        from gateway.warden.revocation import Revocation
-        from gateway.warden.watcher import Watcher
-
-        try:
-            self._watcher = Watcher(self._loop, self._overflowed)
-        except OSError as error:  # fs.inotify.max_user_instances: the counters and polling take over
-            self._record("tracking", reason="no-instance", error=error.strerror)
-        path = os.path.join(sandbox.KEYS, self._spec.keys_name)
-        Revocation(self._loop, self._watcher, path, self._spec.blob, self._spec.principal, lambda: self._end("revoked"))
-        self._following = True
+        keys = os.path.join(sandbox.KEYS, self._spec.keys_name)
+        self._following.begin(keys, self._spec.blob, self._spec.principal, lambda: self._end("revoked"))
         for view in self._views.values():
-            self._track(view)
-
-    def _track(self, view: View) -> None:
-        """Follow the file I/O of a live view."""
-        from gateway.warden.tracker import Tracker
-
-        if not view.since or not self._following or view.project in self._trackers:
-            return
-        project = view.project
-        self._trackers[project] = Tracker(
-            self._loop,
-            self._watcher,
-            mounts.path(project),
-            view.pid,
-            seen=lambda kind: self._idle.touch(kind, self._programs.labels(), project),
-            incomplete=lambda reason: self._record("tracking", project=project, reason=reason),
-        )
-
-    def _overflowed(self) -> None:
-        for tracker in self._trackers.values():
-            tracker.overflowed()
+            self._following.add(view)
 
     def _publish(self) -> None:
         live = (sessions.View(project=view.project, since=view.since) for view in self._views.values() if view.since)
@@ -167,32 +118,8 @@ class Warden:
         )
         sessions.publish(sandbox.SESSION, record)
 
-    def _accept(self, listening: socket.socket) -> None:
-        front, _ = listening.accept()
-        front.settimeout(5)
-        self._loop.watch(front.fileno(), READ, lambda _: self._serve(front))
-
-    def _serve(self, front: socket.socket) -> None:
-        """One request of a front. Attach keeps the socket; for the others it is closed with the answer."""
-        self._loop.unwatch(front.fileno())
-        try:
-            received = protocol.receive(front)
-        except (protocol.Malformed, OSError):
-            received = None
-        if received is None:
-            front.close()
-            return
-        request, fds = received
-        try:
-            self._answer(request, fds, front)
-        except errors.EncError as error:
-            for fd in fds:
-                os.close(fd)
-            _reply(front, protocol.failed(error))
-
-    def _answer(self, request: protocol.Message, fds: list[int], front: socket.socket) -> None:
-        if not isinstance(request, protocol.Request) or request.principal != self._spec.principal:
-            raise errors.NotYours("this session is not yours")
+    def _answer(self, request: protocol.Request, fds: list[int], front: socket.socket) -> None:
+        """Carry out one request. Attach and Unlock are answered later, the others at once."""
         if not isinstance(request, protocol.Ask):
             named = getattr(request, "project", SESSION)
             self._idle.touch("line" if isinstance(request, protocol.Touch) else "command", request.origin, named)
@@ -204,9 +131,9 @@ class Warden:
             case protocol.Close() if request.reason in protocol.CLOSE_REASONS:
                 self._end(request.reason, front)
             case protocol.Touch():
-                _reply(front, protocol.Done())
+                service.reply(front, protocol.Done())
             case protocol.Ask():
-                _reply(front, protocol.State(report=json.dumps(self._report())))
+                service.reply(front, protocol.State(report=json.dumps(self._report())))
             case protocol.Attach() if len(fds) == 3 and request.program in sandbox.PROGRAMS:
                 sandbox.require_program(request.program)
                 self._programs.start(request, fds, front)
@@ -242,7 +169,7 @@ class Warden:
             del self._views[view.project]
             self._record("unlock-failed", project=view.project, reason=error.slug)
             if front:
-                _reply(front, protocol.failed(error))
+                service.reply(front, protocol.failed(error))
             else:
                 self._never_opened(error)
             return
@@ -252,10 +179,10 @@ class Warden:
             self._open()
         limit = min(view.idle_limit, max(self._spec.idle_view, self._spec.idle_view_longest))
         self._idle.add(view.project, self._origin, limit)
-        self._track(view)
+        self._following.add(view)
         self._record("unlocked", project=view.project, took_ms=round((now() - began) * 1000))
         if front:
-            _reply(front, protocol.Done())
+            service.reply(front, protocol.Done())
         self._voice.unlocked(view.project)
 
     def _record(self, event: str, **fields: object) -> None:
@@ -274,13 +201,12 @@ class Warden:
         if view is None or not view.since:
             raise errors.NotUnlocked(f"{project} is not unlocked")
         self._lock(view, "unmount")
-        _reply(front, protocol.Done())
+        service.reply(front, protocol.Done())
 
     def _lock(self, view: View, reason: str) -> None:
         """Lock one view; the session goes on, unless a `mount` holds it and this was the last one."""
         began = now()
-        if tracker := self._trackers.pop(view.project, None):
-            tracker.close()
+        self._following.remove(view.project)
         self._idle.remove(view.project)
         forced = view.lock(self._programs)
         del self._views[view.project]
@@ -310,7 +236,7 @@ class Warden:
         if opened:
             self._record("session-closed", reason=reason)
         if front:
-            _reply(front, protocol.Done())
+            service.reply(front, protocol.Done())
 
     def _report(self) -> dict[str, object]:
         """What `status` shows of us beside the record."""
@@ -345,23 +271,6 @@ class Warden:
 def _host_pid(status_fd: int) -> int:
     """Our pid as the host sees it, from bwrap's --json-status-fd, which stays open as long as bwrap lives."""
     return int(json.loads(os.read(status_fd, 4096).splitlines()[0])["child-pid"])
-
-
-def _tells_of_hangup(fd: int) -> bool:
-    """Whether poll(2) on `fd` tells the end of the channel: a terminal, or a pipe or socket that we write to."""
-    mode = os.fstat(fd).st_mode
-    if os.isatty(fd):
-        return True
-    return fd != 0 and (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode))
-
-
-def _reply(front: socket.socket, message: protocol.Message) -> None:
-    try:
-        protocol.send(front, message)
-    except OSError:  # it did not wait for the answer
-        pass
-    finally:
-        front.close()
 
 
 def main(spec_fd: int) -> int:
