@@ -103,7 +103,7 @@ def check(vault: Vault) -> tuple[slots.Slot, ...]:
             version = plaintoml.parse(file.read())["format"].value
     except (OSError, plaintoml.PlainTomlError, KeyError, UnicodeDecodeError) as error:
         raise DamagedVault(f"{vault.name} is damaged: a part of its vault is missing or unreadable") from error
-    if version != FORMAT:
+    if type(version) is not int or version != FORMAT:
         raise DamagedVault(f"{vault.name} has format {version}, this gateway reads {FORMAT}")
     return slots.load(vault.slots)
 

@@ -1,0 +1,183 @@
+"""The shape of the code: who imports whom, one door for each outside thing, and what a request may not load."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDERS = ("gateway", "rshell", "client")
+MODULES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
+
+
+@cache
+def syntax(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """The dotted names that a module imports, anywhere in it; `from a import b` gives `a.b`, for b may be a module."""
+    for node in ast.walk(syntax(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def strings(path: Path) -> Iterator[str]:
+    """Every text in a module's code, parts of f-strings among them, but no docstrings: they may explain."""
+    docstrings = {node.value for node in ast.walk(syntax(path)) if isinstance(node, ast.Expr)}
+    nodes = (node for node in ast.walk(syntax(path)) if isinstance(node, ast.Constant) and node not in docstrings)
+    yield from (node.value for node in nodes if isinstance(node.value, str))
+
+
+def attributes(path: Path) -> Iterator[str]:
+    """`os.fork` and the like, and the names that are called."""
+    for node in ast.walk(syntax(path)):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            yield f"{node.value.id}.{node.attr}"
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            yield node.func.id
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+EACH = [pytest.param(path, id=name_of(path)) for path in MODULES]
+MAY_IMPORT = {"gateway": {"gateway"}, "rshell": {"rshell", "gateway"}, "client": {"client"}}
+
+
+def test_there_is_code_to_look_at() -> None:
+    assert {path.relative_to(ROOT).parts[0] for path in MODULES} == set(FOLDERS)
+    assert len(MODULES) > 40
+
+
+@pytest.mark.parametrize("path", EACH)
+def test_imports_go_in_one_direction(path: Path) -> None:
+    own = path.relative_to(ROOT).parts[0]
+    assert {name.partition(".")[0] for name in imports(path)} & set(FOLDERS) <= MAY_IMPORT[own]
+
+
+# What a request must be able to trust without reading anything else: no effects, so nothing that could have one.
+PURE = {
+    "gateway/errors.py": set(),
+    "gateway/names.py": {"gateway.errors"},
+    "gateway/record.py": set(),
+    "gateway/plaintoml.py": set(),
+    "gateway/config.py": {"gateway.errors", "gateway.record", "gateway.plaintoml"},
+    "rshell/grammar.py": set(),
+    "rshell/command.py": {"gateway.errors", "gateway.names", "gateway.record", "rshell.grammar"},
+    "rshell/policy.py": {"gateway.errors", "gateway.record", "rshell.command", "rshell.context"},
+}
+
+
+@pytest.mark.parametrize(("module", "allowed"), PURE.items(), ids=PURE)
+def test_policy_has_no_effects(module: str, allowed: set[str]) -> None:
+    for name in imports(ROOT / module):
+        if name.startswith(("__future__.", "typing.", "collections.abc.")):
+            continue
+        assert name in allowed or name.rpartition(".")[0] in allowed
+
+
+TEXTS = [
+    pytest.param("/usr/bin/gocryptfs", ["gateway/gocryptfs.py"], id="gocryptfs"),
+    pytest.param("/usr/bin/bwrap", ["gateway/sandbox.py"], id="bubblewrap"),
+    pytest.param("/usr/bin/scp", ["gateway/sandbox.py"], id="attached programs"),
+    pytest.param("--passfile", [], id="no passphrase file by its long name"),
+    pytest.param("-passfile", ["gateway/gocryptfs.py"], id="where a passphrase goes"),
+    pytest.param("--unshare", ["gateway/sandbox.py"], id="namespaces"),
+    pytest.param("/usr/sbin/sshd", ["gateway/embedded/host.py"], id="sshd"),
+    pytest.param("sk-ssh-ed25519@openssh.com", ["gateway/authorized_keys.py"], id="authorized_keys"),
+    pytest.param("/dev/fuse", ["gateway/sandbox.py"], id="FUSE"),
+    pytest.param("SSH_USER_AUTH", ["gateway/identity.py"], id="who is calling"),
+    pytest.param("SSH_CONNECTION", ["gateway/identity.py"], id="where from"),
+    pytest.param("SSH_ORIGINAL_COMMAND", ["rshell/main.py"], id="what is asked"),
+]
+
+
+@pytest.mark.parametrize(("text", "modules"), TEXTS)
+def test_one_module_knows_it(text: str, modules: list[str]) -> None:
+    found = [name_of(path) for path in MODULES if any(text in said for said in strings(path))]
+    assert [name for name in found if not name.startswith("client/")] == modules
+
+
+IMPORTED = [
+    pytest.param("pyinotify", ["gateway/warden/watcher.py"], id="pyinotify"),
+    pytest.param("click", ["gateway/cli.py"], id="click"),
+    pytest.param("structlog", ["gateway/cli.py", "gateway/embedded/supervisor.py"], id="structlog"),
+    pytest.param("subprocess", [], id="nobody: gateway.process starts programs"),
+    pytest.param("hashlib", ["gateway/digest.py"], id="OpenSSL's hashes, which are slow to load"),
+]
+
+
+@pytest.mark.parametrize(("module", "modules"), IMPORTED)
+def test_one_module_imports_it(module: str, modules: list[str]) -> None:
+    found = [name_of(path) for path in MODULES if module in {name.partition(".")[0] for name in imports(path)}]
+    assert [name for name in found if not name.startswith("client/")] == modules
+
+
+CALLED = [
+    pytest.param({"os.posix_spawn", "os.posix_spawnp"}, ["gateway/process.py"], id="starting a program"),
+    pytest.param({"os.execve", "os.execv"}, ["gateway/launch.py"], id="becoming one"),
+    pytest.param({"os.system", "os.popen", "os.execl", "os.execlp", "os.execvpe", "os.spawnv"}, [], id="by a shell"),
+    pytest.param({"eval", "exec", "compile"}, [], id="text as code"),
+    pytest.param({"os.fork"}, ["gateway/launch.py", "gateway/warden/view.py"], id="forking"),
+    pytest.param({"os.getenv", "os.environb", "os.putenv"}, [], id="the environment by other names"),
+]
+
+
+@pytest.mark.parametrize(("names", "modules"), CALLED)
+def test_one_module_calls_it(names: set[str], modules: list[str]) -> None:
+    found = [name_of(path) for path in MODULES if names & set(attributes(path))]
+    assert [name for name in found if not name.startswith("client/")] == modules
+
+
+def test_only_the_front_touches_the_environment() -> None:
+    found = [name_of(path) for path in MODULES if "os.environ" in set(attributes(path))]
+    # the prompt sets readline's, in an environment that main emptied
+    assert [name for name in found if not name.startswith("client/")] == ["rshell/main.py", "rshell/prompt.py"]
+
+
+# `ssh gateway ls` is judged by what it costs over /bin/true. Each of these costs 1 to 15 ms of import.
+HEAVY = {
+    "dataclasses",
+    "tomllib",
+    "typing",
+    "structlog",
+    "click",
+    "subprocess",
+    "hashlib",
+    "socket",
+    "argparse",
+    "shutil",
+    "ctypes",
+    "pathlib",
+    "logging",
+    "asyncio",
+    "inspect",
+    "pyinotify",
+    "multiprocessing",
+}
+
+
+@pytest.mark.parametrize(
+    "modules",
+    [
+        pytest.param(("rshell.main", "rshell.command", "rshell.commands.ls"), id="ls"),
+        pytest.param(("rshell.main", "rshell.commands.help"), id="help"),
+        pytest.param(("rshell.main", "rshell.commands.whoami"), id="whoami"),
+    ],
+)
+def test_a_plain_request_loads_nothing_heavy(modules: tuple[str, ...]) -> None:
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import {', '.join(modules)}; print(*sys.modules)"
+    argv = ["/usr/bin/python3", "-I", "-S", "-B", "-c", code]
+    loaded = set(subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split())
+    assert set(modules) <= loaded
+    assert not loaded & HEAVY

@@ -1,0 +1,257 @@
+"""Records of sessions: what is alive is shown and never swept, what is dead is gone, and which one a channel means."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import time
+from collections.abc import Callable
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway import sessions
+from gateway.errors import Busy, Misconfigured, NotUnlocked
+from gateway.names import Principal, ProjectName, SessionId
+from gateway.sessions import Session, View
+
+DEV1, DEV2 = Principal.of("dev1"), Principal.of("dev2")
+P, Q = ProjectName.of("p"), ProjectName.of("q")
+FORK = multiprocessing.get_context("fork")
+
+
+def session(number: int = 0, principal: Principal = DEV1, views: tuple[ProjectName, ...] = (), **more: str) -> Session:
+    return Session(
+        id=SessionId.of(f"s-{number:012x}"),
+        principal=principal,
+        fingerprint="SHA256:x",
+        address="192.0.2.7",
+        port=50022,
+        connection=more.get("connection", f"192.0.2.7 {50000 + number} 198.51.100.1 22"),
+        anchor="mount",
+        since=more.get("since", "2024-01-01T00:00:00Z"),
+        pid=4711,
+        views=tuple(View(project=project, since="2024-01-01T00:00:01Z") for project in views),
+    )
+
+
+def start(run: Path, **about: object) -> tuple[Session, str, int]:
+    """A session as a warden makes it: record, directory, and the lock that keeps it alive."""
+    id_, path, lock = sessions.prepare(str(run))
+    made = session().replace(id=id_, **about)
+    sessions.publish(path, made)
+    return made, path, lock
+
+
+def left(run: Path) -> list[str]:
+    return sorted(os.listdir(run / "sessions"))
+
+
+def test_a_record_is_read_as_it_was_written() -> None:
+    for one in (session(), session(views=(P, Q)), session(principal=Principal("SHA256:x"))):
+        assert sessions.load(one.dump()) == one
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"id": "../x"}, id="an id that climbs"),
+        pytest.param({"id": 1}, id="an id that is a number"),
+        pytest.param({"views": [{"project": "../x", "since": ""}]}, id="a project that climbs"),
+        pytest.param({"views": [{"project": "p"}]}, id="a view that lacks a field"),
+        pytest.param({"views": ["p"]}, id="a view that is a string"),
+        pytest.param({"views": None}, id="no views"),
+        pytest.param({"more": 1}, id="a field of a later version"),
+    ],
+)
+def test_a_record_of_another_shape_is_refused(change: dict[str, object]) -> None:
+    with pytest.raises((ValueError, TypeError)):
+        sessions.load(json.dumps({**json.loads(session().dump()), **change}))
+
+
+@given(st.text() | st.recursive(st.none() | st.text(), lambda inner: st.dictionaries(st.text(), inner)).map(json.dumps))
+def test_no_text_raises_anything_else(text: str) -> None:
+    with pytest.raises((ValueError, TypeError)):
+        sessions.load(text)
+
+
+def test_a_live_session_is_shown_and_a_dead_one_is_swept(tmp_path: Path) -> None:
+    one, _, lock = start(tmp_path, views=())
+    other, _, other_lock = start(tmp_path, since="2023-01-01T00:00:00Z")
+    assert sessions.live(str(tmp_path)) == (other, one), "oldest first"
+    os.close(lock)
+    assert sessions.live(str(tmp_path)) == (other,)
+    assert left(tmp_path) == [other.id]
+    os.close(other_lock)
+    assert sessions.live(str(tmp_path)) == ()
+    assert left(tmp_path) == []
+
+
+def test_a_session_is_swept_with_all_that_it_left(tmp_path: Path) -> None:
+    _, path, lock = start(tmp_path)
+    Path(path, sessions.SOCKET).touch()
+    os.close(lock)
+    assert sessions.sweep(path)
+    assert left(tmp_path) == []
+    assert sessions.sweep(path), "gone is gone"
+
+
+def test_a_session_that_is_not_published_yet_is_neither_shown_nor_swept(tmp_path: Path) -> None:
+    id_, path, lock = sessions.prepare(str(tmp_path))
+    assert sessions.live(str(tmp_path)) == ()
+    assert not sessions.sweep(path)
+    assert left(tmp_path) == [id_]
+    os.close(lock)
+
+
+def test_a_retired_session_is_no_longer_shown_and_goes_with_its_lock(tmp_path: Path) -> None:
+    one, path, lock = start(tmp_path)
+    sessions.retire(path)
+    assert sessions.live(str(tmp_path)) == ()
+    assert left(tmp_path) == [one.id]
+    os.close(lock)
+    sessions.live(str(tmp_path))
+    assert left(tmp_path) == []
+
+
+def test_a_lock_that_another_process_inherited_keeps_the_session(tmp_path: Path) -> None:
+    one, path, lock = start(tmp_path)
+    stop = FORK.Event()
+    warden = FORK.Process(target=stop.wait)
+    warden.start()
+    os.close(lock)
+    assert sessions.live(str(tmp_path)) == (one,)
+    warden.kill()
+    warden.join()
+    assert sessions.live(str(tmp_path)) == ()
+    assert not os.path.exists(path)
+
+
+def test_a_record_that_cannot_be_read_does_not_hide_the_others(tmp_path: Path) -> None:
+    one, _, lock = start(tmp_path)
+    _, path, other_lock = start(tmp_path)
+    for content in ("", "{", "[]", '{"id":1}'):
+        Path(path, sessions.RECORD).write_text(content)
+        assert sessions.live(str(tmp_path)) == (one,)
+    os.close(lock)
+    os.close(other_lock)
+
+
+def test_what_is_no_session_is_left_alone(tmp_path: Path) -> None:
+    sessions.directory(str(tmp_path))
+    for name in (".new-s-000000000000", "NOTES", "x" * 15):
+        (tmp_path / "sessions" / name).mkdir()
+        (tmp_path / "sessions" / name / "lock").touch()
+    before = left(tmp_path)
+    assert sessions.live(str(tmp_path)) == ()
+    assert left(tmp_path) == before
+
+
+def test_ids_differ_and_the_files_are_the_gateways_alone(tmp_path: Path) -> None:
+    made = [start(tmp_path) for _ in range(50)]
+    assert len({one.id for one, _, _ in made}) == 50
+    for path in (tmp_path / "sessions").rglob("*"):
+        assert path.stat().st_mode & 0o077 == 0
+    for _, _, lock in made:
+        assert not os.get_inheritable(lock)
+        os.close(lock)
+
+
+def test_a_run_directory_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "run").touch()
+    with pytest.raises(Misconfigured, match="run directory"):
+        sessions.live(str(tmp_path / "run"))
+
+
+def _live_and_die(run: Path, until: float) -> None:
+    """Sessions one after the other, each of which looks whether it is still there while it holds its lock."""
+    while time.monotonic() < until:
+        one, path, lock = start(run)
+        for _ in range(10):
+            assert os.path.exists(os.path.join(path, sessions.LOCK)), "swept while its lock was held"
+            assert sessions.load(Path(path, sessions.RECORD).read_text()) == one
+        os.close(lock)
+
+
+def _sweep(run: Path, stop: Event) -> None:
+    while not stop.is_set():
+        sessions.live(str(run))
+
+
+def _in_processes(run: Path, count: int, work: Callable[..., None], *arguments: object) -> list[int | None]:
+    """The exit codes of `count` processes that do `work` while others sweep."""
+    stop = FORK.Event()
+    sweepers = [FORK.Process(target=_sweep, args=(run, stop)) for _ in range(3)]
+    workers = [FORK.Process(target=work, args=arguments) for _ in range(count)]
+    for process in (*sweepers, *workers):
+        process.start()
+    for process in workers:
+        process.join(60)
+    stop.set()
+    for process in sweepers:
+        process.join(60)
+    return [process.exitcode for process in (*workers, *sweepers)]
+
+
+def test_no_sweep_ever_takes_a_session_whose_lock_is_held(tmp_path: Path) -> None:
+    sessions.directory(str(tmp_path))
+    codes = _in_processes(tmp_path, 3, _live_and_die, tmp_path, time.monotonic() + 2)
+    assert codes == [0] * 6
+    assert sessions.live(str(tmp_path)) == ()
+    assert left(tmp_path) == [], "and every dead one is gone"
+
+
+def test_sessions_are_their_principals_own(tmp_path: Path) -> None:
+    one, _, lock = start(tmp_path)
+    other, _, other_lock = start(tmp_path, principal=DEV2)
+    assert sessions.of_principal(str(tmp_path), DEV1) == (one,)
+    assert sessions.of_principal(str(tmp_path), DEV2) == (other,)
+    assert sessions.of_principal(str(tmp_path), Principal.of("dev3")) == ()
+    os.close(lock)
+    os.close(other_lock)
+
+
+ONE, TWO, THREE = session(1, views=(P,)), session(2, views=(Q,)), session(3)
+
+
+@pytest.mark.parametrize(
+    ("mine", "connection", "found"),
+    [
+        pytest.param((ONE,), ONE.connection, ONE, id="the connection's own"),
+        pytest.param((ONE, TWO), TWO.connection, TWO, id="the connection's own among several"),
+        pytest.param((ONE,), "elsewhere", ONE, id="the only one"),
+        pytest.param((THREE,), "elsewhere", THREE, id="the only one, with nothing unlocked"),
+    ],
+)
+def test_a_channel_without_a_project_means(mine: tuple[Session, ...], connection: str, found: Session) -> None:
+    assert sessions.find(mine, connection) is found
+
+
+def test_of_several_without_a_hint_all_are_listed() -> None:
+    with pytest.raises(Busy) as caught:
+        sessions.find((ONE, TWO, session(3, views=(P, Q))), "elsewhere")
+    said = "s-000000000001 (p), s-000000000002 (q), s-000000000003 (p q)"
+    assert str(caught.value) == f"you have several sessions: {said}"
+
+
+def test_of_none_nothing_is_found() -> None:
+    with pytest.raises(NotUnlocked, match="nothing is unlocked"):
+        sessions.find((), "elsewhere")
+
+
+def test_a_project_is_found_in_the_session_that_has_it() -> None:
+    assert sessions.with_project((ONE, TWO), P) is ONE
+    assert sessions.with_project((ONE, TWO), Q) is TWO
+    for mine in ((), (THREE,), (TWO, THREE)):
+        with pytest.raises(NotUnlocked, match="p is not unlocked"):
+            sessions.with_project(mine, P)
+
+
+def test_a_connections_session_is_that_of_the_very_connection() -> None:
+    assert sessions.of_connection((ONE, TWO), TWO.connection) is TWO
+    assert sessions.of_connection((ONE, TWO), TWO.connection[:-1]) is None
+    assert sessions.of_connection((), "") is None

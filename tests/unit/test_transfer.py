@@ -1,0 +1,178 @@
+"""Transfers: which project a path lies in, and which session serves it. And what may be asked for at the prompt."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway import config, sessions
+from gateway.audit import AuditLog
+from gateway.errors import Busy, NoSuchProject, NotAllowedHere, NotUnlocked
+from gateway.identity import Identity
+from gateway.names import Principal, ProjectName
+from gateway.sessions import Session, View
+from rshell import command, policy, transfer
+from rshell.context import Context
+
+HERE, THERE = "192.0.2.7 50001 198.51.100.1 22", "192.0.2.7 50002 198.51.100.1 22"
+DEV1, DEV2 = Principal.of("dev1"), Principal.of("dev2")
+
+
+@pytest.mark.parametrize(
+    ("path", "project"),
+    [
+        pytest.param("p", "p", id="the project itself"),
+        pytest.param("p/", "p", id="with a slash"),
+        pytest.param("p/a/b c", "p", id="below it"),
+        pytest.param("./p/a", "p", id="from here"),
+        pytest.param("~/p/a", "p", id="from home"),
+        pytest.param("/projects/p/a", "p", id="absolute"),
+        pytest.param("p/../q", "p", id="its first component counts"),
+        pytest.param("p.q", "p.q", id="a dot in the name"),
+        pytest.param("", None, id="nothing"),
+        pytest.param(".", None, id="here"),
+        pytest.param("./", None, id="here with a slash"),
+        pytest.param("~", None, id="home"),
+        pytest.param("..", None, id="the parent"),
+        pytest.param("../p", None, id="out of here"),
+        pytest.param("/", None, id="the root"),
+        pytest.param("/projects", None, id="all projects"),
+        pytest.param("/projects/", None, id="all projects with a slash"),
+        pytest.param("/projects/../etc", None, id="out of the projects"),
+        pytest.param("/etc/passwd", None, id="elsewhere"),
+        pytest.param("/projectsp/x", None, id="a name that starts alike"),
+        pytest.param("-e", None, id="an option"),
+        pytest.param("P/x", None, id="no valid name"),
+        pytest.param("p x/y", None, id="a blank in the first component"),
+        pytest.param("~dev2/p", None, id="another one's home"),
+    ],
+)
+def test_the_project_of_a_path(path: str, project: str | None) -> None:
+    assert transfer.project_of(path) == project
+
+
+@given(st.text(st.characters()))
+def test_a_project_is_a_valid_name_or_none(path: str) -> None:
+    found = transfer.project_of(path)
+    assert found is None or (type(found) is ProjectName and ProjectName.accepts(found))
+
+
+class Place:
+    """A gateway's directories with vaults (their directories only) and live sessions."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.locks: list[int] = []
+        paths = {"vaults": "vaults", "run": "run", "audit": "audit", "authorized_keys": "keys"}
+        lines = [f'{key} = "{root}/{name}"' for key, name in paths.items()]
+        self.config = config.parse("\n".join(["[paths]", *lines]))
+
+    def context(self, principal: Principal = DEV1, connection: str = HERE) -> Context:
+        caller = Identity(
+            principal=principal,
+            fingerprint="SHA256:x",
+            key_type="ssh-ed25519",
+            blob="",
+            address="192.0.2.7",
+            port=50001,
+            connection=connection,
+        )
+        log = AuditLog(self.config.paths_audit)
+        return Context(config=self.config, caller=caller, label="", audit=log, request="r", began=0.0)
+
+    def vault(self, *names: str, principal: Principal = DEV1) -> None:
+        for name in names:
+            os.makedirs(os.path.join(self.context(principal).vaults_home, name))
+
+    def session(self, *unlocked: str, principal: Principal = DEV1, connection: str = THERE) -> Session:
+        id_, path, lock = sessions.prepare(self.config.paths_run)
+        self.locks.append(lock)
+        made = Session(
+            id=id_,
+            principal=principal,
+            fingerprint="SHA256:x",
+            address="192.0.2.7",
+            port=50002,
+            connection=connection,
+            anchor="mount",
+            since="2024-01-01T00:00:00Z",
+            pid=1,
+            views=tuple(View(project=ProjectName.of(name), since="") for name in unlocked),
+        )
+        sessions.publish(path, made)
+        return made
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    made = Place(tmp_path)
+    yield made
+    for lock in made.locks:
+        os.close(lock)
+
+
+def test_a_path_is_served_by_the_session_that_has_its_project(place: Place) -> None:
+    place.vault("p", "q")
+    here, there = place.session("p", connection=HERE), place.session("q")
+    assert transfer.session_of(place.context(), ("p/a",)) == here
+    assert transfer.session_of(place.context(), ("q/a", "/projects/q")) == there
+
+
+def test_a_path_without_a_project_is_served_by_the_channels_session(place: Place) -> None:
+    there = place.session("p")
+    assert transfer.session_of(place.context(), (".",)) == there
+    here = place.session("q", connection=HERE)
+    assert transfer.session_of(place.context(), ("/projects", "~")) == here
+    place.session("r")
+    with pytest.raises(Busy):
+        transfer.session_of(place.context(connection="elsewhere"), (".",))
+
+
+@pytest.mark.parametrize(
+    ("prepare", "path", "error"),
+    [
+        pytest.param(lambda place: None, ".", NotUnlocked, id="nothing is there"),
+        pytest.param(lambda place: None, "p/a", NoSuchProject, id="no such project"),
+        pytest.param(lambda place: place.vault("p"), "p/a", NotUnlocked, id="a locked project"),
+        pytest.param(lambda place: place.vault("p", principal=DEV2), "p/a", NoSuchProject, id="somebody else's"),
+        pytest.param(
+            lambda place: place.session("p", principal=DEV2), "p/a", NoSuchProject, id="somebody else's, unlocked"
+        ),
+        pytest.param(lambda place: place.session("p", principal=DEV2), ".", NotUnlocked, id="somebody else's session"),
+        pytest.param(
+            lambda place: (place.vault("p"), place.session("q")), "p/a", NotUnlocked, id="another one is unlocked"
+        ),
+    ],
+)
+def test_what_is_not_the_callers_or_not_unlocked_is_refused(
+    place: Place, prepare: Callable[[Place], object], path: str, error: type[Exception]
+) -> None:
+    prepare(place)
+    with pytest.raises(error):
+        transfer.session_of(place.context(), (path,))
+
+
+def test_every_path_must_be_in_an_unlocked_project(place: Place) -> None:
+    place.vault("p", "q")
+    place.session("p")
+    for paths in (("p/a", "q/b"), ("q/b", "p/a")):
+        with pytest.raises(NotUnlocked):
+            transfer.session_of(place.context(), paths)
+
+
+@pytest.mark.parametrize("name", command.VERBS)
+def test_transfers_are_not_for_the_prompt_and_all_else_is(name: str) -> None:
+    asked = command.Command(verb=command.VERBS[name], words=(name,))
+    assert policy.decide(asked, at_prompt=False) == policy.Allow()
+    decision = policy.decide(asked, at_prompt=True)
+    if name in ("sftp", "scp", "rsync"):
+        assert isinstance(decision, policy.Deny)
+        assert isinstance(decision.because, NotAllowedHere)
+        assert decision.because.code == 126
+    else:
+        assert decision == policy.Allow()
