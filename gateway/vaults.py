@@ -10,12 +10,11 @@ Nothing in a vault is secret, and all of it belongs to the gateway's account. Na
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import stat
 import time
 
-from gateway import plaintoml, slots
+from gateway import plainjson, plaintoml
 from gateway.errors import Busy, DamagedVault, Misconfigured, NoSuchProject
 from gateway.names import Principal, ProjectName
 from gateway.record import Record
@@ -23,6 +22,8 @@ from gateway.record import Record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from gateway import slots
 
 FORMAT = 1
 
@@ -75,7 +76,8 @@ def home(root: str, principal: Principal) -> str:
 
 def names(home_: str) -> tuple[ProjectName, ...]:
     """The projects in a principal's directory, sorted."""
-    return tuple(ProjectName(entry) for entry in sorted(os.listdir(home_)) if ProjectName.accepts(entry))
+    entries = (entry for entry in sorted(os.listdir(home_)) if ProjectName.accepts(entry))
+    return tuple(ProjectName(entry) for entry in entries if os.path.isdir(os.path.join(home_, entry)))
 
 
 def find(home_: str, name: ProjectName) -> Vault:
@@ -88,6 +90,8 @@ def find(home_: str, name: ProjectName) -> Vault:
 
 def check(vault: Vault) -> tuple[slots.Slot, ...]:
     """The slots of a vault that is whole; raises DamagedVault, and changes nothing."""
+    from gateway import slots
+
     try:
         for path in (vault.path, vault.cipher, vault.slots):
             found = os.lstat(path)
@@ -137,7 +141,7 @@ def hold(vault: Vault, holder: Holder) -> int:
         os.close(fd)
         raise Busy(f"{vault.name} is unlocked already{_by(has)}", f"`unmount {vault.name}` locks it") from error
     os.ftruncate(fd, 0)
-    os.pwrite(fd, json.dumps(holder.as_dict()).encode(), 0)
+    os.pwrite(fd, plainjson.dumps(holder.as_dict()).encode(), 0)
     return fd
 
 
@@ -149,7 +153,7 @@ def release(fd: int) -> None:
 
 def _read_holder(fd: int) -> Holder | None:
     try:
-        return Holder(**json.loads(os.pread(fd, 4096, 0)))
+        return Holder(**plainjson.loads(os.pread(fd, 4096, 0)))
     except (ValueError, TypeError):
         return None
 

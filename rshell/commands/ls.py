@@ -5,10 +5,14 @@ from __future__ import annotations
 import time
 
 from gateway import vaults
-from gateway.names import ProjectName
+from gateway.errors import NoSuchProject
 from rshell import terminal
 from rshell.command import Command
 from rshell.context import Context
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _COUNTING = 0.5
 """Seconds for counting the sizes of all projects together."""
@@ -18,19 +22,25 @@ def run(context: Context, command: Command) -> int:
     """Print each project: locked or unlocked, size on disk, last used."""
     unlocked = {view.project for session in context.live() for view in session.views}
     deadline = time.monotonic() + _COUNTING
-    home = context.vaults_home
-    projects = [_about(home, name, name in unlocked, deadline) for name in vaults.names(home)]
+    projects = [_about(vault, vault.name in unlocked, deadline) for vault in _found(context.vaults_home)]
     words = terminal.columns([_HEADER, *map(_row, projects)]) if projects else "no projects yet; `new NAME` creates one"
     terminal.result({"projects": projects}, words, command.wants_json)
     return 0
 
 
-def _about(home: str, name: ProjectName, unlocked: bool, deadline: float) -> dict[str, object]:
-    vault = vaults.find(home, name)
+def _found(home: str) -> Iterator[vaults.Vault]:
+    for name in vaults.names(home):
+        try:
+            yield vaults.find(home, name)
+        except NoSuchProject:  # removed since we listed
+            continue
+
+
+def _about(vault: vaults.Vault, unlocked: bool, deadline: float) -> dict[str, object]:
     size, complete = vaults.size(vault, max(0.0, deadline - time.monotonic()))
     used = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(vaults.last_used(vault)))
     state = "unlocked" if unlocked else "locked"
-    return {"name": name, "state": state, "size": size, "size_complete": complete, "last_used": used}
+    return {"name": vault.name, "state": state, "size": size, "size_complete": complete, "last_used": used}
 
 
 _HEADER = ("PROJECT", "STATE", "SIZE", "LAST USED")

@@ -122,7 +122,7 @@ PIECES = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(PIECES, max_size=12).map("".join))
 def test_finds_the_keys_that_openssh_finds(text: str) -> None:
     # OpenSSH stops reading a key at any byte that is no base64, and reports such a line as it likes
@@ -139,7 +139,7 @@ def test_no_text_makes_it_fail(text: str) -> None:
         assert 1 <= found.line <= text.count("\n") + 1
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.binary(min_size=32, max_size=32), st.booleans())
 def test_a_fingerprint_is_what_ssh_keygen_prints(key: bytes, card: bool) -> None:
     kind = SK if card else ED

@@ -165,6 +165,7 @@ def test_a_draft_and_the_trash_are_no_projects(vault: Vault) -> None:
     home = Path(vault.path).parent
     for name in (".new-q-00000000", ".trash", "Not-a-name", "-x"):
         (home / name).mkdir()
+    (home / "notes").write_text("a file that somebody left is no project either")
     assert vaults.names(str(home)) == ("p",)
 
 
