@@ -11,10 +11,10 @@ file name from a view, never a secret, never the raw text of a caller.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import time
 
+from gateway import plainjson
 from gateway.digest import sha256
 from gateway.errors import Misconfigured
 
@@ -45,7 +45,7 @@ class AuditLog:
             fcntl.flock(fd, fcntl.LOCK_EX)
             count, record["prev"] = self._newest(fd)
             record["seq"] = count + 1
-            line = json.dumps(record, separators=(",", ":"), ensure_ascii=True).encode()
+            line = plainjson.dumps(record, ",", ":").encode()
             if os.write(fd, line + b"\n") != len(line) + 1:
                 raise Misconfigured("the audit log is full, so nothing is done")
             self._write_head(count + 1, sha256(line).hexdigest())
@@ -70,7 +70,7 @@ class AuditLog:
             tail += b"\n"
         line = tail[:-1].rsplit(b"\n", 1)[-1]
         try:
-            count = max(sequence(json.loads(line)), self._head_count())
+            count = max(sequence(plainjson.loads(line)), self._head_count())
         except (ValueError, RecursionError):
             count = self._head_count() + 1
         return count, sha256(line).hexdigest()

@@ -8,9 +8,9 @@ is held already, hence no sweep can take a live one.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 
+from gateway import plainjson
 from gateway.errors import Busy, Misconfigured, NotUnlocked, Usage
 from gateway.names import Principal, ProjectName, SessionId
 from gateway.record import Record
@@ -45,7 +45,7 @@ class Session(Record):
     views: tuple[View, ...] = ()
 
     def dump(self) -> str:
-        return json.dumps({**self.as_dict(), "views": [view.as_dict() for view in self.views]})
+        return plainjson.dumps({**self.as_dict(), "views": [view.as_dict() for view in self.views]})
 
     def has(self, project: ProjectName) -> bool:
         return any(view.project == project for view in self.views)
@@ -53,7 +53,7 @@ class Session(Record):
 
 def load(text: str) -> Session:
     """The session in a record. Raises ValueError or TypeError for anything but what `dump` made."""
-    values = json.loads(text)
+    values = plainjson.loads(text)
     try:
         views = tuple(View(project=ProjectName.of(view["project"]), since=view["since"]) for view in values["views"])
         checked = {"id": SessionId.of(values["id"]), "principal": Principal(values["principal"]), "views": views}

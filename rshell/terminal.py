@@ -6,9 +6,9 @@ into a pipe for gocryptfs.
 
 from __future__ import annotations
 
-import json
 import os
 
+from gateway import plainjson
 from gateway.errors import EncError, Usage
 
 TYPE_CHECKING = False
@@ -20,7 +20,7 @@ LONGEST_SECRET = 2048
 
 def result(fields: Mapping[str, object], words: str, as_json: bool) -> None:
     """Print the result of a command: an object for programs, or words for people ("" for none)."""
-    text = json.dumps(fields) if as_json else words
+    text = plainjson.dumps(fields) if as_json else words
     if text:
         write(1, text + "\n")
 
@@ -34,7 +34,7 @@ def failure(error: EncError, as_json: bool) -> None:
     """Report an error: one line on standard error, and the object that a program waits for."""
     if as_json:
         about = {"error": error.slug, "message": str(error), "hint": error.hint, "exit": error.code}
-        write(1, json.dumps(about) + "\n")
+        write(1, plainjson.dumps(about) + "\n")
     write(2, f"enc: {error.line()}\n")
 
 

@@ -1,0 +1,44 @@
+"""`plainjson` is `json`, only quicker to load."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway import plainjson
+
+_SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+_VALUES = st.recursive(_SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20)
+
+
+@given(_VALUES)
+def test_writes_and_reads_what_json_does(value: object) -> None:
+    assert plainjson.dumps(value) == json.dumps(value)
+    assert plainjson.dumps(value, ",", ":") == json.dumps(value, separators=(",", ":"))
+    assert plainjson.loads(json.dumps(value, indent=1).encode()) == value
+
+
+@pytest.mark.parametrize("text", ["", " ", "{", "{} {}", "nope", "[1,]", '{"a":1}x', b"\xff", b"\0", "'a'", '"\n"'])
+def test_refuses_what_json_refuses(text: str | bytes) -> None:
+    with pytest.raises(ValueError):
+        plainjson.loads(text)
+
+
+@pytest.mark.parametrize("value", [object(), {1: object()}, float("nan"), {(1,): 2}, b"bytes"])
+def test_refuses_to_write_what_is_no_json(value: object) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        plainjson.dumps(value)
+
+
+def test_the_way_to_a_command_loads_nothing_dear() -> None:
+    """json, re, enum and signal are 6 of the 10 ms that we would take (bench/commands.py)."""
+    root = str(Path(plainjson.__file__).parent.parent)
+    code = f"import sys; sys.path.insert(0, {root!r}); import rshell.main, rshell.commands.ls; print(*sys.modules)"
+    said = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True).stdout
+    assert not {"json", "re", "enum", "signal", "collections", "socket", "typing", "dataclasses"} & set(said.split())
