@@ -1,0 +1,27 @@
+"""`python -m bench [NAME...]`: run the benches named, or all of them, and print one table. script/bench calls it."""
+
+from __future__ import annotations
+
+import sys
+
+from bench import commands, drop, machine, memory, unlock
+from bench.measure import Row, table
+
+BENCHES = {"commands": commands.run, "unlock": unlock.run, "drop": drop.run, "memory": memory.run}
+
+
+def main(names: list[str]) -> int:
+    """Run them; 64 for a name that is none."""
+    if unknown := set(names) - set(BENCHES):
+        print(f"bench: no bench {min(unknown)}; there are {', '.join(BENCHES)}", file=sys.stderr)
+        return 64
+    print(machine.describe(), flush=True)
+    rows: list[Row] = []
+    for name in names or BENCHES:
+        print(f"bench: {name}", file=sys.stderr)
+        rows += BENCHES[name]()
+    print(f"\n{table(rows)}")
+    return 0
+
+
+sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,111 @@
+"""`mount P` until it says `unlocked`, against gocryptfs by hand until the first byte of a file can be read.
+
+`unlocked` comes after gocryptfs said that it serves, so this is not in our favour. By hand means: the same gocryptfs
+config (hence the same scrypt), the same ciphertext, the same account, mounted through fusermount3.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from pathlib import Path
+
+from bench import place
+from bench.measure import Row, in_turns, median, ms
+from tests.harness import PASSPHRASE, Gateway, Person, eventually
+
+ROUNDS = 20
+PROJECT = "unlocked"
+FILE = "known"
+
+
+def run() -> list[Row]:
+    """One project, unlocked both ways in turns."""
+    with place.gateway() as gateway:
+        who = gateway.person("someone")
+        who.new(PROJECT)
+        _put_a_file(gateway, who)
+        vault = next(gateway.vaults.glob(f"*/{PROJECT}"))
+        mountpoint = gateway.root.parent / "by-hand"
+        mountpoint.mkdir()
+        os.chown(mountpoint, place.account(gateway).pw_uid, place.account(gateway).pw_gid)
+        with place.shared_connection(who, int(str(gateway.ready["port"]))) as options:
+            kinds = {
+                "ours": lambda: _ours(gateway, who, options),
+                "by hand": lambda: _in_account(gateway, vault, mountpoint),
+            }
+            taken = in_turns(ROUNDS, kinds)
+    ours, by_hand = median(taken["ours"]), median(taken["by hand"])
+    reference = f"{ms(by_hand)} (gocryptfs by hand)"
+    return [Row("mount to first byte, shared connection", ms(ours), reference, f"{ms(ours - by_hand)} more", "120 ms")]
+
+
+def _put_a_file(gateway: Gateway, who: Person) -> None:
+    source = gateway.root.parent / FILE
+    source.write_text("content\n")
+    with who.mounted(PROJECT):
+        assert who.sftp(f"cd {PROJECT}", f"put {source}").status == 0
+    eventually(lambda: not gateway.leftovers())
+
+
+def _ours(gateway: Gateway, who: Person, options: tuple[str, ...]) -> float:
+    began = time.perf_counter()
+    held = who.hold("mount", PROJECT, stdin=PASSPHRASE + "\n", extra=options)
+    held.read_until("unlocked")
+    taken = time.perf_counter() - began
+    held.end()
+    eventually(lambda: not gateway.leftovers())
+    return taken
+
+
+def _in_account(gateway: Gateway, vault: Path, mountpoint: Path) -> float:
+    """`_by_hand` in a child that has become the gateway's account: nobody else may look into a FUSE mount."""
+    account = place.account(gateway)
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            if os.geteuid() == 0:
+                os.setgroups([])
+                os.setresgid(account.pw_gid, account.pw_gid, account.pw_gid)
+                os.setresuid(account.pw_uid, account.pw_uid, account.pw_uid)
+            os.write(writer, str(_by_hand(vault, mountpoint)).encode())
+            status = 0
+        finally:
+            os._exit(status)
+    os.close(writer)
+    with os.fdopen(reader) as answer:
+        said = answer.read()
+    assert os.waitpid(child, 0)[1] == 0, "gocryptfs by hand failed"
+    return float(said)
+
+
+def _by_hand(vault: Path, mountpoint: Path) -> float:
+    config = str(vault / "slots" / "passphrase.conf")
+    argv = ["gocryptfs", "-fg", "-q", "-nosyslog", "-config", config, str(vault / "cipher"), str(mountpoint)]
+    """Ends by unmounting, not by a signal: one that reaches gocryptfs as it starts to serve can hang it for good."""
+    null = subprocess.DEVNULL
+    began = time.perf_counter()
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=null, stderr=null) as serving:
+        assert serving.stdin is not None
+        serving.stdin.write(PASSPHRASE.encode() + b"\n")
+        serving.stdin.close()
+        try:
+            while not _first_byte(mountpoint / FILE):
+                assert serving.poll() is None
+                time.sleep(0.0005)
+            return time.perf_counter() - began
+        finally:
+            eventually(
+                lambda: subprocess.run(["fusermount3", "-q", "-u", str(mountpoint)], check=False).returncode == 0
+            )
+
+
+def _first_byte(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(1)
+    except FileNotFoundError:
+        return b""
