@@ -125,14 +125,22 @@ def _field(name: str, value: object) -> object:
             raise TypeError(name)
         return value
     if name == "arguments":
-        if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
+        if not isinstance(value, list):
             raise TypeError(name)
-        return tuple(value)
+        return tuple(_word(word) for word in value)
     if not isinstance(value, str):
         raise TypeError(name)
     if name == "principal" and value.startswith("SHA256:"):
         return Principal.of_fingerprint(value)
     return _NAMES[name].of(value) if name in _NAMES else value
+
+
+def _word(value: object) -> str:
+    """A word of an argv: execve(2) takes no NUL, and a lone surrogate is no character."""
+    if not isinstance(value, str) or "\0" in value:
+        raise TypeError("arguments")
+    value.encode()
+    return value
 
 
 def failed(error: errors.EncError) -> Failed:

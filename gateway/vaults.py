@@ -116,7 +116,7 @@ def idle_limit(vault: Vault) -> int:
     """Seconds without use after which the project asks to be locked; 0 for the gateway's usual limit."""
     with open(vault.metadata, encoding="utf-8") as file:
         located = plaintoml.parse(file.read()).get("idle")
-    return located.value if located and isinstance(located.value, int) else 0
+    return located.value if located and type(located.value) is int else 0
 
 
 def set_idle_limit(vault: Vault, seconds: int) -> None:

@@ -27,6 +27,10 @@ def main(config_path: str) -> int:
     except errors.EncError as error:
         terminal.failure(error, as_json)
         return error.code
+    except Exception as fault:  # before there is a context, or because the audit itself fails: nowhere to record it
+        about = " at ".join(errors.place(fault).values())
+        terminal.failure(errors.Internal(f"a fault of the gateway ({about})", "tell your sysadmin"), as_json)
+        return errors.Internal.code
 
 
 def identify(config_path: str, environ: dict[str, str]) -> Context:

@@ -6,6 +6,7 @@ The paths are checked for a clear answer, not for safety: the program sees nothi
 from __future__ import annotations
 
 from gateway import sessions
+from gateway.errors import Busy
 from gateway.names import ProjectName
 from gateway.sandbox import PROJECTS
 from gateway.sessions import Session
@@ -15,7 +16,7 @@ from rshell.context import Context
 def session_of(context: Context, paths: tuple[str, ...]) -> Session:
     """The session that has the project of every path, or, where none is named, the channel's.
 
-    Raises NotUnlocked or NoSuchProject for a path into a project that is not there.
+    Raises NotUnlocked or NoSuchProject for a path into a project that is not there, Busy when no session has all.
     """
     mine = context.live()
     named = [project for project in map(project_of, paths) if project]
@@ -23,8 +24,10 @@ def session_of(context: Context, paths: tuple[str, ...]) -> Session:
         return sessions.find(mine, context.caller.connection)
     for project in named:
         context.vault(project)
-        chosen = sessions.with_project(mine, project)
-    return chosen
+    chosen = {project: sessions.with_project(mine, project) for project in named}
+    if len({session.id for session in chosen.values()}) > 1:
+        raise Busy("those projects are unlocked in different sessions", "copy them one by one")
+    return chosen[named[0]]
 
 
 def project_of(path: str) -> ProjectName | None:

@@ -28,10 +28,12 @@ _MORE = {
 
 def run(_context: Context, command: Command) -> int:
     """Print the list, or the page of one command."""
-    if command.topic:
+    if command.topic and not command.wants_json:
         return explain(VERBS[command.topic])
-    rows = [(verb.usage, verb.summary) for verb in VERBS.values()]
-    terminal.write(1, terminal.columns(rows) + "\n")
+    verbs = [VERBS[command.topic]] if command.topic else list(VERBS.values())
+    rows = [(verb.usage, verb.summary) for verb in verbs]
+    fields = {"commands": [{"usage": usage, "summary": summary} for usage, summary in rows]}
+    terminal.result(fields, terminal.columns(rows), command.wants_json)
     return 0
 
 
