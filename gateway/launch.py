@@ -6,11 +6,10 @@ prompt) and ties the session to it.
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 
-from gateway import sandbox, sessions
+from gateway import plainjson, sandbox, sessions
 from gateway.errors import Internal
 from gateway.record import Record
 
@@ -161,7 +160,7 @@ def _argv(
         monitor_fd=_sshd_monitor(),
         **about,
     )
-    spec_fd = _memory(json.dumps(spec.as_dict()).encode())
+    spec_fd = _memory(plainjson.dumps(spec.as_dict()).encode())
     passwd_fd = _memory(sandbox.passwd())
     for fd in (*spec.descriptors(), spec_fd, passwd_fd, status_writer):
         os.set_inheritable(fd, True)
@@ -209,7 +208,7 @@ def _memory(content: bytes) -> int:
 def read_spec(fd: int) -> Spec:
     """The Spec behind `fd`, which is closed; its own descriptors are close-on-exec from here on."""
     with os.fdopen(fd, "rb") as file:
-        spec = Spec(**json.loads(file.read()))
+        spec = Spec(**plainjson.loads(file.read()))
     for passed in spec.descriptors():
         os.set_inheritable(passed, False)
     return spec

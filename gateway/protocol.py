@@ -7,11 +7,10 @@ docs/protocol.md has the table. A message of another shape is refused as a whole
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 
-from gateway import errors
+from gateway import errors, plainjson
 from gateway.names import Name, Principal, ProjectName, SlotName
 from gateway.record import Record
 
@@ -104,13 +103,13 @@ class Malformed(ValueError):
 
 
 def encode(message: Message) -> bytes:
-    return json.dumps({"kind": type(message).__name__, **message.as_dict()}).encode()
+    return plainjson.dumps({"kind": type(message).__name__, **message.as_dict()}).encode()
 
 
 def decode(packet: bytes) -> Message:
     """The message in `packet`; raises Malformed."""
     try:
-        values = json.loads(packet)
+        values = plainjson.loads(packet)
         kind = _KINDS[values.pop("kind")]
         for name, value in values.items():
             values[name] = _field(name, value)

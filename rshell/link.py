@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import select
 
-from gateway import protocol
+from gateway import plainjson, protocol
 from gateway.errors import Dropped, Internal, NotUnlocked
 from gateway.sessions import SOCKET, Session, directory
 
@@ -32,7 +31,7 @@ def state(context: Context, session: Session) -> dict[str, object]:
         return {}
     if not isinstance(reply, protocol.State):
         raise Internal("the session gave no proper answer")
-    report: dict[str, object] = json.loads(reply.report)
+    report: dict[str, object] = plainjson.loads(reply.report)
     return report
 
 
