@@ -58,6 +58,13 @@ class Following:
         if tracker := self._trackers.pop(project, None):
             tracker.close()
 
+    def look(self) -> None:
+        """Report at once what has happened up to now."""
+        if self._watcher:
+            self._watcher.look()
+        for tracker in self._trackers.values():
+            tracker.look()
+
     def _overflowed(self) -> None:
         for tracker in self._trackers.values():
             tracker.overflowed()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.warden.activity import SESSION, Activity, Expired, Limits
+from gateway.warden.activity import SESSION, Activity, Expired, Limits, Warned
 from gateway.warden.loop import Loop, now
 
 TYPE_CHECKING = False
@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 class Idle:
-    """`lock(view)` and `close()` are called when a view or the session has been idle for its limit."""
+    """`lock(view)` and `close()` are called when a view or the session has been idle for its limit.
+
+    Before anything is said or done, `look()` has to report what has happened and is not known yet.
+    """
 
     def __init__(
         self,
@@ -21,11 +24,13 @@ class Idle:
         limits: Limits,
         by: str,
         voice: Voice,
+        look: Callable[[], None],
         lock: Callable[[str], None],
         close: Callable[[], None],
     ) -> None:
         self._loop = loop
         self._voice = voice
+        self._look = look
         self._lock = lock
         self._close = close
         self._activity = Activity(limits, now(), by)
@@ -70,14 +75,23 @@ class Idle:
             self._loop.at(max(0.0, due - now()), self._strike)
 
     def _strike(self) -> None:
+        """One lock at a time: it can take seconds, in which whoever else is due may have done something."""
         self._planned = float("inf")
-        for one in self._activity.due(now()):
-            if not isinstance(one, Expired):
-                if one.name != SESSION or not self._said:  # what keeps a view keeps the session, too
-                    self._said.add(one.name)
-                    self._voice.warning(one.name, one.seconds)
-            elif one.name == SESSION:
-                self._close()
-            else:
-                self._lock(one.name)
+        self._look()
+        due = self._activity.due(now())
+        for one in due:
+            if isinstance(one, Warned) and not (one.name == SESSION and self._is_said_of_a_view()):
+                self._said.add(one.name)
+                self._voice.warning(one.name, one.seconds)
+        expired = next((one.name for one in due if isinstance(one, Expired)), None)
+        if expired == SESSION:
+            self._close()
+            return
+        if expired is not None:
+            self._lock(expired)
         self._plan()
+
+    def _is_said_of_a_view(self) -> bool:
+        """Whether somebody was just told that a view ends when the session does: what keeps it keeps the session."""
+        subjects = self._activity.subjects
+        return any(subjects[name].ends >= subjects[SESSION].ends - 1 for name in self._said if name != SESSION)

@@ -71,8 +71,14 @@ class Loop:
         syscalls.set_timer(self._timer, self._timers[0][0])
 
     def _run_timers(self) -> None:
-        while self._timers and self._timers[0][0] <= now():
-            heapq.heappop(self._timers)[2]()
+        """What is due now. What a callback sets for now comes with the next round, so that nothing else starves."""
+        moment = now()
+        due = []
+        while self._timers and self._timers[0][0] <= moment:
+            due.append(heapq.heappop(self._timers))
+        for _, _, callback in due:
+            if self._running:
+                callback()
         if self._timers:
             syscalls.set_timer(self._timer, self._timers[0][0])
 

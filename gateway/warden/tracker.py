@@ -74,6 +74,11 @@ class Tracker:
             for number in list(self._paths):
                 self._source.remove(number)
 
+    def look(self) -> None:
+        """Where the watch set is not whole: what the counters tell now."""
+        if self._growing or not self._whole:
+            self._compare()
+
     def overflowed(self) -> None:
         """Events were lost, perhaps of new directories."""
         self._give_up("overflow")

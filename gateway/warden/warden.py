@@ -44,6 +44,7 @@ class Warden:
             Limits(session=spec.idle_session, view=spec.idle_view, warning=spec.idle_warning),
             self._origin,
             self._voice,
+            look=lambda: self._following.look(),
             lock=lambda name: self._lock(self._views[ProjectName(name)], "idle-view"),
             close=lambda: self._end("idle-session"),
         )

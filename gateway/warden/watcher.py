@@ -10,6 +10,7 @@ import errno
 import fcntl
 import os
 import struct
+import sys
 import termios
 
 import pyinotify
@@ -79,11 +80,16 @@ class Watcher:
         self._loop.watch(self._fd, READ, lambda _: self._read())
 
     def _read(self) -> None:
-        waiting = bytearray(4)
-        fcntl.ioctl(self._fd, termios.FIONREAD, waiting)
-        buffer = os.read(self._fd, int.from_bytes(waiting, "little") or 4096)
         self._loop.unwatch(self._fd)
         self._loop.at(_BREATH, self._listen)
+        self.look()
+
+    def look(self) -> None:
+        """Hand over the events that are waiting."""
+        waiting = bytearray(4)
+        fcntl.ioctl(self._fd, termios.FIONREAD, waiting)
+        size = int.from_bytes(waiting, sys.byteorder)
+        buffer = os.read(self._fd, size) if size else b""
         position = 0
         while position < len(buffer):
             number, mask, cookie, length = _HEADER.unpack_from(buffer, position)

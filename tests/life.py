@@ -1,0 +1,109 @@
+"""What the tests of a session's life share: connections, sshfs, terminals' words, and waiting for a lock."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from tests.harness import PASSPHRASE, Gateway, Held, Person, Result, eventually, run
+
+SLACK = 4.0
+"""Seconds that a busy machine may take for what should follow at once."""
+
+
+@contextlib.contextmanager
+def connection(who: Person) -> Iterator[tuple[str, ...]]:
+    """One connection for many channels (ControlMaster): the options that make `ssh` and `sftp` use it."""
+    with tempfile.TemporaryDirectory(prefix="enc-cm-") as name:
+        options = ("-o", f"ControlPath={name}/c")
+        master = subprocess.Popen(who.argv("-N", extra=("-o", "ControlMaster=yes", *options)), stderr=subprocess.PIPE)
+        try:
+            eventually(lambda: os.path.exists(f"{name}/c"))
+            yield options
+        finally:
+            master.terminate()
+            master.wait()
+            assert master.stderr
+            master.stderr.close()
+
+
+@contextlib.contextmanager
+def session(who: Person, *flags: str) -> Iterator[tuple[Held, tuple[str, ...]]]:
+    """`ssh gateway session`, open, and the options for more channels on its connection."""
+    with connection(who) as shared:
+        held = who.hold("session", *flags, extra=shared)
+        try:
+            held.read_until("session")
+            yield held, shared
+        finally:
+            held.end()
+
+
+def unlock(who: Person, project: str, shared: tuple[str, ...]) -> None:
+    """`mount` on a connection that has a session."""
+    result = who.ssh("mount", project, stdin=PASSPHRASE + "\n", extra=shared)
+    assert result.status == 0, result
+
+
+@contextlib.contextmanager
+def sshfs(who: Person, project: str, at: Path, *options: str) -> Iterator[Path]:
+    """The project on the client's side, without the client's caches: every look reaches the gateway."""
+    at.mkdir(exist_ok=True)
+    words = ["sshfs", "-F", str(who.gateway.ssh_config), "-o", f"IdentityFile={who.key}", "-o", "dir_cache=no"]
+    words += ["-o", "attr_timeout=0,entry_timeout=0,direct_io", *options, f"gateway:{project}", str(at)]
+    mounted = run(words)
+    assert mounted.status == 0, mounted
+    try:
+        yield at
+    finally:
+        subprocess.run(["fusermount3", "-u", "-z", str(at)], check=False, capture_output=True)
+
+
+def keep_doing(act: Callable[[], object], every: float, seconds: float) -> None:
+    """Call `act` every `every` seconds (or as fast as it goes) for `seconds`."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        began = time.monotonic()
+        act()
+        time.sleep(max(0.0, every - (time.monotonic() - began)))
+
+
+def locks(gateway: Gateway, project: str) -> list[str]:
+    """The reasons for which `project` was locked so far."""
+    return [str(record["reason"]) for record in gateway.events("locked", project=project)]
+
+
+def locked_after(gateway: Gateway, project: str, began: float, at_least: float, at_most: float) -> str:
+    """Wait for the lock and return its reason; it must come between these seconds after `began` (monotonic)."""
+    eventually(lambda: locks(gateway, project), at_most + SLACK - (time.monotonic() - began))
+    took = time.monotonic() - began
+    assert at_least <= took <= at_most + SLACK, f"locked after {took:.2f} s"
+    return locks(gateway, project)[-1]
+
+
+def report(who: Person, extra: tuple[str, ...] = ()) -> list[dict[str, object]]:
+    """`status --json`: the sessions."""
+    result = who.ssh("status", "--json", extra=extra)
+    assert result.status == 0, result
+    sessions = result.json["sessions"]
+    assert isinstance(sessions, list)
+    return sessions
+
+
+def view(of: dict[str, object], project: str) -> dict[str, object]:
+    """One view in a session of `report`."""
+    views = of["views"]
+    assert isinstance(views, list)
+    return next(one for one in views if one["project"] == project)
+
+
+def spoken(held: Held | Result) -> list[dict[str, object]]:
+    """The JSON events that a held command has printed."""
+    text = held.said if isinstance(held, Held) else held.out
+    return [json.loads(line) for line in text.splitlines() if line.startswith("{") and line.endswith("}")]
