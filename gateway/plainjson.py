@@ -1,8 +1,8 @@
 """`dumps` and `loads` as `json` has them, without its 5 ms: it loads `re`, `enum` and `collections`, which nothing
 else on a forced command's path needs.
 
-The work is done by the same C functions that `json` calls (`_json`, private to CPython). An interpreter without
-them gets `json` itself.
+The work is done by the same C functions that `json` calls. They are private to CPython, so they are tried out once,
+and an interpreter in which they are not there, or not the same, gets `json` itself.
 """
 
 from __future__ import annotations
@@ -10,11 +10,6 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
-
-try:
-    import _json
-except ImportError:
-    _json = None  # type: ignore[assignment]
 
 
 class _Settings:
@@ -32,22 +27,12 @@ def _refuse(value: object) -> object:
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 
-def dumps(value: Any, comma: str = ", ", colon: str = ": ") -> str:
-    """`value` as JSON, in ASCII. Raises TypeError, ValueError."""
-    if not _json:
-        import json
-
-        return json.dumps(value, separators=(comma, colon), allow_nan=False)
+def _dumps_by_c(value: Any, comma: str = ", ", colon: str = ": ") -> str:
     text = _json.encode_basestring_ascii
     return "".join(_json.make_encoder({}, _refuse, text, None, colon, comma, False, False, False)(value, 0))
 
 
-def loads(text: str | bytes) -> Any:
-    """The value that `text` (UTF-8) is. Raises ValueError, RecursionError."""
-    if not _json:
-        import json
-
-        return json.loads(text)
+def _loads_by_c(text: str | bytes) -> Any:
     text = (text if isinstance(text, str) else text.decode()).strip(" \t\n\r")
     try:
         value, end = _json.make_scanner(_Settings)(text, 0)  # type: ignore[arg-type]
@@ -56,3 +41,35 @@ def loads(text: str | bytes) -> Any:
     if end != len(text):
         raise ValueError("more than one JSON value")
     return value
+
+
+def _dumps_by_json(value: Any, comma: str = ", ", colon: str = ": ") -> str:
+    import json
+
+    return json.dumps(value, separators=(comma, colon), allow_nan=False)
+
+
+def _loads_by_json(text: str | bytes) -> Any:
+    import json
+
+    return json.loads(text)
+
+
+_SAMPLE = {"a": [1, True, None, "\u00e9"]}
+
+try:
+    import _json
+
+    _same = _loads_by_c(_dumps_by_c(_SAMPLE)) == _SAMPLE
+except (ImportError, AttributeError, TypeError):
+    _same = False
+
+
+def dumps(value: Any, comma: str = ", ", colon: str = ": ") -> str:
+    """`value` as JSON, in ASCII. Raises TypeError, ValueError."""
+    return _dumps_by_c(value, comma, colon) if _same else _dumps_by_json(value, comma, colon)
+
+
+def loads(text: str | bytes) -> Any:
+    """The value that `text` (UTF-8) is. Raises ValueError, RecursionError."""
+    return _loads_by_c(text) if _same else _loads_by_json(text)

@@ -42,3 +42,11 @@ def test_the_way_to_a_command_loads_nothing_dear() -> None:
     code = f"import sys; sys.path.insert(0, {root!r}); import rshell.main, rshell.commands.ls; print(*sys.modules)"
     said = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True).stdout
     assert not {"json", "re", "enum", "signal", "collections", "socket", "typing", "dataclasses"} & set(said.split())
+
+
+@given(_VALUES)
+def test_an_interpreter_without_those_functions_gets_the_same(value: object) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plainjson, "_same", False)
+        assert plainjson.loads(plainjson.dumps(value)) == value
+    assert plainjson._same, "this interpreter should have them: look at gateway/plainjson.py"
