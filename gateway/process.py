@@ -16,6 +16,7 @@ from gateway.errors import Internal, Misconfigured
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from typing import Any
 
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
 
@@ -28,10 +29,11 @@ def require(program: str, package: str) -> None:
         raise Misconfigured(f"{program} is missing on the gateway", f"a sysadmin can: apt install {package}")
 
 
-def spawn(argv: list[str], stdio: Mapping[int, int], passed: Iterable[int] = ()) -> int:
+def spawn(argv: list[str], stdio: Mapping[int, int], passed: Iterable[int] = (), apart: bool = False) -> int:
     """Start `argv` and return its pid, which the caller must wait for.
 
-    `stdio` maps 0, 1, 2 to open descriptors (those left out are /dev/null); `passed` keep their numbers.
+    `stdio` maps 0, 1, 2 to open descriptors (those left out are /dev/null); `passed` keep their numbers. What is
+    `apart` is in a process group of its own: the signals of our terminal are not for it.
     """
     actions: list[tuple[int, ...] | tuple[int, int, str, int, int]] = []
     for target in (0, 1, 2):
@@ -40,7 +42,8 @@ def spawn(argv: list[str], stdio: Mapping[int, int], passed: Iterable[int] = ())
         else:
             actions.append((os.POSIX_SPAWN_OPEN, target, "/dev/null", os.O_RDWR, 0))
     actions += [(os.POSIX_SPAWN_DUP2, fd, fd) for fd in passed]  # to itself: clears close-on-exec
-    return os.posix_spawn(argv[0], argv, ENVIRONMENT, file_actions=actions, setsigmask=(), setsigdef=_RESET)
+    group: dict[str, Any] = {"setpgroup": 0} if apart else {}
+    return os.posix_spawn(argv[0], argv, ENVIRONMENT, file_actions=actions, setsigmask=(), setsigdef=_RESET, **group)
 
 
 def run(argv: list[str], passed: Iterable[int] = (), seconds: float = 60) -> tuple[int, str]:

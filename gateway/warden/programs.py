@@ -33,7 +33,7 @@ class Programs:
         A front that goes away ends its program.
         """
         argv = sandbox.program_argv(request.program, request.arguments)
-        pid = process.spawn(argv, dict(enumerate(fds)))
+        pid = process.spawn(argv, dict(enumerate(fds)), apart=True)
         self._running[pid] = front
         self._labels[pid] = f"{request.program} from {request.origin}"
         self._loop.on_exit(pid, lambda status: self._ended(pid, status))

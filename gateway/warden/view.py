@@ -74,7 +74,7 @@ class View:
         reader, writer = os.pipe2(os.O_CLOEXEC)
         config = slots.config_path(self._vault.slots, slot)
         argv = gocryptfs.mount_argv(self._vault.cipher, config, secret, fuse)
-        self._pid = process.spawn(argv, {1: writer, 2: writer}, [secret, fuse])
+        self._pid = process.spawn(argv, {1: writer, 2: writer}, [secret, fuse], apart=True)
         for fd in (writer, secret, fuse):
             os.close(fd)
         self._loop.on_exit(self._pid, self._ended)
