@@ -19,6 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+import pytest
+
+from gateway.names import Principal
+
 T = TypeVar("T")
 
 PASSPHRASE = "correct horse battery staple"
@@ -40,6 +44,41 @@ def eventually(what: Callable[[], T], seconds: float = PATIENCE) -> T:
     return value
 
 
+def stays(what: Callable[[], object], seconds: float) -> None:
+    """Fails unless `what()` is true all the time for `seconds`."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        assert what(), f"not true any more: {what}"
+        time.sleep(0.1)
+
+
+def need(there: bool, reason: str) -> None:
+    """Skip the test with `reason` when this machine lacks something; in CI, where it must be there, fail."""
+    if there:
+        return
+    if os.environ.get("CI"):
+        pytest.fail(f"CI must have this: {reason}")
+    pytest.skip(reason)
+
+
+def need_root() -> None:
+    """For tests that look into processes of others, or make accounts."""
+    need(os.geteuid() == 0, "not root")
+
+
+def alive(pid: int) -> bool:
+    """Whether process `pid` runs; one that only waits to be reaped does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def parent(pid: int) -> int:
+    """The pid of the parent of `pid`."""
+    return int(Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[1])
+
+
 @dataclass(frozen=True)
 class Result:
     """What a command came to."""
@@ -57,15 +96,16 @@ class Result:
 
 @dataclass
 class Gateway:
-    """An embedded gateway in `root`, up between `start` and `stop`."""
+    """An embedded gateway in `root`, up between `start` and `stop`; `prefix` are words before its command line."""
 
     root: Path
     settings: dict[str, str] = field(default_factory=dict)
+    prefix: tuple[str, ...] = ()
     _process: subprocess.Popen[str] | None = None
     ready: dict[str, object] = field(default_factory=dict)
 
     def start(self) -> Gateway:
-        words = [str(bindir() / "enc-gateway"), "embedded", str(self.root)]
+        words = [*self.prefix, str(bindir() / "enc-gateway"), "embedded", str(self.root)]
         for key, value in self.settings.items():
             words += ["--set", f"{key}={value}"]
         self._process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
@@ -109,6 +149,23 @@ class Gateway:
             file.write(options + line)
         return Person(self, name, key)
 
+    def as_account(self, *words: str, stdin: str = "") -> Result:
+        """Run a program as the account that has the vaults."""
+        account = str(self.ready["account"])
+        if os.geteuid() == 0 and account != "root":
+            words = ("setpriv", "--reuid", account, "--regid", account, "--init-groups", *words)
+        return run(list(words), stdin)
+
+    def sessions(self) -> list[dict[str, object]]:
+        """The records of live sessions, as they lie in the run directory."""
+        records = sorted((self.root / "run" / "sessions").glob("*/record.json"))
+        return [json.loads(path.read_text()) for path in records]
+
+    def warden(self) -> int:
+        """The pid of the only session's warden."""
+        (session,) = self.sessions()
+        return int(str(session["pid"]))
+
     def audit(self) -> list[dict[str, object]]:
         """All records, oldest first."""
         path = Path(str(self.ready["audit"]))
@@ -124,7 +181,9 @@ class Gateway:
 
     def processes(self) -> dict[int, str]:
         """Everything below the gateway but itself: pid to command line."""
-        lines = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+        lines = subprocess.run(
+            ["ps", "-ww", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True
+        ).stdout
         rows = [line.split(None, 2) for line in lines.splitlines()]
         found = {self.pid}
         while more := {int(pid) for pid, parent, _ in rows if int(parent) in found} - found:
@@ -160,6 +219,34 @@ class Person:
     def fingerprint(self) -> str:
         said = subprocess.run(["ssh-keygen", "-lf", f"{self.key}.pub"], capture_output=True, text=True, check=True)
         return said.stdout.split()[1]
+
+    def vault(self, project: str) -> Path:
+        """The directory of a project whose key line names no principal."""
+        return self.gateway.vaults / Principal.of_fingerprint(self.fingerprint).directory / project
+
+    def fsck(self, project: str, passphrase: str = PASSPHRASE) -> Result:
+        """`gocryptfs -fsck` on the vault of a locked project."""
+        vault = self.vault(project)
+        config = str(vault / "slots" / "passphrase.conf")
+        secret = passphrase + "\n"
+        return self.gateway.as_account(
+            "gocryptfs", "-fsck", "-nosyslog", "-config", config, str(vault / "cipher"), stdin=secret
+        )
+
+    @contextlib.contextmanager
+    def sshfs(self, project: str, where: Path) -> Iterator[subprocess.Popen[bytes]]:
+        """`sshfs gateway:PROJECT WHERE`, mounted; gone at the end of the block."""
+        where.mkdir()
+        options = ["-F", str(self.gateway.ssh_config), "-o", f"IdentityFile={self.key}"]
+        process = subprocess.Popen(["sshfs", "-f", *options, f"gateway:{project}", str(where)])
+        try:
+            eventually(lambda: os.path.ismount(where) or process.poll() is not None)
+            assert process.poll() is None
+            yield process
+        finally:
+            process.terminate()
+            process.wait(PATIENCE)
+            subprocess.run(["umount", "-l", str(where)], capture_output=True, check=False)
 
     def argv(self, *words: str, extra: tuple[str, ...] = ()) -> list[str]:
         return ["ssh", *self.options, *extra, "gateway", *words]
@@ -199,6 +286,12 @@ class Person:
     def hold(self, *words: str, stdin: str = "", extra: tuple[str, ...] = ()) -> Held:
         """A command that stays: its `ssh`, with standard input at its end."""
         return Held(self.argv(*words, extra=extra), stdin)
+
+    def sftp_terminal(self, *flags: str) -> Terminal:
+        """`sftp gateway` in a terminal of its own, at its prompt."""
+        terminal = Terminal(["sftp", *self.options, *flags, "gateway"])
+        terminal.expect("sftp> ")
+        return terminal
 
     def terminal(self, *words: str, extra: tuple[str, ...] = ()) -> Terminal:
         """`ssh -tt gateway WORDS` in a terminal of its own."""
