@@ -103,10 +103,9 @@ def kill(settings: config.Config, ids: tuple[str, ...], principal: str | None, e
         raise NotUnlocked(f"no live session {min(unknown)}", "`enc-gateway sessions` lists them")
     if not (ids or principal or everybody):
         raise Usage("say which: ids, --principal or --all")
-    for session in live:
-        if everybody or session.id in ids or session.principal == principal:
-            killing.kill(settings.paths_run, session)
-            click.echo(f"closed {session.id}")
+    chosen = [one for one in live if everybody or one.id in ids or one.principal == principal]
+    for id_, by_itself in killing.kill(settings.paths_run, chosen):
+        click.echo(f"closed {id_}" if by_itself else f"killed {id_}, which did not answer")
 
 
 @main.command(name="doctor")

@@ -11,7 +11,12 @@ from gateway.errors import CannotCreate, DamagedVault, EncError, Internal, Wrong
 PROGRAM = "/usr/bin/gocryptfs"
 READY = b"Filesystem mounted and ready."
 
-_NO_CIPHER, _INIT_FAILED, _EMPTY_SECRET, _BAD_CONFIG, _WRONG_SECRET = 6, 7, 9, 11, 12
+_NO_CIPHER, _INIT_FAILED, _EMPTY_SECRET, _BAD_CONFIG, _WRONG_SECRET, _UNFIT_CONFIG = 6, 7, 9, 11, 12, 27
+
+
+def require() -> None:
+    """Raise Misconfigured unless gocryptfs can be run."""
+    process.require(PROGRAM, "gocryptfs")
 
 
 def create(cipher: str, config: str, secret_fd: int) -> None:
@@ -19,7 +24,7 @@ def create(cipher: str, config: str, secret_fd: int) -> None:
 
     The passphrase is the first line behind `secret_fd`. Raises CannotCreate.
     """
-    process.require(PROGRAM, "gocryptfs")
+    require()
     secret = f"/proc/self/fd/{secret_fd}"
     argv = [PROGRAM, "-init", "-q", "-nosyslog", "-config", config, "-passfile", secret, cipher]
     status, said = process.run(argv, [secret_fd])
@@ -43,7 +48,7 @@ def failure(status: int) -> EncError:
     """Why a gocryptfs started with `mount_argv` ended before it served."""
     if status in (_WRONG_SECRET, _EMPTY_SECRET):
         return WrongSecret("wrong passphrase")
-    if status == _BAD_CONFIG:
+    if status in (_BAD_CONFIG, _UNFIT_CONFIG):
         return DamagedVault("the project's unlock slot is damaged", "a sysadmin can restore slots/ from a backup")
     if status == _NO_CIPHER:
         return DamagedVault("the project's ciphertext is missing", "a sysadmin can restore cipher/ from a backup")

@@ -1,21 +1,68 @@
-"""Ending a session from outside, by its socket."""
+"""Ending sessions from outside: all are asked at once, and who does not answer is killed."""
 
 from __future__ import annotations
 
 import os
+import select
+import signal
+import time
 
 from gateway import protocol, sessions
-from gateway.errors import Internal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Iterable, Iterator
+
+PATIENCE = 60.0
+"""Seconds for all of them to lock. A lock has bounds of its own, of which this is well above the sum."""
 
 
-def kill(run: str, session: sessions.Session) -> None:
-    """Have `session` lock everything and end; returns when it has, also when it ends by itself. Raises Internal."""
+def kill(run: str, chosen: Iterable[sessions.Session], seconds: float = PATIENCE) -> Iterator[tuple[str, bool]]:
+    """Have the `chosen` sessions lock everything and end. Each one's id when it has, and whether it did so by itself;
+    one that does not within `seconds` loses its warden, and with it, by the kernel, everything in it.
+    """
+    asked: dict[int, tuple[socket.socket, sessions.Session]] = {}
+    waiting = select.poll()
+    for session in chosen:
+        if link := _ask(run, session):
+            asked[link.fileno()] = link, session
+            waiting.register(link, select.POLLIN)
+        else:
+            yield session.id, True
+    deadline = time.monotonic() + seconds
+    while asked and (left := deadline - time.monotonic()) > 0:
+        for fd, _ in waiting.poll(left * 1000):  # the answer, or the end of the one who owed it
+            waiting.unregister(fd)
+            link, session = asked.pop(fd)
+            link.close()
+            yield session.id, True
+    for link, session in asked.values():
+        link.close()
+        _end(run, session)
+        yield session.id, False
+
+
+def _ask(run: str, session: sessions.Session) -> socket.socket | None:
+    """The connection on which the answer comes, or None when the session has ended since it was listed."""
     request = protocol.Close(principal=session.principal, origin="enc-gateway", reason="killed")
     try:
-        with protocol.connect(os.path.join(sessions.directory(run), session.id), sessions.SOCKET) as link:
-            protocol.send(link, request)
-            received = protocol.receive(link)
-    except OSError:  # it has ended since it was listed
+        link = protocol.connect(os.path.join(sessions.directory(run), session.id), sessions.SOCKET)
+        protocol.send(link, request)
+    except OSError:
+        return None
+    return link
+
+
+def _end(run: str, session: sessions.Session) -> None:
+    """SIGKILL to the warden, while its session is seen to be alive, so that the pid is certainly its own."""
+    try:
+        handle = os.pidfd_open(session.pid)
+    except ProcessLookupError:
         return
-    if received and isinstance(received[0], protocol.Failed):
-        raise Internal(f"{session.id} did not end: {received[0].message}")
+    try:
+        if not sessions.sweep(os.path.join(sessions.directory(run), session.id)):
+            signal.pidfd_send_signal(handle, signal.SIGKILL)
+            select.select([handle], [], [], 5)
+    finally:
+        os.close(handle)

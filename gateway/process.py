@@ -30,7 +30,7 @@ def require(program: str, package: str) -> None:
 
 
 def spawn(argv: list[str], stdio: Mapping[int, int], passed: Iterable[int] = (), apart: bool = False) -> int:
-    """Start `argv` and return its pid, which the caller must wait for.
+    """Start `argv` and return its pid, which the caller must wait for. Raises Internal when the host cannot.
 
     `stdio` maps 0, 1, 2 to open descriptors (those left out are /dev/null); `passed` keep their numbers. What is
     `apart` is in a process group of its own: the signals of our terminal are not for it.
@@ -43,7 +43,12 @@ def spawn(argv: list[str], stdio: Mapping[int, int], passed: Iterable[int] = (),
             actions.append((os.POSIX_SPAWN_OPEN, target, "/dev/null", os.O_RDWR, 0))
     actions += [(os.POSIX_SPAWN_DUP2, fd, fd) for fd in passed]  # to itself: clears close-on-exec
     group: dict[str, Any] = {"setpgroup": 0} if apart else {}
-    return os.posix_spawn(argv[0], argv, ENVIRONMENT, file_actions=actions, setsigmask=(), setsigdef=_RESET, **group)
+    try:
+        return os.posix_spawn(
+            argv[0], argv, ENVIRONMENT, file_actions=actions, setsigmask=(), setsigdef=_RESET, **group
+        )
+    except OSError as error:  # no process, memory or descriptor left: a reason to refuse, not to end a session
+        raise Internal(f"{os.path.basename(argv[0])} could not be started", error.strerror) from error
 
 
 def run(argv: list[str], passed: Iterable[int] = (), seconds: float = 60) -> tuple[int, str]:

@@ -4,9 +4,9 @@ Session: new user, mount, pid, net, ipc, uts and cgroup namespaces. The warden i
 CAP_SYS_ADMIN there, to mount and unmount; it sees /usr, the gateway's own code, its principal's vaults (ciphertext),
 its own session directory and the audit log. Views appear below /projects.
 
-Program: again all namespaces new, no capability, no way to more namespaces; it sees /usr and /projects. Mounts below
-/projects propagate from the session into it, so a view that is locked is gone there too, and the kernel refuses to
-unmount while the program uses it.
+Program: again all namespaces new, no capability, no way to more namespaces; it sees /usr and /projects, and no /proc.
+Mounts below /projects propagate from the session into it, so a view that is locked is gone there too, and the kernel
+refuses to unmount while the program uses it.
 """
 
 from __future__ import annotations
@@ -88,9 +88,12 @@ def session_argv(ground: Ground, passwd_fd: int, status_fd: int, command: Sequen
 
 
 def program_argv(program: str, arguments: Sequence[str]) -> list[str]:
-    """bwrap, inside a session, for one of PROGRAMS. Only the views are writable: a file put elsewhere would be lost."""
+    """bwrap, inside a session, for one of PROGRAMS. Only the views are writable: a file put elsewhere would be lost.
+
+    Without /proc: through /proc/1/mem an sftp client could write code of its own into bubblewrap and have it run.
+    """
     words = [BWRAP, *_system(), "--disable-userns", "--die-with-parent", "--new-session"]
-    words += ["--ro-bind", "/etc/passwd", "/etc/passwd", "--proc", "/proc"]
+    words += ["--ro-bind", "/etc/passwd", "/etc/passwd"]
     for node in ("null", "zero", "urandom"):
         words += ["--dev-bind", f"/dev/{node}", f"/dev/{node}"]
     words += ["--bind", PROJECTS, PROJECTS, "--setenv", "HOME", PROJECTS, "--remount-ro", "/"]

@@ -63,20 +63,24 @@ def load(text: str) -> Session:
 
 
 def directory(run: str) -> str:
-    """Where the sessions are, made if it is missing. Raises Misconfigured."""
-    path = os.path.join(run, "sessions")
+    """Where the sessions are. Made by the first of them, and by nobody who only looks: a look by root must not take it
+    away from the gateway's account.
+    """
+    return os.path.join(run, "sessions")
+
+
+def _entries(root: str) -> list[str]:
     try:
-        os.makedirs(path, 0o700, exist_ok=True)
-    except OSError as error:
-        raise Misconfigured("the gateway cannot write its run directory", error.strerror) from error
-    return path
+        return os.listdir(root)
+    except FileNotFoundError:  # there was no session yet
+        return []
 
 
 def live(run: str) -> tuple[Session, ...]:
     """Every live session of the gateway, oldest first; what dead ones left behind is removed."""
     found = []
     root = directory(run)
-    for entry in os.listdir(root):
+    for entry in _entries(root):
         path = os.path.join(root, entry)
         if not SessionId.accepts(entry) or sweep(path):
             continue
@@ -122,8 +126,12 @@ def _unlink(path: str) -> None:
 
 
 def prepare(run: str) -> tuple[SessionId, str, int]:
-    """A new session's id, its directory and its lock, held by the returned descriptor."""
+    """A new session's id, its directory and its lock, held by the returned descriptor. Raises Misconfigured."""
     root = directory(run)
+    try:
+        os.makedirs(root, 0o700, exist_ok=True)
+    except OSError as error:
+        raise Misconfigured("the gateway cannot write its run directory", error.strerror) from error
     id_ = SessionId(f"s-{os.urandom(6).hex()}")
     draft, path = os.path.join(root, _DRAFT + id_), os.path.join(root, id_)
     os.mkdir(draft, 0o700)

@@ -84,8 +84,12 @@ def find(home_: str, name: ProjectName) -> Vault:
     """The vault of project `name`; raises NoSuchProject."""
     vault = Vault(name=name, path=os.path.join(home_, name))
     if not os.path.isdir(vault.path):
-        raise NoSuchProject(f"you have no project {name}", "`ls` shows those you have")
+        raise _missing(name)
     return vault
+
+
+def _missing(name: ProjectName) -> NoSuchProject:
+    return NoSuchProject(f"you have no project {name}", "`ls` shows those you have")
 
 
 def check(vault: Vault) -> tuple[slots.Slot, ...]:
@@ -123,8 +127,8 @@ def set_idle_limit(vault: Vault, seconds: int) -> None:
     """Give the project a limit of its own."""
     with open(vault.metadata, encoding="utf-8") as file:
         values = {key: located.value for key, located in plaintoml.parse(file.read()).items()}
-    draft = vault.metadata + ".new"
-    with open(draft, "w", encoding="utf-8") as file:
+    draft = f"{vault.metadata}.new-{os.urandom(4).hex()}"  # its own name: two at once must not write into one file
+    with open(draft, "x", encoding="utf-8") as file:
         file.write(plaintoml.dump({**values, "idle": seconds}))
         file.flush()
         os.fsync(file.fileno())
@@ -132,21 +136,49 @@ def set_idle_limit(vault: Vault, seconds: int) -> None:
 
 
 def hold(vault: Vault, holder: Holder) -> int:
-    """Take the vault for a session: a descriptor that holds it until it is closed. Raises Busy, naming who has it."""
-    fd = os.open(vault.lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    """Take the vault for a session: a descriptor that holds it until it is closed.
+
+    Raises Busy, naming who has it, NoSuchProject when it was removed since it was found, and DamagedVault when its
+    lock is no file that can be locked.
+    """
+    try:
+        fd = os.open(vault.lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError as error:
+        raise _missing(vault.name) from error
+    except OSError as error:
+        raise DamagedVault(f"{vault.name} is damaged: its lock cannot be opened", error.strerror) from error
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         has = _read_holder(fd)
         os.close(fd)
         raise Busy(f"{vault.name} is unlocked already{_by(has)}", f"`unmount {vault.name}` locks it") from error
+    if not _is_at(fd, vault.lock):  # a lock in the trash holds nothing of what has the name now
+        os.close(fd)
+        raise _missing(vault.name)
     os.ftruncate(fd, 0)
-    os.pwrite(fd, plainjson.dumps(holder.as_dict()).encode(), 0)
+    try:
+        os.pwrite(fd, plainjson.dumps(holder.as_dict()).encode(), 0)
+    except OSError:
+        return fd  # a full disk: held without a name, so that it can be unlocked to make room
     return fd
 
 
-def release(fd: int) -> None:
-    """Give back what `hold` returned. The lock file's time is when the vault was last used."""
+def _is_at(fd: int, path: str) -> bool:
+    try:
+        return os.path.samestat(os.fstat(fd), os.stat(path, follow_symlinks=False))
+    except FileNotFoundError:
+        return False
+
+
+def release(fd: int, stuck: bool = False) -> None:
+    """Give back what `hold` returned. The lock file's time is when the vault was last used.
+
+    `stuck`: the disk does not answer, so it is asked nothing, not even to close; the lock is free all the same.
+    """
+    if stuck:
+        fcntl.flock(fd, fcntl.LOCK_UN)
+        return
     os.ftruncate(fd, 0)
     os.close(fd)
 

@@ -37,7 +37,7 @@ class Verb(Record):
 VERBS = {
     verb.name: verb
     for verb in (
-        Verb(name="help", summary="what there is; `help COMMAND` for one of them"),
+        Verb(name="help", summary="what there is; `help COMMAND` for one of them", flags=("--json",)),
         Verb(name="whoami", summary="who the gateway takes you for, and your live sessions", flags=("--json",)),
         Verb(name="new", summary="create a project", takes_project=True, flags=("--allow-weak", "--json")),
         Verb(name="ls", summary="your projects: locked or unlocked, size on disk, last used", flags=("--json",)),
@@ -59,6 +59,9 @@ VERBS = {
         Verb(name="rsync", summary="transfer files: what `rsync` asks for", transfers=True),
     )
 }
+
+_NO_NAME = (grammar.NOT_UTF8, grammar.CONTROL)
+"""Refusals that, behind a known verb, are those of a bad name."""
 
 _SFTP_SPELLINGS = ("sftp-server", "internal-sftp")
 
@@ -91,6 +94,8 @@ def parse(line: str) -> Command:
     try:
         words = grammar.split(line)
     except grammar.Refused as refused:
+        if refused.reason in _NO_NAME and line.split(" ", 1)[0] in VERBS:
+            raise Usage(f"that is not a valid name: {refused}") from refused
         raise UnknownCommand(f"that line is refused: {refused}", "`help` lists the commands") from refused
     if not words:
         raise UnknownCommand("the command is empty", "`help` lists the commands")
@@ -99,17 +104,18 @@ def parse(line: str) -> Command:
         raise UnknownCommand(f"unknown command {grammar.printable(words[0], 40)}", "`help` lists the commands")
     verb = VERBS[name]
     if verb.transfers:
-        return Command(verb=verb, words=words)
+        return Command(verb=verb, words=words, flags=frozenset({"--help"} & set(words[1:2])))
     if name == "help":
         return _help(verb, words)
     return _arguments(verb, words)
 
 
 def _help(verb: Verb, words: tuple[str, ...]) -> Command:
-    topics = [word for word in words[1:] if word != "--help"]
+    topics = [word for word in words[1:] if word not in ("--help", "--json")]
     if len(topics) > 1 or (topics and topics[0] not in VERBS):
         raise Usage("help is for one command", "`help` lists the commands")
-    return Command(verb=verb, words=words, topic=topics[0] if topics else "")
+    flags = frozenset({"--json"} & set(words))
+    return Command(verb=verb, words=words, topic=topics[0] if topics else "", flags=flags)
 
 
 def _arguments(verb: Verb, words: tuple[str, ...]) -> Command:

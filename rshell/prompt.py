@@ -9,7 +9,7 @@ import contextlib
 import os
 import signal
 
-from gateway import protocol, vaults
+from gateway import authorized_keys, identity, protocol, vaults
 from gateway.errors import EncError, NotUnlocked, Usage
 from rshell import link, main, terminal
 from rshell.command import VERBS, Command
@@ -19,7 +19,10 @@ _LEAVE = ("exit", "quit")
 
 
 def run(context: Context, _command: Command) -> int:
-    """Answer lines until the end of input, then close the session that the prompt started, if any."""
+    """Answer lines until the end of input, then close the session that the prompt started, if any.
+
+    Raises NotYours at the first line after the caller's key was taken away: sshd asks only at the login.
+    """
     if not (os.isatty(0) and os.isatty(1)):
         raise Usage("no command, and no terminal for the prompt", "ssh gateway help, or ssh -t gateway")
     context = context.replace(at_prompt=True)
@@ -29,6 +32,7 @@ def run(context: Context, _command: Command) -> int:
     terminal.note(f"enc: {context.caller.principal}. `help` lists the commands, Ctrl-D leaves.")
     try:
         while (line := _read()) is not None:
+            identity.still_listed(context.caller, authorized_keys.load(context.config.paths_authorized_keys))
             if line.strip():
                 _touch(context)
                 main.answer(context, line)

@@ -39,13 +39,13 @@ def gateway(place: Path) -> Iterator[Gateway]:
 
 @pytest.fixture
 def make_gateway(place: Path) -> Iterator[Callable[..., Gateway]]:
-    """A gateway of the test's own: `make_gateway(**{"key": "value"})` with settings of gateway.toml."""
+    """A gateway of the test's own: `make_gateway(**{"key": "value"})` with settings of gateway.toml, and `host`."""
     made: list[Gateway] = []
 
-    def make(**settings: str) -> Gateway:
+    def make(host: str = "", **settings: str) -> Gateway:
         parent = place / f"own-{next(_numbers)}"
         parent.mkdir()
-        made.append(Gateway(parent / "gw", settings).start())
+        made.append(Gateway(parent / "gw", settings, host).start())
         return made[-1]
 
     yield make

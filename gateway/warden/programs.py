@@ -26,6 +26,7 @@ class Programs:
         self._grace = grace
         self._running: dict[int, socket.socket] = {}
         self._labels: dict[int, str] = {}
+        self._gone: Callable[[], bool] = lambda: True
 
     def start(self, request: protocol.Attach, fds: Sequence[int], front: socket.socket) -> None:
         """Run the requested program on the front's descriptors; `front` gets its exit status and is closed then.
@@ -63,6 +64,10 @@ class Programs:
         """Those that use the file system `device`."""
         return {pid for pid in self._running if any(processes.holds(member, device) for member in processes.tree(pid))}
 
+    def left(self) -> bool:
+        """Whether something of a program that was to be stopped is still there."""
+        return not self._gone()
+
     def all(self) -> set[int]:
         return set(self._running)
 
@@ -70,7 +75,7 @@ class Programs:
         """End the `chosen` programs with everything they started; whether all of it is gone."""
         for pid in chosen:
             processes.terminate(pid)
-        gone = self._all_gone(chosen)
+        gone = self._gone = self._all_gone(chosen)
         if not self._loop.wait_for(gone, self._grace):
             for pid in chosen & set(self._running):
                 processes.kill(pid, signal.SIGKILL)

@@ -6,7 +6,7 @@ import os
 import signal
 
 from gateway import attempts, gocryptfs, launch, process, slots, syscalls, vaults
-from gateway.errors import EncError, Misconfigured
+from gateway.errors import EncError, Misconfigured, WrongSecret
 from gateway.sandbox import VAULTS
 from gateway.warden import mounts, processes
 from gateway.warden.loop import READ, Loop
@@ -39,6 +39,7 @@ class View:
         self._pid = 0
         self._output = b""
         self._turn = launch.NO_FD
+        self._stuck = False
 
     @property
     def idle_limit(self) -> int:
@@ -74,9 +75,15 @@ class View:
         reader, writer = os.pipe2(os.O_CLOEXEC)
         config = slots.config_path(self._vault.slots, slot)
         argv = gocryptfs.mount_argv(self._vault.cipher, config, secret, fuse)
-        self._pid = process.spawn(argv, {1: writer, 2: writer}, [secret, fuse], apart=True)
-        for fd in (writer, secret, fuse):
-            os.close(fd)
+        try:
+            self._pid = process.spawn(argv, {1: writer, 2: writer}, [secret, fuse], apart=True)
+        except EncError as error:
+            os.close(reader)
+            self._conclude(error)
+            return
+        finally:
+            for fd in (writer, secret, fuse):
+                os.close(fd)
         self._loop.on_exit(self._pid, self._ended)
         self._loop.watch(reader, READ, lambda _: self._read(reader))
 
@@ -90,8 +97,15 @@ class View:
             self._output = (self._output + chunk)[-4096:]
             if gocryptfs.READY in self._output:
                 self._output = b""
-                self.since = vaults.now()
-                self._conclude(None)
+                # A FUSE root belongs to uid 0 until its attributes are asked for, and the kernel lets nobody write to
+                # an inode whose owner this user namespace does not map: the first file put would be refused.
+                looking = _in_child(lambda: os.stat(mounts.path(self.project)))
+                self._loop.on_exit(looking, lambda _: self._serves())
+
+    def _serves(self) -> None:
+        if self._pid and not self.since:
+            self.since = vaults.now()
+            self._conclude(None)
 
     def _ended(self, status: int) -> None:
         self._pid = 0
@@ -102,7 +116,8 @@ class View:
 
     def _conclude(self, error: EncError | None) -> None:
         if self._turn != launch.NO_FD:
-            attempts.end(self._turn, wrong=error is not None and error.slug == "wrong-secret")
+            right = False if isinstance(error, WrongSecret) else True if error is None else None
+            attempts.end(self._turn, self.project, right)
             self._turn = launch.NO_FD
         if error:
             self._dispose()
@@ -112,7 +127,7 @@ class View:
         """End the view: flush, stop the programs that hold it, unmount, see gocryptfs exit, free the vault.
 
         Returns whether force was needed (an unmount by force and a killed gocryptfs, which can lose what was being
-        written at that moment). Nothing of the view is left in either case.
+        written at that moment). `remains` says whether that was enough.
         """
         self._died = _nothing
         self._flush()
@@ -135,22 +150,36 @@ class View:
         programs.stop(chosen)
         return self._loop.wait_for(lambda: mounts.detach(self.project), 1.0)
 
+    def remains(self, programs: Programs) -> str:
+        """What should have gone with `lock` and has not, for it is stuck in the kernel; "" for nothing."""
+        if self._pid:
+            return "gocryptfs"
+        if self.device:
+            return "mount"
+        return "programs" if programs.left() else ""
+
     def _flush(self) -> None:
         """syncfs(2): what was written through a mapping reaches gocryptfs. In a child, for it can block for ever."""
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:  # no process left: the unmount flushes as well, only without a limit of time
+            return
         if pid == 0:
             try:
                 syscalls.syncfs(os.open(mounts.path(self.project), os.O_RDONLY | os.O_DIRECTORY))
+                os.ftruncate(self._lock, 0)
             finally:
                 os._exit(0)
         done: list[int] = []
         self._loop.on_exit(pid, done.append)
-        if not self._loop.wait_for(lambda: bool(done), _FLUSH):
+        self._stuck = not self._loop.wait_for(lambda: bool(done), _FLUSH)
+        if self._stuck:
             processes.kill(pid, signal.SIGKILL)
 
     def abandon(self) -> None:
         """End an unlock that has not succeeded yet."""
         self._unlocked = _ignore
+        mounts.detach(self.project, force=True)  # first: gocryptfs can wait for the kernel in a way no signal ends
         if self._pid:
             processes.kill(self._pid, signal.SIGKILL)
             self._loop.wait_for(lambda: not self._pid, _EXIT)
@@ -160,8 +189,19 @@ class View:
         mounts.detach(self.project, force=True)
         mounts.remove_directory(self.project)
         if self._lock != launch.NO_FD:
-            vaults.release(self._lock)
+            vaults.release(self._lock, stuck=self._stuck)
             self._lock = launch.NO_FD
+
+
+def _in_child(touch: Callable[[], object]) -> int:
+    """Do something to a file system that may never answer, in a child; its pid."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            touch()
+        finally:
+            os._exit(0)
+    return pid
 
 
 def _nothing() -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 
-from gateway import vaults
+from gateway import plainjson, vaults
 from gateway.errors import EncError
 
 _WHY = {
@@ -55,7 +54,7 @@ class Voice:
 
     def _say(self, event: str, fields: dict[str, object], words: str) -> None:
         about = {"event": event, "session": self._session, "time": vaults.now(), **fields}
-        _write(self._out, (json.dumps(about) if self._json else words) + "\n")
+        _write(self._out, (plainjson.dumps(about) if self._json else words) + "\n")
 
 
 def _own(fd: int) -> int:

@@ -7,12 +7,11 @@ file on standard input is none of these: `echo secret | ssh gateway mount p` is 
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
 
-from gateway import errors, launch, protocol, sandbox, sessions, syscalls, vaults
+from gateway import errors, launch, plainjson, protocol, sandbox, sessions, syscalls, vaults
 from gateway.audit import AuditLog
 from gateway.names import Principal, ProjectName, SessionId, SlotName
 from gateway.warden import anchors, mounts, processes, service
@@ -134,7 +133,7 @@ class Warden:
             case protocol.Touch():
                 service.reply(front, protocol.Done())
             case protocol.Ask():
-                service.reply(front, protocol.State(report=json.dumps(self._report())))
+                service.reply(front, protocol.State(report=plainjson.dumps(self._report())))
             case protocol.Attach() if len(fds) == 3 and request.program in sandbox.PROGRAMS:
                 sandbox.require_program(request.program)
                 self._programs.start(request, fds, front)
@@ -211,10 +210,13 @@ class Warden:
         self._idle.remove(view.project)
         forced = view.lock(self._programs)
         del self._views[view.project]
-        self._record(
-            "locked", project=view.project, reason=reason, forced=forced, took_ms=round((now() - began) * 1000)
-        )
-        self._voice.locked(view.project, reason)
+        took = round((now() - began) * 1000)
+        if remains := view.remains(self._programs):
+            self._record("lock-incomplete", project=view.project, reason=reason, remains=remains, took_ms=took)
+            self._voice.failed(errors.Internal(f"{view.project} is locked, but {remains} cannot be ended"))
+        else:
+            self._record("locked", project=view.project, reason=reason, forced=forced, took_ms=took)
+            self._voice.locked(view.project, reason)
         if self._status is None:
             self._publish()
             if self._spec.anchor == "mount" and not self._views:
@@ -271,7 +273,7 @@ class Warden:
 
 def _host_pid(status_fd: int) -> int:
     """Our pid as the host sees it, from bwrap's --json-status-fd, which stays open as long as bwrap lives."""
-    return int(json.loads(os.read(status_fd, 4096).splitlines()[0])["child-pid"])
+    return int(plainjson.loads(os.read(status_fd, 4096).splitlines()[0])["child-pid"])
 
 
 def main(spec_fd: int) -> int:

@@ -8,6 +8,8 @@ from rshell import terminal
 from rshell.command import Command
 from rshell.context import Context
 
+_DIGITS = 9
+
 
 def run(context: Context, command: Command) -> int:
     """Set after how many seconds without use the project is locked; it counts from the next `mount` on."""
@@ -15,7 +17,8 @@ def run(context: Context, command: Command) -> int:
     vaults.check(vault)
     settings = context.config
     longest = max(settings.idle_view, settings.idle_view_longest)
-    if not (command.value.isascii() and command.value.isdecimal() and 0 < int(command.value[:9]) <= longest):
+    digits = command.value.isascii() and command.value.isdecimal() and len(command.value) <= _DIGITS
+    if not (digits and 0 < int(command.value) <= longest):
         raise Usage(f"the limit is a number of seconds from 1 to {longest}")
     vaults.set_idle_limit(vault, int(command.value))
     context.audit.write("idle-limit", project=vault.name, seconds=int(command.value))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from gateway import attempts, launch, protocol, sessions, vaults
+from gateway import attempts, gocryptfs, launch, protocol, sessions, vaults
 from gateway.names import ProjectName
 from gateway.slots import Slot
 from rshell import link, terminal
@@ -16,10 +16,11 @@ from rshell.context import Context, required
 def run(context: Context, command: Command) -> int:
     """Ask for the passphrase and unlock. Without a session on this connection it becomes one, and does not return."""
     project = required(command.project)
+    gocryptfs.require()
     slot = vaults.check(context.vault(project))[0]
     _refuse_if_unlocked(context, project)
     secret = terminal.pipe(terminal.secret(f"Passphrase of {project}: "))
-    turn = _take_turn(context)
+    turn = _take_turn(context, project)
     here = context.session_here()
     if here is None and not context.at_prompt:
         launch.start(context.config, context.caller, _anchor(context, command, slot, secret, turn), context.vaults_home)
@@ -43,10 +44,10 @@ def _refuse_if_unlocked(context: Context, project: ProjectName) -> None:
                 raise Busy(f"{project} is unlocked already by {by}", f"`unmount {project}` locks it")
 
 
-def _take_turn(context: Context) -> int:
-    """Wait as long as the principal's earlier wrong passphrases cost."""
+def _take_turn(context: Context, project: ProjectName) -> int:
+    """Wait as long as the principal's earlier wrong passphrases for the project cost."""
     turn = attempts.begin(context.config.paths_run, context.caller.principal)
-    seconds = attempts.wait(turn, context.config.passphrase_wait_max)
+    seconds = attempts.wait(turn, project, context.config.passphrase_wait_max)
     if seconds > 0:
         terminal.note(f"waiting {seconds:.1f} s after wrong passphrases")
         time.sleep(seconds)

@@ -289,9 +289,12 @@ def test_one_long_slow_upload_keeps_the_view(worker: Person, content: Path) -> N
 
 
 def test_a_write_now_and_then_into_one_open_file_keeps_the_view(worker: Person, tmp_path: Path) -> None:
-    with worker.mounted("work"), sshfs(worker, "work", tmp_path / "mnt") as at:
-        with _opened(at / "log", os.O_WRONLY | os.O_CREAT) as log:
-            stays_then_locks(worker, lambda: os.write(log, b"."), 0.6 * LIMIT)
+    with (
+        worker.mounted("work"),
+        sshfs(worker, "work", tmp_path / "mnt") as at,
+        _opened(at / "log", os.O_WRONLY | os.O_CREAT) as log,
+    ):
+        stays_then_locks(worker, lambda: os.write(log, b"."), 0.6 * LIMIT)
 
 
 @contextlib.contextmanager
@@ -423,7 +426,7 @@ def test_the_warning_says_what_will_lock_and_how_to_stay(make_gateway: Callable[
 
 def test_a_command_takes_back_the_session_s_warning(make_gateway: Callable[..., Gateway]) -> None:
     who = warned(make_gateway(**{"idle.session": "4", "idle.warning": "2"}))
-    with session(who) as (held, shared):
+    with session(who) as (held, _):
         held.read_until("the session will be closed")
         who.sftp("pwd")
         held.read_until("the session is in use again")

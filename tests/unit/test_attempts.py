@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from gateway import attempts
-from gateway.names import Principal
+from gateway.names import Principal, ProjectName
 
 DEV1, DEV2 = Principal.of("dev1"), Principal.of("dev2")
+P, OTHER = ProjectName.of("p"), ProjectName.of("other")
 KEY = Principal.of_fingerprint("SHA256:" + "A/+" * 14 + "A")
 
 
@@ -20,15 +21,15 @@ def now() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def attempt(run: Path, principal: Principal = DEV1, *, wrong: bool = True) -> None:
-    attempts.end(attempts.begin(str(run), principal), wrong=wrong)
+def attempt(run: Path, principal: Principal = DEV1, project: ProjectName = P, *, right: bool | None = False) -> None:
+    attempts.end(attempts.begin(str(run), principal), project, right)
 
 
-def wait(run: Path, principal: Principal = DEV1, longest: int = 1000) -> float:
+def wait(run: Path, principal: Principal = DEV1, longest: int = 1000, project: ProjectName = P) -> float:
     """What the next attempt would have to wait."""
     fd = attempts.begin(str(run), principal)
     try:
-        return attempts.wait(fd, longest)
+        return attempts.wait(fd, project, longest)
     finally:
         os.close(fd)
 
@@ -54,7 +55,7 @@ def test_the_wait_has_a_limit(tmp_path: Path) -> None:
 
 def test_very_many_failures_do_not_overflow(tmp_path: Path) -> None:
     attempt(tmp_path)
-    (tmp_path / "attempts" / "u-dev1").write_text(f"{10**18} {int(now() * 1000)}")
+    (tmp_path / "attempts" / "u-dev1").write_text(f"p {10**18} {int(now() * 1000)}")
     assert 25 < wait(tmp_path, longest=30) <= 30
 
 
@@ -65,17 +66,33 @@ def test_the_first_attempt_does_not_wait(tmp_path: Path) -> None:
 def test_success_clears_the_failures(tmp_path: Path) -> None:
     for _ in range(5):
         attempt(tmp_path)
-    attempt(tmp_path, wrong=False)
+    attempt(tmp_path, right=True)
     assert wait(tmp_path) == 0
     attempt(tmp_path)
     assert wait(tmp_path) <= 0.5
 
 
+def test_success_in_another_project_clears_nothing(tmp_path: Path) -> None:
+    for _ in range(5):
+        attempt(tmp_path)
+    attempt(tmp_path, project=OTHER)
+    attempt(tmp_path, project=OTHER, right=True)
+    assert 7 < wait(tmp_path) <= 8
+    assert wait(tmp_path, project=OTHER) == 0
+
+
+def test_an_attempt_that_was_broken_off_changes_nothing(tmp_path: Path) -> None:
+    for _ in range(5):
+        attempt(tmp_path)
+    attempt(tmp_path, right=None)
+    assert 7 < wait(tmp_path) <= 8
+
+
 def test_time_passed_counts(tmp_path: Path) -> None:
     attempt(tmp_path)
-    (tmp_path / "attempts" / "u-dev1").write_text(f"5 {int((now() - 3) * 1000)}")
+    (tmp_path / "attempts" / "u-dev1").write_text(f"p 5 {int((now() - 3) * 1000)}")
     assert 4 < wait(tmp_path) <= 5
-    (tmp_path / "attempts" / "u-dev1").write_text(f"5 {int((now() - 100) * 1000)}")
+    (tmp_path / "attempts" / "u-dev1").write_text(f"p 5 {int((now() - 100) * 1000)}")
     assert wait(tmp_path) == 0
 
 
@@ -89,7 +106,7 @@ def test_time_passed_counts(tmp_path: Path) -> None:
 def test_failures_are_forgotten(tmp_path: Path, ended: object) -> None:
     assert callable(ended)
     attempt(tmp_path)
-    (tmp_path / "attempts" / "u-dev1").write_text(f"20 {int(ended() * 1000)}")
+    (tmp_path / "attempts" / "u-dev1").write_text(f"p 20 {int(ended() * 1000)}")
     assert wait(tmp_path) == 0
     attempt(tmp_path)
     assert wait(tmp_path) <= 0.5, "the next failure is the first again"
@@ -97,12 +114,15 @@ def test_failures_are_forgotten(tmp_path: Path, ended: object) -> None:
 
 def test_failures_just_short_of_that_count_on(tmp_path: Path) -> None:
     attempt(tmp_path)
-    (tmp_path / "attempts" / "u-dev1").write_text(f"4 {int((now() - attempts.FORGOTTEN_AFTER + 60) * 1000)}")
+    (tmp_path / "attempts" / "u-dev1").write_text(f"p 4 {int((now() - attempts.FORGOTTEN_AFTER + 60) * 1000)}")
     attempt(tmp_path)
     assert 4 < wait(tmp_path) <= 8
 
 
-@pytest.mark.parametrize("content", [b"", b"x", b"1", b"-1 5", b"1 2 3", b"\xff\xff 1", b"1 1.5", b"nan nan"])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"x", b"p", b"p 1", b"p -1 5", b"p 1 2 3", b"p \xff\xff 1", b"\xff 1 1", b"p 1 1.5", b"p nan nan", b"1 1 p"],
+)
 def test_a_damaged_file_counts_as_no_failure(tmp_path: Path, content: bytes) -> None:
     attempt(tmp_path)
     (tmp_path / "attempts" / "u-dev1").write_bytes(content)
@@ -123,7 +143,7 @@ def test_a_turn_that_is_taken_holds_up_nobody_else(tmp_path: Path) -> None:
     turn = attempts.begin(str(tmp_path), DEV1)
     attempt(tmp_path, DEV2)
     attempt(tmp_path, KEY)
-    attempts.end(turn, wrong=False)
+    attempts.end(turn, P, right=True)
 
 
 def test_attempts_of_one_principal_queue(tmp_path: Path) -> None:
@@ -132,7 +152,7 @@ def test_attempts_of_one_principal_queue(tmp_path: Path) -> None:
     other.start()
     other.join(0.3)
     assert other.is_alive(), "it did not wait for its turn"
-    attempts.end(turn, wrong=True)
+    attempts.end(turn, P, right=False)
     other.join(30)
     assert other.exitcode == 0
     assert 0.5 < wait(tmp_path) <= 1, "both failures count"

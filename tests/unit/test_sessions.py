@@ -142,7 +142,7 @@ def test_a_record_that_cannot_be_read_does_not_hide_the_others(tmp_path: Path) -
 
 
 def test_what_is_no_session_is_left_alone(tmp_path: Path) -> None:
-    sessions.directory(str(tmp_path))
+    (tmp_path / "sessions").mkdir()
     for name in (".new-s-000000000000", "NOTES", "x" * 15):
         (tmp_path / "sessions" / name).mkdir()
         (tmp_path / "sessions" / name / "lock").touch()
@@ -198,7 +198,7 @@ def _in_processes(run: Path, count: int, work: Callable[..., None], *arguments: 
 
 
 def test_no_sweep_ever_takes_a_session_whose_lock_is_held(tmp_path: Path) -> None:
-    sessions.directory(str(tmp_path))
+    (tmp_path / "sessions").mkdir()
     codes = _in_processes(tmp_path, 3, _live_and_die, tmp_path, time.monotonic() + 2)
     assert codes == [0] * 6
     assert sessions.live(str(tmp_path)) == ()

@@ -1,0 +1,180 @@
+"""What a crash leaves behind is swept by the next caller and by hand; what is alive never is."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway import sessions, sweeping
+from tests.harness import PASSPHRASE, Gateway, Person, bindir, eventually, run
+from tests.life import report, session, unlock
+
+
+def sweep(gateway: Gateway) -> str:
+    """`enc-gateway sweep`; what it says."""
+    result = run([str(bindir() / "enc-gateway"), "sweep", "--config", str(gateway.root / "gateway.toml")])
+    assert result.status == 0, result
+    return result.out.strip()
+
+
+def records(gateway: Gateway) -> list[Path]:
+    return list((gateway.root / "run" / "sessions").iterdir())
+
+
+def crash(gateway: Gateway) -> None:
+    """Every process of every session is gone, as after a power loss, but for the disk."""
+    for pid in gateway.session_processes():
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    eventually(lambda: not gateway.session_processes())
+
+
+@pytest.fixture
+def crashed(gateway_: Gateway, who: Person) -> Iterator[Gateway]:
+    """One dead session's record lies about."""
+    with who.mounted("work"):
+        crash(gateway_)
+        assert list((gateway_.root / "run" / "sessions").glob("*/record.json"))
+        yield gateway_
+
+
+@pytest.fixture
+def gateway_(make_gateway: Callable[..., Gateway]) -> Gateway:
+    return make_gateway()
+
+
+@pytest.fixture
+def who(gateway_: Gateway) -> Person:
+    someone = gateway_.person("someone")
+    someone.new("work")
+    return someone
+
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may kill the gateway's processes")
+
+
+@needs_root
+def test_the_next_caller_sweeps_a_dead_session(crashed: Gateway, who: Person) -> None:
+    assert report(who) == []
+    assert records(crashed) == []
+    with who.mounted("work"):
+        assert who.sftp("ls work").status == 0
+
+
+@needs_root
+def test_the_sysadmin_sweeps_a_dead_session(crashed: Gateway) -> None:
+    assert sweep(crashed) == "1 sessions, 0 drafts, 0 trash"
+    assert records(crashed) == []
+    assert sweep(crashed) == "0 sessions, 0 drafts, 0 trash"
+
+
+def test_a_live_session_is_not_swept(gateway_: Gateway, who: Person) -> None:
+    with who.mounted("work"):
+        assert sweep(gateway_) == "0 sessions, 0 drafts, 0 trash"
+        assert len(report(who)) == 1
+        assert who.sftp("ls work").status == 0
+
+
+def test_half_made_vaults_are_swept_when_nobody_can_be_making_them_any_more(
+    gateway_: Gateway, who: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home,) = gateway_.vaults.iterdir()
+    draft = home / ".new-half-0badcafe"
+    (draft / "cipher").mkdir(parents=True)
+    assert sweep(gateway_) == "0 sessions, 0 drafts, 0 trash"
+    assert draft.exists()
+    _later(monkeypatch, sweeping.STALE_DRAFT + 1)
+    counted = sweeping.sweep(str(gateway_.vaults), str(gateway_.root / "run"), 30)
+    assert counted == {"sessions": 0, "drafts": 1, "trash": 0}
+    assert not draft.exists() and (home / "work").exists()
+
+
+def test_half_made_sessions_are_swept_when_nobody_can_be_making_them_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draft = tmp_path / "sessions" / ".new-s-0123456789ab"
+    draft.mkdir(parents=True)
+    (draft / sessions.LOCK).touch()
+    assert sweeping.sweep(str(tmp_path / "none"), str(tmp_path), 30)["sessions"] == 0
+    assert draft.exists(), "somebody opens its lock at this very moment"
+    _later(monkeypatch, sweeping.STALE_DRAFT + 1)
+    assert sweeping.sweep(str(tmp_path / "none"), str(tmp_path), 30)["sessions"] == 1
+    assert not draft.exists()
+
+
+def test_removed_projects_are_deleted_after_their_days(
+    gateway_: Gateway, who: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert who.ssh("rm", "work", "--yes").status == 0
+    assert sweep(gateway_) == "0 sessions, 0 drafts, 0 trash"
+    (thrown,) = gateway_.vaults.glob("*/.trash/*")
+    _later(monkeypatch, 30 * 86400 + 1)
+    assert sweeping.sweep(str(gateway_.vaults), str(gateway_.root / "run"), 30)["trash"] == 1
+    assert not thrown.exists()
+
+
+def test_making_a_project_sweeps_the_principal_s_old_trash(make_gateway: Callable[..., Gateway]) -> None:
+    gateway = make_gateway(**{"trash.days": "0"})
+    who = gateway.person("someone")
+    who.new("work")
+    assert who.ssh("rm", "work", "--yes").status == 0
+    assert list(gateway.vaults.glob("*/.trash/*"))
+    who.new("work")
+    assert not list(gateway.vaults.glob("*/.trash/*"))
+
+
+def _later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """In this process alone."""
+    really = time.time
+    monkeypatch.setattr(time, "time", lambda: really() + seconds)
+
+
+def test_sweeping_all_the_time_disturbs_nobody(make_gateway: Callable[..., Gateway]) -> None:
+    """Several sweepers against sessions, projects and trash that come and go."""
+    gateway = make_gateway(**{"trash.days": "0"})
+    people = [gateway.person(f"p{number}") for number in range(3)]
+    troubles: list[str] = []
+    script = (
+        "import sys\nsys.path.insert(0, sys.argv[1])\nfrom gateway import sweeping\n"
+        "while True: sweeping.sweep(sys.argv[2], sys.argv[3], 0)"
+    )
+    root = str(Path(sweeping.__file__).parents[1])
+    words = ["python3", "-I", "-c", script, root, str(gateway.vaults), str(gateway.root / "run")]
+    sweepers = [subprocess.Popen(words, stderr=subprocess.PIPE) for _ in range(3)]
+
+    def live(who: Person) -> None:
+        for round_ in range(6):
+            name = f"project{round_}"
+            made = who.ssh("new", name, stdin=PASSPHRASE + "\n")
+            with session(who) as (_, shared):
+                unlock(who, name, shared)
+                written = who.sftp(f"put /etc/hostname {name}/f", f"ls {name}/f", extra=shared)
+                shown = len(report(who, shared))
+                locked = who.ssh("unmount", name, extra=shared)
+            removed = who.ssh("rm", name, "--yes")
+            if any((made.status, written.status, shown != 1, locked.status, removed.status)):
+                troubles.append(f"{made} {written} {shown} {locked} {removed}")
+
+    workers = [threading.Thread(target=live, args=(who,)) for who in people]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(120)
+    assert not (faults := gateway.events("fault")), faults
+    assert troubles == []
+    for sweeper in sweepers:
+        assert sweeper.poll() is None, sweeper.communicate()[1].decode()
+        sweeper.kill()
+        sweeper.communicate()
+    assert len(gateway.events("locked", reason="unmount")) == 18
+    eventually(lambda: not gateway.leftovers())
+    assert not list(gateway.vaults.glob("*/.new-*"))
