@@ -74,6 +74,8 @@ def _entries(root: str) -> list[str]:
         return os.listdir(root)
     except FileNotFoundError:  # there was no session yet
         return []
+    except OSError as error:
+        raise Misconfigured("the gateway cannot read its run directory", error.strerror) from error
 
 
 def live(run: str) -> tuple[Session, ...]:
