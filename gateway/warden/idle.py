@@ -25,7 +25,7 @@ class Idle:
         by: str,
         voice: Voice,
         look: Callable[[], None],
-        lock: Callable[[str], None],
+        lock: Callable[[str], object],
         close: Callable[[], None],
     ) -> None:
         self._loop = loop

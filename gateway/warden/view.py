@@ -61,7 +61,7 @@ class View:
         secret: int,
         turn: int,
         unlocked: Callable[[EncError | None], None],
-        died: Callable[[], None],
+        died: Callable[[], object],
     ) -> None:
         """Start gocryptfs on the passphrase behind `secret`. Owns `secret` and `turn` from here on."""
         self._turn = turn
@@ -144,6 +144,8 @@ class View:
             forced = True
             self._loop.wait_for(lambda: not self._pid, _EXIT)
         self._dispose()
+        if forced:  # what was stuck in the view is free to go
+            self._loop.wait_for(lambda: not programs.left(), _EXIT)
         return forced
 
     def _detach_after(self, programs: Programs, chosen: set[int]) -> bool:

@@ -127,7 +127,7 @@ class Warden:
             case protocol.Unlock() if len(fds) == 2:
                 self._unlock(request, fds, front)
             case protocol.Lock():
-                self._lock_one(request.project, front)
+                self._lock_one(request, front)
             case protocol.Close() if request.reason in protocol.CLOSE_REASONS:
                 self._end(request.reason, front)
             case protocol.Touch():
@@ -160,11 +160,17 @@ class Warden:
             request.slot,
             secret,
             turn,
-            unlocked=lambda error: self._unlocked(view, error, began, front),
+            unlocked=lambda error: self._unlocked(view, error, began, front, request.origin),
             died=lambda: self._lock(view, "failed"),
         )
 
-    def _unlocked(self, view: View, error: errors.EncError | None, began: float, front: socket.socket | None) -> None:
+    def _is_prompt(self, origin: str) -> bool:
+        """Whether a request came from the prompt that shares our terminal, where its command says what came of it."""
+        return self._spec.anchor == "prompt" and origin == self._origin
+
+    def _unlocked(
+        self, view: View, error: errors.EncError | None, began: float, front: socket.socket | None, origin: str
+    ) -> None:
         if error:
             del self._views[view.project]
             self._record("unlock-failed", project=view.project, reason=error.slug)
@@ -183,7 +189,8 @@ class Warden:
         self._record("unlocked", project=view.project, took_ms=round((now() - began) * 1000))
         if front:
             service.reply(front, protocol.Done())
-        self._voice.unlocked(view.project)
+        if not self._is_prompt(origin):
+            self._voice.unlocked(view.project)
 
     def _record(self, event: str, **fields: object) -> None:
         """Write to the audit. What begins is recorded by the front or refused; to lock, a full disk is no hindrance."""
@@ -196,15 +203,18 @@ class Warden:
         self._voice.failed(error)
         self._finish(error.code)
 
-    def _lock_one(self, project: ProjectName, front: socket.socket) -> None:
-        view = self._views.get(project)
+    def _lock_one(self, request: protocol.Lock, front: socket.socket) -> None:
+        view = self._views.get(request.project)
         if view is None or not view.since:
-            raise errors.NotUnlocked(f"{project} is not unlocked")
-        self._lock(view, "unmount")
-        service.reply(front, protocol.Done())
+            raise errors.NotUnlocked(f"{request.project} is not unlocked")
+        remains = self._lock(view, "unmount", self._is_prompt(request.origin))
+        service.reply(front, protocol.failed(_incomplete(view.project, remains)) if remains else protocol.Done())
 
-    def _lock(self, view: View, reason: str) -> None:
-        """Lock one view; the session goes on, unless a `mount` holds it and this was the last one."""
+    def _lock(self, view: View, reason: str, quiet: bool = False) -> str:
+        """Lock one view; the session goes on, unless a `mount` holds it and this was the last one.
+
+        Returns what could not be ended, for it is stuck in the kernel: then it is not `locked` that is recorded.
+        """
         began = now()
         self._following.remove(view.project)
         self._idle.remove(view.project)
@@ -213,14 +223,16 @@ class Warden:
         took = round((now() - began) * 1000)
         if remains := view.remains(self._programs):
             self._record("lock-incomplete", project=view.project, reason=reason, remains=remains, took_ms=took)
-            self._voice.failed(errors.Internal(f"{view.project} is locked, but {remains} cannot be ended"))
+            self._voice.failed(_incomplete(view.project, remains))
         else:
             self._record("locked", project=view.project, reason=reason, forced=forced, took_ms=took)
-            self._voice.locked(view.project, reason)
+            if not quiet:
+                self._voice.locked(view.project, reason)
         if self._status is None:
             self._publish()
             if self._spec.anchor == "mount" and not self._views:
                 self._end(reason)
+        return remains
 
     def _end(self, reason: str, front: socket.socket | None = None) -> None:
         """Lock everything and end the session; `front`, if any, is told when that is done."""
@@ -269,6 +281,11 @@ class Warden:
             return
         took = round((now() - self._spec.began) * 1000)
         self._record("result", status=status, took_ms=took)
+
+
+def _incomplete(project: str, remains: str) -> errors.Internal:
+    hint = "it ends when the gateway's disk answers again"
+    return errors.Internal(f"{project} is no longer to be seen, but its {remains} hangs", hint)
 
 
 def _host_pid(status_fd: int) -> int:
