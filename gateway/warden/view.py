@@ -130,11 +130,11 @@ class View:
         written at that moment). `remains` says whether that was enough.
         """
         self._died = _nothing
-        self._flush()
+        self._flush()  # if it does not come back, even a look at who holds the view might not: all programs have to go
         device = self.device
         forced = not (
             mounts.detach(self.project)
-            or self._detach_after(programs, programs.holding(device))
+            or (not self._stuck and self._detach_after(programs, programs.holding(device)))
             or self._detach_after(programs, programs.all())
         )
         if forced:
