@@ -21,12 +21,13 @@ from gateway.protocol import Attach, Done, Exited, Failed, Lock, Malformed, Mess
 FINGERPRINT = "SHA256:" + "A/+" * 14 + "A"
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=30)
+WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=30)
 NAMES = st.from_regex(r"[a-z0-9][a-z0-9._-]{0,62}", fullmatch=True)
 FIELDS: dict[str, st.SearchStrategy[object]] = {
     "principal": NAMES.map(Principal.of) | st.just(Principal.of_fingerprint(FINGERPRINT)),
     "project": NAMES.map(ProjectName.of),
     "slot": NAMES.map(SlotName.of),
-    "arguments": st.lists(TEXT, max_size=4).map(tuple),
+    "arguments": st.lists(WORDS, max_size=4).map(tuple),
     "status": st.integers(),
 }
 
@@ -143,6 +144,8 @@ def test_whatever_comes_is_a_message_or_malformed(packet: bytes) -> None:
         pytest.param(json_of(ATTACH, arguments="-a"), id="arguments that are a string"),
         pytest.param(json_of(ATTACH, arguments=["-a", 1]), id="an argument that is a number"),
         pytest.param(json_of(ATTACH, arguments={"-a": "b"}), id="arguments that are an object"),
+        pytest.param(json_of(ATTACH, arguments=["a\0b"]), id="an argument with a NUL, which execve cannot take"),
+        pytest.param(json_of(ATTACH, arguments=["\ud800"]), id="an argument that is no text"),
         pytest.param(json_of(ATTACH, program=1), id="a program that is a number"),
         pytest.param(json_of(Exited(status=0), status="0"), id="a status that is a string"),
         pytest.param(json_of(Exited(status=0), status=True), id="a status that is a truth value"),
