@@ -179,8 +179,12 @@ def release(fd: int, stuck: bool = False) -> None:
     if stuck:
         fcntl.flock(fd, fcntl.LOCK_UN)
         return
-    os.ftruncate(fd, 0)
-    os.close(fd)
+    try:
+        os.ftruncate(fd, 0)
+    except OSError:  # a disk that takes no writes: a name is left in the file, and holds nothing
+        pass
+    finally:
+        os.close(fd)
 
 
 def _read_holder(fd: int) -> Holder | None:

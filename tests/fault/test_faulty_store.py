@@ -1,0 +1,108 @@
+"""The gateway on a disk that fails: an error is told, the lock is certain, and what was acknowledged is kept."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.harness import PASSPHRASE, Gateway, Person, eventually, need, run
+
+
+class Disk:
+    """A running faulty_store.py."""
+
+    def __init__(self, place: Path) -> None:
+        self.backing, self.path, self.switch = place / "backing", place / "disk", place / "switch"
+        for directory in (self.backing, self.path):
+            directory.mkdir()
+        account = pwd.getpwnam("enc")
+        os.chown(self.backing, account.pw_uid, account.pw_gid)
+        self.backing.chmod(0o700)
+        self.now("ok")
+        program = Path(__file__).with_name("faulty_store.py")
+        self._process = subprocess.Popen([sys.executable, program, self.backing, self.path, self.switch])
+        eventually(lambda: os.path.ismount(self.path))
+
+    def now(self, word: str) -> None:
+        draft = self.switch.with_suffix(".new")
+        draft.write_text(word)
+        draft.rename(self.switch)
+
+    def end(self) -> None:
+        self.now("ok")
+        subprocess.run(["umount", "-l", str(self.path)], check=False)
+        self._process.terminate()
+        self._process.wait()
+
+
+@pytest.fixture
+def disk(tmp_path_factory: pytest.TempPathFactory, place: Path) -> Iterator[Disk]:
+    need(os.geteuid() == 0, "only root may let another account use its FUSE file system")
+    directory = place / f"disk-{time.monotonic_ns()}"
+    directory.mkdir()
+    made = Disk(directory)
+    try:
+        yield made
+    finally:
+        made.end()
+
+
+@pytest.fixture
+def who(disk: Disk, make_gateway: Callable[..., Gateway]) -> Person:
+    """Somebody with a project on that disk."""
+    gateway = make_gateway(**{"paths.vaults": str(disk.path)})
+    someone = gateway.person("someone")
+    someone.new("work")
+    return someone
+
+
+@pytest.fixture
+def content(tmp_path: Path) -> Path:
+    path = tmp_path / "content"
+    path.write_bytes(os.urandom(500_000))
+    return path
+
+
+def fsck(disk: Disk) -> int:
+    (vault,) = disk.backing.glob("*/work")
+    words = ["gocryptfs", "-fsck", "-q", "-nosyslog", "-config", str(vault / "slots" / "passphrase.conf")]
+    return run([*words, str(vault / "cipher")], PASSPHRASE).status
+
+
+def still_there(who: Person, content: Path, back: Path) -> None:
+    with who.mounted("work"):
+        assert who.sftp(f"get work/kept {back}").status == 0
+    assert back.read_bytes() == content.read_bytes()
+
+
+@pytest.mark.parametrize("failure", ["ENOSPC", "EIO"])
+def test_a_write_that_fails_is_told_and_costs_nothing_that_was_written(
+    who: Person, disk: Disk, content: Path, tmp_path: Path, failure: str
+) -> None:
+    with who.mounted("work"):
+        assert who.sftp(f"put {content} work/kept").status == 0
+        disk.now(failure)
+        result = who.sftp(f"put {content} work/lost")
+        assert result.status != 0 and "work/lost" in result.err
+        assert who.ssh("unmount", "work").status == 0
+        assert who.gateway.events("locked", forced=False)
+    disk.now("ok")
+    assert fsck(disk) == 0
+    still_there(who, content, tmp_path / "back")
+
+
+@pytest.mark.parametrize("failure", ["ENOSPC", "EIO"])
+def test_a_project_that_cannot_be_made_is_not_half_there(who: Person, disk: Disk, failure: str) -> None:
+    disk.now(failure)
+    result = who.ssh("new", "another", stdin=PASSPHRASE + "\n")
+    assert result.status == 73, result
+    disk.now("ok")
+    assert who.ssh("ls").out.count("another") == 0
+    assert [path.name for path in next(disk.backing.iterdir()).iterdir()] == ["work"]
