@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import sys
 
-from bench import commands, drop, machine, memory, unlock
+from bench import commands, drop, machine, memory, tracking, unlock
 from bench.measure import Row, table
 
-BENCHES = {"commands": commands.run, "unlock": unlock.run, "drop": drop.run, "memory": memory.run}
+BENCHES = {
+    "commands": commands.run,
+    "unlock": unlock.run,
+    "drop": drop.run,
+    "memory": memory.run,
+    "tracking": tracking.run,
+}
 
 
 def main(names: list[str]) -> int:
