@@ -32,6 +32,7 @@ class View:
     def __init__(self, loop: Loop, project: ProjectName, holder: vaults.Holder) -> None:
         self.project = project
         self.since = ""
+        self._abandoned = False
         self._loop = loop
         self._vault = vaults.find(VAULTS, project)
         vaults.check(self._vault)
@@ -103,7 +104,7 @@ class View:
                 self._loop.on_exit(looking, lambda _: self._serves())
 
     def _serves(self) -> None:
-        if self._pid and not self.since:
+        if self._pid and not self.since and not self._abandoned:
             self.since = vaults.now()
             self._conclude(None)
 
@@ -180,7 +181,8 @@ class View:
 
     def abandon(self) -> None:
         """End an unlock that has not succeeded yet."""
-        self._unlocked = _ignore
+        self._abandoned = True  # also by a look at the root that is under way: a view that came to live now would be
+        self._unlocked = _ignore  # recorded as locked, and never was as unlocked
         mounts.detach(self.project, force=True)  # first: gocryptfs can wait for the kernel in a way no signal ends
         if self._pid:
             processes.kill(self._pid, signal.SIGKILL)

@@ -242,6 +242,8 @@ class Warden:
         opened = os.path.exists(os.path.join(sandbox.SESSION, sessions.RECORD))
         self._programs.stop(self._programs.all())
         for view in list(self._views.values()):
+            if view.project not in self._views:  # its gocryptfs died while another one was being locked
+                continue
             if view.since:
                 self._lock(view, reason)
             else:
