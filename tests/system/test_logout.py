@@ -36,11 +36,11 @@ def test_logout_leaves_the_other_sessions_of_the_principal_alone(gateway: Gatewa
 
 def test_logout_all_locks_every_session_of_the_principal_and_nobody_else_s(gateway: Gateway, person: Person) -> None:
     stranger = gateway.person("stranger")
-    stranger.new("theirs")
+    stranger.new("a-stranger-s-own")
     for project in ("one", "two", "three"):
         person.new(project)
     with (
-        stranger.mounted("theirs") as theirs,
+        stranger.mounted("a-stranger-s-own") as theirs,
         person.mounted("one") as one,
         person.mounted("two") as two,
         person.mounted("three") as three,
@@ -53,7 +53,7 @@ def test_logout_all_locks_every_session_of_the_principal_and_nobody_else_s(gatew
         assert {gateway.events("locked", session=id_)[0]["reason"] for id_ in closed} == {"logout"}
         for held in (one, two, three):
             assert held.wait().status == 0
-        assert theirs.process.poll() is None and not locks(gateway, "theirs")
+        assert theirs.process.poll() is None and not locks(gateway, "a-stranger-s-own")
 
 
 def test_logout_without_a_session_says_so(person: Person) -> None:
