@@ -24,7 +24,9 @@ _POLL = 1.0
 
 
 class Revocation:
-    """Calls `revoked` once, within 2 s of the change. `source` None: the host has no inotify instance, so we poll."""
+    """Calls `revoked` once, within 2 s of the change. `source` None: the host has no inotify instance, so we poll, as
+    we do when it has no watch.
+    """
 
     def __init__(
         self, loop: Loop, source: Watcher | None, path: str, blob: str, principal: str, revoked: Callable[[], None]
@@ -37,15 +39,20 @@ class Revocation:
         self._missing = False
         self._planned = False
         self._stamp = self._stat()
-        if source is None:
+        if source is None or not self._watch(source):
             loop.at(_POLL, self._look_again)
-            return
-        fd = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._plan()
+
+    def _watch(self, source: Watcher) -> bool:
+        """Whether the kernel will tell us of changes; not when the host has no watch left."""
+        fd = os.open(os.path.dirname(self._path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             source.add(fd, watcher.WRITTEN | watcher.TREE, lambda *_: self._plan())
+        except (watcher.Full, OSError):
+            return False
         finally:
             os.close(fd)
-        self._plan()
+        return True
 
     def _look_again(self) -> None:
         stamp = self._stat()

@@ -77,7 +77,8 @@ class View:
         config = slots.config_path(self._vault.slots, slot)
         argv = gocryptfs.mount_argv(self._vault.cipher, config, secret, fuse)
         try:
-            self._pid = process.spawn(argv, {1: writer, 2: writer}, [secret, fuse], apart=True)
+            # It has the vault's lock as well: nobody else can have the vault while it lives, whatever becomes of us.
+            self._pid = process.spawn(argv, {1: writer, 2: writer}, [secret, fuse, self._lock], apart=True)
         except EncError as error:
             os.close(reader)
             self._conclude(error)
@@ -153,6 +154,15 @@ class View:
         programs.stop(chosen)
         return self._loop.wait_for(lambda: mounts.detach(self.project), 1.0)
 
+    def when_gone(self, gone: Callable[[], None]) -> None:
+        """After a `lock` that left gocryptfs stuck: call `gone` when it has ended and the vault is free."""
+
+        def ended() -> None:
+            self._dispose()
+            gone()
+
+        self._died = ended
+
     def remains(self, programs: Programs) -> str:
         """What should have gone with `lock` and has not, for it is stuck in the kernel; "" for nothing."""
         if self._pid:
@@ -189,10 +199,10 @@ class View:
             self._loop.wait_for(lambda: not self._pid, _EXIT)
 
     def _dispose(self) -> None:
-        """Free the mount point and the vault."""
+        """Free the mount point and, unless gocryptfs still has it, the vault."""
         mounts.detach(self.project, force=True)
         mounts.remove_directory(self.project)
-        if self._lock != launch.NO_FD:
+        if self._lock != launch.NO_FD and not self._pid:
             vaults.release(self._lock, stuck=self._stuck)
             self._lock = launch.NO_FD
 

@@ -186,7 +186,7 @@ class Warden:
         limit = min(view.idle_limit, max(self._spec.idle_view, self._spec.idle_view_longest))
         self._idle.add(view.project, self._origin, limit)
         self._following.add(view)
-        self._record("unlocked", project=view.project, took_ms=round((now() - began) * 1000))
+        self._record("unlocked", project=view.project, took_ms=_since(began))
         if front:
             service.reply(front, protocol.Done())
         if not self._is_prompt(origin):
@@ -220,19 +220,22 @@ class Warden:
         self._idle.remove(view.project)
         forced = view.lock(self._programs)
         del self._views[view.project]
-        took = round((now() - began) * 1000)
         if remains := view.remains(self._programs):
-            self._record("lock-incomplete", project=view.project, reason=reason, remains=remains, took_ms=took)
+            self._record("lock-incomplete", project=view.project, reason=reason, remains=remains, took_ms=_since(began))
             self._voice.failed(_incomplete(view.project, remains))
+            view.when_gone(lambda: self._locked(view, reason, True, began, quiet))
         else:
-            self._record("locked", project=view.project, reason=reason, forced=forced, took_ms=took)
-            if not quiet:
-                self._voice.locked(view.project, reason)
+            self._locked(view, reason, forced, began, quiet)
         if self._status is None:
             self._publish()
             if self._spec.anchor == "mount" and not self._views:
                 self._end(reason)
         return remains
+
+    def _locked(self, view: View, reason: str, forced: bool, began: float, quiet: bool) -> None:
+        self._record("locked", project=view.project, reason=reason, forced=forced, took_ms=_since(began))
+        if not quiet:
+            self._voice.locked(view.project, reason)
 
     def _end(self, reason: str, front: socket.socket | None = None) -> None:
         """Lock everything and end the session; `front`, if any, is told when that is done."""
@@ -281,8 +284,12 @@ class Warden:
         """The end of the request that the session answered; a prompt's session answers none."""
         if self._spec.leash_fd != launch.NO_FD:
             return
-        took = round((now() - self._spec.began) * 1000)
-        self._record("result", status=status, took_ms=took)
+        self._record("result", status=status, took_ms=_since(self._spec.began))
+
+
+def _since(began: float) -> int:
+    """Milliseconds from `began` (CLOCK_BOOTTIME, seconds) until now."""
+    return round((now() - began) * 1000)
 
 
 def _incomplete(project: str, remains: str) -> errors.Internal:

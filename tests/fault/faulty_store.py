@@ -1,8 +1,9 @@
 """A disk that fails on demand: a FUSE file system that passes through to a directory, until it is told otherwise.
 
 `python faulty_store.py BACKING MOUNTPOINT SWITCH` serves in the foreground. The file SWITCH holds one word: `ok`,
-`ENOSPC` or `EIO`, with which whatever writes fails. It cannot hang: closing a file on such a disk holds up an exec(2)
-in the kernel, and with it every `ps` on the machine. For what hangs there is a stopped gocryptfs (test_certain_lock).
+`ENOSPC` or `EIO`, with which whatever writes fails, or `hang`: then data that is written is not answered for until the
+word is another one. Only data: closing a file on a disk that hangs altogether holds up an exec(2) in the kernel, and
+with it every `ps` on the machine. Nor does a write hang for longer than LONGEST, whatever becomes of the test.
 """
 
 from __future__ import annotations
@@ -10,12 +11,16 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import fuse
 
 _WRITES = ("create", "mkdir", "write", "truncate", "symlink", "link", "fsync", "setxattr")
+_DATA = ("write", "fsync")
+LONGEST = 60.0
+"""Seconds."""
 
 
 class Store(fuse.Operations):  # type: ignore[misc]
@@ -27,6 +32,8 @@ class Store(fuse.Operations):  # type: ignore[misc]
 
     def __call__(self, name: str, path: str, *arguments: object) -> object:
         word = self._switch.read_text()
+        if word == "hang":
+            word = self._hang() if name in _DATA else "ok"
         if name in _WRITES and word != "ok":
             raise fuse.FuseOSError(getattr(errno, word))
         if not hasattr(self, name):
@@ -36,6 +43,15 @@ class Store(fuse.Operations):  # type: ignore[misc]
             return operation(path, *arguments)
         except OSError as error:
             raise fuse.FuseOSError(error.errno or errno.EIO) from error
+
+    def _hang(self) -> str:
+        """Until the switch says something else: that."""
+        until = time.monotonic() + LONGEST
+        while time.monotonic() < until:
+            if (word := self._switch.read_text()) != "hang":
+                return word
+            time.sleep(0.05)
+        return "EIO"
 
     def _at(self, path: str) -> str:
         return self._root + path

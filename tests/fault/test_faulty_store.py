@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness import PASSPHRASE, Gateway, Person, eventually, need, run
+from tests.life import session, unlock
 
 
 class Disk:
@@ -106,3 +107,36 @@ def test_a_project_that_cannot_be_made_is_not_half_there(who: Person, disk: Disk
     disk.now("ok")
     assert who.ssh("ls").out.count("another") == 0
     assert [path.name for path in next(disk.backing.iterdir()).iterdir()] == ["work"]
+
+
+def test_a_disk_that_hangs_makes_no_lock_certain_before_it_answers_again(
+    who: Person, disk: Disk, content: Path, tmp_path: Path
+) -> None:
+    """gocryptfs waits in the kernel, where no signal ends it. That is said, and the vault is nobody's until then."""
+    gateway = who.gateway
+    with session(who) as (_, shared):
+        unlock(who, "work", shared)
+        assert who.sftp(f"put {content} work/kept", extra=shared).status == 0
+        (server,) = (pid for pid, args in gateway.session_processes().items() if args.startswith("/usr/bin/gocryptfs"))
+        disk.now("hang")
+        writing = subprocess.Popen(
+            ["sftp", *who.options, "-b", "-", "gateway"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        )
+        assert writing.stdin
+        writing.stdin.write(f"put {content} work/lost\n")
+        writing.stdin.close()
+        eventually(
+            lambda: any(path.stat().st_size == 0 for path in disk.backing.glob("*/work/cipher/*") if path.is_file())
+        )
+        result = who.ssh("unmount", "work", extra=shared, timeout=60)
+        assert result.status == 70 and "its gocryptfs hangs" in result.err
+        assert not gateway.events("locked") and os.path.exists(f"/proc/{server}")
+        assert gateway.events("lock-incomplete", project="work", remains="gocryptfs")
+        assert who.ssh("mount", "work", stdin=PASSPHRASE + "\n", extra=shared).status == 75, "two at one vault"
+        assert "work" not in who.ssh("status", extra=shared).out
+        disk.now("ok")
+        eventually(lambda: gateway.events("locked", project="work", forced=True))
+        assert not os.path.exists(f"/proc/{server}") and writing.wait(30) != 0
+        unlock(who, "work", shared)
+    assert fsck(disk) == 0
+    still_there(who, content, tmp_path / "back")
