@@ -113,7 +113,9 @@ def test_a_wrong_passphrase_at_the_prompt_leaves_the_prompt(person: Person, proj
 
 def test_ctrl_c_drops_the_line_and_nothing_else(person: Person, project: str, prompt: Terminal) -> None:
     unlock(prompt, project)
-    prompt.send(f"unmount {project}\x03")
+    prompt.send(f"unmount {project}")
+    prompt.expect(f"unmount {project}")
+    prompt.send("\x03")
     prompt.expect(PROMPT)
     assert project in answer(prompt, "status")
     assert person.sftp(f"ls {project}").status == 0
