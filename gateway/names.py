@@ -26,7 +26,7 @@ class Name(str):
     first = _LOWER | _DIGIT
     rest = _LOWER | _DIGIT | frozenset("._-")
     longest = 63
-    rule = "a-z, 0-9, '.', '_' and '-', first a letter or digit, at most 63 characters"
+    rule = "a-z, 0-9, '.', '_' and '-', first a letter or digit, no '..', at most 63 characters"
 
     @classmethod
     def of(cls, text: str) -> Self:
@@ -37,7 +37,9 @@ class Name(str):
 
     @classmethod
     def accepts(cls, text: str) -> bool:
-        return 0 < len(text) <= cls.longest and text[0] in cls.first and cls.rest.issuperset(text)
+        """`..` inside is harmless to us, but other programs' filters take offence at it."""
+        known = 0 < len(text) <= cls.longest and text[0] in cls.first and cls.rest.issuperset(text)
+        return known and ".." not in text
 
 
 class ProjectName(Name):
@@ -64,7 +66,7 @@ class Principal(Name):
     noun = "principal"
     first = _LOWER | _UPPER | _DIGIT
     rest = first | frozenset("._-@")
-    rule = "letters, digits, '.', '_', '-' and '@', first a letter or digit, at most 63 characters"
+    rule = "letters, digits, '.', '_', '-' and '@', first a letter or digit, no '..', at most 63 characters"
 
     @classmethod
     def of_fingerprint(cls, fingerprint: str) -> Self:

@@ -35,4 +35,4 @@ def project_of(path: str) -> ProjectName | None:
     for prefix in (f"{PROJECTS}/", "~/", "./"):
         path = path.removeprefix(prefix)
     first = path.partition("/")[0]
-    return ProjectName(first) if ProjectName.accepts(first) and first != ".." else None
+    return ProjectName(first) if ProjectName.accepts(first) else None

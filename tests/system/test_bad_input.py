@@ -138,6 +138,7 @@ BAD_NAMES = {
     "a path": "a/b",
     "an absolute path": "/etc",
     "out of it": "../other",
+    "dots inside": "a..b",
     "a leading -": "-rf",
     "a leading _": "_a",
     "upper case": "Myproj",

@@ -15,7 +15,7 @@ PROJECTS = [
     pytest.param("a", id="one letter"),
     pytest.param("7", id="one digit"),
     pytest.param("my.proj_2-x", id="every kind of character"),
-    pytest.param("a..b", id="dots inside"),
+    pytest.param("a.b.c", id="dots inside"),
     pytest.param("a.", id="dot at the end"),
     pytest.param("a" * 63, id="as long as it may be"),
 ]
@@ -23,6 +23,7 @@ NO_PROJECTS = [
     pytest.param("", id="nothing"),
     pytest.param(".", id="this directory"),
     pytest.param("..", id="the parent"),
+    pytest.param("a..b", id="two dots in a row"),
     pytest.param(".hidden", id="leading dot"),
     pytest.param(".new-x", id="a name of ours"),
     pytest.param("-x", id="an option"),
