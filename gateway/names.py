@@ -26,7 +26,7 @@ class Name(str):
     first = _LOWER | _DIGIT
     rest = _LOWER | _DIGIT | frozenset("._-")
     longest = 63
-    rule = "a-z, 0-9, '.', '_' and '-', first a letter or digit, no '..', at most 63 characters"
+    rule = "a-z, 0-9, '.', '_' and '-', first a letter or digit, no two dots in a row, at most 63 characters"
 
     @classmethod
     def of(cls, text: str) -> Self:
@@ -66,7 +66,7 @@ class Principal(Name):
     noun = "principal"
     first = _LOWER | _UPPER | _DIGIT
     rest = first | frozenset("._-@")
-    rule = "letters, digits, '.', '_', '-' and '@', first a letter or digit, no '..', at most 63 characters"
+    rule = "letters, digits, '.', '_', '-' and '@', first a letter or digit, no two dots in a row, at most 63 characters"
 
     @classmethod
     def of_fingerprint(cls, fingerprint: str) -> Self:

@@ -22,7 +22,7 @@ FINGERPRINT = "SHA256:" + "A/+" * 14 + "A"
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=30)
 WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=30)
-NAMES = st.from_regex(r"[a-z0-9][a-z0-9._-]{0,62}", fullmatch=True)
+NAMES = st.from_regex(r"[a-z0-9][a-z0-9._-]{0,62}", fullmatch=True).filter(lambda name: ".." not in name)
 FIELDS: dict[str, st.SearchStrategy[object]] = {
     "principal": NAMES.map(Principal.of) | st.just(Principal.of_fingerprint(FINGERPRINT)),
     "project": NAMES.map(ProjectName.of),
