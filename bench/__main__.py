@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from bench import commands, drop, machine, memory, tracking, unlock
+from bench import commands, drop, following, machine, memory, tracking, unlock
 from bench.measure import Row, table
 
 BENCHES = {
@@ -13,6 +13,7 @@ BENCHES = {
     "drop": drop.run,
     "memory": memory.run,
     "tracking": tracking.run,
+    "following": following.run,
 }
 
 

@@ -1,8 +1,7 @@
 """What following file I/O costs: time to the full watch set and the warden's memory at 1,000, 10,000 and 100,000
 directories, its share of the processor while somebody works in the view, and the processor time of an idle session.
 
-There is no setting that turns tracking off, so its cost under load is what the warden uses, against what gocryptfs and
-the program at work use: on an otherwise idle machine with two cores it cannot slow them by more. Needs root.
+Its cost under load is here what the warden uses; `bench.following` compares work with tracking on and off. Needs root.
 """
 
 from __future__ import annotations
