@@ -40,6 +40,7 @@ class View:
         self._pid = 0
         self._output = b""
         self._turn = launch.NO_FD
+        self._place = launch.NO_FD
         self._stuck = False
 
     @property
@@ -61,11 +62,12 @@ class View:
         slot: SlotName,
         secret: int,
         turn: int,
+        place: int,
         unlocked: Callable[[EncError | None], None],
         died: Callable[[], object],
     ) -> None:
-        """Start gocryptfs on the passphrase behind `secret`. Owns `secret` and `turn` from here on."""
-        self._turn = turn
+        """Start gocryptfs on the passphrase behind `secret`. Owns the three descriptors from here on."""
+        self._turn, self._place = turn, place
         self._unlocked, self._died = unlocked, died
         try:
             fuse = mounts.attach_fuse(self.project)
@@ -205,6 +207,9 @@ class View:
         if self._lock != launch.NO_FD and not self._pid:
             vaults.release(self._lock, stuck=self._stuck)
             self._lock = launch.NO_FD
+        if self._place != launch.NO_FD:
+            os.close(self._place)
+            self._place = launch.NO_FD
 
 
 def _in_child(touch: Callable[[], object]) -> int:
