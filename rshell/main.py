@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from gateway import audit, authorized_keys, config, errors, identity
+from gateway import audit, authorized_keys, config, errors, identity, logins
 from rshell import command, policy, terminal
 from rshell.context import Context
 
@@ -20,7 +20,7 @@ def main(config_path: str) -> int:
     os.environ.clear()
     os.umask(0o077)
     line = environ.get("SSH_ORIGINAL_COMMAND")
-    as_json = "--json" in (line or "").split()
+    as_json = wants_json(line)
     try:
         context = identify(config_path, environ)
         return answer(context, line)
@@ -40,12 +40,21 @@ def identify(config_path: str, environ: dict[str, str]) -> Context:
     log = audit.AuditLog(settings.paths_audit, settings.audit_syslog, **caller.as_fields())
     try:
         entry = identity.still_listed(caller, authorized_keys.load(settings.paths_authorized_keys))
+        logins.admit(settings.paths_run, caller, settings.limits_logins)
     except errors.EncError as error:
         log = log.bound(request=os.urandom(6).hex())
         log.write("request", decision="deny", reason=error.slug)
         log.write("result", status=error.code, took_ms=0)
         raise
-    return Context(config=settings, caller=caller, label=entry.label, audit=log, request="", began=0.0)
+    return Context(
+        config=settings,
+        caller=caller,
+        label=entry.label,
+        audit=log,
+        request="",
+        began=0.0,
+        terminal=environ.get("TERM", ""),
+    )
 
 
 def answer(context: Context, line: str | None) -> int:
@@ -56,7 +65,7 @@ def answer(context: Context, line: str | None) -> int:
     began = time.clock_gettime(time.CLOCK_BOOTTIME)
     request = os.urandom(6).hex()
     log = context.audit.bound(request=request)
-    as_json = "--json" in (line or "").split()
+    as_json = wants_json(line)
     asked = None
     try:
         asked = command.PROMPT if line is None else command.parse(line)
@@ -70,6 +79,11 @@ def answer(context: Context, line: str | None) -> int:
         status = _carry_out(asked, context.replace(audit=log, request=request, began=began))
     log.write("result", status=status, took_ms=round((time.clock_gettime(time.CLOCK_BOOTTIME) - began) * 1000))
     return status
+
+
+def wants_json(line: str | None) -> bool:
+    """Whether a failure is to be told to a program. What follows a `--` is for another program than us."""
+    return "--json" in (line or "").partition(" -- ")[0].split()
 
 
 def _about(asked: Command | None) -> dict[str, object]:
@@ -86,7 +100,7 @@ def _carry_out(asked: Command, context: Context) -> int:
 
             return help.explain(asked.verb)
         home = "rshell" if asked is command.PROMPT else "rshell.commands"
-        module = __import__(f"{home}.{asked.verb.name}", fromlist=["run"])
+        module = __import__(f"{home}.{asked.verb.module}", fromlist=["run"])
         status: int = module.run(context, asked)
         return status
     except errors.EncError as error:

@@ -74,7 +74,7 @@ PURE = {
     "gateway/config.py": {"gateway.errors", "gateway.record", "gateway.plaintoml"},
     "rshell/grammar.py": set(),
     "rshell/command.py": {"gateway.errors", "gateway.names", "gateway.record", "rshell.grammar"},
-    "rshell/policy.py": {"gateway.errors", "gateway.record", "rshell.command", "rshell.context"},
+    "rshell/policy.py": {"gateway.config", "gateway.errors", "gateway.record", "rshell.command", "rshell.context"},
 }
 
 
