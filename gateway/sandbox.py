@@ -137,16 +137,17 @@ def execution_argv(
     limits: Limits,
     filter_fd: int,
     accounts_fd: int,
-    shares_network: bool = False,
+    resolver_fd: int | None = None,
 ) -> list[str]:
     """bwrap, inside a session, for `arguments` in `directory`, with the paths `extra` readable beside /usr.
 
-    `filter_fd` has the system call filter, `accounts_fd` its /etc/passwd. Whoever calls this makes standard input the
-    terminal, if there is to be one, and uses `on_terminal`.
+    `filter_fd` has the system call filter, `accounts_fd` its /etc/passwd, and `resolver_fd` its /etc/resolv.conf if it
+    is to have the network namespace of whoever starts it, and not an empty one. Whoever calls this makes standard input
+    the terminal, if there is to be one, and uses `on_terminal`.
     """
     words = [BWRAP, *_system(), "--disable-userns", "--die-with-parent", "--new-session", "--seccomp", str(filter_fd)]
-    if shares_network:
-        words += ["--share-net"]
+    if resolver_fd is not None:
+        words += ["--share-net", "--ro-bind-data", str(resolver_fd), "/etc/resolv.conf"]
     words += ["--proc", "/proc", "--dev", "/dev", "--ro-bind-data", str(accounts_fd), "/etc/passwd"]
     for path in PRIVATE:
         words += ["--size", str(limits.tmpfs << 20), "--tmpfs", path]

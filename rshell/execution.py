@@ -42,20 +42,30 @@ def directory(project: str) -> str:
 def run(context: Context, wanted: Wanted) -> int:
     """Run it in the session that has the project; its exit status. Raises what went wrong, Stopped for a limit."""
     session = sessions.with_project(context.live(), wanted.project)
-    place = link.take_place(context)
-    filter_fd = seccomp.descriptor(context.config.paths_run)
+    run_directory = context.config.paths_run
+    held = [link.take_place(context)]
     on_terminal = wanted.label in ("run", "shell") and os.isatty(0) and os.isatty(1)
     try:
+        given = [seccomp.descriptor(run_directory)]
+        if wanted.network:
+            given.append(_network(run_directory, session))
+        held += given
         with link.connection(context, session) as answers, Relay(context.config.run_output << 20) as relay:
             stdio = () if on_terminal else relay.standard()
-            protocol.send(answers, _request(context, wanted, on_terminal), [filter_fd, *stdio])
+            protocol.send(answers, _request(context, wanted, on_terminal), [*given, *stdio])
             relay.begun()
             return _attend(answers, relay)
     except (OSError, protocol.Malformed) as error:
         raise NotUnlocked(f"session {session.id} has just ended") from error
     finally:
-        os.close(filter_fd)
-        os.close(place)
+        for fd in held:
+            os.close(fd)
+
+
+def _network(run_directory: str, session: sessions.Session) -> int:
+    from gateway import network
+
+    return network.give(run_directory, session)
 
 
 def _request(context: Context, wanted: Wanted, on_terminal: bool) -> protocol.Execute:

@@ -90,7 +90,12 @@ def _about(asked: Command | None) -> dict[str, object]:
     """What the audit says of a command: typed words only, so nothing of a line that is no command."""
     if asked is None:
         return {}
-    return {"verb": asked.verb.name, **({"project": asked.project} if asked.project else {})}
+    about: dict[str, object] = {"verb": asked.verb.name}
+    if asked.project:
+        about["project"] = asked.project
+    if "--net" in asked.flags:
+        about["network"] = True
+    return about
 
 
 def _carry_out(asked: Command, context: Context) -> int:

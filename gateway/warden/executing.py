@@ -8,37 +8,58 @@ import os
 import struct
 import termios
 
-from gateway import protocol, sandbox, syscalls
+from gateway import network, protocol, sandbox, syscalls
 from gateway.errors import Misconfigured
 from gateway.sandbox import TERMINALS
-from gateway.syscalls import MS_NOEXEC, MS_NOSUID
+from gateway.syscalls import CLONE_NEWNET, MS_NOEXEC, MS_NOSUID
 from gateway.warden.programs import Program, Programs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Iterator
 
 
 def start(programs: Programs, request: protocol.Execute, fds: list[int], front: socket.socket) -> None:
     """Start what `request` asks for. The descriptors stay the caller's. Raises EncError, and then nothing runs."""
     filter_fd, *rest = fds
-    network = rest.pop(0) if request.network else None
-    accounts = _accounts()
+    given = rest.pop(0) if request.network else None
+    accounts = _memory(sandbox.passwd(sandbox.HOME))
+    resolver = _memory(network.RESOLVER) if request.network else None
     limits = sandbox.Limits(**{name: getattr(request, name) for name in sandbox.Limits._fields})
     argv = sandbox.execution_argv(
-        request.arguments, request.directory, request.paths, limits, filter_fd, accounts, shares_network=bool(network)
+        request.arguments, request.directory, request.paths, limits, filter_fd, accounts, resolver
     )
     program = Program(front=front, label=request.label, origin=request.origin, view=request.project)
-    passed = (filter_fd, accounts)
+    passed = tuple(fd for fd in (filter_fd, accounts, resolver) if fd is not None)
     try:
-        if request.terminal:
-            pid = _on_terminal(programs, request, argv, program, passed)
-        else:
-            pid = programs.start(argv, program, dict(enumerate(rest)), passed)
+        with _in_network(given):
+            if request.terminal:
+                pid = _on_terminal(programs, request, argv, program, passed)
+            else:
+                pid = programs.start(argv, program, dict(enumerate(rest)), passed)
     finally:
-        os.close(accounts)
+        for fd in passed[1:]:
+            os.close(fd)
     if request.seconds:
         programs.stop_after(pid, request.seconds)
+
+
+@contextlib.contextmanager
+def _in_network(namespace: int | None) -> Iterator[None]:
+    """What is started meanwhile is started in this network namespace; None for the session's own."""
+    if namespace is None:
+        yield
+        return
+    own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        syscalls.setns(namespace, CLONE_NEWNET)
+        try:
+            yield
+        finally:
+            syscalls.setns(own, CLONE_NEWNET)
+    finally:
+        os.close(own)
 
 
 def _on_terminal(
@@ -82,9 +103,9 @@ _TIOCGPTN, _TIOCSPTLCK = 0x80045430, 0x40045431
 """ioctl_tty(2), asm-generic; the termios module has neither. The other end's number, and, with 0, its unlocking."""
 
 
-def _accounts() -> int:
-    """An /etc/passwd for bwrap to read."""
-    fd = os.memfd_create("passwd", os.MFD_CLOEXEC)
-    os.write(fd, sandbox.passwd(sandbox.HOME))
+def _memory(content: bytes) -> int:
+    """A file that bwrap puts into the sandbox."""
+    fd = os.memfd_create("enc", os.MFD_CLOEXEC)
+    os.write(fd, content)
     os.lseek(fd, 0, os.SEEK_SET)
     return fd
