@@ -59,6 +59,7 @@ KEYS = (
     Key(name="limits.views", default=64, doc="unlocked projects of a principal; 0: no limit"),
     Key(name="limits.projects", default=1000, doc="projects of a principal; 0: no limit"),
     Key(name="limits.programs", default=64, doc="attached programs of a principal; 0: no limit"),
+    Key(name="limits.disk", default=0, doc="MiB on disk of all of a principal's projects; 0: no limit"),
     Key(name="limits.logins", default=0, doc="connections of a principal in a minute; 0: no limit"),
 )
 
@@ -93,6 +94,7 @@ class Config(Record):
     limits_views: int
     limits_projects: int
     limits_programs: int
+    limits_disk: int
     limits_logins: int
 
 

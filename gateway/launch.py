@@ -47,6 +47,7 @@ class Spec(Record):
     idle_view: int
     idle_view_longest: int
     idle_warning: int
+    disk: int
     keys_name: str
     blob: str
     place_fd: int
@@ -175,6 +176,7 @@ def _argv(
         idle_view=config.idle_view,
         idle_view_longest=config.idle_view_longest,
         idle_warning=config.idle_warning,
+        disk=config.limits_disk,
         keys_name=os.path.basename(config.paths_authorized_keys),
         blob=caller.blob,
         place_fd=place_fd,

@@ -37,6 +37,10 @@ def _require_room(context: Context) -> None:
     most = context.config.limits_projects
     if most and len(vaults.names(context.vaults_home)) >= most:
         raise CannotCreate(f"you have {most} projects, as many as you may", "`rm` removes one")
+    if context.config.limits_disk:
+        from gateway import quota
+
+        quota.require_room(context.vaults_home, context.config.limits_disk)
 
 
 def _ask(minimum: int) -> bytes:
