@@ -7,7 +7,7 @@ from gateway.errors import CannotCreate
 from gateway.names import ProjectName
 
 MEBI = 1 << 20
-_SECONDS = 10.0
+_SECONDS = 5.0
 """For counting. What is not counted then is not held against anybody."""
 
 

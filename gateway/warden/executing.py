@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+_CHOSEN = ("run", "shell")
+"""What keeps its view in use for as long as it lives; of a transfer, such as git's, only its file I/O does."""
+
+
 def start(programs: Programs, request: protocol.Execute, fds: list[int], front: socket.socket) -> None:
     """Start what `request` asks for. The descriptors stay the caller's. Raises EncError, and then nothing runs."""
     filter_fd, *rest = fds
@@ -30,7 +34,8 @@ def start(programs: Programs, request: protocol.Execute, fds: list[int], front: 
     argv = sandbox.execution_argv(
         request.arguments, request.directory, request.paths, limits, filter_fd, accounts, resolver
     )
-    program = Program(front=front, label=request.label, origin=request.origin, view=request.project)
+    view = request.project if request.label in _CHOSEN else ""
+    program = Program(front=front, label=request.label, origin=request.origin, view=view)
     passed = tuple(fd for fd in (filter_fd, accounts, resolver) if fd is not None)
     try:
         with _in_network(given):

@@ -56,8 +56,8 @@ _NOTICE, _ANSWER = struct.Struct("QIIiIQ6Q"), struct.Struct("QqiI")
 _SET_MODE_FILTER, _NEW_LISTENER, _WAIT_KILLABLE = 1, 8, 32
 """seccomp(2). With the last one, Go's own signals do not break off a call that is being answered."""
 _BLOCK = 4096
-_FIRST_AGAIN = 5.0
-"""Seconds after which it is counted anew at the earliest; twenty times as long as counting took, if that is more."""
+_WHILE_FULL, _AT_WORK = 0.5, 5.0
+"""Seconds after which it is counted anew, unless counting takes so long that this would be most of the work."""
 
 
 def calls() -> Calls:
@@ -89,21 +89,19 @@ class Meter:
     def _count(self) -> None:
         began = time.monotonic()
         self._used = quota.used(self._directory)
-        ended = time.monotonic()
-        self._again = ended + max(_FIRST_AGAIN, 20 * (ended - began))
+        self._counted = time.monotonic()
+        self._took = self._counted - began
 
     def takes(self, more: int) -> bool:
         """Whether there is room for `more` bytes, which are taken then."""
-        if time.monotonic() > self._again or (self._used + more > self._limit and self._is_worth_a_look()):
+        age = time.monotonic() - self._counted
+        full = self._used + more > self._limit
+        if age > max(_WHILE_FULL, 2 * self._took) if full else age > max(_AT_WORK, 20 * self._took):
             self._count()
         if self._used + more > self._limit:
             return False
         self._used += more
         return True
-
-    def _is_worth_a_look(self) -> bool:
-        """Something may have been deleted; but not each write to a full project can have everything counted."""
-        return time.monotonic() > self._again - _FIRST_AGAIN * 0.9
 
 
 def grows(fallocate: int, notice: tuple[int, ...]) -> int:
