@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from gateway import audit, authorized_keys, config, errors, identity, logins
+from gateway import audit, authorized_keys, config, errors, identity
 from rshell import command, policy, terminal
 from rshell.context import Context
 
@@ -40,7 +40,10 @@ def identify(config_path: str, environ: dict[str, str]) -> Context:
     log = audit.AuditLog(settings.paths_audit, settings.audit_syslog, **caller.as_fields())
     try:
         entry = identity.still_listed(caller, authorized_keys.load(settings.paths_authorized_keys))
-        logins.admit(settings.paths_run, caller, settings.limits_logins)
+        if settings.limits_logins:
+            from gateway import logins
+
+            logins.admit(settings.paths_run, caller, settings.limits_logins)
     except errors.EncError as error:
         log = log.bound(request=os.urandom(6).hex())
         log.write("request", decision="deny", reason=error.slug)

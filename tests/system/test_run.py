@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import Gateway, Held, Result, alive, eventually
+from tests.harness import Gateway, Held, Result, alive, bindir, eventually
 from tests.life import locks, report, session, unlock, view
 from tests.running import Desk, desk
 
@@ -266,6 +266,14 @@ def test_the_limits_of_a_program_hold(make_gateway: Callable[..., Gateway]) -> N
         assert loud.err == "enc: the program was stopped: it printed more than 1 MiB\n"
         assert at.sh("head -c 1000000 /dev/zero").status == 0
         assert at.run("sh", "-c", "ulimit -p; ulimit -c").out == "20\n0\n"
+
+
+def test_the_doctor_says_how_programs_are_limited(at: Desk) -> None:
+    settings = str(at.gateway.root / "gateway.toml")
+    said = at.gateway.as_account(str(bindir() / "enc-gateway"), "doctor", "--config", settings, "--json")
+    findings = {str(one["subject"]): one for one in said.json["findings"]}  # type: ignore[attr-defined]
+    assert findings["run"]["level"] == "OK"
+    assert findings["limits of programs"]["state"].startswith("rlimits")
 
 
 def test_out_of_memory_takes_a_program_first(at: Desk) -> None:

@@ -128,5 +128,6 @@ def test_the_prompt_runs_programs_too(at: Desk) -> None:
     prompt.expect("enc> ")
     prompt.send("whoami\n")
     prompt.expect("principal")
+    prompt.expect("enc> ")
     prompt.send("\x04")
     assert prompt.wait() == 0
