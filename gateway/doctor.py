@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from enum import Enum
 
-from gateway import auditcheck, gocryptfs, sandbox, sessions
+from gateway import auditcheck, gocryptfs, network, sandbox, seccomp, sessions
 from gateway.errors import EncError
 from gateway.record import Record
 
@@ -37,7 +37,14 @@ def examine(config: Config, expected_sessions: int) -> tuple[Finding, ...]:
     """All checks, for a gateway that is to carry `expected_sessions` at once. To be run as the gateway's account:
     what it may do is what counts.
     """
-    return (*_programs(), _sandbox(), *_inotify(expected_sessions), _audit(config), _sessions(config))
+    return (
+        *_programs(),
+        _sandbox(),
+        *_running(config),
+        *_inotify(expected_sessions),
+        _audit(config),
+        _sessions(config),
+    )
 
 
 def _programs() -> Iterator[Finding]:
@@ -60,6 +67,30 @@ def _sandbox() -> Finding:
     return Finding(
         level=Level.OK, subject="sandbox", state="bubblewrap, user namespaces and FUSE work for this account"
     )
+
+
+def _running(config: Config) -> Iterator[Finding]:
+    """What `run`, `shell` and git need, and by which means their programs are limited."""
+    if not config.run_commands and config.run_network == "none":
+        yield Finding(level=Level.OK, subject="run", state="switched off")
+        return
+    try:
+        size = len(seccomp.compiled())
+        yield Finding(level=Level.OK, subject="run", state=f"the system call filter can be made ({size} bytes)")
+    except EncError as error:
+        yield Finding(level=Level.FAIL, subject="run", state=str(error), fix=error.hint)
+    state = "rlimits, each process for itself; no cgroup bounds a program as a whole"
+    yield Finding(level=Level.OK, subject="limits of programs", state=state)
+    if config.run_network != "none":
+        yield _network()
+
+
+def _network() -> Finding:
+    try:
+        network.require()
+    except EncError as error:
+        return Finding(level=Level.FAIL, subject="run --net", state=str(error), fix=error.hint)
+    return Finding(level=Level.OK, subject="run --net", state="slirp4netns and its device are there")
 
 
 def _inotify(expected: int) -> Iterator[Finding]:

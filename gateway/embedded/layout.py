@@ -51,7 +51,7 @@ class Layout(Record):
 
 def settings(layout: Layout, given: dict[str, str]) -> str:
     """The text of gateway.toml: the directory's paths, overridden by `given` (dotted key to text). Raises Usage."""
-    values: dict[str, str | int] = {
+    values: dict[str, str | int | tuple[str, ...]] = {
         "paths.vaults": str(layout.vaults),
         "paths.run": str(layout.run),
         "paths.audit": str(layout.audit),
@@ -65,6 +65,8 @@ def settings(layout: Layout, given: dict[str, str]) -> str:
             if not text.isdecimal() or len(text) > _DIGITS:
                 raise Usage(f"{name} must be a whole number of at most {_DIGITS} digits")
             values[name] = int(text)
+        elif isinstance(known[name].default, tuple):
+            values[name] = tuple(_utf8(name, item) for item in text.split(",") if item)
         else:
             values[name] = _utf8(name, text)
     ordered = {name: values[name] for name in known if name in values}
