@@ -81,7 +81,7 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         sys.exit(_failed("interrupted", "interrupted", "", 130))
     except BrokenPipeError:
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
         sys.exit(141)
 
 

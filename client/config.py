@@ -1,13 +1,13 @@
 """~/.config/enc/config.toml: which gateways there are. And which one a command means.
 
-    default = "work"
+default = "work"
 
-    [gateways.work]
-    host = "gateway.example.org"        # or an alias of ssh_config(5)
-    user = "enc"                        # these four only where ssh_config does not say it
-    port = 22
-    identity = "~/.ssh/id_ed25519"
-    ssh_config = "~/work/ssh_config"
+[gateways.work]
+host = "gateway.example.org"        # or an alias of ssh_config(5)
+user = "enc"                        # these four only where ssh_config does not say it
+port = 22
+identity = "~/.ssh/id_ed25519"
+ssh_config = "~/work/ssh_config"
 """
 
 from __future__ import annotations
@@ -114,7 +114,11 @@ def _checked(profile: Profile) -> Profile:
     """With paths in full. Raises Usage for what ssh would take for an option."""
     if profile.host.startswith("-") or not profile.host.isprintable() or " " in profile.host:
         raise Usage(f"{profile.host!r} is not a host")
-    full = {key: os.path.abspath(os.path.expanduser(value)) for key in ("identity", "ssh_config") if (value := getattr(profile, key))}
+    full = {
+        key: os.path.abspath(os.path.expanduser(value))
+        for key in ("identity", "ssh_config")
+        if (value := getattr(profile, key))
+    }
     return profile._replace(**full)
 
 

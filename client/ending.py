@@ -43,7 +43,9 @@ def end_mount_if_unused(store: Store, mount: Mount, seconds: float) -> bool:
 
 def _mark(store: Store, mount: Mount, ending: bool) -> None:
     """Tell the monitor that this mount's end is in order."""
-    store.change(lambda now: now.with_mount(now.mounts[mount.project]._replace(ending=ending)) if _is(now, mount) else now)
+    store.change(
+        lambda now: now.with_mount(now.mounts[mount.project]._replace(ending=ending)) if _is(now, mount) else now
+    )
 
 
 def _is(state: State, mount: Mount) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from typing import Any
 
 from client.state import Store
@@ -39,7 +40,19 @@ _WHY = {
 
 def why_locked(store: Store, project: str) -> str:
     """Why the gateway locked `project`, if that is the last that it said of it; "" otherwise."""
-    said = [event for event in spoken(store) if event.get("project") == project]
-    if not said or said[-1]["event"] != "locked":
-        return ""
-    return _WHY.get(str(said[-1].get("reason")), "the gateway locked it")
+    event = _last(store, project)
+    return _WHY.get(str(event.get("reason")), "the gateway locked it") if event.get("event") == "locked" else ""
+
+
+def wait_until_unlocked(store: Store, project: str, seconds: float = 5.0) -> None:
+    """The answer to `mount` may overtake what the session says of it; until that is here, it says that it is locked."""
+    deadline = time.monotonic() + seconds
+    while _last(store, project).get("event") != "unlocked" and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+def _last(store: Store, project: str) -> dict[str, Any]:
+    said = [
+        event for event in spoken(store) if event["event"] in ("locked", "unlocked") and event.get("project") == project
+    ]
+    return said[-1] if said else {}

@@ -70,10 +70,11 @@ def _sleep(mount: Mount, terminal: Terminal, state: State) -> None:
 def _let_end(store: Store, mount: Mount) -> None:
     """Somebody ends it, or it is dead beneath something else. After a while, try what is left to do."""
     deadline = time.monotonic() + _ENDING
-    while _still(store, mount) and time.monotonic() < deadline:
+    while (now := _still(store, mount)) and now.ending:  # an attempt that failed unmarks it
+        if time.monotonic() > deadline:
+            ending.end_mount(store, mount)
+            return
         processes.pause(0.2)
-    if _still(store, mount):
-        ending.end_mount(store, mount)
 
 
 def _end_terminal(store: Store, mount: Mount, terminal: Terminal | None) -> None:

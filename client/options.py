@@ -15,7 +15,9 @@ from client.config import Choice, Profile
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-HOST = click.option("--host", help="The gateway: a profile of the config, a host, or an alias of ssh_config(5). Also ENC_HOST.")
+HOST = click.option(
+    "--host", help="The gateway: a profile of the config, a host, or an alias of ssh_config(5). Also ENC_HOST."
+)
 SSH_CONFIG = click.option("-F", "ssh_config", help="As of ssh(1). Also ENC_SSH_CONFIG.")
 IDENTITY = click.option("-i", "identity", help="As of ssh(1). Also ENC_IDENTITY.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")

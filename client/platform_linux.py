@@ -47,7 +47,9 @@ def _entry(line: str) -> MountEntry:
 
 
 def _plain(text: str) -> str:
-    return os.fsdecode(_ESCAPED.sub(lambda match: chr(int(match[1], 8)), text).encode("latin-1")) if "\\" in text else text
+    return (
+        os.fsdecode(_ESCAPED.sub(lambda match: chr(int(match[1], 8)), text).encode("latin-1")) if "\\" in text else text
+    )
 
 
 def started(pid: int) -> int:

@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 
-from client import ending, mounting, mountpoint, processes, secret, session, ssh, watchdog
+from client import ending, events, mounting, mountpoint, processes, secret, session, ssh, watchdog
 from client import platform_linux as platform
 from client.config import Profile
 from client.errors import Busy, CannotCreate, Missing, NoSuchProject, NotMounted, Usage
@@ -43,6 +43,8 @@ def mount(
     checked_name(project)
     need_sshfs()
     reserved = Mount(project, "", False, terminal.id, processes.of(os.getpid()))
+    with store.lock("login"):
+        ending.sweep(store)
     new = terminal.id not in store.read().terminals
     _reserve(store, reserved)
     unlocked = False
@@ -85,6 +87,7 @@ def _unlock(store: Store, connection: Connection, project: str) -> bool:
             return False
         ssh.ask(store, "mount", project)  # says who has it, before it would read anything
     ssh.ask(store, "mount", project, secret=secret.obtain(f"Passphrase of {project}: "))
+    events.wait_until_unlocked(store, project)
     return True
 
 

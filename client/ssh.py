@@ -42,7 +42,10 @@ def options(fixed: dict[str, str]) -> list[str]:
 
 def direct(profile: Profile, extra: dict[str, str] | None = None) -> list[str]:
     """Words up to the host, for a connection of its own; `extra` options come first, so they win."""
-    words = [SSH, *options({**(extra or {}), **{key: value for key, value in _FIXED.items() if key not in (extra or {})}})]
+    words = [
+        SSH,
+        *options({**(extra or {}), **{key: value for key, value in _FIXED.items() if key not in (extra or {})}}),
+    ]
     if profile.ssh_config:
         words += ["-F", profile.ssh_config]
     if profile.identity:  # it alone, so that an agent with many keys does not use up the attempts
@@ -81,7 +84,9 @@ def ask(store: Store, *words: str, secret: bytes | None = None, seconds: float =
     return _answer(argv, secret, seconds, "the gateway")
 
 
-def ask_directly(profile: Profile, *words: str, secret: bytes | None = None, extra: dict[str, str] | None = None) -> dict[str, Any]:
+def ask_directly(
+    profile: Profile, *words: str, secret: bytes | None = None, extra: dict[str, str] | None = None
+) -> dict[str, Any]:
     """The same over a connection of its own."""
     argv = [*direct(profile, extra), "-T", "--", profile.host, *line([*words, "--json"])]
     return _answer(argv, secret, None, profile.host)
@@ -127,7 +132,12 @@ _OFFENDING = re.compile(r"Offending \S+ key in (.+?):(\d+)")
 _KINDS: tuple[tuple[str, type[EncError], str, str], ...] = (
     ("Permission denied", NotAccepted, "{host} does not accept your key", "`enc doctor` shows which keys were offered"),
     ("Could not resolve hostname", Unreachable, "there is no host {host}", "check the name, or your network"),
-    ("Connection refused", Unreachable, "{host} refuses connections on that port", "check the port, or wait until it is up"),
+    (
+        "Connection refused",
+        Unreachable,
+        "{host} refuses connections on that port",
+        "check the port, or wait until it is up",
+    ),
     ("timed out", Unreachable, "{host} does not answer", "check the address, or your network"),
     ("No route to host", Unreachable, "there is no route to {host}", "check your network"),
     ("Network is unreachable", Unreachable, "the network is unreachable", "check your network"),

@@ -64,7 +64,9 @@ def start_monitors(store: Store, id_: str) -> None:
         elif not processes.alive(mount.monitor):
             started = processes.start_background("monitor", store.directory, mount.project)
             key = mount.project
-            store.change(lambda now: now.with_mount(now.mounts[key]._replace(monitor=started)) if key in now.mounts else now)  # noqa: B023
+            store.change(
+                lambda now: now.with_mount(now.mounts[key]._replace(monitor=started)) if key in now.mounts else now
+            )
 
 
 def _pass_on(store: Store, terminal: Terminal, heard: int) -> int:
@@ -78,7 +80,9 @@ def _pass_on(store: Store, terminal: Terminal, heard: int) -> int:
 
 def _words(store: Store, terminal: Terminal, event: dict[str, Any]) -> str:
     project = str(event.get("project", ""))
-    if event["event"] != "warning" or (project and project not in [mount.project for mount in store.read().mounts_of(terminal.id)]):
+    if event["event"] != "warning" or (
+        project and project not in [mount.project for mount in store.read().mounts_of(terminal.id)]
+    ):
         return ""
     what = f"{project} will be locked" if project else "the session will be closed"
     stay = "read or write a file in it" if project else "use it"

@@ -15,9 +15,7 @@ from client.config import Profile
 @click.option("--detach", is_flag=True, help="Stay when this terminal ends, until `enc unmount` or `enc logout --all`.")
 @click.option("--sync", is_flag=True, help="Each write waits for the gateway, so that an error is that write's.")
 @options.gateway
-def command(
-    profile: Profile, project: str, directory: str | None, detach: bool, sync: bool, as_json: bool
-) -> None:
+def command(profile: Profile, project: str, directory: str | None, detach: bool, sync: bool, as_json: bool) -> None:
     """Unlock PROJECT and mount it at DIRECTORY (~/enc/PROJECT), logging in when needed.
 
     It belongs to this terminal: when its shell ends, or a script that called this, it is unmounted and locked. It is

@@ -28,7 +28,9 @@ def command(profile: Profile, project: str, editor: bool, as_json: bool) -> int:
     argv = [*_editor(), "."] if editor else [os.environ.get("SHELL") or "/bin/sh"]
     try:
         mount = projects.mount(profile, store, terminal, project)
-        options.note(f"{project} is at {mount.directory}; it is locked when this {'editor' if editor else 'shell'} ends")
+        options.note(
+            f"{project} is at {mount.directory}; it is locked when this {'editor' if editor else 'shell'} ends"
+        )
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the shell's
         status = _run(argv, mount.directory)
     finally:

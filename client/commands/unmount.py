@@ -23,7 +23,11 @@ def command(profile: Profile, names: tuple[str, ...], everything: bool, force: b
     chosen = list(store.read().mounts) if everything else list(dict.fromkeys(names))
     locked = {project: projects.unmount(store, project, force) for project in chosen}
     words = [
-        f"unmounted {project}, and locked it" if said else f"unmounted {project}; the gateway did not say that it is locked"
+        f"unmounted {project}, and locked it"
+        if said
+        else f"unmounted {project}; the gateway did not say that it is locked"
         for project, said in locked.items()
     ]
-    options.say({"unmounted": chosen, "locked": all(locked.values())}, "\n".join(words) or "nothing is mounted", as_json)
+    options.say(
+        {"unmounted": chosen, "locked": all(locked.values())}, "\n".join(words) or "nothing is mounted", as_json
+    )
