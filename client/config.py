@@ -107,10 +107,10 @@ def _profile(name: str, table: dict[str, Any]) -> Profile:
             raise _Wrong(key, f"`{key}` must be a {'number' if _TYPES[key] is int else 'string'}")
     if not table.get("host"):
         raise _Wrong(name, f"gateway {name!r} has no host")
-    return _checked(Profile(name=name, **table))
+    return checked(Profile(name=name, **table))
 
 
-def _checked(profile: Profile) -> Profile:
+def checked(profile: Profile) -> Profile:
     """With paths in full. Raises Usage for what ssh would take for an option."""
     if profile.host.startswith("-") or not profile.host.isprintable() or " " in profile.host:
         raise Usage(f"{profile.host!r} is not a host")
@@ -137,7 +137,7 @@ def choose(choice: Choice) -> Profile:
         raise Misconfigured("no gateway is configured", _NO_GATEWAY)
     profile = config.gateways.get(name) or Profile(name=name, host=name)
     said = {key: value for key in ("ssh_config", "identity") if (value := getattr(choice, key))}
-    return _checked(profile._replace(**said))
+    return checked(profile._replace(**said))
 
 
 def save(profile: Profile) -> str:

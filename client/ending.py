@@ -20,23 +20,30 @@ _ANSWER = 2.0
 
 
 def end_mount(store: Store, mount: Mount, gentle: float = _GENTLE, lock_it: bool = True) -> bool:
-    """Unmount, by force if need be, and have the gateway lock the project; whether the gateway said that it did."""
+    """Unmount, by force if need be, and have the gateway lock the project; whether the gateway said that it did.
+
+    One at a time, and only while the mount is recorded: the kernel gives the ids of a mount that is gone to a later one.
+    """
     _mark(store, mount, ending=True)
-    gone = bool(gentle and mounting.unmount_gently(mount, gentle)) or mounting.unmount_by_force(mount, mount.sshfs)
-    processes.end(mount.sshfs)
-    locked = lock_it and lock(store, mount.project)
-    if gone:
-        mountpoint.tidy(mount.directory, mount.made)
-        store.change(lambda now: now.without_mount(mount.project) if _is(now, mount) else now)
+    with store.lock(f"end-{mount.project}"):
+        if not _is(store.read(), mount):  # somebody else did it all
+            return True
+        gone = bool(gentle and mounting.unmount_gently(mount, gentle)) or mounting.unmount_by_force(mount)
+        processes.end(mount.sshfs)
+        locked = lock_it and lock(store, mount.project)
+        if gone:
+            mountpoint.tidy(mount.directory, mount.made)
+            store.change(lambda now: now.without_mount(mount.project))
     return locked
 
 
 def end_mount_if_unused(store: Store, mount: Mount, seconds: float) -> bool:
     """Unmount and lock, unless a program uses it: then nothing is changed, and False."""
     _mark(store, mount, ending=True)
-    if mounting.unmount_gently(mount, seconds):
-        end_mount(store, mount)
+    if not _is(store.read(), mount):
         return True
+    if mounting.unmount_gently(mount, seconds):
+        return end_mount(store, mount)
     _mark(store, mount, ending=False)
     return False
 
@@ -133,6 +140,7 @@ def end_if_abandoned(store: Store, mount: Mount) -> None:
     """A mount that was being made: undone, when the `enc` that made it is no more."""
     if processes.alive(mount.owner):
         return
+    processes.tell(mount.sshfs)
     processes.end(mount.sshfs, grace=1.0)  # at a SIGTERM it unmounts, which nobody else can: we do not know the id
     mountpoint.tidy(mount.directory, mount.made)
     store.change(lambda now: now.without_mount(mount.project) if _is(now, mount) else now)

@@ -114,6 +114,9 @@ def _fault(store: Store, mount: Mount, state: State) -> Fault | None:
 
 def _end_after(store: Store, mount: Mount, state: State, fault: Fault) -> None:
     """Take the mount away by force and say so. A connection that does not answer either goes with it."""
+    now = _still(store, mount)
+    if now is None or now.ending:  # it was being ended in order while we looked
+        return
     terminal = state.terminals.get(mount.terminal)
     reached = ending.end_mount(store, mount, gentle=0)
     end = "the gateway has locked it"

@@ -14,7 +14,6 @@ from client import platform_linux as platform
 from client import processes, ssh
 from client.errors import CannotCreate, Missing
 from client.platform_linux import MountEntry
-from client.processes import Process
 from client.state import Mount, Store
 
 SSHFS = "sshfs"
@@ -107,16 +106,17 @@ def unmount_gently(mount: Mount, seconds: float) -> bool:
         return True
     if upon(mount) or not processes.attempt([*platform.UNMOUNT, "--", entry.path], seconds):
         return entry_of(mount) is None
-    processes.wait(mount.sshfs, seconds)
+    # What was open is closed, and so written. sshfs stays if a mount namespace elsewhere still has a copy of the mount.
+    processes.end(mount.sshfs, grace=min(seconds, 1.0))
     return True
 
 
-def unmount_by_force(mount: Mount, sshfs: Process | None) -> bool:
+def unmount_by_force(mount: Mount) -> bool:
     """Kill sshfs, upon which nothing can be read through the mount any more, and take the mount out of the table.
 
     False when it has to stay in the table, dead, because something that is not ours is mounted upon it.
     """
-    processes.end(sshfs)
+    processes.end(mount.sshfs)
     entry = entry_of(mount)
     if entry is None:
         return True

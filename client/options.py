@@ -56,6 +56,11 @@ def note(words: str) -> None:
     click.echo(words, err=True)
 
 
+def is_asking() -> bool:
+    """Whether somebody is there to answer questions."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
 def bold(text: str) -> str:
     """Emphasized on a terminal, plain elsewhere."""
     return click.style(text, bold=True) if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else text

@@ -55,12 +55,12 @@ def handle(process: Process | None) -> int | None:
 
 
 def end(process: Process | None, grace: float = 0.0) -> None:
-    """SIGTERM, and SIGKILL when it is still there after `grace` seconds; with no grace, SIGKILL. Waits up to 1 s."""
+    """See that it ends: by itself within `grace` seconds, upon SIGTERM within as many, upon SIGKILL within 1 s."""
     fd = handle(process)
     if fd is None:
         return
     try:
-        if grace:
+        if grace and not _ended(fd, grace):
             _send(fd, signal.SIGTERM)
         if not grace or not _ended(fd, grace):
             _send(fd, signal.SIGKILL)
@@ -69,7 +69,7 @@ def end(process: Process | None, grace: float = 0.0) -> None:
         os.close(fd)
 
 
-def tell(process: Process) -> None:
+def tell(process: Process | None) -> None:
     """SIGTERM, and nothing more."""
     fd = handle(process)
     if fd is not None:
@@ -118,14 +118,12 @@ def start_background(*words: str) -> Process:
     It needs the standard library alone, so it runs isolated from site-packages (-I -S), which makes it small.
     """
     argv = [sys.executable, "-I", "-S", "-c", _START, _CODE, *words]
-    child = subprocess.Popen(
-        argv,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        cwd="/",
-        start_new_session=True,
-    )
+    null = subprocess.DEVNULL
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a window that is closed now must not end it as it starts
+    try:
+        child = subprocess.Popen(argv, stdin=null, stdout=null, stderr=null, cwd="/", start_new_session=True)
+    finally:
+        signal.signal(signal.SIGHUP, before)
     child.returncode = 0  # nobody here waits for it: Popen would complain when it is forgotten
     return of(child.pid)
 

@@ -54,9 +54,9 @@ def mount(
             unlocked = _unlock(store, connection, project)
             mounted = _mounted(store, reserved, point, synchronous)
     except BaseException:
-        store.change(lambda now: now.without_mount(project))
         if unlocked:
             ending.lock(store, project)
+        store.change(lambda now: now.without_mount(project))
         if new:
             ending.end_terminal(store, terminal.id)
         raise

@@ -70,6 +70,11 @@ def escaped(path: str) -> str:
     return path.replace("%", "%%")
 
 
+def quoted(path: str) -> str:
+    """A path as ssh takes it where several may stand."""
+    return f'"{escaped(path)}"'
+
+
 def line(words: tuple[str, ...] | list[str]) -> list[str]:
     """A gateway's command as the one word that ssh sends."""
     return [shlex.join(words)] if words else []
