@@ -66,14 +66,15 @@ def load() -> Config:
     try:
         with open(where, encoding="utf-8") as file:
             text = file.read()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return Config()
     except (OSError, UnicodeDecodeError) as error:
         raise Misconfigured(f"{where} cannot be read: {getattr(error, 'strerror', 'it is not UTF-8')}") from error
     try:
         return _config(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
-        raise Misconfigured(f"{where}: {error}") from error
+        end = f"at line {text.count(chr(10)) + 1}, column {len(text) - text.rfind(chr(10))}"
+        raise Misconfigured(f"{where}: {str(error).replace('at end of document', end)}") from error
     except _Wrong as wrong:
         raise Misconfigured(f"{where}: {wrong} ({_position(text, wrong.key)})") from wrong
 

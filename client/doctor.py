@@ -1,4 +1,4 @@
-"""What is missing or wrong on this machine, and how to put it right. Each check is a function; none changes anything."""
+"""What is missing or wrong on this machine, and how to put it right. A check is a function, and changes nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from client.config import Choice, Profile
 from client.errors import EncError
 
 _SSHFS_SAFE = (3, 7, 0)
-"""The first that has no memory errors known to its maintainers in its handling of a server's answers (its ChangeLog)."""
+"""The first that has no memory errors known to its maintainers in its handling of a server's answers (ChangeLog)."""
 _SSH_WANTED = (8, 7)
 """The first that can do all of what we say to it; older ones are not tried out."""
 

@@ -15,6 +15,8 @@ from client.state import DETACHED, Mount, State, Store, Terminal
 
 _GENTLE = 0.6
 """Seconds for an unmount that writes back, when a terminal has ended."""
+_REMEMBERED = 8
+"""Lost sessions."""
 _ANSWER = 2.0
 """Seconds for the gateway to lock."""
 
@@ -22,7 +24,7 @@ _ANSWER = 2.0
 def end_mount(store: Store, mount: Mount, gentle: float = _GENTLE, lock_it: bool = True) -> bool:
     """Unmount, by force if need be, and have the gateway lock the project; whether the gateway said that it did.
 
-    One at a time, and only while the mount is recorded: the kernel gives the ids of a mount that is gone to a later one.
+    One at a time, and only while the mount is recorded: the kernel gives the ids of one that is gone to a later one.
     """
     _mark(store, mount, ending=True)
     with store.lock(f"end-{mount.project}"):
@@ -30,9 +32,10 @@ def end_mount(store: Store, mount: Mount, gentle: float = _GENTLE, lock_it: bool
             return True
         gone = bool(gentle and mounting.unmount_gently(mount, gentle)) or mounting.unmount_by_force(mount)
         processes.end(mount.sshfs)
-        locked = lock_it and lock(store, mount.project)
         if gone:
             mountpoint.tidy(mount.directory, mount.made)
+        locked = lock_it and lock(store, mount.project)
+        if gone:
             store.change(lambda now: now.without_mount(mount.project))
     return locked
 
@@ -106,7 +109,13 @@ def end_connection(store: Store) -> bool:
 
 def forget_connection(store: Store, seen: State) -> None:
     """Drop the record of the connection that `seen` has, whose ssh has ended."""
-    store.change(lambda now: now._replace(connection=None) if now.connection == seen.connection else now)
+
+    def forget(now: State) -> State:
+        if now.connection is None or now.connection != seen.connection:
+            return now
+        return now._replace(connection=None, lost=(*now.lost, now.connection.session)[-_REMEMBERED:])
+
+    store.change(forget)
     if store.read().connection is None:
         with contextlib.suppress(OSError):
             os.unlink(store.socket)

@@ -15,6 +15,8 @@ from client import ssh, state
 from client.config import Profile
 from client.errors import HostKeyRefused, Misconfigured
 
+_KEYGEN = "ssh-keygen"
+
 
 class HostKey(NamedTuple):
     """`line` is the line for known_hosts; `fingerprint` as ssh-keygen prints it."""
@@ -45,7 +47,7 @@ def of(profile: Profile) -> HostKey:
                 line = file.readline().strip()
         except FileNotFoundError:
             raise ssh.failure(done.stderr.decode(errors="replace"), profile.host) from None
-        shown = subprocess.run(["ssh-keygen", "-lf", place], capture_output=True, text=True, check=True).stdout.split()
+        shown = subprocess.run([_KEYGEN, "-lf", place], capture_output=True, text=True, check=True).stdout.split()
     except FileNotFoundError as error:
         raise ssh.no_ssh() from error
     finally:
@@ -78,9 +80,15 @@ def _file(profile: Profile) -> str:
     return os.path.expanduser("~/.ssh/known_hosts")
 
 
-def must_be(key: HostKey, fingerprint: str) -> None:
+def fingerprint(public: str) -> str:
+    """Of a public key file, as `ssh-keygen -lf` prints it; "" when it is none."""
+    said = subprocess.run([_KEYGEN, "-lf", public], capture_output=True, text=True, check=False).stdout.split()
+    return said[1] if len(said) > 1 else ""
+
+
+def must_be(key: HostKey, expected: str) -> None:
     """Raises HostKeyRefused when it is another."""
-    if key.fingerprint != fingerprint:
+    if key.fingerprint != expected:
         raise HostKeyRefused(
             f"the host shows {key.fingerprint}, which is not the fingerprint given", "ask your sysadmin"
         )

@@ -39,7 +39,7 @@ def need_sshfs() -> None:
 def mount(
     profile: Profile, store: Store, terminal: Terminal, project: str, directory: str = "", synchronous: bool = False
 ) -> Mount:
-    """Log in when needed, unlock and mount; with a monitor, and belonging to `terminal`. Leaves nothing when it fails."""
+    """Log in when needed, unlock and mount; it is `terminal`'s, and has a monitor. When it fails, it leaves nothing."""
     checked_name(project)
     need_sshfs()
     reserved = Mount(project, "", False, terminal.id, processes.of(os.getpid()))
@@ -82,13 +82,24 @@ def _unlock(store: Store, connection: Connection, project: str) -> bool:
     if project not in listed:
         raise NoSuchProject(f"you have no project {project}", f"`enc new {project}` creates it; `enc ls` lists yours")
     if listed[project] == "unlocked":
-        sessions = {each["id"]: each["views"] for each in ssh.ask(store, "status")["sessions"]}
-        if project in [view["project"] for view in sessions.get(connection.session, [])]:
+        held_by = _holder(store, project)
+        if held_by == connection.session:
             return False
-        ssh.ask(store, "mount", project)  # says who has it, before it would read anything
+        if held_by in store.read().lost:  # ours, before the network went: the gateway would notice within 20 s
+            ssh.ask(store, "unmount", project)
+        else:
+            ssh.ask(store, "mount", project)  # says who has it, before it would read anything
     ssh.ask(store, "mount", project, secret=secret.obtain(f"Passphrase of {project}: "))
     events.wait_until_unlocked(store, project)
     return True
+
+
+def _holder(store: Store, project: str) -> str:
+    """The session of ours that has the project unlocked; "" when none has any more."""
+    for each in ssh.ask(store, "status")["sessions"]:
+        if project in [view["project"] for view in each["views"]]:
+            return str(each["id"])
+    return ""
 
 
 def _mounted(store: Store, reserved: Mount, point: MountPoint, synchronous: bool) -> Mount:
@@ -121,7 +132,7 @@ def _stop(child: subprocess.Popen[bytes]) -> None:
 
 
 def unmount(store: Store, project: str, force: bool) -> bool:
-    """Write back, unmount and lock; whether the gateway said that it locked. Raises NotMounted, and Busy without `force`."""
+    """Write back, unmount, lock; whether the gateway said that it locked. Raises NotMounted, or Busy without force."""
     mount = store.read().mounts.get(project)
     if mount is None:
         raise NotMounted(f"{project} is not mounted", "`enc status` shows what is")

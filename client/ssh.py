@@ -154,7 +154,7 @@ def failure(said: str, host: str) -> EncError:
     if "REMOTE HOST IDENTIFICATION HAS CHANGED" in said or "Offending" in said:
         where = _OFFENDING.search(said)
         at = f"{where[1]} line {where[2]}" if where else "known_hosts"
-        hint = f"somebody may be listening. Ask your sysadmin; if it was changed on purpose, remove {at} and run `enc init`"
+        hint = f"somebody may be listening. Ask your sysadmin; if they changed it, remove {at} and run `enc init`"
         return HostKeyRefused(f"the host key of {host} is not the one in {at}", hint)
     if "host key is known" in said or "Host key verification failed" in said:
         return HostKeyRefused(f"the host key of {host} is not known here", "`enc init` shows it to you and asks")

@@ -58,9 +58,12 @@ class Mount(NamedTuple):
 
 
 class State(NamedTuple):
+    """`lost` are sessions of ours whose connection ended; the gateway may not have noticed yet."""
+
     connection: Connection | None = None
     terminals: dict[str, Terminal] = {}  # noqa: RUF012 - never changed in place
     mounts: dict[str, Mount] = {}  # noqa: RUF012
+    lost: tuple[str, ...] = ()
 
     def with_terminal(self, terminal: Terminal) -> State:
         return self._replace(terminals={**self.terminals, terminal.id: terminal})
@@ -163,6 +166,7 @@ def _plain(state: State) -> dict[str, Any]:
         "connection": state.connection and state.connection._asdict(),
         "terminals": [terminal._asdict() for terminal in state.terminals.values()],
         "mounts": [mount._asdict() for mount in state.mounts.values()],
+        "lost": state.lost,
     }
 
 
@@ -175,6 +179,7 @@ def _state(plain: dict[str, Any]) -> State:
         connection=Connection(**_with(connection, "master")) if connection else None,
         terminals={terminal.id: terminal for terminal in terminals},
         mounts={mount.project: mount for mount in mounts},
+        lost=tuple(plain["lost"]),
     )
 
 

@@ -6,11 +6,13 @@ terminal, and, where logind is on the system bus, ends everything before the mac
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from client import ending, events, notice, processes
+from client.processes import Process
 from client.sleep import SleepSignal
-from client.state import Store, Terminal
+from client.state import Mount, State, Store, Terminal
 from client.waiting import Ends
 
 EVERY = 3.0
@@ -63,10 +65,12 @@ def start_monitors(store: Store, id_: str) -> None:
             ending.end_if_abandoned(store, mount)
         elif not processes.alive(mount.monitor):
             started = processes.start_background("monitor", store.directory, mount.project)
-            key = mount.project
-            store.change(
-                lambda now: now.with_mount(now.mounts[key]._replace(monitor=started)) if key in now.mounts else now
-            )
+            store.change(functools.partial(_with_monitor, mount, started))
+
+
+def _with_monitor(mount: Mount, monitor: Process, now: State) -> State:
+    known = now.mounts.get(mount.project)
+    return now.with_mount(known._replace(monitor=monitor)) if known else now
 
 
 def _pass_on(store: Store, terminal: Terminal, heard: int) -> int:

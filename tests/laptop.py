@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -57,9 +58,9 @@ class Laptop:
         drop = ["setpriv", "--reuid", self.account, "--regid", self.account, "--init-groups"] if self.account else []
         return [*drop, "env", "-i", *(f"{key}={value}" for key, value in fields.items() if value)]
 
-    def enc(self, *words: str, stdin: str = "", timeout: float = 60, **more: str) -> Result:
+    def enc(self, *words: str, stdin: str = "", **more: str) -> Result:
         """`enc WORDS` from a script, which is this test: what it mounts belongs to pytest."""
-        return run([*self.environment(**more), "enc", *words], stdin, timeout)
+        return run([*self.environment(**more), "enc", *words], stdin)
 
     def mount(self, project: str, *words: str) -> Path:
         """`enc mount` from this test; where."""
@@ -71,6 +72,8 @@ class Laptop:
         """A shell in a terminal of its own, at its prompt."""
         opened = Terminal([*self.environment(**more), "bash", "--norc", "--noediting", "-i"])
         opened.expect(PROMPT)
+        if self.account:  # as login(1) does it
+            shutil.chown(os.readlink(f"/proc/{opened.pid}/fd/0"), self.account)
         return opened
 
     def mount_in(self, terminal: Terminal, project: str, *words: str) -> Path:
@@ -112,7 +115,7 @@ class Laptop:
     def is_clean(self) -> bool:
         """Whether nothing is left of anything."""
         stores = [Store(str(path)) for path in (self.runtime / "enc").glob("*/")]
-        empty = all(store.read() == State() for store in stores)
+        empty = all(store.read()._replace(lost=()) == State() for store in stores)
         return empty and not self.processes() and not self.entries() and not self.views()
 
     def clean_up(self) -> None:

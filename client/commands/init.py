@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 
 import click
 
@@ -92,6 +91,5 @@ def _whoami(profile: Profile) -> dict[str, object]:
     except NotAccepted as error:
         public = f"{profile.identity}.pub"
         if profile.identity and os.path.exists(public):
-            shown = subprocess.run(["ssh-keygen", "-lf", public], capture_output=True, text=True, check=False).stdout
-            raise NotAccepted(str(error), f"give your sysadmin {public} ({shown.split()[1]})") from error
+            raise NotAccepted(str(error), f"give your sysadmin {public} ({hostkey.fingerprint(public)})") from error
         raise
