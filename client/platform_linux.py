@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 import resource
-import time
 from typing import NamedTuple
 
 MOUNT_TABLE = "/proc/self/mountinfo"
@@ -103,9 +102,14 @@ def _within(path: str, directory: str) -> bool:
     return path == directory or path.startswith(f"{directory}/")
 
 
-def asleep() -> float:
-    """Seconds that the machine has been suspended since it started: grows by each suspend, and by nothing else."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
+def has_aes() -> bool:
+    """Whether the processor has instructions for AES, which make it faster than any other cipher of ssh's."""
+    try:
+        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
+            lines = [line.split() for line in file if line.startswith(("flags", "Features"))]
+    except OSError:
+        return False
+    return bool(lines) and "aes" in lines[0]
 
 
 def keep_memory_private() -> None:

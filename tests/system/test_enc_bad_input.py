@@ -1,4 +1,4 @@
-"""What can be wrong with a call of `enc`: one line, the right code, nothing mounted, nothing running. And `enc init`."""
+"""What can be wrong with a call of `enc`: one line, the right code, nothing mounted or running. And `enc init`."""
 
 from __future__ import annotations
 
