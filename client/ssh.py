@@ -33,6 +33,8 @@ _FIXED = {
     "ConnectTimeout": "10",
     "LogLevel": "ERROR",
 }
+THE_GATEWAY = "the gateway"
+"""What a shared connection leads to, in messages."""
 _FAILED = 255
 """What ssh ends with when it was not the command that failed."""
 
@@ -87,7 +89,7 @@ def ask(store: Store, *words: str, secret: bytes | None = None, seconds: float =
     `secret` goes down its standard input, as one line.
     """
     argv = [*shared(store), "-T", "--", "enc", *line([*words, "--json"])]
-    return _answer(argv, secret, seconds, "the gateway")
+    return _answer(argv, secret, seconds, THE_GATEWAY)
 
 
 def ask_directly(
@@ -162,6 +164,8 @@ def failure(said: str, host: str) -> EncError:
     for sign, kind, message, hint in _KINDS:
         if sign in said:
             return kind(message.format(host=host), hint)
+    if "kex_exchange_identification: Connection closed" in said and host == THE_GATEWAY:
+        return Unreachable("the connection has just ended", "try again")
     detail = f" ({_last(said)})" if _last(said) else ""
     return Unreachable(f"the connection to {host} failed{detail}", "`enc doctor` looks into it")
 
