@@ -13,8 +13,9 @@ from client import config, mounting, projects, ssh, state
 from client.config import Choice, Profile
 from client.errors import EncError
 
-_SSHFS_SAFE = (3, 7, 0)
-"""The first that has no memory errors known to its maintainers in its handling of a server's answers (ChangeLog)."""
+_FIXED = "contain_symlinks"
+"""An option by which to know an sshfs without CVE-2026-47187 (a server's symlinks lead out of the mount) and
+CVE-2026-48711; distributions have put both right in versions that are numbered like older ones (Debian's changelog)."""
 _SSH_WANTED = (8, 7)
 """The first that can do all of what we say to it; older ones are not tried out."""
 
@@ -70,16 +71,12 @@ def _ssh() -> Finding:
 
 def _sshfs() -> Finding:
     projects.need_sshfs()
-    said = _said(mounting.SSHFS, "--version")
-    version = _version(said, r"SSHFS version (\d+\.\d+(?:\.\d+)?)")
-    name = ".".join(map(str, version)) or "of an unknown version"
-    if version < _SSHFS_SAFE:
-        return Finding(
-            "sshfs", "warning", f"sshfs {name} is old, with errors since fixed", "upgrade sshfs to 3.7 or newer"
-        )
-    if "contain_symlinks" not in _said(mounting.SSHFS, "--help"):
-        return Finding("sshfs", "warning", f"sshfs {name} does not contain symlinks", "upgrade sshfs")
-    return Finding("sshfs", "ok", f"sshfs {name}, contains symlinks")
+    version = _version(_said(mounting.SSHFS, "--version"), r"SSHFS version (\d+\.\d+(?:\.\d+)?)")
+    name = f"sshfs {'.'.join(map(str, version)) or 'of an unknown version'}"
+    if _FIXED not in _said(mounting.SSHFS, "--help"):
+        says = f"{name} lets a server's symlinks lead out of the mount (CVE-2026-47187)"
+        return Finding("sshfs", "warning", says, "upgrade sshfs; Debian 12 has it right since 3.7.3-1.2~deb12u1")
+    return Finding("sshfs", "ok", f"{name}, contains symlinks")
 
 
 def _fuse() -> Finding:

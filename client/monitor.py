@@ -24,7 +24,7 @@ DEADLINE = 2.0
 """Seconds for an answer."""
 _MOVES = 65536
 """Bytes that ssh moves meanwhile when it is only busy; what we ask ourselves is far less."""
-_ENDING = 10.0
+_ENDING = 5.0
 """Seconds between attempts at what is left of a mount that is being ended."""
 
 
@@ -156,9 +156,8 @@ def _answers(path: str, device: str, master: int) -> bool:
 
 def _ask(path: str, device: str) -> int:
     try:
-        fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        about = os.fstat(fd).st_dev
-        os.fstatvfs(fd)
+        about = os.stat(path).st_dev
+        os.statvfs(path)  # by its path: a descriptor would keep the mount busy while somebody unmounts it
     except OSError:
         return 1
     return 0 if f"{os.major(about)}:{os.minor(about)}" == device else 1

@@ -17,6 +17,8 @@ from client.platform_linux import MountEntry
 from client.state import Mount, Store
 
 SSHFS = "sshfs"
+_TRIES = 3
+"""Attempts to unmount what is busy."""
 _PATIENCE = 20.0
 """Seconds for the mount to appear."""
 _OPTIONS = ("idmap=user", "nosuid", "nodev", "noatime", "dcache_timeout=5")
@@ -104,7 +106,13 @@ def unmount_gently(mount: Mount, seconds: float) -> bool:
     entry = entry_of(mount)
     if entry is None:
         return True
-    if upon(mount) or not processes.attempt([*platform.UNMOUNT, "--", entry.path], seconds):
+    if upon(mount):
+        return False
+    for _ in range(_TRIES):  # the monitor's question makes it busy for a moment
+        if processes.attempt([*platform.UNMOUNT, "--", entry.path], seconds):
+            break
+        processes.pause(0.1)
+    else:
         return entry_of(mount) is None
     # What was open is closed, and so written. sshfs stays if a mount namespace elsewhere still has a copy of the mount.
     processes.end(mount.sshfs, grace=min(seconds, 1.0))

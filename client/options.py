@@ -63,4 +63,5 @@ def is_asking() -> bool:
 
 def bold(text: str) -> str:
     """Emphasized on a terminal, plain elsewhere."""
-    return click.style(text, bold=True) if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else text
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not sys.stdout.isatty()
+    return text if plain else click.style(text, bold=True)

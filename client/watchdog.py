@@ -27,6 +27,7 @@ def run(directory: str, id_: str) -> None:
     sleep = SleepSignal()
     ends = Ends(terminal.followed)
     heard = len(events.spoken(store))
+    had_mounts = False
     try:
         while id_ in store.read().terminals:
             if ending.ended(terminal):
@@ -39,7 +40,10 @@ def run(directory: str, id_: str) -> None:
             heard = _pass_on(store, terminal, heard)
             if _is_over(store, terminal):
                 ending.end_terminal(store, id_)
+                if not had_mounts:  # else its monitor has said so
+                    notice.tell(terminal, "the connection has ended; `enc login` makes a new one")
                 return
+            had_mounts = bool(store.read().mounts_of(id_))
             start_monitors(store, id_)
             ends.wait(EVERY, *sleep.descriptors)
     finally:

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -55,6 +56,51 @@ def test_after_a_suspend_the_stale_mount_is_gone_within_5_s(person: Person) -> N
         assert mine.mount("one").is_mount()
 
 
+@pytest.fixture
+def logind(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """A system bus with a logind on it: its address, and the process (tests/logind.py)."""
+    for program in ("dbus-daemon", "gdbus", "systemd-inhibit"):
+        if not shutil.which(program):
+            pytest.skip(f"a desktop's {program} is not installed")
+    address = f"unix:path={tmp_path}/bus"
+    bus = subprocess.Popen(["dbus-daemon", "--session", "--nofork", "--nopidfile", f"--address={address}"])
+    try:
+        eventually(lambda: (tmp_path / "bus").exists())
+        environment = {**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": address}
+        words = [sys.executable, str(Path(__file__).parents[1] / "logind.py")]
+        service = subprocess.Popen(words, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert service.stdin and service.stdout
+        assert service.stdout.readline() == "ready\n"
+        yield address, service
+        service.stdin.close()
+        service.wait()
+        service.stdout.close()
+    finally:
+        bus.terminate()
+        bus.wait()
+
+
+def test_where_there_is_logind_everything_is_locked_before_the_machine_sleeps(
+    person: Person, logind: tuple[str, subprocess.Popen[str]]
+) -> None:
+    address, service = logind
+    assert service.stdin and service.stdout
+    person.new("one")
+    with laptop(person) as mine:
+        terminal = mine.terminal(DBUS_SYSTEM_BUS_ADDRESS=address)
+        mine.mount_in(terminal, "one")
+        assert service.stdout.readline() == "held\n"
+        service.stdin.write("sleep\n")
+        service.stdin.flush()
+        assert service.stdout.readline() == "released\n", "the machine may sleep"
+        assert not mine.entries() and mine.views() == []
+        terminal.expect("this machine is going to sleep")
+        mine.mount_in(terminal, "one")
+        assert service.stdout.readline() == "held\n"
+        terminal.close()
+        eventually(mine.is_clean, FAULT)
+
+
 def test_a_transfer_over_a_slow_line_is_not_taken_for_a_fault(make_gateway: Callable[..., Gateway]) -> None:
     need_root()
     with private_network():
@@ -67,11 +113,11 @@ def test_a_transfer_over_a_slow_line_is_not_taken_for_a_fault(make_gateway: Call
             if subprocess.run(shaped, check=False, capture_output=True).returncode:
                 pytest.skip("this kernel has no tbf")
             began = time.monotonic()
-            (at / "file").write_bytes(os.urandom(10_000_000))
-            assert time.monotonic() - began > 5
+            (at / "file").write_bytes(os.urandom(6_000_000))
+            assert time.monotonic() - began > 3
             assert len(mine.entries()) == 1
             subprocess.run(["tc", "qdisc", "del", "dev", "lo", "root"], check=True)
-            assert (at / "file").stat().st_size == 10_000_000
+            assert (at / "file").stat().st_size == 6_000_000
 
 
 @pytest.fixture

@@ -160,7 +160,7 @@ def test_open_ends_with_its_shell_and_has_its_status(mine: Laptop) -> None:
 def test_what_the_gateway_warns_of_is_said_on_the_terminal(
     make_gateway: Callable[..., Gateway], tmp_path: Path
 ) -> None:
-    gateway = make_gateway(**{"idle.view": "9", "idle.session": "30", "idle.warning": "5"})
+    gateway = make_gateway(**{"idle.view": "7", "idle.session": "30", "idle.warning": "4"})
     who = gateway.person("idler")
     who.new("one")
     with laptop(who) as mine:
