@@ -1,4 +1,4 @@
-"""What `enc` costs: files through `enc mount` against sshfs by hand to one view, `enc ls` against ssh, and its start."""
+"""What `enc` costs: files through `enc mount` and sshfs by hand to one view, `enc ls` against ssh, and its start."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def run(directory: str, project: str) -> None:
         elif fault := _fault(store, mount, state):
             _end_after(store, mount, state, fault)
         else:
-            session.enter(store, terminal)  # its watchdog may have been killed
+            session.start_watchdog(store, terminal.id)  # it may have been killed
             _sleep(mount, terminal, state)
 
 

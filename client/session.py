@@ -13,7 +13,7 @@ from client.config import Profile
 from client.errors import Unreachable
 from client.platform_linux import name_of
 from client.processes import Process
-from client.state import DETACHED, Connection, Store, Terminal
+from client.state import DETACHED, Connection, State, Store, Terminal
 
 _PATIENCE = 20.0
 """Seconds for a session to open once the connection is there."""
@@ -67,22 +67,34 @@ def join(profile: Profile, store: Store, terminal: Terminal) -> tuple[Connection
         made = connection is None
         if connection is None:
             connection = _connect(profile, store)
-        enter(store, terminal, connection)
+        _enter(store, terminal, connection)
     return connection, made
 
 
-def enter(store: Store, terminal: Terminal, connection: Connection | None = None) -> None:
-    """Make `terminal` one of the store's, with a watchdog that lives."""
-    known = store.read().terminals.get(terminal.id)
-    watchdog = known.watchdog if known else None
-    store.change(
-        lambda now: (now._replace(connection=connection) if connection else now).with_terminal(
-            terminal._replace(watchdog=watchdog)
-        )
-    )
-    if not processes.alive(watchdog):
-        started = processes.start_background("watchdog", store.directory, terminal.id)
-        store.change(lambda now: now.with_terminal(terminal._replace(watchdog=started)))
+def _enter(store: Store, terminal: Terminal, connection: Connection) -> None:
+    """Make `terminal` one of the store's."""
+
+    def entered(now: State) -> State:
+        known = now.terminals.get(terminal.id)
+        return now._replace(connection=connection).with_terminal(known or terminal)
+
+    store.change(entered)
+    start_watchdog(store, terminal.id)
+
+
+def start_watchdog(store: Store, id_: str) -> None:
+    """See that the terminal, if it has not left, has a watchdog that lives; one, whoever else does this meanwhile."""
+    with store.lock("start"):
+        known = store.read().terminals.get(id_)
+        if known is None or processes.alive(known.watchdog):
+            return
+        started = processes.start_background("watchdog", store.directory, id_)
+
+        def recorded(now: State) -> State:
+            there = now.terminals.get(id_)
+            return now.with_terminal(there._replace(watchdog=started)) if there else now
+
+        store.change(recorded)
 
 
 def _connect(profile: Profile, store: Store) -> Connection:

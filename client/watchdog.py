@@ -68,7 +68,15 @@ def start_monitors(store: Store, id_: str) -> None:
         if not mount.mount_id:
             ending.end_if_abandoned(store, mount)
         elif not processes.alive(mount.monitor):
-            started = processes.start_background("monitor", store.directory, mount.project)
+            _start_monitor(store, mount.project)
+
+
+def _start_monitor(store: Store, project: str) -> None:
+    """One, whoever else does this at the same time."""
+    with store.lock("start"):
+        mount = store.read().mounts.get(project)
+        if mount and not processes.alive(mount.monitor):
+            started = processes.start_background("monitor", store.directory, project)
             store.change(functools.partial(_with_monitor, mount, started))
 
 

@@ -172,3 +172,36 @@ def test_what_the_gateway_warns_of_is_said_on_the_terminal(
         assert time.monotonic() - began < 20
         assert not mine.entries() and mine.views() == []
         terminal.close()
+
+
+def test_the_zipapp_is_one_file_that_does_it_all(mine: Laptop) -> None:
+    script = Path(__file__).parents[2] / "script" / "zipapp"
+    made = subprocess.run([str(script), f"{mine.root}/enc"], capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made
+    assert mine.enc("--version", PATH=f"{mine.root}:{os.environ['PATH']}").out.startswith("enc ")
+    terminal = mine.terminal(PATH=f"{mine.root}:{os.environ['PATH']}")
+    at = mine.mount_in(terminal, "one")
+    (at / "file").write_text("content")
+    (known,) = mine.state.terminals.values()
+    assert f"{mine.root}/enc" in mine.processes()[known.watchdog.pid if known.watchdog else 0]
+    kill(mine.mounted("one").sshfs)
+    terminal.expect("one is no longer at", SOON)
+    terminal.close()
+    eventually(mine.is_clean, SOON)
+
+
+def test_a_login_whose_connection_ends_is_told_and_an_interrupted_mount_leaves_nothing(mine: Laptop) -> None:
+    terminal = mine.terminal()
+    terminal.send("enc mount one\n")
+    terminal.expect("Passphrase of one: ")
+    terminal.send("\x03")
+    terminal.expect("enc: interrupted")
+    eventually(mine.is_clean, SOON)
+    terminal.send("enc login\n")
+    terminal.expect("logged in to gateway")
+    connection = mine.state.connection
+    assert connection
+    kill(connection.master)
+    terminal.expect("the connection has ended", SOON)
+    eventually(mine.is_clean, SOON)
+    terminal.close()
