@@ -115,20 +115,27 @@ def test_after_a_fault_the_mount_is_gone_and_locked_and_can_be_made_again(
     assert terminal.seen.count("no longer") == 1, "it was told once"
 
 
-def test_a_mount_that_is_covered_is_taken_away_beneath_and_what_covers_it_stays(mine: Laptop) -> None:
+@pytest.mark.parametrize("where", ["", "directory"], ids=["over-it", "into-it"])
+def test_a_mount_that_is_covered_is_taken_away_beneath_and_what_covers_it_stays(mine: Laptop, where: str) -> None:
     at = mine.mount("one")
     (at / "file").write_text("content")
+    (at / "directory").mkdir()
     held = (at / "file").open()
     sshfs = mine.mounted("one").sshfs
-    subprocess.run(["mount", "-t", "tmpfs", "cover", str(at)], check=True)
+    cover = at / where
+    subprocess.run(["mount", "-t", "tmpfs", "cover", str(cover)], check=True)
+    covers = [entry.id for entry in mine.entries() if entry.source == "cover"]
     try:
-        (at / "theirs").write_text("theirs")
+        (cover / "theirs").write_text("theirs")
         eventually(lambda: not is_alive(sshfs) and mine.views() == [], FAULT)
         with pytest.raises(OSError, match=r"not connected|abort"):
             os.pread(held.fileno(), 1, 0)
-        assert (at / "theirs").read_text() == "theirs"
+        stays(lambda: [entry.id for entry in mine.entries() if entry.source == "cover"] == covers, 1)
+        if not where:
+            assert (cover / "theirs").read_text() == "theirs"
     finally:
-        subprocess.run(["umount", str(at)], check=True)
+        # what is mounted into a dead file system cannot be reached by its path any more
+        subprocess.run(["umount", str(cover)] if not where else ["umount", "-l", str(at)], check=True)
     eventually(lambda: gone(mine, at), 5 + FAULT)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import Gateway, Person, eventually, need_root
+from tests.harness import Gateway, Person, eventually, need_root, parent
 from tests.laptop import Laptop, kill, laptop
 from tests.system.test_vanished_network import private_network
 
@@ -37,8 +37,28 @@ def test_when_the_network_vanishes_the_mount_is_gone_and_it_can_be_mounted_at_on
             eventually(lambda: not mine.entries(), FAULT)
             eventually(lambda: not at.exists(), 2)
             subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-            assert mine.views() == ["one"], "the gateway cannot know yet"
             assert (mine.mount("one") / "file").read_text() == "content"
+
+
+def test_what_a_lost_session_still_has_is_taken_from_it(person: Person) -> None:
+    """As after a change of network: the gateway still waits for the old connection while the new one is there."""
+    need_root()
+    person.new("one")
+    with laptop(person) as mine:
+        mine.mount("one")
+        (record,) = [one for one in mine.gateway.sessions() if one["fingerprint"] == person.fingerprint]
+        above = int(str(record["pid"]))
+        while not Path(f"/proc/{above}/cmdline").read_text().startswith("sshd: enc"):
+            above = parent(above)
+        os.kill(above, signal.SIGSTOP)
+        try:
+            assert mine.state.connection
+            kill(mine.state.connection.master)
+            eventually(lambda: not mine.entries(), FAULT)
+            assert mine.views() == ["one"], "the gateway cannot know yet"
+            assert mine.mount("one").is_mount()
+        finally:
+            os.kill(above, signal.SIGCONT)
 
 
 def test_after_a_suspend_the_stale_mount_is_gone_within_5_s(person: Person) -> None:
