@@ -1,7 +1,7 @@
 """What runs in the background: `background.main(["watchdog" | "monitor", DIRECTORY, NAME])`.
 
 Started by processes.start_background, in a session of its own and with no descriptor of anybody. A hang-up does not
-end it: it is there for what comes after that. SIGTERM, which a desktop sends as it logs out, is an end of the terminal.
+end it (that signal is ignored before it starts): it is there for what comes after that. SIGTERM, which a desktop sends as it logs out, is an end of the terminal.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def main(words: list[str]) -> None:
     """Never returns."""
     role, directory, name = words
     os.umask(0o077)
-    for ignored in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGPIPE):
+    for ignored in (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGPIPE):
         signal.signal(ignored, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _told)
     try:

@@ -119,7 +119,7 @@ def start_background(*words: str) -> Process:
     """
     argv = [sys.executable, "-I", "-S", "-c", _START, _CODE, *words]
     null = subprocess.DEVNULL
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a window that is closed now must not end it as it starts
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # for good, and before its first instruction
     try:
         child = subprocess.Popen(argv, stdin=null, stdout=null, stderr=null, cwd="/", start_new_session=True)
     finally:
