@@ -1,7 +1,8 @@
 """What runs in the background: `background.main(["watchdog" | "monitor", DIRECTORY, NAME])`.
 
 Started by processes.start_background, in a session of its own and with no descriptor of anybody. A hang-up does not
-end it (that signal is ignored before it starts): it is there for what comes after that. SIGTERM, which a desktop sends as it logs out, is an end of the terminal.
+end it (that signal is ignored before it starts): it is there for what comes after that. SIGTERM, which a desktop sends
+as it logs out, is an end of the terminal.
 """
 
 from __future__ import annotations

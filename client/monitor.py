@@ -24,7 +24,7 @@ DEADLINE = 2.0
 """Seconds for an answer."""
 _MOVES = 65536
 """Bytes that ssh moves meanwhile when it is only busy; what we ask ourselves is far less."""
-_ENDING = 5.0
+_ENDING = 3.0
 """Seconds between attempts at what is left of a mount that is being ended."""
 
 

@@ -21,8 +21,8 @@ _FLUSH = 30.0
 
 def checked_name(project: str) -> str:
     """`project`, if it is a name that a project may have. Raises Usage."""
-    if not _NAME.fullmatch(project):
-        hint = "small letters, digits, '.', '_' and '-', at most 63, beginning with a letter or digit"
+    if not _NAME.fullmatch(project) or ".." in project:
+        hint = "small letters, digits, '.', '_' and '-', at most 63, first a letter or digit, no '..'"
         raise Usage(f"{project!r} is not a name for a project", hint)
     return project
 
