@@ -44,7 +44,7 @@ def require() -> None:
 
 @contextmanager
 def given(run: str, session: sessions.Session) -> Iterator[int]:
-    """A namespace with network for a program of `session`, by a descriptor, to the end of the block. Raises EncError."""
+    """A namespace with network for a program of `session`, to the end of the block: a descriptor. Raises EncError."""
     require()
     ended = NotUnlocked(f"session {session.id} has just ended")
     with ExitStack() as held:

@@ -92,7 +92,7 @@ def test_a_program_sees_a_terminal_only_where_there_is_one(at: Desk) -> None:
 def test_much_typed_and_much_shown_do_not_stand_in_each_others_way(at: Desk) -> None:
     terminal = at.terminal("sh", "-c", "stty raw -echo; echo go; seq 40000; head -c 100000 | wc -c; echo finished")
     terminal.expect("go")
-    typing = threading.Thread(target=lambda: [terminal.send("x" * 1000) for _ in range(100)])
+    typing = threading.Thread(target=terminal.send, args=("x" * 100_000,))
     typing.start()  # while we read what is shown: ssh itself would wait for us otherwise
     terminal.expect("40000")
     terminal.expect("100000")
