@@ -10,6 +10,7 @@ import click
 import structlog
 
 from gateway import auditcheck, auditview, config, killing, sessions, sweeping
+from gateway.admin.setup import setup
 from gateway.errors import EncError, NotUnlocked, Usage
 
 _CONFIG = Path("/etc/enc/gateway.toml")
@@ -68,6 +69,8 @@ def _pair(setting: str) -> tuple[str, str]:
         raise Usage("--set takes KEY=VALUE")
     return key, value
 
+
+main.add_command(setup)
 
 _settings = click.option(
     "--config",
