@@ -73,13 +73,10 @@ class Machine:
     def exists(self, path: str) -> bool:
         return self.run("test", "-e", path).status == 0
 
-    def files(self, *roots: str) -> dict[str, str]:
-        """Every path below `roots`, with its mode, owner and content's hash."""
-        script = (
-            'find "$@" -printf "%p %y %m %u:%g %l\\n" | sort; find "$@" -type f -print0 | sort -z | xargs -0 sha256sum'
-        )
-        lines = self.ok("sh", "-c", script, "sh", *roots).splitlines()
-        return dict.fromkeys(lines, "")
+    def files(self, *roots: str) -> set[str]:
+        """A line for every path below `roots`, with its kind, mode and owner, and one for every file's content."""
+        script = 'find "$@" -printf "%p %y %m %u:%g %l\\n"; find "$@" -type f -print0 | xargs -0 sha256sum'
+        return set(self.run("sh", "-c", script, "sh", *roots).out.splitlines())
 
 
 @contextlib.contextmanager

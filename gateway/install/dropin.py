@@ -16,8 +16,9 @@ from gateway.install.items import File, read, write
 
 OTHERS = ("root", "nobody")
 """Whose logins are compared before and after: a rule for all others holds for these."""
+_VARIABLE = "ENC_USER"
 _GLOBAL = frozenset({"permituserenvironment"})
-"""What the drop-in has to set outside of its Match block."""
+"""What the drop-in has to set outside of its Match block: there it adds our variable, and takes nothing away."""
 
 
 def render(config: Config, config_path: str) -> str:
@@ -25,11 +26,19 @@ def render(config: Config, config_path: str) -> str:
     words = [interpreter(), *sandbox.python("rshell/__main__.py", config_path)[1:]]
     return dropin.overridden(
         {
+            "PermitUserEnvironment": _with_ours(sshd.effective("root").get("permituserenvironment", "no")),
             "Match": f"User {account.NAME}",
             "AuthorizedKeysFile": config.paths_authorized_keys,
             "ForceCommand": f"exec {' '.join(words)}",
         }
     )
+
+
+def _with_ours(variables: str) -> str:
+    """The sysadmin's own PermitUserEnvironment, which the drop-in stands before, and our variable."""
+    if variables == "no":
+        return _VARIABLE
+    return variables if variables == "yes" or _VARIABLE in variables.split(",") else f"{variables},{_VARIABLE}"
 
 
 def interpreter() -> str:
@@ -76,6 +85,8 @@ class DropIn(File):
     def _require_effective(self) -> None:
         if wrong := ineffective(self.text):
             hint = f"does {sshd.CONFIG} say `Include /etc/ssh/sshd_config.d/*.conf` first?"
+            if wrong.keys() == _GLOBAL:  # the first value counts
+                hint = f"a file before it sets PermitUserEnvironment: add {_VARIABLE} there, after a comma"
             raise Misconfigured(f"the drop-in has no effect on {', '.join(wrong)}", hint)
 
     def remove(self) -> None:

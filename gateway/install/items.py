@@ -13,7 +13,6 @@ import stat
 from typing import Protocol
 
 from gateway.host import account, fuse, userns
-from gateway.sandbox import FUSE
 
 
 class Item(Protocol):

@@ -1,17 +1,24 @@
-"""`enc-gateway setup` on a machine of its own: what it makes, that it breaks nobody's way in, and that it goes."""
+"""The package and `enc-gateway setup`, on a machine of its own: what they make, that it works, that it breaks nobody's
+way in, and that it goes again.
+"""
 
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
-from tests.harness import PASSPHRASE, Result, bindir, need_root
+from tests.harness import PASSPHRASE, Held, Result, need_root
 from tests.machine import Machine, machine
 
-LOOKED_AT = ("/etc", "/var/lib", "/var/log")
+ROOT = Path(__file__).resolve().parents[2]
+DROP_IN = "/etc/ssh/sshd_config.d/50-enc.conf"
+LOOKED_AT = ("/etc", "/var/log/enc", "/run/enc")
+ACCOUNTS = re.compile(r"/(passwd|shadow|group|gshadow|subuid|subgid)-?(\s|$)")
 
 
 @dataclass
@@ -21,53 +28,58 @@ class Host:
     machine: Machine
 
     def setup(self, *flags: str) -> Result:
-        return self.machine.run(str(bindir() / "enc-gateway"), "setup", *flags)
+        return self.machine.run("enc-gateway", "setup", *flags)
 
     def admin(self) -> str:
-        """What the admin's login says, who has nothing to do with the gateway."""
-        return self.ssh("/root/admin", "admin", "id -un && echo $ADMIN_WAS_HERE").out
+        """What a login says that has nothing to do with the gateway."""
+        return self.ssh("/root/admin", "admin", "echo $(id -un) $ADMINS").out
 
     def dev(self, *words: str, stdin: str = "") -> Result:
         return self.ssh("/root/dev", "enc", *words, stdin=stdin)
 
     def options(self, key: str) -> list[str]:
-        return [
-            "-F",
-            "none",
-            "-i",
-            key,
-            "-o",
-            "StrictHostKeyChecking=no",
-            "-o",
-            "LogLevel=ERROR",
-            "-o",
-            "BatchMode=yes",
-        ]
+        options = ("StrictHostKeyChecking=no", "LogLevel=ERROR", "BatchMode=yes")
+        return ["-F", "none", "-i", key, *(word for option in options for word in ("-o", option))]
 
     def ssh(self, key: str, who: str, *words: str, stdin: str = "") -> Result:
         return self.machine.run("ssh", *self.options(key), f"{who}@127.0.0.1", *words, stdin=stdin)
 
-    def state(self) -> dict[str, str]:
-        found = self.machine.files(*LOOKED_AT)
-        return {
-            line: "" for line in found if not re.search(r"/(passwd|shadow|group|gshadow|subuid|subgid)-?(\s|$)", line)
-        }
+    def hold(self, key: str, who: str, *words: str, stdin: str = "") -> Held:
+        return self.machine.hold("ssh", *self.options(key), f"{who}@127.0.0.1", *words, stdin=stdin)
+
+    def state(self) -> set[str]:
+        """What setup has its hands in, but for the lists of accounts."""
+        return {line for line in self.machine.files(*LOOKED_AT) if not ACCOUNTS.search(line)}
 
 
 @pytest.fixture(scope="module")
-def host() -> Iterator[Host]:
-    """Shared by the tests below, each of which leaves it without a gateway."""
+def package(place: Path) -> Path:
+    """The .deb, as script/deb builds it."""
+    done = subprocess.run([ROOT / "script" / "deb", str(place)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return Path(done.stdout.strip())
+
+
+@pytest.fixture(scope="module")
+def host(package: Path) -> Iterator[Host]:
+    """With the package and nothing of a checkout; each test leaves it without a gateway."""
     need_root()
     with machine() as made:
-        one = Host(made)
         made.ok("useradd", "--create-home", "--shell", "/bin/sh", "--password", "*", "admin")
         for name in ("admin", "dev"):
             made.ok("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"{name}@test", "-f", f"/root/{name}")
         made.ok("install", "-d", "-m", "700", "-o", "admin", "-g", "admin", "/home/admin/.ssh")
         key = made.read("/root/admin.pub")
-        made.write("/home/admin/.ssh/authorized_keys", f'environment="ADMIN_WAS_HERE=yes" {key}')
+        made.write("/home/admin/.ssh/authorized_keys", f'environment="ADMINS=own" {key}')
+        main = made.read("/etc/ssh/sshd_config")
+        made.write("/etc/ssh/sshd_config", f"{main}\nPermitUserEnvironment ADMINS\n")
+        made.write("/root/enc.deb", "")
+        with package.open("rb") as file:
+            subprocess.run(made.argv("tee", "/root/enc.deb"), stdin=file, stdout=subprocess.DEVNULL, check=True)
+        made.ok("mount", "-t", "tmpfs", "tmpfs", "/opt")
+        made.ok("dpkg", "-i", "/root/enc.deb")
         made.ok("/usr/sbin/sshd", "-E", "/tmp/sshd.log")
-        yield one
+        yield Host(made)
 
 
 @pytest.fixture
@@ -86,28 +98,158 @@ def test_the_dry_run_shows_each_change_as_a_diff_and_makes_none(host: Host) -> N
     before = host.state()
     result = host.setup("--dry-run")
     assert result.status == 0, result
-    assert "+++ /etc/ssh/sshd_config.d/50-enc.conf" in result.out
-    assert "+++ /etc/enc/gateway.toml" in result.out
+    for path in (DROP_IN, "/etc/enc/gateway.toml", "/etc/enc/authorized_keys"):
+        assert f"--- /dev/null\n+++ {path}\n" in result.out
     assert "+ account enc" in result.out
     assert host.state() == before
+    assert host.machine.run("id", "enc").status != 0
 
 
-def test_what_was_set_up_works_and_twice_changes_nothing(installed: Host) -> None:
+def test_what_was_set_up_works_and_a_second_time_changes_nothing(installed: Host) -> None:
     state = installed.state()
     again = installed.setup()
-    assert (again.status, again.out) == (0, "nothing to change\n")
+    assert (again.status, again.out) == (0, "nothing to change\n"), again
     assert installed.state() == state
     assert '"dev1"' in installed.dev("whoami", "--json").out
     assert installed.dev("new", "p", stdin=PASSPHRASE + "\n").status == 0
-    options = installed.options("/root/dev")
-    held = installed.machine.hold("ssh", *options, "enc@127.0.0.1", "mount", "p", stdin=PASSPHRASE + "\n")
+    held = installed.hold("/root/dev", "enc", "mount", "p", stdin=PASSPHRASE + "\n")
     try:
         held.read_until("unlocked")
-        assert "unlocked" in installed.dev("ls").out
-        batch = "cd p\nput /etc/hostname file\nls\n"
-        assert "file" in installed.machine.run("sftp", *options, "-b", "-", "enc@127.0.0.1", stdin=batch).out
+        assert " unlocked " in installed.dev("ls").out
+        words = ["sftp", *installed.options("/root/dev"), "-b", "-", "enc@127.0.0.1"]
+        assert " file" in installed.machine.run(*words, stdin="cd p\nput /etc/hostname file\nls -l\n").out
         assert installed.dev("unmount", "p").status == 0
     finally:
         held.end()
     assert installed.dev("rm", "--yes", "p").status == 0
     assert installed.dev("cat", "/etc/passwd").status == 127
+    assert (
+        installed.machine.run("setpriv", "--reuid", "enc", "--regid", "enc", "--clear-groups", "sh", "-c", ":").status
+        == 0
+    )
+    for program in ("enc", "enc-gateway"):
+        assert installed.machine.ok(program, "--version")
+    assert installed.machine.ok("sh", "-c", "systemd-analyze verify /etc/systemd/system/enc-housekeeping.* 2>&1") == ""
+    assert installed.machine.ok("setpriv", "--reuid=enc", "--regid=enc", "--clear-groups", "enc-gateway", "sweep")
+
+
+def test_nobody_elses_login_notices(host: Host) -> None:
+    """Before, all the time during, and after; and a login that was open stays open."""
+    assert host.admin() == "admin own\n"
+    stays = host.hold("/root/admin", "admin", "echo open; while [ ! -e /tmp/enough ]; do sleep 0.1; done; echo closed")
+    again = "while [ ! -e /tmp/enough ]; do ssh \"$@\" 'echo $(id -un) $ADMINS' || echo FAILED; done"
+    trying = host.machine.hold("sh", "-c", again, "sh", *host.options("/root/admin"), "admin@127.0.0.1")
+    try:
+        trying.read_until("admin own\n")
+        stays.read_until("open")
+        for flags in ((), ("--remove",), (), ("--remove",)):
+            assert host.setup(*flags).status == 0
+            assert host.admin() == "admin own\n"
+    finally:
+        host.machine.ok("touch", "/tmp/enough")
+        tried = trying.wait().out.splitlines()
+        stayed = stays.wait()
+    assert set(tried) == {"admin own"} and len(tried) >= 4
+    assert (stayed.status, stayed.out) == (0, "open\nclosed\n")
+    host.machine.ok("rm", "-rf", "/var/lib/enc")
+
+
+def test_removing_takes_back_all_but_the_vaults_and_what_people_wrote(host: Host) -> None:
+    before = host.state()
+    assert host.setup().status == 0
+    key = host.machine.read("/root/dev.pub")
+    host.machine.write("/etc/enc/authorized_keys", key)
+    assert host.dev("new", "p", stdin=PASSPHRASE + "\n").status == 0
+    held = host.hold("/root/dev", "enc", "mount", "p", stdin=PASSPHRASE + "\n")
+    held.read_until("unlocked")
+    dry = host.setup("--remove", "--dry-run")
+    assert f"--- {DROP_IN}\n+++ /dev/null" in dry.out
+    result = host.setup("--remove")
+    assert (result.status, held.wait().status) == (0, 75), result
+    assert host.dev("ls").status == 255
+    assert host.state() == before
+    assert host.machine.read("/var/lib/enc/kept/authorized_keys") == key
+    assert host.machine.ok("sh", "-c", "ls /var/lib/enc/vaults/*/p/cipher/gocryptfs.diriv")
+    assert host.setup("--remove").out == "nothing to change\n"
+    host.machine.ok("rm", "-rf", "/var/lib/enc")
+    host.machine.ok("userdel", "enc")
+
+
+def test_an_sshd_that_is_broken_already_is_left_alone(host: Host) -> None:
+    before = host.state()
+    host.machine.write("/etc/ssh/sshd_config.d/99-broken.conf", "NoSuchKeyword yes\n")
+    try:
+        result = host.setup()
+    finally:
+        host.machine.ok("rm", "/etc/ssh/sshd_config.d/99-broken.conf")
+    assert result.status == 75
+    assert "NoSuchKeyword" in result.err and "nothing was changed" in result.err
+    assert {line for line in host.state() ^ before if "sshd_config.d" not in line} == set()
+
+
+def test_a_drop_in_without_effect_is_taken_back(host: Host) -> None:
+    main = host.machine.read("/etc/ssh/sshd_config")
+    host.machine.write("/etc/ssh/sshd_config", main.replace("Include", "#Include"))
+    try:
+        result = host.setup()
+        assert result.status == 75
+        assert "has no effect" in result.err and "Include" in result.err
+        assert not host.machine.exists(DROP_IN)
+        assert host.admin() == "admin own\n"
+    finally:
+        host.machine.write("/etc/ssh/sshd_config", main)
+        host.setup("--remove")
+
+
+def test_a_setting_that_stands_before_the_drop_in_is_named(host: Host) -> None:
+    host.machine.write("/etc/ssh/sshd_config.d/10-own.conf", "PermitUserEnvironment ADMINS\n")
+    try:
+        result = host.setup()
+        assert result.status == 75 and "add ENC_USER there" in result.err
+        host.machine.write("/etc/ssh/sshd_config.d/10-own.conf", "PermitUserEnvironment ADMINS,ENC_USER\n")
+        assert host.setup().status == 0
+    finally:
+        host.setup("--remove")
+        host.machine.ok("rm", "/etc/ssh/sshd_config.d/10-own.conf")
+
+
+def test_a_person_who_is_called_enc_is_left_alone(host: Host) -> None:
+    host.machine.ok("useradd", "--create-home", "enc")
+    try:
+        result = host.setup()
+        assert result.status == 75 and "not the gateway's" in result.err
+        assert not host.machine.exists("/etc/enc")
+        host.setup("--remove")
+        assert host.machine.run("id", "enc").status == 0
+    finally:
+        host.machine.ok("userdel", "--remove", "enc")
+
+
+def test_code_that_others_can_change_is_no_gateway(host: Host) -> None:
+    host.machine.ok("chmod", "o+w", "/usr/lib/enc/rshell")
+    host.machine.ok("chmod", "o+w", "/usr/lib/enc")
+    try:
+        result = host.setup()
+        assert result.status == 75 and "/usr/lib/enc can be changed by others" in result.err
+        assert not host.machine.exists("/etc/enc")
+    finally:
+        host.machine.ok("chmod", "o-w", "/usr/lib/enc", "/usr/lib/enc/rshell")
+
+
+def test_a_broken_configuration_is_named_and_nothing_is_overwritten(installed: Host) -> None:
+    installed.machine.write("/etc/enc/gateway.toml", "[idle]\nview = soon\n")
+    result = installed.setup()
+    assert result.status == 75 and "gateway.toml, line 2" in result.err
+    assert installed.machine.read("/etc/enc/gateway.toml") == "[idle]\nview = soon\n"
+    installed.machine.write("/etc/enc/gateway.toml", "[idle]\nview = 77\n")
+    assert installed.setup().out == "nothing to change\n"
+    assert installed.machine.read("/etc/enc/gateway.toml") == "[idle]\nview = 77\n"
+
+
+def test_removing_the_package_takes_the_drop_in_along(host: Host) -> None:
+    """Last: the package is gone then."""
+    assert host.setup().status == 0
+    host.machine.ok("dpkg", "-r", "enc-gateway")
+    assert not host.machine.exists(DROP_IN)
+    assert not host.machine.exists("/usr/lib/enc")
+    assert host.admin() == "admin own\n"
