@@ -10,6 +10,8 @@ import click
 import structlog
 
 from gateway import auditcheck, auditview, config, killing, sessions, sweeping
+from gateway.admin.pause import pause, resume
+from gateway.admin.rotate import rotate
 from gateway.admin.setup import setup
 from gateway.errors import EncError, NotUnlocked, Usage
 
@@ -71,6 +73,8 @@ def _pair(setting: str) -> tuple[str, str]:
 
 
 main.add_command(setup)
+main.add_command(pause)
+main.add_command(resume)
 
 _settings = click.option(
     "--config",
@@ -156,6 +160,9 @@ def _log(path: Path | None) -> str:
     return str(path or config.load(str(_CONFIG)).paths_audit)
 
 
+audit.add_command(rotate)
+
+
 @audit.command()
 @_log_file
 def show(path: Path | None) -> None:
@@ -172,9 +179,12 @@ def verify(path: Path | None, as_json: bool) -> None:
     report = auditcheck.verify(_log(path))
     if as_json:
         findings = [finding.as_dict() for finding in report.findings]
-        click.echo(json.dumps({"lines": report.lines, "head": report.head, "findings": findings}))
+        click.echo(
+            json.dumps({"lines": report.lines, "first": report.first, "head": report.head, "findings": findings})
+        )
     else:
         for finding in report.findings:
-            click.echo(f"line {finding.line}: {finding.problem}")
-        click.echo(f"{report.lines} lines, {len(report.findings) or 'no'} findings; head {report.head}")
+            click.echo(f"{finding.place()}: {finding.problem}")
+        since = f" from number {report.first} on" if report.first > 1 else ""
+        click.echo(f"{report.lines} lines{since}, {len(report.findings) or 'no'} findings; head {report.head}")
     sys.exit(1 if report.findings else 0)

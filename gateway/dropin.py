@@ -34,6 +34,12 @@ def overridden(values: dict[str, str]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def force_command(words: list[str]) -> str:
+    """The shipped ForceCommand with `words` for what it executes."""
+    before, exec_, _ = settings(shipped())["forcecommand"].partition("exec ")
+    return before + exec_ + " ".join(words)
+
+
 def settings(text: str) -> dict[str, str]:
     """What `text` sets for the gateway's account, as `sshd -T` spells keywords: all of it but the Match line itself."""
     words = (line.split(None, 1) for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#"))

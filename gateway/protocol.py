@@ -94,7 +94,7 @@ class Exited(Message):
 _KINDS: dict[str, type[Message]] = {
     kind.__name__: kind for kind in (Unlock, Lock, Close, Touch, Ask, Attach, Done, State, Failed, Exited)
 }
-CLOSE_REASONS = ("logout", "killed")
+CLOSE_REASONS = ("logout", "killed", "paused")
 _NAMES: dict[str, type[Name]] = {"principal": Principal, "project": ProjectName, "slot": SlotName}
 
 

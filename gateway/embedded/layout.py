@@ -50,11 +50,12 @@ class Layout(Record):
 
 def settings(layout: Layout, given: dict[str, str]) -> str:
     """The text of gateway.toml: the directory's paths, overridden by `given` (dotted key to text). Raises Usage."""
-    values: dict[str, str | int] = {
+    values: dict[str, str | int | tuple[str, ...]] = {
         "paths.vaults": str(layout.vaults),
         "paths.run": str(layout.run),
         "paths.audit": str(layout.audit),
         "paths.authorized_keys": str(layout.authorized_keys),
+        "paths.pause": str(layout.root / "paused"),
     }
     known = {key.name: key for key in config.KEYS}
     for name, text in given.items():
@@ -64,6 +65,8 @@ def settings(layout: Layout, given: dict[str, str]) -> str:
             if not text.isdecimal() or len(text) > _DIGITS:
                 raise Usage(f"{name} must be a whole number of at most {_DIGITS} digits")
             values[name] = int(text)
+        elif isinstance(known[name].default, tuple):
+            values[name] = tuple(_utf8(name, item) for item in text.split(",") if item)
         else:
             values[name] = _utf8(name, text)
     ordered = {name: values[name] for name in known if name in values}
@@ -83,12 +86,11 @@ def _utf8(name: str, text: str) -> str:
 
 def sshd_config(layout: Layout, port: int) -> str:
     """The shipped drop-in with this directory's paths, below what a main sshd_config would say."""
-    front = " ".join(sandbox.python("rshell/__main__.py", str(layout.config)))
     drop_in = dropin.overridden(
         {
             "Match": f"User {layout.account.pw_name}",
             "AuthorizedKeysFile": _quoted(layout.authorized_keys),
-            "ForceCommand": f"exec {front}",
+            "ForceCommand": dropin.force_command(sandbox.python("rshell/__main__.py", str(layout.config))),
         }
     )
     return f"""\

@@ -29,7 +29,7 @@ def render(config: Config, config_path: str) -> str:
             "PermitUserEnvironment": _with_ours(sshd.effective("root").get("permituserenvironment", "no")),
             "Match": f"User {account.NAME}",
             "AuthorizedKeysFile": config.paths_authorized_keys,
-            "ForceCommand": f"exec {' '.join(words)}",
+            "ForceCommand": dropin.force_command(words),
         }
     )
 

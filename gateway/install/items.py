@@ -13,6 +13,7 @@ import stat
 from typing import Protocol
 
 from gateway.host import account, fuse, userns
+from gateway.sandbox import FUSE
 
 
 class Item(Protocol):
@@ -210,7 +211,7 @@ class OpenFuse:
     """/dev/fuse for the gateway's account. Its mode is udev's business from the next boot on: nothing to take back."""
 
     def missing(self) -> str:
-        return "+ /dev/fuse mode 0666" if fuse.closed() else ""
+        return f"+ {FUSE} mode 0666" if fuse.closed() else ""
 
     def apply(self) -> None:
         fuse.ready(repair=True)

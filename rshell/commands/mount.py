@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from gateway import attempts, gocryptfs, launch, protocol, sessions, vaults
+from gateway import attempts, gocryptfs, launch, pausing, protocol, sessions, vaults
 from gateway.names import ProjectName
 from gateway.slots import Slot
 from rshell import link, terminal
@@ -21,6 +21,7 @@ def run(context: Context, command: Command) -> int:
     _refuse_if_unlocked(context, project)
     secret = terminal.pipe(terminal.secret(f"Passphrase of {project}: "))
     turn = _take_turn(context, project)
+    pausing.require_running(context.config.paths_pause)  # typing, and waiting, took their time
     here = context.session_here()
     if here is None and not context.at_prompt:
         launch.start(context.config, context.caller, _anchor(context, command, slot, secret, turn), context.vaults_home)

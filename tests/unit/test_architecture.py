@@ -71,10 +71,10 @@ PURE = {
     "gateway/names.py": {"gateway.errors"},
     "gateway/record.py": set(),
     "gateway/plaintoml.py": set(),
-    "gateway/config.py": {"gateway.errors", "gateway.record", "gateway.plaintoml"},
+    "gateway/config.py": {"gateway.errors", "gateway.names", "gateway.record", "gateway.plaintoml"},
     "rshell/grammar.py": set(),
     "rshell/command.py": {"gateway.errors", "gateway.names", "gateway.record", "rshell.grammar"},
-    "rshell/policy.py": {"gateway.errors", "gateway.record", "rshell.command", "rshell.context"},
+    "rshell/policy.py": {"gateway.config", "gateway.errors", "gateway.record", "rshell.command", "rshell.context"},
 }
 
 
