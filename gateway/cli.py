@@ -10,6 +10,7 @@ import click
 import structlog
 
 from gateway import auditcheck, auditview, config, killing, sessions, sweeping
+from gateway.admin.doctor import doctor
 from gateway.admin.pause import pause, resume
 from gateway.admin.rotate import rotate
 from gateway.admin.setup import setup
@@ -73,6 +74,7 @@ def _pair(setting: str) -> tuple[str, str]:
 
 
 main.add_command(setup)
+main.add_command(doctor)
 main.add_command(pause)
 main.add_command(resume)
 
@@ -113,25 +115,6 @@ def kill(settings: config.Config, ids: tuple[str, ...], principal: str | None, e
     chosen = [one for one in live if everybody or one.id in ids or one.principal == principal]
     for id_, by_itself in killing.kill(settings.paths_run, chosen):
         click.echo(f"closed {id_}" if by_itself else f"killed {id_}, which did not answer")
-
-
-@main.command(name="doctor")
-@_settings
-@click.option("--sessions", "expected", default=100, show_default=True, help="How many are to be live at once.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def doctor_(settings: Path, expected: int, as_json: bool) -> None:
-    """Check this host, as the gateway's account. Exits with 0, 1 for a warning, 2 for a failure."""
-    from gateway import doctor
-
-    findings = doctor.examine(config.load(str(settings)), expected)
-    if as_json:
-        rows = [{**finding.as_dict(), "level": finding.level.value} for finding in findings]
-        click.echo(json.dumps({"findings": rows}))
-    else:
-        for finding in findings:
-            fix = f"  ({finding.fix})" if finding.fix else ""
-            click.echo(f"{finding.level.value:4}  {finding.subject}: {finding.state}{fix}")
-    sys.exit(doctor.worst(findings))
 
 
 @main.command()
