@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway import config
 from tests.harness import PASSPHRASE, Held, Result, need_root
 from tests.machine import Machine, machine
 
@@ -244,6 +245,73 @@ def test_a_broken_configuration_is_named_and_nothing_is_overwritten(installed: H
     installed.machine.write("/etc/enc/gateway.toml", "[idle]\nview = 77\n")
     assert installed.setup().out == "nothing to change\n"
     assert installed.machine.read("/etc/enc/gateway.toml") == "[idle]\nview = 77\n"
+
+
+def test_doctor_looks_at_what_sshd_really_does(installed: Host) -> None:
+    machine = installed.machine
+    sound = machine.run("enc-gateway", "doctor")
+    assert "FAIL" not in sound.out and "settings hold for logins as enc" in sound.out, sound
+    machine.write("/etc/ssh/sshd_config.d/10-own.conf", "AllowUsers admin\nMatch User enc\n    PermitTunnel yes\n")
+    found = machine.run("enc-gateway", "doctor")
+    assert "FAIL  sshd: permittunnel is yes for enc, not no" in found.out
+    assert "WARN  sshd: allowusers may leave enc out: admin" in found.out
+    machine.write("/etc/ssh/sshd_config.d/10-own.conf", "NoSuchKeyword yes\n")
+    found = machine.run("enc-gateway", "doctor")
+    assert found.status == 2 and "FAIL  sshd: it does not take its configuration" in found.out
+    machine.ok("rm", "/etc/ssh/sshd_config.d/10-own.conf")
+    drop_in = machine.read(DROP_IN)
+    machine.write(DROP_IN, drop_in.replace("X11Forwarding no", "X11Forwarding  no"))
+    assert "is not what setup would write" in machine.run("enc-gateway", "doctor").out
+    machine.ok("rm", DROP_IN)
+    assert "nobody can log in  (enc-gateway setup)" in machine.run("enc-gateway", "doctor").out
+    machine.ok("chmod", "o+w", "/usr/lib/enc")
+    machine.write(DROP_IN, drop_in)
+    assert "FAIL  code: /usr/lib/enc can be changed by others" in machine.run("enc-gateway", "doctor").out
+    machine.ok("chmod", "o-w", "/usr/lib/enc")
+    as_account = machine.run("setpriv", "--reuid=enc", "--regid=enc", "--clear-groups", "enc-gateway", "doctor")
+    assert "its configuration is for root to see" in as_account.out and "FAIL" not in as_account.out, as_account
+
+
+def test_the_page_for_the_sysadmin_does_what_it_says(host: Host, package: Path) -> None:
+    """Every command of the page up to `gateway.toml`, in its order; `laptop$` is somebody on the same machine."""
+    machine = host.machine
+    page = (ROOT / "docs" / "administration.md").read_text(encoding="utf-8").partition("## Keys")[0]
+    commands = re.findall(r"^    (gw#|laptop\$) (.*)$", page, re.MULTILINE)
+    machine.ok("sh", "-euc", "echo 127.0.0.1 gateway.example >>/etc/hosts; useradd -m -p '*' laptop")
+    laptop = ["setpriv", "--reuid=laptop", "--regid=laptop", "--clear-groups", "env", "HOME=/home/laptop", "sh", "-euc"]
+    done = []
+    for where, command in commands:
+        if command.startswith("apt install"):  # that is how `host` came to it, without a mirror
+            assert command == f"apt install ./{package.name}"
+            continue
+        if where == "gw#":
+            machine.run("cp", "/home/laptop/.ssh/id_ed25519.pub", "/tmp/id_ed25519.pub")
+            result = machine.run("sh", "-euc", command)
+            assert result.status == 0 or ("doctor" in command and "FAIL" not in result.out), (command, result)
+        else:
+            accepting = command.replace("ssh ", "ssh -o StrictHostKeyChecking=accept-new ", 1)
+            stdin = 2 * (PASSPHRASE + "\n") if " -t " in command else ""
+            result = machine.run(*laptop, accepting, stdin=stdin)
+            assert result.status == 0, (command, result)
+        done.append(result.out)
+    assert any("dev1" in out for out in done)
+    assert any(re.search(r"^myproj +locked", out, re.MULTILINE) for out in done)
+    assert not machine.exists(DROP_IN)
+    machine.ok("rm", "-rf", "/var/lib/enc")
+    machine.ok("userdel", "enc")
+
+
+def test_the_manual_has_every_command_and_every_key(host: Host) -> None:
+    for page, words in (
+        ("man8/enc-gateway.8", ("setup", "doctor", "pause", "resume", "audit rotate", "audit verify", "sessions kill")),
+        ("man5/gateway.toml.5", tuple(key.name for key in config.KEYS)),
+        ("man1/enc.1", ("SYNOPSIS", "DESCRIPTION")),
+    ):
+        # as a terminal of 200 columns shows it, so that no name is parted
+        show = f"zcat /usr/share/man/{page}.gz | MANWIDTH=200 man --warnings -P cat -l - 2>&1 | col -b"
+        shown = host.machine.ok("sh", "-c", show)
+        assert ": warning: " not in shown
+        assert [word for word in words if word not in shown] == []
 
 
 def test_removing_the_package_takes_the_drop_in_along(host: Host) -> None:
