@@ -84,8 +84,15 @@ class AuditLog:
                 raise Misconfigured("the audit log cannot be opened, so nothing is done", error.strerror) from error
             fcntl.flock(fd, fcntl.LOCK_EX)
             if self._is_at_path(fd):
+                self._give_away(fd)
                 return fd
             os.close(fd)  # rotated while we waited
+
+    def _give_away(self, fd: int) -> None:
+        """What root makes here is the gateway's account's, as the directory is: else nobody could log in any more."""
+        if os.geteuid() == 0:
+            owner = os.stat(os.path.dirname(self.path))
+            os.fchown(fd, owner.st_uid, owner.st_gid)
 
     def _is_at_path(self, fd: int) -> bool:
         try:
@@ -163,6 +170,7 @@ class AuditLog:
     def _write_head(self, count: int, digest: str) -> None:
         fd = os.open(self.path + ".head", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
+            self._give_away(fd)
             os.pwrite(fd, b"%020d %s\n" % (count, digest.encode()), 0)
         finally:
             os.close(fd)

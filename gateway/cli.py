@@ -9,11 +9,12 @@ from pathlib import Path
 import click
 import structlog
 
-from gateway import auditcheck, auditview, config, killing, sessions, sweeping
+from gateway import auditcheck, auditview, config, killing, sessions
 from gateway.admin.doctor import doctor
 from gateway.admin.pause import pause, resume
 from gateway.admin.rotate import rotate
 from gateway.admin.setup import setup
+from gateway.admin.sweep import sweep
 from gateway.errors import EncError, NotUnlocked, Usage
 
 _CONFIG = Path("/etc/enc/gateway.toml")
@@ -75,6 +76,7 @@ def _pair(setting: str) -> tuple[str, str]:
 
 main.add_command(setup)
 main.add_command(doctor)
+main.add_command(sweep)
 main.add_command(pause)
 main.add_command(resume)
 
@@ -115,15 +117,6 @@ def kill(settings: config.Config, ids: tuple[str, ...], principal: str | None, e
     chosen = [one for one in live if everybody or one.id in ids or one.principal == principal]
     for id_, by_itself in killing.kill(settings.paths_run, chosen):
         click.echo(f"closed {id_}" if by_itself else f"killed {id_}, which did not answer")
-
-
-@main.command()
-@_settings
-def sweep(settings: Path) -> None:
-    """Clear away what crashes left behind, and removed projects past their age."""
-    values = config.load(str(settings))
-    counted = sweeping.sweep(values.paths_vaults, values.paths_run, values.trash_days)
-    click.echo(", ".join(f"{number} {kind}" for kind, number in counted.items()))
 
 
 @main.group()

@@ -49,13 +49,18 @@ def examine(path: str, sessions: int) -> tuple[Finding, ...]:
     except Misconfigured as error:
         settings = config.parse("")
         found.append(fail("configuration", str(error), "until it is right no login succeeds"))
-    patient = Patient(path=path, config=settings, sessions=sessions, uid=_uid(settings), as_root=os.geteuid() == 0)
+    looked_at = patient(path, settings, sessions)
     for check in TOPICS:
-        found += check(patient)
+        found += check(looked_at)
     return tuple(found)
 
 
-def _uid(settings: config.Config) -> int:
+def patient(path: str, settings: config.Config, sessions: int = 1) -> Patient:
+    """The gateway of `settings`, which came from the file `path`, as we can look at it."""
+    return Patient(path=path, config=settings, sessions=sessions, uid=_uid(), as_root=os.geteuid() == 0)
+
+
+def _uid() -> int:
     """Whom the vaults have to belong to: the account when root asks, else whoever asks."""
     there = account.find() if os.geteuid() == 0 else None
     return there.pw_uid if there else os.geteuid()

@@ -23,25 +23,30 @@ def check(patient: Patient) -> Iterator[Finding]:
     except OSError as error:
         yield fail("sessions", f"{root}: {error.strerror}", "run doctor as root, or as the gateway's account")
         return
-    stale = [entry for entry in entries if _stale(os.path.join(root, entry, sessions.LOCK))]
+    stale = [entry for entry in entries if _stale(os.path.join(root, entry))]
     if stale:
         yield warn("sessions", f"{len(stale)} dead ones left a record", "enc-gateway sweep")
-    yield ok("sessions", f"{len(entries) - len(stale)} live")
+    yield ok("sessions", f"{sum(_held(os.path.join(root, entry)) for entry in entries)} live")
     said = pausing.message(patient.config.paths_pause)
     if said is not None:
         yield warn("pause", f"the gateway is paused{f': {said}' if said else ''}", "enc-gateway resume")
 
 
-def _stale(lock: str) -> bool:
-    """Whether nobody holds it. A sweep would remove the record; we only look."""
+def _stale(path: str) -> bool:
+    """Whether a session ended without taking its record away; of one that did, an empty directory may be left."""
+    return os.path.exists(os.path.join(path, sessions.RECORD)) and not _held(path)
+
+
+def _held(path: str) -> bool:
+    """Whether a session lives there. A sweep would remove what is left of a dead one; we only look."""
     try:
-        fd = os.open(lock, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        fd = os.open(os.path.join(path, sessions.LOCK), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
-        return True
+        return False
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return False
+        return True
     finally:
         os.close(fd)
-    return True
+    return False

@@ -272,7 +272,8 @@ def write(path: str, text: str, mode: int) -> None:
 
 def move(path: str, to: str) -> None:
     """Move a file to where what people wrote is kept, across file systems as well."""
-    os.makedirs(os.path.dirname(to), 0o700, exist_ok=True)
+    os.makedirs(os.path.dirname(to), exist_ok=True)
+    os.chmod(os.path.dirname(to), 0o700)
     shutil.move(path, to)
 
 

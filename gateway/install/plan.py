@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import time
 
 from gateway import config, configdoc
 from gateway.install import texts
@@ -14,6 +15,7 @@ from gateway.install.items import Account, Directory, File, Grown, Item, Link, O
 ETC = "/etc/enc"
 CONFIG = f"{ETC}/gateway.toml"
 KEPT = "/var/lib/enc/kept"
+"""What people wrote goes to a directory below it, named by the time of the removal."""
 _UNITS = "/etc/systemd/system"
 _SYSTEMD_HERE = "/usr/lib/systemd/system"
 
@@ -26,16 +28,17 @@ def current() -> config.Config:
 def items(settings: config.Config, sessions: int) -> tuple[Item, ...]:
     """Everything, by `settings`, for a gateway that is to carry so many sessions at once."""
     audit = os.path.dirname(settings.paths_audit)
+    kept = f"{KEPT}/{time.strftime('%Y-%m-%dT%H%M%SZ', time.gmtime())}"
     return (
         Account(settings.paths_vaults),
         Directory(os.path.dirname(KEPT)),
         Directory(settings.paths_vaults, private=True),
         Directory(audit, private=True),
-        *(Grown(path, KEPT) for path in sorted(glob.glob(f"{settings.paths_audit}*"))),
+        *(Grown(path, kept) for path in sorted(glob.glob(f"{settings.paths_audit}*"))),
         Scratch(settings.paths_run, private=True),
         Directory(ETC),
-        Seed(CONFIG, configdoc.template(), KEPT),
-        Seed(settings.paths_authorized_keys, texts.AUTHORIZED_KEYS, KEPT),
+        Seed(CONFIG, configdoc.template(), kept),
+        Seed(settings.paths_authorized_keys, texts.AUTHORIZED_KEYS, kept),
         OpenFuse(),
         UserNamespaces(),
         InotifyLimits(sessions),

@@ -60,7 +60,11 @@ BROKEN = [
     pytest.param("mkdir $0/vaults/x", "rmdir $0/vaults/x", "FAIL", "owners and modes", "belongs to another account"),
     pytest.param("chmod o+w $0/gateway.toml", "chmod o-w $0/gateway.toml", "FAIL", "owners and modes", "than root"),
     pytest.param(
-        "mkdir -p $0/run/sessions/s-012345678901", "rmdir $0/run/sessions/s-*", "WARN", "sessions", "1 dead ones"
+        "mkdir -p $0/run/sessions/s-01; touch $0/run/sessions/s-01/record.json",
+        "rm -r $0/run/sessions/s-01",
+        "WARN",
+        "sessions",
+        "1 dead ones",
     ),
     pytest.param("echo soon >$0/paused", "rm $0/paused", "WARN", "pause", "is paused: soon"),
     pytest.param(

@@ -62,6 +62,17 @@ def test_a_configuration_that_cannot_be_read_lets_nobody_in(own: Gateway) -> Non
     assert person.ssh("ls").status == 0
 
 
+def test_keys_that_cannot_be_used_are_told_to_the_audit(own: Gateway) -> None:
+    """Whoever has such a key is turned away by sshd, which says why in its own log alone."""
+    person = own.person("dev")
+    with own.authorized_keys.open("a") as file:
+        file.write("ssh-ed25519\n")
+    run([str(bindir() / "enc-gateway"), "sweep", "--config", str(own.root / "gateway.toml")])
+    assert person.ssh("ls").status == 0
+    (record,) = own.events("misconfigured")
+    assert record["where"] == f"{own.authorized_keys}, line 2: no key that is let in"
+
+
 def test_each_login_reads_the_configuration_and_a_live_session_keeps_its_own(own: Gateway) -> None:
     person = own.person("dev")
     for project in ("p", "q"):

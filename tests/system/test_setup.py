@@ -169,7 +169,8 @@ def test_removing_takes_back_all_but_the_vaults_and_what_people_wrote(host: Host
     assert (result.status, held.wait().status) == (0, 75), result
     assert host.dev("ls").status == 255
     assert host.state() == before
-    assert host.machine.read("/var/lib/enc/kept/authorized_keys") == key
+    assert host.machine.ok("sh", "-c", "cat /var/lib/enc/kept/*/authorized_keys") == key
+    assert host.machine.ok("sh", "-c", "stat -c '%U %a' /var/lib/enc/kept/*") == "root 700\n"
     assert host.machine.ok("sh", "-c", "ls /var/lib/enc/vaults/*/p/cipher/gocryptfs.diriv")
     assert host.setup("--remove").out == "nothing to change\n"
     host.machine.ok("rm", "-rf", "/var/lib/enc")
