@@ -90,8 +90,8 @@ class AuditLog:
 
     def _give_away(self, fd: int) -> None:
         """What root makes here is the gateway's account's, as the directory is: else nobody could log in any more."""
-        if os.geteuid() == 0:
-            owner = os.stat(os.path.dirname(self.path))
+        owner = os.stat(os.path.dirname(self.path)) if os.geteuid() == 0 else None
+        if owner and owner.st_uid != 0:
             os.fchown(fd, owner.st_uid, owner.st_gid)
 
     def _is_at_path(self, fd: int) -> bool:

@@ -10,14 +10,13 @@ import click
 import structlog
 
 from gateway import auditcheck, auditview, config, killing, sessions
+from gateway.admin import options
 from gateway.admin.doctor import doctor
 from gateway.admin.pause import pause, resume
 from gateway.admin.rotate import rotate
 from gateway.admin.setup import setup
 from gateway.admin.sweep import sweep
 from gateway.errors import EncError, NotUnlocked, Usage
-
-_CONFIG = Path("/etc/enc/gateway.toml")
 
 
 class _Main(click.Group):
@@ -74,24 +73,12 @@ def _pair(setting: str) -> tuple[str, str]:
     return key, value
 
 
-main.add_command(setup)
-main.add_command(doctor)
-main.add_command(sweep)
-main.add_command(pause)
-main.add_command(resume)
-
-_settings = click.option(
-    "--config",
-    "settings",
-    default=_CONFIG,
-    show_default=True,
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="The gateway's configuration.",
-)
+for _command in (setup, doctor, pause, resume, sweep):
+    main.add_command(_command)
 
 
 @main.group(invoke_without_command=True, name="sessions")
-@_settings
+@options.settings
 @click.pass_context
 def sessions_(ctx: click.Context, settings: Path) -> None:
     """List the live sessions of all principals, or end some."""
@@ -128,12 +115,12 @@ _log_file = click.option(
     "--file",
     "path",
     type=click.Path(path_type=Path, dir_okay=False),
-    help=f"The log; by default the one that {_CONFIG} names.",
+    help=f"The log; by default the one that {options.CONFIG} names.",
 )
 
 
 def _log(path: Path | None) -> str:
-    return str(path or config.load(str(_CONFIG)).paths_audit)
+    return str(path or config.load(str(options.CONFIG)).paths_audit)
 
 
 audit.add_command(rotate)

@@ -66,7 +66,9 @@ class Principal(Name):
     noun = "principal"
     first = _LOWER | _UPPER | _DIGIT
     rest = first | frozenset("._-@")
-    rule = "letters, digits, '.', '_', '-' and '@', first a letter or digit, no two dots in a row, at most 63 characters"
+    rule = (
+        "letters, digits, '.', '_', '-' and '@', first a letter or digit, no two dots in a row, at most 63 characters"
+    )
 
     @classmethod
     def of_fingerprint(cls, fingerprint: str) -> Self:

@@ -8,6 +8,7 @@ the kernel's limits in /proc/sys.
 from __future__ import annotations
 
 import contextlib
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -77,6 +78,41 @@ class Machine:
         """A line for every path below `roots`, with its kind, mode and owner, and one for every file's content."""
         script = 'find "$@" -printf "%p %y %m %u:%g %l\\n"; find "$@" -type f -print0 | xargs -0 sha256sum'
         return set(self.run("sh", "-c", script, "sh", *roots).out.splitlines())
+
+
+LOOKED_AT = ("/etc", "/var/log/enc", "/run/enc")
+ACCOUNTS = re.compile(r"/(passwd|shadow|group|gshadow|subuid|subgid)-?(\s|$)")
+
+
+@dataclass
+class Host:
+    """A machine with a running sshd, an admin who logs in to it, and somebody with a key for the gateway."""
+
+    machine: Machine
+
+    def setup(self, *flags: str) -> Result:
+        return self.machine.run("enc-gateway", "setup", *flags)
+
+    def admin(self) -> str:
+        """What a login says that has nothing to do with the gateway."""
+        return self.ssh("/root/admin", "admin", "echo $(id -un) $ADMINS").out
+
+    def dev(self, *words: str, stdin: str = "") -> Result:
+        return self.ssh("/root/dev", "enc", *words, stdin=stdin)
+
+    def options(self, key: str) -> list[str]:
+        options = ("StrictHostKeyChecking=no", "LogLevel=ERROR", "BatchMode=yes")
+        return ["-F", "none", "-i", key, *(word for option in options for word in ("-o", option))]
+
+    def ssh(self, key: str, who: str, *words: str, stdin: str = "") -> Result:
+        return self.machine.run("ssh", *self.options(key), f"{who}@127.0.0.1", *words, stdin=stdin)
+
+    def hold(self, key: str, who: str, *words: str, stdin: str = "") -> Held:
+        return self.machine.hold("ssh", *self.options(key), f"{who}@127.0.0.1", *words, stdin=stdin)
+
+    def state(self) -> set[str]:
+        """What setup has its hands in, but for the lists of accounts."""
+        return {line for line in self.machine.files(*LOOKED_AT) if not ACCOUNTS.search(line)}
 
 
 @contextlib.contextmanager

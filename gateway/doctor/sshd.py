@@ -9,7 +9,7 @@ from gateway.doctor.finding import Finding, Patient, fail, ok, warn
 from gateway.errors import Misconfigured
 from gateway.host import account, sshd
 from gateway.install.dropin import ineffective, render, require_safe_code
-from gateway.install.items import read
+from gateway.install.files import read
 from gateway.install.plan import CONFIG
 
 TYPE_CHECKING = False
@@ -34,7 +34,7 @@ def check(patient: Patient) -> Iterator[Finding]:
         return
     yield from _drop_in(patient, text)
     yield from _who_may_log_in()
-    if sshd.listener() is None:
+    if not sshd.serves():
         yield warn("sshd", "no sshd runs by /etc/ssh/sshd_config", "systemctl start ssh")
 
 

@@ -70,6 +70,13 @@ def listener() -> int | None:
     return pid if program.removesuffix(" (deleted)") == PROGRAM else None
 
 
+def serves() -> bool:
+    """Whether somebody accepts logins: sshd, or (Ubuntu 24.04) systemd, which starts it for the first one."""
+    if has_systemd() and process.run([SYSTEMCTL, "is-active", "--quiet", "ssh.socket"])[0] == 0:
+        return True
+    return listener() is not None
+
+
 def reload() -> str:
     """Have the running sshd read its configuration again, which live connections do not notice; what was done."""
     if has_systemd():

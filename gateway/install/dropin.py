@@ -12,7 +12,7 @@ from gateway import dropin, sandbox
 from gateway.config import Config
 from gateway.errors import Misconfigured
 from gateway.host import account, sshd
-from gateway.install.items import File, read, write
+from gateway.install.files import File, read, write
 
 OTHERS = ("root", "nobody")
 """Whose logins are compared before and after: a rule for all others holds for these."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from gateway.install.items import File, read
+from gateway.install.files import File, read
 
 PATH = "/etc/sysctl.d/50-enc.conf"
 _PROC = "/proc/sys/fs/inotify"

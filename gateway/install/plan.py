@@ -9,8 +9,9 @@ import time
 from gateway import config, configdoc
 from gateway.install import texts
 from gateway.install.dropin import DropIn
+from gateway.install.files import File, Grown, Link, Seed
 from gateway.install.inotify import InotifyLimits
-from gateway.install.items import Account, Directory, File, Grown, Item, Link, OpenFuse, Scratch, Seed, UserNamespaces
+from gateway.install.items import Account, Directory, Item, OpenFuse, Scratch, UserNamespaces
 
 ETC = "/etc/enc"
 CONFIG = f"{ETC}/gateway.toml"

@@ -7,50 +7,19 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from gateway import config
-from tests.harness import PASSPHRASE, Held, Result, need_root
-from tests.machine import Machine, machine
+from gateway.host import userns
+from tests.harness import PASSPHRASE, need_root
+from tests.machine import Host, machine
 
 ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.xdist_group("installed")  # one machine for all of them
+
 DROP_IN = "/etc/ssh/sshd_config.d/50-enc.conf"
-LOOKED_AT = ("/etc", "/var/log/enc", "/run/enc")
-ACCOUNTS = re.compile(r"/(passwd|shadow|group|gshadow|subuid|subgid)-?(\s|$)")
-
-
-@dataclass
-class Host:
-    """A machine with a running sshd, an admin who logs in to it, and somebody with a key for the gateway."""
-
-    machine: Machine
-
-    def setup(self, *flags: str) -> Result:
-        return self.machine.run("enc-gateway", "setup", *flags)
-
-    def admin(self) -> str:
-        """What a login says that has nothing to do with the gateway."""
-        return self.ssh("/root/admin", "admin", "echo $(id -un) $ADMINS").out
-
-    def dev(self, *words: str, stdin: str = "") -> Result:
-        return self.ssh("/root/dev", "enc", *words, stdin=stdin)
-
-    def options(self, key: str) -> list[str]:
-        options = ("StrictHostKeyChecking=no", "LogLevel=ERROR", "BatchMode=yes")
-        return ["-F", "none", "-i", key, *(word for option in options for word in ("-o", option))]
-
-    def ssh(self, key: str, who: str, *words: str, stdin: str = "") -> Result:
-        return self.machine.run("ssh", *self.options(key), f"{who}@127.0.0.1", *words, stdin=stdin)
-
-    def hold(self, key: str, who: str, *words: str, stdin: str = "") -> Held:
-        return self.machine.hold("ssh", *self.options(key), f"{who}@127.0.0.1", *words, stdin=stdin)
-
-    def state(self) -> set[str]:
-        """What setup has its hands in, but for the lists of accounts."""
-        return {line for line in self.machine.files(*LOOKED_AT) if not ACCOUNTS.search(line)}
 
 
 @pytest.fixture(scope="module")
@@ -163,6 +132,7 @@ def test_removing_takes_back_all_but_the_vaults_and_what_people_wrote(host: Host
     assert host.dev("new", "p", stdin=PASSPHRASE + "\n").status == 0
     held = host.hold("/root/dev", "enc", "mount", "p", stdin=PASSPHRASE + "\n")
     held.read_until("unlocked")
+    host.machine.write(userns.PROFILE, userns.PROFILE_TEXT)  # as a host with AppArmor has it
     dry = host.setup("--remove", "--dry-run")
     assert f"--- {DROP_IN}\n+++ /dev/null" in dry.out
     result = host.setup("--remove")
@@ -315,10 +285,19 @@ def test_the_manual_has_every_command_and_every_key(host: Host) -> None:
         assert [word for word in words if word not in shown] == []
 
 
+def test_an_update_of_the_package_keeps_the_gateway(installed: Host) -> None:
+    state = installed.state()
+    installed.machine.ok("dpkg", "-i", "/root/enc.deb")
+    assert installed.state() == state
+    assert installed.dev("ls").status == 0
+
+
 def test_removing_the_package_takes_the_drop_in_along(host: Host) -> None:
-    """Last: the package is gone then."""
     assert host.setup().status == 0
     host.machine.ok("dpkg", "-r", "enc-gateway")
-    assert not host.machine.exists(DROP_IN)
-    assert not host.machine.exists("/usr/lib/enc")
-    assert host.admin() == "admin own\n"
+    try:
+        assert not host.machine.exists(DROP_IN)
+        assert not host.machine.exists("/usr/lib/enc")
+        assert host.admin() == "admin own\n"
+    finally:
+        host.machine.ok("dpkg", "-i", "/root/enc.deb")
