@@ -173,6 +173,28 @@ def test_a_drop_in_without_effect_is_taken_back(host: Host) -> None:
         host.setup("--remove")
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        pytest.param("X11Forwarding no", "would change x11forwarding for root", id="one that concerns everybody"),
+        pytest.param("NoSuchKeyword yes", "sshd does not take the drop-in", id="one that sshd does not know"),
+    ],
+)
+def test_a_drop_in_that_would_do_harm_is_not_put_there(host: Host, line: str, said: str) -> None:
+    shipped = "/usr/share/enc/sshd_config.d/50-enc.conf"
+    text = host.machine.read(shipped)
+    before = host.machine.files("/etc/ssh")
+    host.machine.write(shipped, f"{line}\n{text}")
+    try:
+        result = host.setup()
+        assert result.status == 75 and said in result.err
+        assert host.machine.files("/etc/ssh") == before
+        assert host.admin() == "admin own\n"
+    finally:
+        host.machine.write(shipped, text)
+        host.setup("--remove")
+
+
 def test_a_setting_that_stands_before_the_drop_in_is_named(host: Host) -> None:
     host.machine.write("/etc/ssh/sshd_config.d/10-own.conf", "PermitUserEnvironment ADMINS\n")
     try:
