@@ -7,6 +7,7 @@ import os
 import time
 
 from gateway import config, configdoc
+from gateway.errors import Misconfigured
 from gateway.install import texts
 from gateway.install.dropin import DropIn
 from gateway.install.files import File, Grown, Link, Seed
@@ -24,6 +25,14 @@ _SYSTEMD_HERE = "/usr/lib/systemd/system"
 def current() -> config.Config:
     """The configuration that is there, else the defaults. Raises Misconfigured when what is there is wrong."""
     return config.load(CONFIG) if os.path.exists(CONFIG) else config.parse("")
+
+
+def current_or_default() -> config.Config:
+    """The same, by the defaults where what is there is wrong: that must not keep a gateway from being removed."""
+    try:
+        return current()
+    except Misconfigured:
+        return config.parse("")
 
 
 def items(settings: config.Config, sessions: int) -> tuple[Item, ...]:

@@ -29,20 +29,22 @@ def apply(wanted: int) -> Iterator[str]:
     """Make the host a gateway; each change when it was made. Raises Misconfigured: what was made until then stays, and
     the door was not opened.
     """
-    listed = _required(wanted, remove=False)
-    for item in listed:
+    changed = False
+    for item in _required(wanted, remove=False):
         if text := item.missing():
             item.apply()
+            changed = True
             yield text
             if isinstance(item, DropIn):
                 yield f"! {item.done}"
-    _tell_systemd(("start", "enc-housekeeping.timer"))
+    if changed:
+        _tell_systemd(("start", "enc-housekeeping.timer"))
 
 
 def remove() -> Iterator[str]:
     """Take it all back but the vaults: first the door, then the sessions, then the rest, last made first."""
     listed = _required(SESSIONS, remove=True)
-    run = plan.current().paths_run
+    run = plan.current_or_default().paths_run
     _tell_systemd(("stop", "enc-housekeeping.timer"))
     for item in reversed(listed):
         if text := item.present():
@@ -63,12 +65,13 @@ def _required(wanted: int, remove: bool) -> tuple[Item, ...]:
     sshd.require()
     if said := sshd.complaint():
         raise Misconfigured("sshd does not take its configuration as it is, so nothing was changed", said)
-    if not remove:
-        gocryptfs.require()
-        for name in sandbox.PROGRAMS:
-            sandbox.require_program(name)
-        process.require(sandbox.BWRAP, "bubblewrap")
-        dropin.require_safe_code(plan.CONFIG)
+    if remove:
+        return plan.items(plan.current_or_default(), wanted)
+    gocryptfs.require()
+    for name in sandbox.PROGRAMS:
+        sandbox.require_program(name)
+    process.require(sandbox.BWRAP, "bubblewrap")
+    dropin.require_safe_code(plan.CONFIG)
     return plan.items(plan.current(), wanted)
 
 

@@ -47,32 +47,65 @@ def test_a_sound_gateway_is_sound(patient: Gateway) -> None:
 
 # What is done to the gateway's directory (as $0), what undoes it, and the finding that it takes
 BROKEN = [
-    pytest.param("chmod 0666 $0/authorized_keys", "chmod 0644 $0/authorized_keys", "FAIL", "keys", "sshd ignores it"),
-    pytest.param("mv $0/authorized_keys $0/x", "mv $0/x $0/authorized_keys", "FAIL", "keys", "cannot be read"),
+    pytest.param(
+        "chmod 0666 $0/authorized_keys",
+        "chmod 0644 $0/authorized_keys",
+        "FAIL",
+        "keys",
+        "sshd ignores it",
+        id="keys that others can change",
+    ),
+    pytest.param(
+        "mv $0/authorized_keys $0/x", "mv $0/x $0/authorized_keys", "FAIL", "keys", "cannot be read", id="no keys"
+    ),
     pytest.param(
         "cp $0/authorized_keys $0/x; echo ssh-rsa AAAA >>$0/authorized_keys",
         "cp $0/x $0/authorized_keys; rm $0/x",
         "FAIL",
         "keys",
         "no key that is let in",
+        id="a line that is no key",
     ),
-    pytest.param("chmod 0755 $0/vaults", "chmod 0700 $0/vaults", "FAIL", "owners and modes", "has mode 0755"),
-    pytest.param("mkdir $0/vaults/x", "rmdir $0/vaults/x", "FAIL", "owners and modes", "belongs to another account"),
-    pytest.param("chmod o+w $0/gateway.toml", "chmod o-w $0/gateway.toml", "FAIL", "owners and modes", "than root"),
+    pytest.param(
+        "chmod 0755 $0/vaults",
+        "chmod 0700 $0/vaults",
+        "FAIL",
+        "owners and modes",
+        "has mode 0755",
+        id="vaults open to others",
+    ),
+    pytest.param(
+        "mkdir $0/vaults/x",
+        "rmdir $0/vaults/x",
+        "FAIL",
+        "owners and modes",
+        "belongs to another account",
+        id="a home of somebody else's",
+    ),
+    pytest.param(
+        "chmod o+w $0/gateway.toml",
+        "chmod o-w $0/gateway.toml",
+        "FAIL",
+        "owners and modes",
+        "than root",
+        id="a configuration that others can change",
+    ),
     pytest.param(
         "mkdir -p $0/run/sessions/s-01; touch $0/run/sessions/s-01/record.json",
         "rm -r $0/run/sessions/s-01",
         "WARN",
         "sessions",
         "1 dead ones",
+        id="a dead session's record",
     ),
-    pytest.param("echo soon >$0/paused", "rm $0/paused", "WARN", "pause", "is paused: soon"),
+    pytest.param("echo soon >$0/paused", "rm $0/paused", "WARN", "pause", "is paused: soon", id="a pause"),
     pytest.param(
         "cp $0/audit/audit.jsonl $0/x; sed -i s/authorized/denied/ $0/audit/audit.jsonl",
         "cp $0/x $0/audit/audit.jsonl; rm $0/x",
         "FAIL",
         "audit",
         "the first at line 2",
+        id="a changed audit",
     ),
 ]
 

@@ -124,6 +124,18 @@ def test_nobody_elses_login_notices(host: Host) -> None:
     host.machine.ok("rm", "-rf", "/var/lib/enc")
 
 
+def test_a_setup_that_is_killed_breaks_nothing_and_is_finished_by_the_next(host: Host) -> None:
+    before = host.state()
+    for hundredths in range(16, 66, 12):  # from before its first change to after its last
+        for flags in ((), ("--remove",)):
+            host.machine.run("timeout", "-s", "KILL", f"0.{hundredths}", "enc-gateway", "setup", *flags)
+            assert host.machine.run("/usr/sbin/sshd", "-t").status == 0
+            assert host.admin() == "admin own\n"
+            assert host.setup(*flags).status == 0
+        assert host.state() == before
+    host.machine.ok("rm", "-rf", "/var/lib/enc")
+
+
 def test_removing_takes_back_all_but_the_vaults_and_what_people_wrote(host: Host) -> None:
     before = host.state()
     assert host.setup().status == 0
@@ -238,6 +250,7 @@ def test_a_broken_configuration_is_named_and_nothing_is_overwritten(installed: H
     installed.machine.write("/etc/enc/gateway.toml", "[idle]\nview = 77\n")
     assert installed.setup().out == "nothing to change\n"
     assert installed.machine.read("/etc/enc/gateway.toml") == "[idle]\nview = 77\n"
+    installed.machine.write("/etc/enc/gateway.toml", "[idle]\nview = soon\n")  # which does not keep it from going
 
 
 def test_doctor_looks_at_what_sshd_really_does(installed: Host) -> None:
@@ -322,4 +335,4 @@ def test_removing_the_package_takes_the_drop_in_along(host: Host) -> None:
         assert not host.machine.exists("/usr/lib/enc")
         assert host.admin() == "admin own\n"
     finally:
-        host.machine.ok("dpkg", "-i", "/root/enc.deb")
+        host.machine.ok("dpkg", "--unpack", "/root/enc.deb")
