@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pwd
 
 from gateway import process
@@ -43,11 +42,3 @@ def remove() -> None:
         status, said = process.run([_USERDEL, NAME])
         if status:
             raise Misconfigured(f"the account {NAME} could not be removed: {said.strip()}")
-
-
-def command(words: list[str]) -> list[str]:
-    """`words`, to be run as the account: what it may do is what counts, and root may more."""
-    there = find() if os.geteuid() == 0 else None
-    if there is None:
-        return words
-    return ["/usr/bin/setpriv", f"--reuid={there.pw_uid}", f"--regid={there.pw_gid}", "--clear-groups", *words]

@@ -33,7 +33,7 @@ def complaint(config: str = CONFIG) -> str:
     """What `sshd -t` has against a configuration; "" for nothing."""
     make_run_directory()
     status, said = process.run([PROGRAM, "-t", "-f", config])
-    return (said.strip() or f"it ended with {status}") if status else ""
+    return (_first_line(said) or f"it ended with {status}") if status else ""
 
 
 def effective(account: str) -> dict[str, str]:
@@ -45,12 +45,17 @@ def effective(account: str) -> dict[str, str]:
     # an address of documentation (RFC 5737): what a stranger's login meets
     status, said = process.run([PROGRAM, "-T", "-C", f"user={account},host=elsewhere.example,addr=192.0.2.1"])
     if status:
-        raise Misconfigured("sshd does not take its configuration", said.strip())
+        raise Misconfigured("sshd does not take its configuration", _first_line(said))
     found: dict[str, str] = {}
     for line in said.splitlines():
         keyword, _, value = line.partition(" ")
         found[keyword] = f"{found[keyword]}\n{value}" if keyword in found else value
     return found
+
+
+def _first_line(said: str) -> str:
+    """Of several complaints the first; the last only says that there were some."""
+    return said.strip().partition("\n")[0].strip()
 
 
 def has_systemd() -> bool:

@@ -26,12 +26,20 @@ def render(config: Config, config_path: str) -> str:
     words = [interpreter(), *sandbox.python("rshell/__main__.py", config_path)[1:]]
     return dropin.overridden(
         {
-            "PermitUserEnvironment": _with_ours(sshd.effective("root").get("permituserenvironment", "no")),
+            "PermitUserEnvironment": _with_ours(_variables()),
             "Match": f"User {account.NAME}",
             "AuthorizedKeysFile": config.paths_authorized_keys,
             "ForceCommand": dropin.force_command(words),
         }
     )
+
+
+def _variables() -> str:
+    """What the sysadmin's PermitUserEnvironment is now; "no" when sshd does not say, and then setup goes no further."""
+    try:
+        return sshd.effective("root").get("permituserenvironment", "no")
+    except Misconfigured:
+        return "no"
 
 
 def _with_ours(variables: str) -> str:
@@ -90,13 +98,15 @@ class DropIn(File):
             raise Misconfigured(f"the drop-in has no effect on {', '.join(wrong)}", hint)
 
     def remove(self) -> None:
+        """Raises Misconfigured, with the file where it was, when sshd would not take the rest without it."""
         if os.path.lexists(self.path):
-            before = read(self.path)
+            before, was_broken = read(self.path), bool(sshd.complaint())
             super().remove()
-            if said := sshd.complaint():
+            said = sshd.complaint()
+            if said and not was_broken:
                 _restore(self.path, before)
                 raise Misconfigured("sshd does not take its configuration without the drop-in", said)
-            self.done = sshd.reload()
+            self.done = f"sshd was not reloaded: {said}" if said else sshd.reload()
 
 
 def ineffective(text: str) -> dict[str, str]:

@@ -63,7 +63,7 @@ class Seed(File):
 
 
 class Grown:
-    """A file that only use makes (the audit log): kept when we go."""
+    """A file that only use makes, such as the audit log: kept when we go."""
 
     def __init__(self, path: str, kept: str) -> None:
         self._path = path

@@ -47,6 +47,7 @@ def items(settings: config.Config, sessions: int) -> tuple[Item, ...]:
         *(Grown(path, kept) for path in sorted(glob.glob(f"{settings.paths_audit}*"))),
         Scratch(settings.paths_run, private=True),
         Directory(ETC),
+        Grown(settings.paths_pause, kept),
         Seed(CONFIG, configdoc.template(), kept),
         Seed(settings.paths_authorized_keys, texts.AUTHORIZED_KEYS, kept),
         OpenFuse(),

@@ -63,10 +63,10 @@ def _required(wanted: int, remove: bool) -> tuple[Item, ...]:
     if os.geteuid() != 0:
         raise NotYours("setup is for root", "sudo enc-gateway setup")
     sshd.require()
-    if said := sshd.complaint():
-        raise Misconfigured("sshd does not take its configuration as it is, so nothing was changed", said)
     if remove:
         return plan.items(plan.current_or_default(), wanted)
+    if said := sshd.complaint():
+        raise Misconfigured("sshd does not take its configuration as it is, so nothing was changed", said)
     gocryptfs.require()
     for name in sandbox.PROGRAMS:
         sandbox.require_program(name)
