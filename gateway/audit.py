@@ -129,7 +129,7 @@ class AuditLog:
             record = {"seq": count + 1, "time": _now(), "event": "rotated", **self.context, **about, "prev": prev}
             line = plainjson.dumps(record, ",", ":").encode()
             _begin(self.path + ".next", line, os.fstat(fd))
-            if not os.path.exists(closed):
+            if not (os.path.exists(closed) and os.path.samefile(closed, self.path)):  # a rotation that was killed
                 os.link(self.path, closed)
             os.rename(self.path + ".next", self.path)
             self._write_head(count + 1, sha256(line).hexdigest())
@@ -137,6 +137,8 @@ class AuditLog:
             raise Misconfigured("the audit log cannot be rotated", error.strerror) from error
         finally:
             os.close(fd)
+        if self.syslog:
+            _send_to_syslog(self.syslog, line)
         for path in surplus:
             os.unlink(path)
         return closed

@@ -21,11 +21,12 @@ def run(context: Context, command: Command) -> int:
     _refuse_if_unlocked(context, project)
     secret = terminal.pipe(terminal.secret(f"Passphrase of {project}: "))
     turn = _take_turn(context, project)
-    pausing.require_running(context.config.paths_pause)  # typing, and waiting, took their time
-    here = context.session_here()
-    if here is None and not context.at_prompt:
-        launch.start(context.config, context.caller, _anchor(context, command, slot, secret, turn), context.vaults_home)
     try:
+        pausing.require_running(context.config.paths_pause)  # typing, and waiting, took their time
+        here = context.session_here()
+        if here is None and not context.at_prompt:
+            anchor = _anchor(context, command, slot, secret, turn)
+            launch.start(context.config, context.caller, anchor, context.vaults_home)
         link.ask(context, here or _own_session(context), _unlock(context, project, slot), [secret, turn])
     finally:  # the prompt lives on, and the turn is held as long as anybody has it
         os.close(secret)

@@ -88,6 +88,15 @@ def test_a_crash_between_the_steps_of_a_rotation_is_mended_by_the_next(path: Pat
     assert problems(path) == []
 
 
+def test_a_file_that_has_the_name_already_is_not_overwritten(path: Path) -> None:
+    foreign = path.parent / "audit.jsonl.000000000011"
+    foreign.write_text("somebody's")
+    before = path.read_bytes()
+    with pytest.raises(Misconfigured, match="cannot be rotated"):
+        AuditLog(str(path)).rotate(keep=0)
+    assert (foreign.read_text(), path.read_bytes()) == ("somebody's", before)
+
+
 def _write(path: str, count: int) -> None:
     for number in range(count):
         AuditLog(path).write("request", number=number)
