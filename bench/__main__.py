@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from bench import commands, drop, following, machine, memory, tracking, unlock
+from bench import client, commands, drop, following, machine, memory, tracking, unlock
 from bench.measure import Row, table
 
 BENCHES = {
@@ -14,6 +14,7 @@ BENCHES = {
     "memory": memory.run,
     "tracking": tracking.run,
     "following": following.run,
+    "client": client.run,
 }
 
 

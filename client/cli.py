@@ -1,40 +1,94 @@
-"""`enc`: a gateway's commands through the stock ssh client."""
+"""`enc`: one command to work on a project, through stock ssh and sshfs. Here: which command, and how errors end.
+
+A command's module is loaded when it is called, so that --help costs little more than click. A word that is no command
+of ours is the gateway's (`enc idle P 60`, `enc help`), and goes there as it is.
+"""
 
 from __future__ import annotations
 
-import os
-import shlex
+import importlib
+import json
 import sys
 
 import click
 
-_SSH = "ssh"
-_ASKS = frozenset(("new", "mount", "rm"))
-"""Commands that ask something, and so want a terminal when there is one."""
+from client import options
+from client.config import Choice
+from client.errors import EncError
+
+COMMANDS = {
+    "init": "Set up a gateway: host, key, host key.",
+    "login": "Connect and open a session, for as long as this terminal lives.",
+    "logout": "Unmount, lock and disconnect what belongs to this terminal.",
+    "new": "Create a project.",
+    "ls": "List your projects.",
+    "status": "Show what is mounted here and unlocked on the gateway.",
+    "whoami": "Show who the gateway takes you for.",
+    "rm": "Remove a project (to the gateway's trash).",
+    "mount": "Unlock a project and mount it here.",
+    "unmount": "Unmount a project and lock it.",
+    "run": "Run a program on the gateway, within a project.",
+    "open": "Mount a project, open a shell or editor in it, unmount.",
+    "doctor": "Look for what is missing or wrong on this machine.",
+    "completion": "Print the completion script for a shell.",
+}
 
 
-@click.command(
-    context_settings={
-        "help_option_names": ["-h", "--help"],
-        "ignore_unknown_options": True,
-        "allow_interspersed_args": False,
-    }
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
+        module = cmd_name if cmd_name in COMMANDS else "other"
+        command: click.Command = importlib.import_module(f"client.commands.{module}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        return name, self.get_command(ctx, name), args[1:] if name in COMMANDS else args
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Every command takes --help, --json and --host. Other words go to the gateway: `enc help` lists its own.",
 )
 @click.version_option(package_name="enc-gateway", message="enc %(version)s")
-@click.option("--host", default="gateway", show_default=True, help="The gateway: a host or an alias of ssh_config(5).")
-@click.option("-F", "ssh_config", type=click.Path(exists=True, dir_okay=False), help="As of ssh(1).")
-@click.option("-i", "identity", type=click.Path(exists=True, dir_okay=False), help="As of ssh(1).")
-@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="COMMAND [ARGS]...")
-def main(host: str, ssh_config: str | None, identity: str | None, words: tuple[str, ...]) -> None:
-    """Run a COMMAND of the gateway (`enc help` lists them) through ssh. Without one: the gateway's prompt."""
-    if host.startswith("-"):
-        raise click.UsageError("a host does not start with '-'")
-    options = [*(("-F", ssh_config) if ssh_config else ()), *(("-i", identity) if identity else ())]
-    if sys.stdin.isatty() and (not words or words[0] in _ASKS):
-        options.append("-t")
-    argv = [_SSH, "-a", "-x", *options, "--", host, *([shlex.join(words)] if words else [])]
+@options.HOST
+@options.SSH_CONFIG
+@options.IDENTITY
+@click.pass_context
+def group(ctx: click.Context, host: str | None, ssh_config: str | None, identity: str | None) -> None:
+    """Work on encrypted projects of a gateway."""
+    ctx.obj = Choice(host or "", ssh_config or "", identity or "")
+
+
+def main() -> None:
+    """Never returns. Only here are errors worded."""
     try:
-        os.execvp(_SSH, argv)  # noqa: S606 - the user's ssh, as the user's PATH says; no shell
-    except FileNotFoundError:
-        click.echo("enc: ssh is not installed; apt install openssh-client", err=True)
-        sys.exit(69)
+        sys.exit(group.main(prog_name="enc", standalone_mode=False) or 0)
+    except EncError as error:
+        sys.exit(_failed(error.slug, str(error), error.hint, error.code))
+    except click.UsageError as error:
+        hint = f"see `{error.ctx.command_path} --help`" if error.ctx else ""
+        sys.exit(_failed("usage", error.format_message().rstrip("."), hint, 64))
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(_failed("interrupted", "interrupted", "", 130))
+    except BrokenPipeError:
+        sys.stdout = None
+        sys.exit(141)
+
+
+def _failed(slug: str, message: str, hint: str, code: int) -> int:
+    """One line on standard error, and the object that a program waits for."""
+    words = sys.argv[1:]
+    if "--json" in (words[: words.index("--")] if "--" in words else words):
+        click.echo(json.dumps({"error": slug, "message": message, "hint": hint, "exit": code}))
+    click.echo(f"enc: {message}{f'; {hint}' if hint else ''}", err=True)
+    return code

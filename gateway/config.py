@@ -57,6 +57,26 @@ KEYS = (
     Key(name="idle.warning", default=60, doc="seconds before either that a warning is given"),
     Key(name="trash.days", default=30, doc="days until a removed project is deleted for good"),
     Key(name="lock.grace", default=2, doc="seconds that attached programs have between SIGTERM and SIGKILL"),
+    Key(
+        name="run.commands",
+        default=("*",),
+        doc='what `run` may start: names as they are typed; "*" for all, [] for none',
+    ),
+    Key(name="run.paths", default=(), doc="directories that programs may read beside /usr, such as a toolchain's"),
+    Key(name="run.network", default="none", choices=("none", "nat"), doc="what `run --net` gives a program"),
+    Key(name="run.tmpfs", default=256, least=1, doc="MiB, each: /tmp, /run, /dev/shm and $HOME of a program"),
+    Key(name="run.processes", default=1024, doc="processes and threads of one program; 0: no limit"),
+    Key(name="run.memory", default=4096, doc="MiB of private data of each process; 0: no limit"),
+    Key(name="run.cpu", default=0, doc="seconds of CPU of each process; 0: no limit"),
+    Key(name="run.file_size", default=0, doc="MiB of a file that a program writes; 0: no limit"),
+    Key(name="run.output", default=0, doc="MiB that a program may print; 0: no limit"),
+    Key(name="run.time", default=0, doc="seconds that a program may take; 0: no limit"),
+    Key(name="limits.sessions", default=32, doc="live sessions of a principal; 0: no limit"),
+    Key(name="limits.views", default=64, doc="unlocked projects of a principal; 0: no limit"),
+    Key(name="limits.projects", default=1000, doc="projects of a principal; 0: no limit"),
+    Key(name="limits.programs", default=64, doc="attached programs of a principal; 0: no limit"),
+    Key(name="limits.disk", default=0, doc="MiB on disk of all of a principal's projects; 0: no limit"),
+    Key(name="limits.logins", default=0, doc="connections of a principal in a minute; 0: no limit"),
 )
 
 
@@ -87,6 +107,22 @@ class Config(Record):
     idle_warning: int
     trash_days: int
     lock_grace: int
+    run_commands: tuple[str, ...]
+    run_paths: tuple[str, ...]
+    run_network: str
+    run_tmpfs: int
+    run_processes: int
+    run_memory: int
+    run_cpu: int
+    run_file_size: int
+    run_output: int
+    run_time: int
+    limits_sessions: int
+    limits_views: int
+    limits_projects: int
+    limits_programs: int
+    limits_disk: int
+    limits_logins: int
 
 
 def parse(text: str, source: str = "gateway.toml") -> Config:
@@ -129,9 +165,17 @@ def _problem_of_list(key: Key, value: tuple[object, ...]) -> str:
             return f"must be {_TYPES[tuple]}"
         if not item or "\0" in item:
             return "has an empty item"
+        if key.name == "run.paths" and (
+            not item.startswith("/") or item.strip("/") in _NO_PATHS or ".." in item.split("/")
+        ):
+            return "must be absolute paths, and not /, /etc, /home or the like as a whole"
         if key.name == "projects.create" and item != EVERYBODY and not Principal.names(item):
             return f'must be principals, fingerprints or "{EVERYBODY}"'
     return ""
+
+
+_NO_PATHS = frozenset(("", "dev", "proc", "sys", "tmp", "run", "home", "etc", "root", "var", "projects"))
+"""What must not be given to programs as a whole: their own, or with secrets of the host in it."""
 
 
 def audit_of(text: str) -> str:

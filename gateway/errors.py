@@ -102,6 +102,13 @@ class NotYours(EncError):
     slug = "denied"
 
 
+class Stopped(EncError):
+    """The program took longer, or printed more, than it was allowed to, and was ended. The code is timeout(1)'s."""
+
+    code = 124
+    slug = "stopped"
+
+
 class NotAllowedHere(EncError):
     """A known command, but not in this place."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 
-from gateway import plainjson, sandbox, sessions
+from gateway import places, plainjson, sandbox, sessions
 from gateway.errors import Internal
 from gateway.record import Record
 
@@ -24,10 +24,10 @@ NO_FD = -1
 class Spec(Record):
     """All that a warden is told, as it crosses the exec. Descriptors are numbers, `NO_FD` for none.
 
-    `project` and `slot` name a first view ("" for none) whose passphrase is behind `secret_fd` and whose turn is
-    `turn_fd`. `leash_fd` ends the session when its other end closes; `ready_fd` is closed once the session can be
-    reached. `monitor_fd` is a pidfd of sshd's monitor of the connection. `request` and `began` (CLOCK_BOOTTIME,
-    seconds) belong to the request that the session answers.
+    `project` and `slot` name a first view ("" for none) whose passphrase is behind `secret_fd`, whose turn is `turn_fd`
+    and whose place is `view_fd`; `place_fd` is the session's (gateway.places). `leash_fd` ends the session when its
+    other end closes; `ready_fd` is closed once the session can be reached. `monitor_fd` is a pidfd of sshd's monitor of
+    the connection. `request` and `began` (CLOCK_BOOTTIME, seconds) belong to the request that the session answers.
     """
 
     id: str
@@ -47,8 +47,10 @@ class Spec(Record):
     idle_view: int
     idle_view_longest: int
     idle_warning: int
+    disk: int
     keys_name: str
     blob: str
+    place_fd: int
     lock_fd: int
     status_fd: int
     monitor_fd: int
@@ -57,10 +59,13 @@ class Spec(Record):
     secret_fd: int = NO_FD
     turn_fd: int = NO_FD
     leash_fd: int = NO_FD
+    view_fd: int = NO_FD
     ready_fd: int = NO_FD
 
     def descriptors(self) -> tuple[int, ...]:
         fds = (
+            self.place_fd,
+            self.view_fd,
             self.lock_fd,
             self.status_fd,
             self.monitor_fd,
@@ -83,16 +88,21 @@ class Anchor(Record):
     slot: str = ""
     secret_fd: int = NO_FD
     turn_fd: int = NO_FD
+    view_fd: int = NO_FD
     leash_fd: int = NO_FD
     ready_fd: int = NO_FD
 
 
-def start(config: Config, caller: Identity, anchor: Anchor, vaults_home: str) -> None:
-    """Replace this process by a session. Returns only by raising: Misconfigured when the host does not let us."""
+def start(config: Config, caller: Identity, anchor: Anchor, vaults_home: str, place_fd: int = NO_FD) -> None:
+    """Replace this process by a session. Returns only by raising: Misconfigured when the host does not let us, Busy
+    when the caller has as many sessions as is allowed. `place_fd`: the session's place, if it has one already.
+    """
     sandbox.require_host()
+    if place_fd == NO_FD:
+        place_fd = _place(config, caller)
     id_, path, lock_fd = sessions.prepare(config.paths_run)
     try:
-        argv = _argv(config, caller, anchor, vaults_home, id_, path, lock_fd)
+        argv = _argv(config, caller, anchor, vaults_home, id_, path, lock_fd, place_fd)
         # bwrap stays as the warden's parent. A terminal's signals are the warden's to answer; SIG_IGN outlives exec.
         for ignored in (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGHUP):
             signal.signal(ignored, signal.SIG_IGN)
@@ -110,6 +120,7 @@ def start_child(config: Config, caller: Identity, anchor: Anchor, vaults_home: s
     Raises what `start` raises, and Internal when the session ends at once.
     """
     sandbox.require_host()
+    place_fd = _place(config, caller)
     leash, held = os.pipe()
     ready, announced = os.pipe()
     pid = os.fork()
@@ -119,9 +130,10 @@ def start_child(config: Config, caller: Identity, anchor: Anchor, vaults_home: s
             os.close(held)
             os.close(ready)
             os.setpgid(0, 0)  # Ctrl-C at the prompt is the prompt's
-            start(config, caller, anchor.replace(leash_fd=leash, ready_fd=announced), vaults_home)
+            start(config, caller, anchor.replace(leash_fd=leash, ready_fd=announced), vaults_home, place_fd)
         finally:
             os._exit(status)
+    os.close(place_fd)
     os.close(leash)
     os.close(announced)
     said = os.read(ready, 1)
@@ -133,8 +145,19 @@ def start_child(config: Config, caller: Identity, anchor: Anchor, vaults_home: s
     return pid  # `held` stays open until this process ends
 
 
+def _place(config: Config, caller: Identity) -> int:
+    return places.take(config.paths_run, caller.principal, places.SESSIONS, config.limits_sessions)
+
+
 def _argv(
-    config: Config, caller: Identity, anchor: Anchor, vaults_home: str, id_: str, path: str, lock_fd: int
+    config: Config,
+    caller: Identity,
+    anchor: Anchor,
+    vaults_home: str,
+    id_: str,
+    path: str,
+    lock_fd: int,
+    place_fd: int,
 ) -> list[str]:
     status_fd, status_writer = os.pipe()
     about = {key: value for key, value in anchor.as_dict().items() if key != "name"}
@@ -153,8 +176,10 @@ def _argv(
         idle_view=config.idle_view,
         idle_view_longest=config.idle_view_longest,
         idle_warning=config.idle_warning,
+        disk=config.limits_disk,
         keys_name=os.path.basename(config.paths_authorized_keys),
         blob=caller.blob,
+        place_fd=place_fd,
         lock_fd=lock_fd,
         status_fd=status_fd,
         monitor_fd=_sshd_monitor(),
@@ -170,6 +195,7 @@ def _argv(
         audit_directory=os.path.dirname(config.paths_audit),
         syslog=config.audit_syslog,
         keys_directory=os.path.dirname(config.paths_authorized_keys),
+        extra=config.run_paths,
     )
     command = sandbox.python("gateway/warden/__main__.py", str(spec_fd))
     return sandbox.session_argv(ground, passwd_fd, status_writer, command)

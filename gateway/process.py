@@ -84,6 +84,13 @@ def wait(pid: int, seconds: float) -> int | None:
         os.close(handle)
 
 
+def readable(fd: int, seconds: float) -> bool:
+    """Whether there is something to read from `fd`, or its end, within `seconds`."""
+    ready = select.poll()
+    ready.register(fd, select.POLLIN)
+    return bool(ready.poll(seconds * 1000))
+
+
 def exit_status(status: int) -> int:
     """A wait(2) status as a shell reports it."""
     code = os.waitstatus_to_exitcode(status)

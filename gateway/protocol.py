@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 LARGEST = 64 * 1024
-MOST_FDS = 3
+MOST_FDS = 5
 
 
 class Message(Record):
@@ -34,7 +34,9 @@ class Request(Message):
 
 
 class Unlock(Request):
-    """Make a view of `project`. Descriptors: the passphrase's pipe, the attempt's turn (gateway.attempts)."""
+    """Make a view of `project`. Descriptors: the passphrase's pipe, the attempt's turn (gateway.attempts), the view's
+    place (gateway.places).
+    """
 
     project: ProjectName
     slot: SlotName
@@ -67,8 +69,38 @@ class Attach(Request):
     arguments: tuple[str, ...]
 
 
+class Execute(Request):
+    """Run `arguments`, which the user chose, in `directory` among the views; `label` is what `status` calls it.
+
+    It may read `paths` beside /usr, and is stopped after `seconds`; the numbers below that are those of
+    gateway.sandbox.Limits, 0 for none. `terminal` is the TERM of a terminal to be made, with `rows` and `columns`, ""
+    for none. Descriptors: the system call filter, the network namespace if `network` is 1, and without a terminal
+    0, 1, 2. The answers are `Terminal`, if there is one, and `Exited`.
+    """
+
+    project: ProjectName
+    label: str
+    arguments: tuple[str, ...]
+    directory: str
+    paths: tuple[str, ...]
+    terminal: str
+    rows: int
+    columns: int
+    network: int
+    seconds: int
+    processes: int
+    memory: int
+    cpu: int
+    file_size: int
+    tmpfs: int
+
+
 class Done(Message):
     """The request is carried out."""
+
+
+class Terminal(Message):
+    """The program has started on a terminal. Descriptor: the terminal's other end."""
 
 
 class State(Message):
@@ -92,9 +124,14 @@ class Exited(Message):
 
 
 _KINDS: dict[str, type[Message]] = {
-    kind.__name__: kind for kind in (Unlock, Lock, Close, Touch, Ask, Attach, Done, State, Failed, Exited)
+    kind.__name__: kind
+    for kind in (Unlock, Lock, Close, Touch, Ask, Attach, Execute, Done, Terminal, State, Failed, Exited)
 }
 CLOSE_REASONS = ("logout", "killed", "paused")
+_NUMBERS = frozenset(
+    ("status", "rows", "columns", "network", "seconds", "processes", "memory", "cpu", "file_size", "tmpfs")
+)
+_LISTS = frozenset(("arguments", "paths"))
 _NAMES: dict[str, type[Name]] = {"principal": Principal, "project": ProjectName, "slot": SlotName}
 
 
@@ -119,11 +156,11 @@ def decode(packet: bytes) -> Message:
 
 
 def _field(name: str, value: object) -> object:
-    if name == "status":
+    if name in _NUMBERS:
         if type(value) is not int:
             raise TypeError(name)
         return value
-    if name == "arguments":
+    if name in _LISTS:
         if not isinstance(value, list):
             raise TypeError(name)
         return tuple(_word(word) for word in value)
@@ -137,7 +174,7 @@ def _field(name: str, value: object) -> object:
 def _word(value: object) -> str:
     """A word of an argv: execve(2) takes no NUL, and a lone surrogate is no character."""
     if not isinstance(value, str) or "\0" in value:
-        raise TypeError("arguments")
+        raise TypeError("a word")
     value.encode()
     return value
 

@@ -7,6 +7,10 @@ its own session directory and the audit log. Views appear below /projects.
 Program: again all namespaces new, no capability, no way to more namespaces; it sees /usr and /projects, and no /proc.
 Mounts below /projects propagate from the session into it, so a view that is locked is gone there too, and the kernel
 refuses to unmount while the program uses it.
+
+Execution: a program that the user chose (`run`, `shell`, git with its hooks). As before, and with what a program needs:
+/proc, a /dev with terminals, and tmpfs to write to, all of them its own; a system call filter; limits. What it could
+do through /proc to bubblewrap's process in there, it can do itself: that one has no capability and the same filter.
 """
 
 from __future__ import annotations
@@ -31,6 +35,7 @@ SESSION = "/session"
 AUDIT = "/audit"
 KEYS = "/keys"
 FUSE = "/dev/fuse"
+TERMINALS = "/dev/pts"
 
 PROGRAMS: Mapping[str, str] = {
     "sftp-server": "/usr/lib/openssh/sftp-server",
@@ -42,14 +47,37 @@ PROGRAMS: Mapping[str, str] = {
 PACKAGES = {"sftp-server": "openssh-sftp-server", "scp": "openssh-client", "rsync": "rsync"}
 
 
+SHARED_PATHS = ("/etc/alternatives", "/etc/ssl/certs", "/etc/hosts", "/etc/protocols", "/etc/services")
+"""Of the host's /etc, what is public and what programs below /usr do not work without."""
+
+HOME = "/home/enc"
+PRIVATE = ("/tmp", "/run", "/dev/shm", HOME)  # noqa: S108 - the sandbox's own
+"""Where an execution can write beside the views: tmpfs, each its own, gone with it."""
+
+SHELL = "/usr/bin/bash"
+
+
 class Ground(Record):
-    """What of the host a session's sandbox is made of; all absolute paths."""
+    """What of the host a session's sandbox is made of; all absolute paths. `extra` is what executions may read."""
 
     vaults: str
     session: str
     audit_directory: str
     syslog: str
     keys_directory: str
+    extra: tuple[str, ...]
+
+
+class Limits(Record):
+    """Of an execution; 0 for none. `processes` counts all of it, `memory` (MiB of private data), `cpu` (seconds) and
+    `file_size` (MiB) are for each process; `tmpfs` (MiB) for each of PRIVATE. Root's own accounting sees the rest.
+    """
+
+    processes: int
+    memory: int
+    cpu: int
+    file_size: int
+    tmpfs: int
 
 
 def _system() -> list[str]:
@@ -72,7 +100,7 @@ def session_argv(ground: Ground, passwd_fd: int, status_fd: int, command: Sequen
     and keeps that open for life, so its end tells the warden that bwrap was killed.
     """
     words = [BWRAP, *_system(), "--as-pid-1", "--cap-add", "CAP_SYS_ADMIN", "--json-status-fd", str(status_fd)]
-    words += ["--proc", "/proc", "--dir", "/tmp", "--dir", "/dev"]  # noqa: S108 - the sandbox's own
+    words += ["--proc", "/proc", "--dir", "/tmp", "--dir", TERMINALS]  # noqa: S108 - the sandbox's own
     for node in ("null", "zero", "full", "random", "urandom", "tty", "fuse"):
         words += ["--dev-bind", f"/dev/{node}", f"/dev/{node}"]
     words += ["--file", str(passwd_fd), "/etc/passwd", "--symlink", "/proc/self/mounts", "/etc/mtab"]
@@ -83,6 +111,8 @@ def session_argv(ground: Ground, passwd_fd: int, status_fd: int, command: Sequen
     words += ["--bind", ground.audit_directory, AUDIT, "--ro-bind", ground.keys_directory, KEYS]
     if ground.syslog:
         words += ["--ro-bind-try", ground.syslog, ground.syslog]
+    for path in (*SHARED_PATHS, *ground.extra):
+        words += ["--ro-bind-try", path, path]
     words += ["--tmpfs", WRITABLE_PROJECTS, "--dir", PROJECTS, "--chdir", "/", "--"]
     return [*words, *command]
 
@@ -98,6 +128,53 @@ def program_argv(program: str, arguments: Sequence[str]) -> list[str]:
         words += ["--dev-bind", f"/dev/{node}", f"/dev/{node}"]
     words += ["--bind", PROJECTS, PROJECTS, "--setenv", "HOME", PROJECTS, "--remount-ro", "/"]
     return [*words, "--chdir", PROJECTS, "--", PROGRAMS[program], *arguments]
+
+
+def execution_argv(
+    arguments: Sequence[str],
+    directory: str,
+    extra: Sequence[str],
+    limits: Limits,
+    filter_fd: int,
+    accounts_fd: int,
+    resolver_fd: int | None = None,
+) -> list[str]:
+    """bwrap, inside a session, for `arguments` in `directory`, with the paths `extra` readable beside /usr.
+
+    `filter_fd` has the system call filter, `accounts_fd` its /etc/passwd, and `resolver_fd` its /etc/resolv.conf if it
+    is to have the network namespace of whoever starts it, and not an empty one. Whoever calls this makes standard input
+    the terminal, if there is to be one, and uses `on_terminal`.
+    """
+    words = [BWRAP, *_system(), "--disable-userns", "--die-with-parent", "--new-session", "--seccomp", str(filter_fd)]
+    if resolver_fd is not None:
+        words += ["--share-net", "--ro-bind-data", str(resolver_fd), "/etc/resolv.conf"]
+    words += ["--proc", "/proc", "--dev", "/dev", "--ro-bind-data", str(accounts_fd), "/etc/passwd"]
+    for path in PRIVATE:
+        words += ["--size", str(limits.tmpfs << 20), "--tmpfs", path]
+    for path in (*SHARED_PATHS, *extra):
+        words += ["--ro-bind-try", path, path]
+    words += ["--bind", PROJECTS, PROJECTS, "--remount-ro", "/dev", "--remount-ro", "/"]
+    for key, value in {"HOME": HOME, "TMPDIR": PRIVATE[0], "USER": "enc", "LOGNAME": "enc", "SHELL": SHELL}.items():
+        words += ["--setenv", key, value]
+    return [*words, "--chdir", directory, "--", *_limited(limits), *arguments]
+
+
+def on_terminal(argv: list[str], kind: str) -> list[str]:
+    """`argv` of an execution whose standard input is to be its controlling terminal, of the type `kind` (TERM)."""
+    at = argv.index("--")
+    return [*argv[:at], "--setenv", "TERM", kind, "--", "/usr/bin/setsid", "--ctty", *argv[at + 1 :]]
+
+
+def _limited(limits: Limits) -> list[str]:
+    """Words before a command line: rlimits that it cannot raise again, and the first to go when memory runs out."""
+    given = {
+        "nproc": limits.processes,
+        "data": limits.memory << 20,
+        "cpu": limits.cpu,
+        "fsize": limits.file_size << 20,
+    }
+    rlimits = [f"--{name}={value}:{value}" for name, value in given.items() if value]
+    return ["/usr/bin/choom", "-n", "500", "--", "/usr/bin/prlimit", "--core=0:0", *rlimits, "--"]
 
 
 def code_root() -> str:

@@ -7,8 +7,9 @@ import os
 import resource
 import time
 
-MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REMOUNT, MS_BIND, MS_SHARED = 1, 2, 4, 32, 4096, 1 << 20
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_SHARED = 1, 2, 4, 8, 32, 4096, 1 << 20
 MNT_FORCE, MNT_DETACH = 1, 2
+CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 _PR_SET_DUMPABLE, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 4, 47, 4
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -34,6 +35,16 @@ def umount(target: str, flags: int = 0) -> None:
 def syncfs(fd: int) -> None:
     """syncfs(2)."""
     _checked(_libc.syncfs(fd))
+
+
+def setns(fd: int, kind: int) -> None:
+    """setns(2): go into the namespace behind `fd`. (os.setns is there from Python 3.12 on.)"""
+    _checked(_libc.setns(fd, kind))
+
+
+def unshare(kinds: int) -> None:
+    """unshare(2)."""
+    _checked(_libc.unshare(kinds))
 
 
 def drop_inheritable_capabilities() -> None:

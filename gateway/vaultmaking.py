@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import shutil
 import time
+from contextlib import contextmanager
 
 from gateway import gocryptfs, plaintoml, slots, vaults
 from gateway.errors import CannotCreate
 from gateway.names import ProjectName, SlotName
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 FIRST_SLOT = SlotName("passphrase")
 TRASH = ".trash"
 DRAFT = ".new-"
+
+
+@contextmanager
+def alone(home_: str) -> Iterator[None]:
+    """Nobody else creates a vault in the principal's directory `home_` meanwhile, who waits here as well."""
+    fd = os.open(home_, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
 
 
 def create(home_: str, name: ProjectName, fingerprint: str, secret_fd: int) -> vaults.Vault:

@@ -13,28 +13,39 @@ from rshell import grammar
 
 
 class Verb(Record):
-    """`takes_project`: one project name must follow, and then `takes_value` if that is not empty. `transfers`: speaks
-    a protocol on stdin and stdout, and checks its own words; not for the prompt. `begins`: what it starts or changes
-    outlives it, so it waits while the gateway is paused, or has no room to record the end of it.
+    """`takes_project`: one project name must follow, and then `takes_value` if that is not empty. `takes_command`: then
+    `--` and the words of a program. `transfers`: speaks a protocol on stdin and stdout, and checks its own words; not
+    for the prompt. `begins`: what it starts or changes outlives it, so it waits while the gateway is paused, or has no
+    room to record the end of it. `module` is the one in rshell.commands that carries it out.
     """
 
     name: str
     summary: str
     takes_project: bool = False
     takes_value: str = ""
+    takes_command: bool = False
     flags: tuple[str, ...] = ()
     transfers: bool = False
     begins: bool = False
+    home: str = ""
+
+    @property
+    def module(self) -> str:
+        return self.home or self.name
 
     @property
     def usage(self) -> str:
-        return " ".join([self.name, *self.takes, *(f"[{flag}]" for flag in self.flags)])
+        flags = [f"[{flag} T]" if flag == TIME else f"[{flag}]" for flag in self.flags]
+        return " ".join([self.name, *self.takes, *flags, *(("-- CMD ARG...",) if self.takes_command else ())])
 
     @property
     def takes(self) -> tuple[str, ...]:
         """The words that must follow, as the usage names them."""
         return tuple(word for word in ("PROJECT" if self.takes_project else "", self.takes_value) if word)
 
+
+TIME = "--time"
+"""The one option that has a value."""
 
 VERBS = {
     verb.name: verb
@@ -69,9 +80,20 @@ VERBS = {
             flags=("--yes", "--json"),
             begins=True,
         ),
+        Verb(
+            name="run",
+            summary="run a program in a project",
+            takes_project=True,
+            takes_command=True,
+            flags=("--net", TIME),
+        ),
+        Verb(name="shell", summary="a shell in a project", takes_project=True, flags=("--net", TIME)),
         Verb(name="sftp", summary="transfer files: what `sftp` and `sshfs` ask for", transfers=True),
         Verb(name="scp", summary="transfer files: what `scp` asks for", transfers=True),
         Verb(name="rsync", summary="transfer files: what `rsync` asks for", transfers=True),
+        Verb(name="git-upload-pack", summary="what `git fetch` and `git clone` ask for", transfers=True, home="git"),
+        Verb(name="git-receive-pack", summary="what `git push` asks for", transfers=True, home="git"),
+        Verb(name="git-upload-archive", summary="what `git archive --remote` asks for", transfers=True, home="git"),
     )
 }
 
@@ -82,13 +104,17 @@ _SFTP_SPELLINGS = ("sftp-server", "internal-sftp")
 
 
 class Command(Record):
-    """A well-formed command. `words` are all words as parsed, for the transfers."""
+    """A well-formed command. `words` are all words as parsed, for the transfers; `arguments` those of the program to
+    run; `seconds` what `--time` gives it, 0 for nothing.
+    """
 
     verb: Verb
     words: tuple[str, ...]
     project: ProjectName | None = None
     topic: str = ""
     value: str = ""
+    arguments: tuple[str, ...] = ()
+    seconds: int = 0
     flags: frozenset[str] = frozenset()
 
     @property
@@ -134,6 +160,8 @@ def _help(verb: Verb, words: tuple[str, ...]) -> Command:
 
 
 def _arguments(verb: Verb, words: tuple[str, ...]) -> Command:
+    words, arguments = _divided(verb, words)
+    words, seconds = _timed(verb, words)
     flags = {word for word in words[1:] if word.startswith("--")}
     if "--help" in flags:
         return Command(verb=verb, words=words, flags=frozenset(("--help",)))
@@ -142,6 +170,41 @@ def _arguments(verb: Verb, words: tuple[str, ...]) -> Command:
         raise Usage(f"{verb.name} has no option {grammar.printable(min(unknown), 40)}", f"usage: {verb.usage}")
     if len(names) != len(verb.takes):
         raise Usage(f"{verb.name} takes {' and '.join(verb.takes) or 'no names'}", f"usage: {verb.usage}")
+    if verb.takes_command and not arguments:
+        raise Usage("the program to run comes behind `--`", f"usage: {verb.usage}")
     project = ProjectName.of(names[0]) if verb.takes_project else None
     value = names[1] if verb.takes_value else ""
-    return Command(verb=verb, words=words, project=project, value=value, flags=frozenset(flags))
+    return Command(
+        verb=verb,
+        words=words,
+        project=project,
+        value=value,
+        arguments=arguments,
+        seconds=seconds,
+        flags=frozenset(flags),
+    )
+
+
+def _divided(verb: Verb, words: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Our words, and those of the program: what is behind the first `--`."""
+    if not verb.takes_command or "--" not in words:
+        return words, ()
+    at = words.index("--")
+    return words[:at], words[at + 1 :]
+
+
+_UNITS = {"s": 1, "m": 60, "h": 3600}
+_DIGITS = 7
+
+
+def _timed(verb: Verb, words: tuple[str, ...]) -> tuple[tuple[str, ...], int]:
+    """The words without `--time T`, and T in seconds: a number, alone or with s, m or h behind it."""
+    if TIME not in verb.flags or TIME not in words:
+        return words, 0
+    at = words.index(TIME)
+    text = words[at + 1] if at + 1 < len(words) else ""
+    unit = _UNITS.get(text[-1:], 0)
+    digits = text[:-1] if unit else text
+    if not (digits.isascii() and digits.isdecimal() and len(digits) <= _DIGITS and int(digits)):
+        raise Usage("the time is a number of seconds, or of minutes or hours as in 5m and 2h", f"usage: {verb.usage}")
+    return words[:at] + words[at + 2 :], int(digits) * (unit or 1)

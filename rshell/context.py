@@ -13,7 +13,8 @@ from gateway.record import Record
 
 class Context(Record):
     """`label` is the comment of the caller's key line; `request` the id under which the audit has this request;
-    `began` its start (CLOCK_BOOTTIME, seconds); `at_prompt` whether a person typed the line at our prompt.
+    `began` its start (CLOCK_BOOTTIME, seconds); `at_prompt` whether a person typed the line at our prompt; `terminal`
+    the type of the caller's terminal as the client names it, "" for none.
     """
 
     config: Config
@@ -23,6 +24,7 @@ class Context(Record):
     request: str
     began: float
     at_prompt: bool = False
+    terminal: str = ""
 
     @property
     def vaults_home(self) -> str:

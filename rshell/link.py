@@ -12,6 +12,7 @@ from gateway.sessions import SOCKET, Session, directory
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from socket import socket
 
     from rshell.context import Context
 
@@ -42,6 +43,7 @@ def close(context: Context, session: Session) -> None:
 
 def run(context: Context, session: Session, program: str, arguments: tuple[str, ...]) -> int:
     """Have `program` run in `session` on our standard descriptors; its exit status."""
+    take_place(context)
     request = protocol.Attach(
         principal=context.caller.principal, origin=context.origin, program=program, arguments=arguments
     )
@@ -51,9 +53,22 @@ def run(context: Context, session: Session, program: str, arguments: tuple[str, 
     return reply.status
 
 
+def take_place(context: Context) -> int:
+    """One of the principal's places for attached programs, held until this process ends. Raises Busy."""
+    from gateway import places
+
+    limit = context.config.limits_programs
+    return places.take(context.config.paths_run, context.caller.principal, places.PROGRAMS, limit)
+
+
+def connection(context: Context, session: Session) -> socket:
+    """The session's socket. Raises OSError when it has ended."""
+    return protocol.connect(os.path.join(directory(context.config.paths_run), session.id), SOCKET)
+
+
 def _talk(context: Context, session: Session, request: protocol.Message, fds: Sequence[int]) -> protocol.Message:
     try:
-        with protocol.connect(os.path.join(directory(context.config.paths_run), session.id), SOCKET) as link:
+        with connection(context, session) as link:
             protocol.send(link, request, fds)
             _wait(link.fileno())
             received = protocol.receive(link)

@@ -20,7 +20,7 @@ def main(config_path: str) -> int:
     os.environ.clear()
     os.umask(0o077)
     line = environ.get("SSH_ORIGINAL_COMMAND")
-    as_json = "--json" in (line or "").split()
+    as_json = wants_json(line)
     try:
         context = identify(config_path, environ)
         return answer(context, line)
@@ -41,12 +41,24 @@ def identify(config_path: str, environ: dict[str, str]) -> Context:
     log = log.bound(**caller.as_fields())
     try:
         entry = identity.still_listed(caller, authorized_keys.load(settings.paths_authorized_keys))
+        if settings.limits_logins:
+            from gateway import logins
+
+            logins.admit(settings.paths_run, caller, settings.limits_logins)
     except errors.EncError as error:
         log = log.bound(request=os.urandom(6).hex())
         log.write("request", decision="deny", reason=error.slug)
         log.write("result", status=error.code, took_ms=0)
         raise
-    return Context(config=settings, caller=caller, label=entry.label, audit=log, request="", began=0.0)
+    return Context(
+        config=settings,
+        caller=caller,
+        label=entry.label,
+        audit=log,
+        request="",
+        began=0.0,
+        terminal=environ.get("TERM", ""),
+    )
 
 
 def answer(context: Context, line: str | None) -> int:
@@ -57,7 +69,7 @@ def answer(context: Context, line: str | None) -> int:
     began = time.clock_gettime(time.CLOCK_BOOTTIME)
     request = os.urandom(6).hex()
     log = context.audit.bound(request=request)
-    as_json = "--json" in (line or "").split()
+    as_json = wants_json(line)
     asked = None
     try:
         asked = command.PROMPT if line is None else command.parse(line)
@@ -73,11 +85,21 @@ def answer(context: Context, line: str | None) -> int:
     return status
 
 
+def wants_json(line: str | None) -> bool:
+    """Whether a failure is to be told to a program. What follows a `--` is for another program than us."""
+    return "--json" in (line or "").partition(" -- ")[0].split()
+
+
 def _about(asked: Command | None) -> dict[str, object]:
     """What the audit says of a command: typed words only, so nothing of a line that is no command."""
     if asked is None:
         return {}
-    return {"verb": asked.verb.name, **({"project": asked.project} if asked.project else {})}
+    about: dict[str, object] = {"verb": asked.verb.name}
+    if asked.project:
+        about["project"] = asked.project
+    if "--net" in asked.flags:
+        about["network"] = True
+    return about
 
 
 def _carry_out(asked: Command, context: Context) -> int:
@@ -87,7 +109,7 @@ def _carry_out(asked: Command, context: Context) -> int:
 
             return help.explain(asked.verb)
         home = "rshell" if asked is command.PROMPT else "rshell.commands"
-        module = __import__(f"{home}.{asked.verb.name}", fromlist=["run"])
+        module = __import__(f"{home}.{asked.verb.module}", fromlist=["run"])
         status: int = module.run(context, asked)
         return status
     except errors.EncError as error:

@@ -6,6 +6,9 @@ from gateway.config import EVERYBODY, Config
 from gateway.errors import EncError, Misconfigured, NotAllowedHere, NotYours, Paused
 from gateway.record import Record
 
+EVERYTHING = "*"
+"""In run.commands: any program."""
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from rshell.command import Command
@@ -22,13 +25,29 @@ class Deny(Record):
     because: EncError
 
 
-def decide(asked: Command, at_prompt: bool) -> Allow | Deny:
+def decide(asked: Command, at_prompt: bool, config: Config) -> Allow | Deny:
     """Whether `asked` may be carried out where it was asked."""
     if asked.verb.transfers and at_prompt:
         return Deny(
             because=NotAllowedHere(f"{asked.verb.name} is not for the prompt", "run it on your own machine instead")
         )
+    if asked.verb.name in ("run", "shell") and (reason := _against_running(asked, config)):
+        return Deny(because=NotAllowedHere(reason, "the gateway's sysadmin decides that"))
     return Allow()
+
+
+def _against_running(asked: Command, config: Config) -> str:
+    """Why the sysadmin does not want `asked` run; "" for no reason. What a program does then, its sandbox confines."""
+    commands = config.run_commands
+    if not commands:
+        return f"{asked.verb.name} is switched off here"
+    if asked.verb.name == "shell" and EVERYTHING not in commands:
+        return "shell is not allowed here, only `run` with certain programs"
+    if asked.arguments and not {EVERYTHING, asked.arguments[0]} & set(commands):
+        return "that program is not among those that may be run here"
+    if "--net" in asked.flags and config.run_network == "none":
+        return "programs have no network here"
+    return ""
 
 
 def may_begin(asked: Command, principal: str, config: Config, pause: Paused | None, has_room: bool) -> Allow | Deny:
@@ -46,7 +65,7 @@ def enforce(asked: Command, context: Context) -> None:
     """Raise what `decide` and `may_begin` say against it."""
     principal, config = context.caller.principal, context.config
     for decision in (
-        decide(asked, context.at_prompt),
+        decide(asked, context.at_prompt, config),
         may_begin(asked, principal, config, context.pause, context.has_room),
     ):
         if isinstance(decision, Deny):

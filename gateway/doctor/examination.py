@@ -15,6 +15,7 @@ from gateway.doctor import (
     memory,
     owners,
     programs,
+    running,
     sandboxing,
     sshd,
 )
@@ -25,6 +26,7 @@ from gateway.host import account
 TOPICS = (
     programs.check,
     sandboxing.check,
+    running.check,
     sshd.check,
     keys.check,
     owners.check,

@@ -39,6 +39,12 @@ def terminate(monitor: int) -> None:
             kill(pid, signal.SIGTERM)
 
 
+def kill_tree(monitor: int) -> None:
+    """SIGKILL to a bubblewrap monitor and all below it, which does not wait for the kernel to pass on its death."""
+    for pid in tree(monitor):
+        kill(pid, signal.SIGKILL)
+
+
 def kill(pid: int, number: signal.Signals) -> None:
     try:
         os.kill(pid, number)

@@ -3,62 +3,94 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 
-from gateway import process, protocol, sandbox
+from gateway import errors, process, protocol
+from gateway.record import Record
 from gateway.warden import processes
 from gateway.warden.loop import HANGUP, Loop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
 _CERTAIN = 5.0
 """Seconds within which SIGKILL has to have worked on everything that is not stuck in the kernel."""
 
 
-class Programs:
-    """The attached programs of one session. `grace`: seconds between SIGTERM and SIGKILL."""
+class Program(Record):
+    """One that runs for `front`; `label` is what `status` calls it, `view` what its life keeps in use ("" for none)."""
 
-    def __init__(self, loop: Loop, grace: int) -> None:
+    front: socket.socket
+    label: str
+    origin: str
+    view: str = ""
+
+
+class Programs:
+    """The attached programs of one session. `grace`: seconds between SIGTERM and SIGKILL. `ended` is told of each that
+    kept a view in use.
+    """
+
+    def __init__(self, loop: Loop, grace: int, ended: Callable[[Program], None]) -> None:
         self._loop = loop
         self._grace = grace
-        self._running: dict[int, socket.socket] = {}
-        self._labels: dict[int, str] = {}
+        self._tell = ended
+        self._running: dict[int, Program] = {}
+        self._overdue: dict[int, errors.Stopped] = {}
         self._gone: Callable[[], bool] = lambda: True
 
-    def start(self, request: protocol.Attach, fds: Sequence[int], front: socket.socket) -> None:
-        """Run the requested program on the front's descriptors; `front` gets its exit status and is closed then.
+    def start(self, argv: list[str], program: Program, stdio: Mapping[int, int], passed: Iterable[int] = ()) -> int:
+        """Run `argv` on these descriptors; its front gets the exit status and is closed then. Returns its pid.
 
         A front that goes away ends its program.
         """
-        argv = sandbox.program_argv(request.program, request.arguments)
-        pid = process.spawn(argv, dict(enumerate(fds)), apart=True)
-        self._running[pid] = front
-        self._labels[pid] = f"{request.program} from {request.origin}"
+        pid = process.spawn(argv, stdio, passed, apart=True)
+        self._running[pid] = program
         self._loop.on_exit(pid, lambda status: self._ended(pid, status))
-        self._loop.watch(front.fileno(), HANGUP, lambda _: self._abandoned(pid))
+        self._loop.watch(program.front.fileno(), HANGUP, lambda _: self._abandoned(pid))
+        return pid
+
+    def stop_after(self, pid: int, seconds: int) -> None:
+        """End the program if it still runs then; its front is told why."""
+        program = self._running[pid]
+
+        def due() -> None:
+            if self._running.get(pid) is program:
+                self._overdue[pid] = errors.Stopped(f"the program was stopped after {seconds} s")
+                processes.terminate(pid)
+                self._loop.at(self._grace, kill)
+
+        def kill() -> None:
+            if self._running.get(pid) is program:
+                processes.kill_tree(pid)
+
+        self._loop.at(seconds, due)
 
     def _ended(self, pid: int, status: int) -> None:
-        front = self._running.pop(pid)
-        del self._labels[pid]
-        self._loop.unwatch(front.fileno())
+        program, overdue = self._running.pop(pid), self._overdue.pop(pid, None)
+        self._loop.unwatch(program.front.fileno())
+        if program.view:
+            self._tell(program)
         try:
-            protocol.send(front, protocol.Exited(status=status))
+            protocol.send(program.front, protocol.failed(overdue) if overdue else protocol.Exited(status=status))
         except OSError:  # the front is gone, so nobody is left to be told
             pass
         finally:
-            front.close()
+            program.front.close()
 
     def _abandoned(self, pid: int) -> None:
-        self._loop.unwatch(self._running[pid].fileno())
+        self._loop.unwatch(self._running[pid].front.fileno())
         processes.terminate(pid)
-        processes.kill(pid, signal.SIGKILL)
+        processes.kill_tree(pid)
 
     def labels(self) -> str:
         """Who could be at work in a view, for `status`."""
-        return ", ".join(self._labels.values())
+        return ", ".join(f"{one.label} from {one.origin}" for one in self._running.values())
+
+    def keeping(self) -> tuple[Program, ...]:
+        """Those whose life keeps a view in use."""
+        return tuple(one for one in self._running.values() if one.view)
 
     def holding(self, device: str) -> set[int]:
         """Those that use the file system `device`."""
@@ -78,7 +110,7 @@ class Programs:
         gone = self._gone = self._all_gone(chosen)
         if not self._loop.wait_for(gone, self._grace):
             for pid in chosen & set(self._running):
-                processes.kill(pid, signal.SIGKILL)
+                processes.kill_tree(pid)
         return self._loop.wait_for(gone, _CERTAIN)
 
     def _all_gone(self, chosen: set[int]) -> Callable[[], bool]:

@@ -44,11 +44,16 @@ def serve(loop: Loop, path: str, principal: str, answer: Answer) -> None:
                 raise errors.NotYours("this session is not yours")
             answer(message, fds, front)
         except errors.EncError as error:
-            for fd in fds:
-                os.close(fd)
+            close(fds)
             reply(front, protocol.failed(error))
 
     loop.watch(listening.fileno(), READ, accept)
+
+
+def close(fds: list[int]) -> None:
+    """The descriptors of a request that has been seen to."""
+    for fd in fds:
+        os.close(fd)
 
 
 def reply(front: socket.socket, message: protocol.Message) -> None:

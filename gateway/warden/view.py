@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import signal
 
-from gateway import attempts, gocryptfs, launch, process, slots, syscalls, vaults
+from gateway import attempts, gocryptfs, launch, process, quota, slots, syscalls, vaults
 from gateway.errors import EncError, Misconfigured, WrongSecret
-from gateway.sandbox import VAULTS
+from gateway.sandbox import VAULTS, python
 from gateway.warden import mounts, processes
 from gateway.warden.loop import READ, Loop
 
@@ -26,13 +26,15 @@ class View:
     """`since` (UTC, RFC 3339) is empty until the view is live.
 
     The vault's lock is held from `unlock` until the view is gone. `unlock` answers later, through `unlocked(None)`
-    or `unlocked(error)`; `died` is called when gocryptfs ends by itself under a live view.
+    or `unlocked(error)`; `died` is called when gocryptfs ends by itself under a live view. `disk`: MiB that all vaults
+    of the principal may take together, 0 for no limit.
     """
 
-    def __init__(self, loop: Loop, project: ProjectName, holder: vaults.Holder) -> None:
+    def __init__(self, loop: Loop, project: ProjectName, holder: vaults.Holder, disk: int) -> None:
         self.project = project
         self.since = ""
         self._abandoned = False
+        self._disk = disk
         self._loop = loop
         self._vault = vaults.find(VAULTS, project)
         vaults.check(self._vault)
@@ -40,6 +42,7 @@ class View:
         self._pid = 0
         self._output = b""
         self._turn = launch.NO_FD
+        self._place = launch.NO_FD
         self._stuck = False
 
     @property
@@ -61,11 +64,12 @@ class View:
         slot: SlotName,
         secret: int,
         turn: int,
+        place: int,
         unlocked: Callable[[EncError | None], None],
         died: Callable[[], object],
     ) -> None:
-        """Start gocryptfs on the passphrase behind `secret`. Owns `secret` and `turn` from here on."""
-        self._turn = turn
+        """Start gocryptfs on the passphrase behind `secret`. Owns the three descriptors from here on."""
+        self._turn, self._place = turn, place
         self._unlocked, self._died = unlocked, died
         try:
             fuse = mounts.attach_fuse(self.project)
@@ -76,6 +80,8 @@ class View:
         reader, writer = os.pipe2(os.O_CLOEXEC)
         config = slots.config_path(self._vault.slots, slot)
         argv = gocryptfs.mount_argv(self._vault.cipher, config, secret, fuse)
+        if self._disk:
+            argv = python("gateway/warden/meter.py", VAULTS, str(self._disk * quota.MEBI), *argv)
         try:
             # It has the vault's lock as well: nobody else can have the vault while it lives, whatever becomes of us.
             self._pid = process.spawn(argv, {1: writer, 2: writer}, [secret, fuse, self._lock], apart=True)
@@ -205,6 +211,9 @@ class View:
         if self._lock != launch.NO_FD and not self._pid:
             vaults.release(self._lock, stuck=self._stuck)
             self._lock = launch.NO_FD
+        if self._place != launch.NO_FD:
+            os.close(self._place)
+            self._place = launch.NO_FD
 
 
 def _in_child(touch: Callable[[], object]) -> int:

@@ -14,12 +14,12 @@ import socket
 from gateway import errors, launch, plainjson, protocol, sandbox, sessions, syscalls, vaults
 from gateway.audit import AuditLog
 from gateway.names import Principal, ProjectName, SessionId, SlotName
-from gateway.warden import anchors, mounts, processes, service
+from gateway.warden import anchors, executing, mounts, processes, service
 from gateway.warden.activity import SESSION, Limits
 from gateway.warden.following import Following
 from gateway.warden.idle import Idle
 from gateway.warden.loop import Loop, now
-from gateway.warden.programs import Programs
+from gateway.warden.programs import Program, Programs
 from gateway.warden.view import View
 from gateway.warden.voice import Voice
 
@@ -34,7 +34,7 @@ class Warden:
         self._spec = spec
         self._loop = Loop()
         self._voice = Voice(spec.id, spec.json)
-        self._programs = Programs(self._loop, spec.grace)
+        self._programs = Programs(self._loop, spec.grace, ended=self._note_run)
         self._views: dict[ProjectName, View] = {}
         self._status: int | None = None
         self._origin = f"{spec.address}:{spec.port}"
@@ -43,7 +43,7 @@ class Warden:
             Limits(session=spec.idle_session, view=spec.idle_view, warning=spec.idle_warning),
             self._origin,
             self._voice,
-            look=lambda: self._following.look(),
+            look=self._look,
             lock=lambda name: self._lock(self._views[ProjectName(name)], "idle-view"),
             close=lambda: self._end("idle-session"),
         )
@@ -76,7 +76,7 @@ class Warden:
                 project=ProjectName.of(self._spec.project),
                 slot=SlotName.of(self._spec.slot),
             )
-            self._unlock(first, [self._spec.secret_fd, self._spec.turn_fd], None)
+            self._unlock(first, [self._spec.secret_fd, self._spec.turn_fd, self._spec.view_fd], None)
         else:
             self._open()
         self._loop.run()
@@ -124,7 +124,7 @@ class Warden:
             named = getattr(request, "project", SESSION)
             self._idle.touch("line" if isinstance(request, protocol.Touch) else "command", request.origin, named)
         match request:
-            case protocol.Unlock() if len(fds) == 2:
+            case protocol.Unlock() if len(fds) == 3:
                 self._unlock(request, fds, front)
             case protocol.Lock():
                 self._lock_one(request, front)
@@ -136,9 +136,14 @@ class Warden:
                 service.reply(front, protocol.State(report=plainjson.dumps(self._report())))
             case protocol.Attach() if len(fds) == 3 and request.program in sandbox.PROGRAMS:
                 sandbox.require_program(request.program)
-                self._programs.start(request, fds, front)
-                for fd in fds:
-                    os.close(fd)
+                argv = sandbox.program_argv(request.program, request.arguments)
+                program = Program(front=front, label=request.program, origin=request.origin)
+                self._programs.start(argv, program, dict(enumerate(fds)))
+                service.close(fds)
+            case protocol.Execute() if len(fds) == 1 + request.network + (0 if request.terminal else 3):
+                self._require_view(request.project)
+                executing.start(self._programs, request, fds, front)
+                service.close(fds)
             case _:
                 raise errors.Internal("the request does not fit the session's protocol")
 
@@ -148,18 +153,19 @@ class Warden:
         began = now()
         holder = vaults.Holder(session=self._spec.id, since=vaults.now(), address=self._spec.address)
         try:
-            view = View(self._loop, project, holder)
+            view = View(self._loop, project, holder, self._spec.disk)
         except errors.EncError as error:
             if front:
                 raise
             self._never_opened(error)
             return
         self._views[project] = view
-        secret, turn = fds
+        secret, turn, place = fds
         view.unlock(
             request.slot,
             secret,
             turn,
+            place,
             unlocked=lambda error: self._unlocked(view, error, began, front, request.origin),
             died=lambda: self._lock(view, "failed"),
         )
@@ -203,10 +209,26 @@ class Warden:
         self._voice.failed(error)
         self._finish(error.code)
 
-    def _lock_one(self, request: protocol.Lock, front: socket.socket) -> None:
-        view = self._views.get(request.project)
+    def _look(self) -> None:
+        """Note what has kept the session until now: file I/O, and programs that the user runs, whatever they do."""
+        self._following.look()
+        self._note_running()
+
+    def _note_running(self) -> None:
+        for program in self._programs.keeping():
+            self._note_run(program)
+
+    def _note_run(self, program: Program) -> None:
+        self._idle.touch("run", program.origin, program.view)
+
+    def _require_view(self, project: ProjectName) -> View:
+        view = self._views.get(project)
         if view is None or not view.since:
-            raise errors.NotUnlocked(f"{request.project} is not unlocked")
+            raise errors.NotUnlocked(f"{project} is not unlocked", f"`mount {project}` unlocks it")
+        return view
+
+    def _lock_one(self, request: protocol.Lock, front: socket.socket) -> None:
+        view = self._require_view(request.project)
         remains = self._lock(view, "unmount", self._is_prompt(request.origin))
         service.reply(front, protocol.failed(_incomplete(view.project, remains)) if remains else protocol.Done())
 
@@ -260,6 +282,7 @@ class Warden:
 
     def _report(self) -> dict[str, object]:
         """What `status` shows of us beside the record."""
+        self._note_running()
         views = {view.project: self._idle.report(view.project) for view in self._views.values() if view.since}
         return {**self._idle.report(SESSION), "programs": self._programs.labels(), "views": views}
 

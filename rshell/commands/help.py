@@ -19,6 +19,15 @@ _MORE = {
     "Asking is itself no activity.",
     "idle": "A limit of the project's own, at most the gateway's. It counts from the next `mount` on.",
     "logout": "With --all, every session of yours. Returns when nothing is unlocked any more.",
+    "run": "Runs it in the project's directory, in a sandbox that can write to your unlocked projects and, as long as\n"
+    "it runs, to /tmp, /run, /dev/shm and $HOME in memory. With ssh -t it has a terminal. --time T stops it after T\n"
+    "seconds (5m, 2h), exit status 124; else the status is the program's own. --net gives it network where the\n"
+    "sysadmin allows that. Shell syntax needs a shell, and quotes: ssh gateway \"run P -- sh -c 'make && ./test'\".",
+    "shell": "As `run`, with bash. Use ssh -t.",
+    "git-upload-pack": "git clone gateway:PROJECT/repo.git. Unlocked projects only. A new repository:\n"
+    "ssh gateway run PROJECT -- git init --bare repo.git",
+    "git-receive-pack": "git push gateway:PROJECT/repo.git. Unlocked projects only.",
+    "git-upload-archive": "git archive --remote=gateway:PROJECT/repo.git HEAD. Unlocked projects only.",
     "rm": "Asks for the name again, or takes --yes. An unlocked project is not removed.",
     "sftp": "sftp gateway, sshfs gateway:PROJECT DIR. Unlocked projects only.",
     "scp": "scp -r DIR gateway:PROJECT/. Unlocked projects only.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from gateway import attempts, gocryptfs, launch, pausing, protocol, sessions, vaults
+from gateway import attempts, gocryptfs, launch, pausing, places, protocol, sessions, vaults
 from gateway.names import ProjectName
 from gateway.slots import Slot
 from rshell import link, terminal
@@ -19,18 +19,19 @@ def run(context: Context, command: Command) -> int:
     gocryptfs.require()
     slot = vaults.check(context.vault(project))[0]
     _refuse_if_unlocked(context, project)
+    place = places.take(context.config.paths_run, context.caller.principal, places.VIEWS, context.config.limits_views)
     secret = terminal.pipe(terminal.secret(f"Passphrase of {project}: "))
     turn = _take_turn(context, project)
     try:
         pausing.require_running(context.config.paths_pause)  # typing, and waiting, took their time
         here = context.session_here()
         if here is None and not context.at_prompt:
-            anchor = _anchor(context, command, slot, secret, turn)
+            anchor = _anchor(context, command, slot, secret, turn).replace(view_fd=place)
             launch.start(context.config, context.caller, anchor, context.vaults_home)
-        link.ask(context, here or _own_session(context), _unlock(context, project, slot), [secret, turn])
-    finally:  # the prompt lives on, and the turn is held as long as anybody has it
-        os.close(secret)
-        os.close(turn)
+        link.ask(context, here or _own_session(context), _unlock(context, project, slot), [secret, turn, place])
+    finally:  # the prompt lives on, and turn and place are held as long as anybody has them
+        for fd in (secret, turn, place):
+            os.close(fd)
     terminal.result({"event": "unlocked", "project": project}, f"unlocked {project}", command.wants_json)
     return 0
 

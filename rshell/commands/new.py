@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from gateway import vaults
 from gateway.errors import CannotCreate, Usage
 from rshell import terminal
 from rshell.command import Command
@@ -18,15 +19,29 @@ def run(context: Context, command: Command) -> int:
     home = context.vaults_home
     if os.path.lexists(os.path.join(home, project)):
         raise CannotCreate(f"you already have a project {project}")
+    _require_room(context)
     sweeping.sweep_home(home, context.config.trash_days)
     minimum = 1 if "--allow-weak" in command.flags else context.config.passphrase_minimum
     terminal.note(f"The passphrase needs at least {minimum} characters. Nobody can recover it for you.")
     passphrase = _ask(minimum)
     pausing.require_running(context.config.paths_pause)  # typing took its time
-    vaultmaking.create(home, project, context.caller.fingerprint, terminal.pipe(passphrase))
+    with vaultmaking.alone(home):
+        _require_room(context)
+        vaultmaking.create(home, project, context.caller.fingerprint, terminal.pipe(passphrase))
     context.audit.write("created", project=project)
     terminal.result({"project": project, "created": True}, f"created {project}", command.wants_json)
     return 0
+
+
+def _require_room(context: Context) -> None:
+    """Raise CannotCreate when the caller has as many projects as is allowed."""
+    most = context.config.limits_projects
+    if most and len(vaults.names(context.vaults_home)) >= most:
+        raise CannotCreate(f"you have {most} projects, as many as you may", "`rm` removes one")
+    if context.config.limits_disk:
+        from gateway import quota
+
+        quota.require_room(context.vaults_home, context.config.limits_disk)
 
 
 def _ask(minimum: int) -> bytes:

@@ -17,9 +17,21 @@ _HIDDEN = ("connection", "pid", "views")
 def run(context: Context, command: Command) -> int:
     """Print each session and view: who, from where, since when, last activity, and when it locks. Is no activity."""
     live = [_about(session, link.state(context, session)) for session in context.live()]
+    disk = _disk(context)
     words = "\n".join(map(_words, live)) if live else "no sessions; nothing is unlocked"
-    terminal.result({"sessions": live}, words, command.wants_json)
+    if disk:
+        words += f"\ndisk: {disk['used'] >> 20} of {disk['limit'] >> 20} MiB"
+    terminal.result({"sessions": live, **({"disk": disk} if disk else {})}, words, command.wants_json)
     return 0
+
+
+def _disk(context: Context) -> dict[str, int]:
+    """Bytes that the caller's projects take and may take; empty without a quota."""
+    if not context.config.limits_disk:
+        return {}
+    from gateway import quota
+
+    return {"used": quota.used(context.vaults_home), "limit": context.config.limits_disk * quota.MEBI}
 
 
 def _about(session: Session, state: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import EncError, UnknownCommand, Usage
-from rshell.command import VERBS, Command, parse
+from rshell.command import TIME, VERBS, Command, parse
 
 SIMPLE = ("whoami", "ls", "session", "status", "logout")
 PROJECT = ("new", "mount", "unmount", "rm")
@@ -180,16 +180,71 @@ def test_any_line_is_a_command_or_one_safe_line(line: str) -> None:
 
 @pytest.mark.parametrize("name", VERBS)
 def test_every_verb_has_a_module_a_summary_and_a_usage_that_parses(name: str) -> None:
-    module = importlib.import_module(f"rshell.commands.{name}")
-    assert callable(module.run)
     verb = VERBS[name]
+    module = importlib.import_module(f"rshell.commands.{verb.module}")
+    assert callable(module.run)
     assert verb.name == name and verb.summary
     assert verb.usage.split()[0] == name
     if not verb.transfers and name != "help":
-        asked = parse(" ".join([name, *("p" if word == "PROJECT" else "1" for word in verb.takes), *verb.flags]))
-        assert asked.flags == set(verb.flags)
+        flags = [f"{flag} 5" if flag == TIME else flag for flag in verb.flags]
+        program = ["--", "true"] if verb.takes_command else []
+        asked = parse(" ".join([name, *("p" if word == "PROJECT" else "1" for word in verb.takes), *flags, *program]))
+        assert asked.flags == set(verb.flags) - {TIME}
+        assert asked.seconds == (5 if TIME in verb.flags else 0)
 
 
-@pytest.mark.parametrize("name", [name for name, verb in VERBS.items() if not verb.transfers and name != "help"])
-def test_every_command_that_is_no_transfer_takes_json(name: str) -> None:
+OURS = [name for name, verb in VERBS.items() if not verb.transfers and name not in ("help", "run", "shell")]
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_command_whose_output_is_ours_takes_json(name: str) -> None:
     assert "--json" in VERBS[name].flags
+
+
+RUNS = [
+    pytest.param("run p -- make", ("make",), 0, (), id="plain"),
+    pytest.param(
+        "run p -- make --json -- --net", ("make", "--json", "--", "--net"), 0, (), id="words are the program's"
+    ),
+    pytest.param("run --net p -- sh -c 'a; b'", ("sh", "-c", "a; b"), 0, ("--net",), id="quoted shell syntax"),
+    pytest.param("run p --time 90 -- x", ("x",), 90, (), id="seconds"),
+    pytest.param("run p --time 5m --net -- x", ("x",), 300, ("--net",), id="minutes"),
+    pytest.param("run --time 2h p -- x", ("x",), 7200, (), id="hours"),
+    pytest.param("run p -- ''", ("",), 0, (), id="an empty name, which is no program"),
+]
+
+
+@pytest.mark.parametrize(("line", "arguments", "seconds", "flags"), RUNS)
+def test_takes_a_program(line: str, arguments: tuple[str, ...], seconds: int, flags: tuple[str, ...]) -> None:
+    asked = parse(line)
+    assert str(asked.project) == "p"
+    assert (asked.arguments, asked.seconds, asked.flags) == (arguments, seconds, frozenset(flags))
+
+
+NO_RUNS = [
+    *(
+        "run",
+        "run p",
+        "run p --",
+        "run p make",
+        "run p make -- x",
+        "run -- x",
+        "run p --json -- x",
+        "run p --time -- x",
+    ),
+    *(
+        "run p --time 0 -- x",
+        "run p --time -1 -- x",
+        "run p --time 5d -- x",
+        "run p --time m -- x",
+        "shell",
+        "shell p -- x",
+    ),
+    *("run p --time 99999999 -- x", "run p --time \u0663 -- x", "run p --net=yes -- x", "shell p --time 1.5"),
+]
+
+
+@pytest.mark.parametrize("line", NO_RUNS)
+def test_refuses_what_names_no_program(line: str) -> None:
+    with pytest.raises(Usage):
+        parse(line)

@@ -146,6 +146,12 @@ def test_a_broken_configuration_still_tells_where_the_audit_is(text: str, place:
     assert config.audit_of(text) == place
 
 
+@pytest.mark.parametrize("path", ["opt", "/", "//", "/etc", "/etc/", "/home", "/proc", "/opt/../etc", "/projects"])
+def test_programs_are_not_given_the_hosts_own_directories(path: str) -> None:
+    with pytest.raises(Misconfigured, match=r"line 2: run\.paths must be absolute paths, and not /, /etc, /home"):
+        config.parse(f'[run]\npaths = ["{path}"]')
+
+
 @pytest.mark.parametrize("key", PATHS)
 @pytest.mark.parametrize("written", ['"vaults"', '""', '"./x"', '"~/x"'])
 def test_a_path_that_is_not_absolute_is_refused_with_its_line(key: Key, written: str) -> None:

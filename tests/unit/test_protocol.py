@@ -28,7 +28,8 @@ FIELDS: dict[str, st.SearchStrategy[object]] = {
     "project": NAMES.map(ProjectName.of),
     "slot": NAMES.map(SlotName.of),
     "arguments": st.lists(WORDS, max_size=4).map(tuple),
-    "status": st.integers(),
+    **dict.fromkeys(protocol._NUMBERS, st.integers()),
+    "paths": st.lists(WORDS, max_size=2).map(tuple),
 }
 
 KINDS = [pytest.param(kind, id=name) for name, kind in protocol._KINDS.items()]
@@ -202,7 +203,7 @@ def test_the_end_is_none(pair: tuple[socket.socket, socket.socket]) -> None:
     [
         pytest.param(b"{}", 1, id="malformed, with one"),
         pytest.param(b"\xff", 3, id="malformed, with as many as there may be"),
-        pytest.param(encode(UNLOCK), 4, id="one too many"),
+        pytest.param(encode(UNLOCK), protocol.MOST_FDS + 1, id="one too many"),
         pytest.param(encode(UNLOCK), 50, id="very many"),
         pytest.param(b" " * (protocol.LARGEST + 1), 2, id="too large"),
         pytest.param(encode(Done()) + b" " * protocol.LARGEST, 2, id="too large behind a good message"),

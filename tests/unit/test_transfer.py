@@ -168,9 +168,10 @@ def test_every_path_must_be_in_an_unlocked_project(place: Place) -> None:
 @pytest.mark.parametrize("name", command.VERBS)
 def test_transfers_are_not_for_the_prompt_and_all_else_is(name: str) -> None:
     asked = command.Command(verb=command.VERBS[name], words=(name,))
-    assert policy.decide(asked, at_prompt=False) == policy.Allow()
-    decision = policy.decide(asked, at_prompt=True)
-    if name in ("sftp", "scp", "rsync"):
+    settings = config.parse("")
+    assert policy.decide(asked, False, settings) == policy.Allow()
+    decision = policy.decide(asked, True, settings)
+    if name in ("sftp", "scp", "rsync", "git-upload-pack", "git-receive-pack", "git-upload-archive"):
         assert isinstance(decision, policy.Deny)
         assert isinstance(decision.because, NotAllowedHere)
         assert decision.because.code == 126

@@ -1,0 +1,1 @@
+"""One module a command. Each has `command`, which client.cli loads when it is asked for."""

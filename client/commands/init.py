@@ -1,0 +1,95 @@
+"""`enc init`."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from client import config, hostkey, options, ssh
+from client.config import Profile
+from client.errors import HostKeyRefused, NotAccepted, Usage
+
+
+@click.command("init")
+@click.option("--name", help="What to call the gateway; the host's name without it.")
+@click.option("--host", help="A host, or an alias of ssh_config(5).")
+@click.option("--user", help="The gateway's account; without it, as ssh_config says.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Without it, as ssh_config says.")
+@options.IDENTITY
+@options.SSH_CONFIG
+@click.option("--fingerprint", metavar="SHA256:...", help="The host key to expect, instead of being asked.")
+@options.JSON
+def command(
+    name: str | None,
+    host: str | None,
+    user: str | None,
+    port: int | None,
+    identity: str | None,
+    ssh_config: str | None,
+    fingerprint: str | None,
+    as_json: bool,
+) -> None:
+    """Set up a gateway: ask for what is not said, check its host key and that it lets you in, and write the config."""
+    said = options.choice(host, ssh_config, identity)
+    config.load()  # one that is broken is told before anything is asked
+    alone = options.is_asking()
+    host = said.host or (_ask("Gateway (a host, or an alias of ssh_config)") if alone else "")
+    if not host:
+        raise Usage("no host is given", "enc init --host HOST")
+    if alone and not said.host:
+        user = user or _ask("Account on it", "as ssh_config says" if said.ssh_config else "enc")
+        user = "" if user == "as ssh_config says" else user
+    profile = config.checked(
+        Profile(name or host, host, user or "", port or 0, said.identity or _key(alone), said.ssh_config)
+    )
+    known = _checked(profile, fingerprint, alone)
+    where = config.save(profile)
+    fields = {"gateway": profile.name, "config": where, "principal": known["principal"]}
+    options.say(fields, f"{profile.name} takes you for {known['principal']}; written to {where}", as_json)
+
+
+def _ask(question: str, default: str = "") -> str:
+    answer: str = click.prompt(question, default=default or None, err=True)
+    return answer.strip()
+
+
+def _key(alone: bool) -> str:
+    """The key to use, where the user wants to name one: "" leaves it to ssh and the agent."""
+    usual = os.path.expanduser("~/.ssh/id_ed25519")
+    if not alone:
+        return ""
+    answer = _ask("Key file ('agent' for what your agent has)", usual if os.path.exists(usual) else "agent")
+    return "" if answer == "agent" else answer
+
+
+def _checked(profile: Profile, fingerprint: str | None, alone: bool) -> dict[str, object]:
+    """Who the gateway takes us for; with its host key recorded, if it was unknown and is accepted."""
+    try:
+        return _whoami(profile)
+    except HostKeyRefused as refused:
+        if "is not known here" not in str(refused):
+            raise
+    key = hostkey.of(profile)
+    if fingerprint:
+        hostkey.must_be(key, fingerprint)
+    else:
+        options.note(f"The host key of {profile.host} is not known here. It is {key.kind}\n  {key.fingerprint}")
+        if not alone:
+            raise HostKeyRefused(
+                f"the host key of {profile.host} is not known here", "enc init --fingerprint SHA256:..."
+            )
+        if not click.confirm("Is that what your sysadmin told you?", default=False, err=True):
+            raise HostKeyRefused("the host key was not accepted", "nothing was written")
+    options.note(f"recorded in {hostkey.record(profile, key)}")
+    return _whoami(profile)
+
+
+def _whoami(profile: Profile) -> dict[str, object]:
+    try:
+        return ssh.ask_directly(profile, "whoami")
+    except NotAccepted as error:
+        public = f"{profile.identity}.pub"
+        if profile.identity and os.path.exists(public):
+            raise NotAccepted(str(error), f"give your sysadmin {public} ({hostkey.fingerprint(public)})") from error
+        raise

@@ -1,0 +1,54 @@
+"""`enc open`."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+
+import click
+
+from client import ending, options, projects, session
+from client.completion import PROJECT
+from client.config import Profile
+from client.errors import Missing
+
+
+@click.command("open")
+@PROJECT
+@click.option("--editor", is_flag=True, help="$VISUAL instead of a shell.")
+@options.gateway
+def command(profile: Profile, project: str, editor: bool, as_json: bool) -> int:
+    """Mount PROJECT and open a shell in it, or with --editor $VISUAL; when that ends, unmount and lock.
+
+    The exit status is that of the shell or editor.
+    """
+    store, terminal = profile.store(), session.myself()
+    argv = [*_editor(), "."] if editor else [os.environ.get("SHELL") or "/bin/sh"]
+    try:
+        mount = projects.mount(profile, store, terminal, project)
+        options.note(
+            f"{project} is at {mount.directory}; it is locked when this {'editor' if editor else 'shell'} ends"
+        )
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the shell's
+        status = _run(argv, mount.directory)
+    finally:
+        ending.end_terminal(store, terminal.id)
+    options.say({"project": project, "exit": status}, f"locked {project}", as_json)
+    return status
+
+
+def _editor() -> list[str]:
+    words = shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "")
+    if not words:
+        raise Missing("VISUAL is not set", "export VISUAL=vim, or leave out --editor")
+    return words
+
+
+def _run(argv: list[str], directory: str) -> int:
+    try:
+        status = subprocess.call(argv, cwd=directory)
+    except OSError as error:
+        raise Missing(f"{argv[0]} cannot be started: {error.strerror}") from error
+    return status if status >= 0 else 128 - status

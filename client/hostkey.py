@@ -1,0 +1,94 @@
+"""First contact: the host key, shown and asked about, and written down where the user's ssh looks for it.
+
+It is got by ssh itself, through whatever jump hosts the config names, with an empty file of known hosts and without
+offering any key: nothing can be lost to a false host. What is recorded afterwards is that key and no other; every
+connection after that checks it (client/ssh.py), so a host that shows another one then is refused.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import NamedTuple
+
+from client import ssh, state
+from client.config import Profile
+from client.errors import HostKeyRefused, Misconfigured
+
+_KEYGEN = "ssh-keygen"
+
+
+class HostKey(NamedTuple):
+    """`line` is the line for known_hosts; `fingerprint` as ssh-keygen prints it."""
+
+    line: str
+    fingerprint: str
+    kind: str
+
+
+def of(profile: Profile) -> HostKey:
+    """The key that the host shows now. Raises what keeps us from reaching it."""
+    place = os.path.join(state.runtime(), f"first-contact-{os.getpid()}")
+    extra = {
+        "StrictHostKeyChecking": "accept-new",  # into an empty file of our own, which nothing else ever reads
+        "UserKnownHostsFile": ssh.quoted(place),
+        "GlobalKnownHostsFile": "/dev/null",
+        "HashKnownHosts": "no",
+        "PreferredAuthentications": "none",
+        "PubkeyAuthentication": "no",
+        "BatchMode": "yes",
+        "ControlPath": "none",
+    }
+    try:
+        argv = [*ssh.direct(profile, extra), "-T", "--", profile.host, "whoami"]
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        try:
+            with open(place, encoding="utf-8") as file:
+                line = file.readline().strip()
+        except FileNotFoundError:
+            raise ssh.failure(done.stderr.decode(errors="replace"), profile.host) from None
+        shown = subprocess.run([_KEYGEN, "-lf", place], capture_output=True, text=True, check=True).stdout.split()
+    except FileNotFoundError as error:
+        raise ssh.no_ssh() from error
+    finally:
+        if os.path.exists(place):
+            os.unlink(place)
+    return HostKey(line, shown[1], shown[-1].strip("()"))
+
+
+def record(profile: Profile, key: HostKey) -> str:
+    """Append the key to the first file in which the user's ssh looks; the file. Raises Misconfigured."""
+    where = _file(profile)
+    try:
+        os.makedirs(os.path.dirname(where), 0o700, exist_ok=True)
+        with open(where, "a+", encoding="utf-8") as file:
+            file.seek(0)
+            before = file.read()
+            file.write(("" if before.endswith("\n") or not before else "\n") + key.line + "\n")
+    except OSError as error:
+        raise Misconfigured(f"{where} cannot be written: {error.strerror}") from error
+    return where
+
+
+def _file(profile: Profile) -> str:
+    argv = [*ssh.direct(profile), "-G", "--", profile.host]
+    said = subprocess.run(argv, capture_output=True, text=True, check=False).stdout
+    for line in said.splitlines():
+        key, _, value = line.partition(" ")
+        if key == "userknownhostsfile":
+            return os.path.expanduser(value.split()[0])
+    return os.path.expanduser("~/.ssh/known_hosts")
+
+
+def fingerprint(public: str) -> str:
+    """Of a public key file, as `ssh-keygen -lf` prints it; "" when it is none."""
+    said = subprocess.run([_KEYGEN, "-lf", public], capture_output=True, text=True, check=False).stdout.split()
+    return said[1] if len(said) > 1 else ""
+
+
+def must_be(key: HostKey, expected: str) -> None:
+    """Raises HostKeyRefused when it is another."""
+    if key.fingerprint != expected:
+        raise HostKeyRefused(
+            f"the host shows {key.fingerprint}, which is not the fingerprint given", "ask your sysadmin"
+        )

@@ -1,0 +1,188 @@
+"""What is connected and mounted, for all terminals of this user: $XDG_RUNTIME_DIR/enc/<gateway>/state.json.
+
+Read without a lock, since it is replaced as a whole; changed under a lock that is held for a moment and never while
+anybody is waited for. Nothing in it is secret, and nothing in it is believed: processes are compared by their start,
+mounts by their id and device. The directory is on a tmpfs that ends with the login, and is the user's alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from client import platform_linux as platform
+from client.errors import Missing
+from client.processes import Process
+
+DETACHED = "detached"
+"""The id of the terminal that is none: what belongs to it stays until `enc unmount` or `enc logout`."""
+
+
+class Connection(NamedTuple):
+    """`master` is the ssh that holds the connection, and the session on it."""
+
+    host: str
+    master: Process
+    session: str
+
+
+class Terminal(NamedTuple):
+    """`followed` are the shell that called us and its session's leader: the end of either is the terminal's."""
+
+    id: str
+    followed: tuple[Process, ...]
+    tty: str
+    watchdog: Process | None = None
+
+
+class Mount(NamedTuple):
+    """A mount of ours. `mount_id` is 0 until it is there; `ending` says that somebody is taking it away in order."""
+
+    project: str
+    directory: str
+    made: bool
+    terminal: str
+    owner: Process
+    source: str = ""
+    device: str = ""
+    mount_id: int = 0
+    sshfs: Process | None = None
+    monitor: Process | None = None
+    ending: bool = False
+
+
+class State(NamedTuple):
+    """`lost` are sessions of ours whose connection ended; the gateway may not have noticed yet."""
+
+    connection: Connection | None = None
+    terminals: dict[str, Terminal] = {}  # noqa: RUF012 - never changed in place
+    mounts: dict[str, Mount] = {}  # noqa: RUF012
+    lost: tuple[str, ...] = ()
+
+    def with_terminal(self, terminal: Terminal) -> State:
+        return self._replace(terminals={**self.terminals, terminal.id: terminal})
+
+    def without_terminal(self, id_: str) -> State:
+        return self._replace(terminals={key: value for key, value in self.terminals.items() if key != id_})
+
+    def with_mount(self, mount: Mount) -> State:
+        return self._replace(mounts={**self.mounts, mount.project: mount})
+
+    def without_mount(self, project: str) -> State:
+        return self._replace(mounts={key: value for key, value in self.mounts.items() if key != project})
+
+    def mounts_of(self, terminal: str) -> list[Mount]:
+        return [mount for mount in self.mounts.values() if mount.terminal == terminal]
+
+
+class Store(NamedTuple):
+    """The directory of one gateway."""
+
+    directory: str
+
+    @property
+    def socket(self) -> str:
+        return os.path.join(self.directory, "c")
+
+    @property
+    def events(self) -> str:
+        return os.path.join(self.directory, "events")
+
+    @property
+    def errors(self) -> str:
+        return os.path.join(self.directory, "errors")
+
+    def read(self) -> State:
+        """The state; an empty one when there is none, or one that was not written by us."""
+        try:
+            with open(os.path.join(self.directory, "state.json"), encoding="utf-8") as file:
+                return _state(json.load(file))
+        except (OSError, ValueError, TypeError, KeyError):
+            return State()
+
+    def change(self, how: Callable[[State], State]) -> State:
+        """Replace the state by what `how` makes of it, with nobody in between; the new one."""
+        with self.lock("lock"):
+            new = how(self.read())
+            draft = os.path.join(self.directory, "state.new")
+            with open(draft, "w", encoding="utf-8") as file:
+                json.dump(_plain(new), file)
+            os.rename(draft, os.path.join(self.directory, "state.json"))
+            return new
+
+    @contextlib.contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """Hold the lock `name`, which ends with the process at the latest."""
+        fd = os.open(os.path.join(self.directory, name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(fd)
+
+
+def runtime() -> str:
+    """The directory of all gateways, made when it is not there. Raises Missing."""
+    base = os.environ.get("XDG_RUNTIME_DIR", "")
+    hint = "log in through systemd-logind, or set it to a directory on a tmpfs that is yours alone (mode 0700)"
+    if not base:
+        raise Missing("XDG_RUNTIME_DIR is not set", hint)
+    try:
+        about = os.stat(base)
+        if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.geteuid() or about.st_mode & 0o077:
+            raise Missing(f"XDG_RUNTIME_DIR ({base}) is not a directory that is yours alone", hint)
+        path = os.path.join(os.path.realpath(base), "enc")
+        os.makedirs(path, 0o700, exist_ok=True)
+    except OSError as error:
+        raise Missing(f"XDG_RUNTIME_DIR ({base}) cannot be used: {error.strerror}", hint) from error
+    return path
+
+
+def of_gateway(*identity: str) -> Store:
+    """The store of the gateway that `identity` (host, user, port, ...) names. Raises Missing."""
+    name = hashlib.sha256("\0".join(identity).encode()).hexdigest()[:8]
+    store = Store(os.path.join(runtime(), name))
+    # ssh appends 17 characters while it makes the socket
+    if len(os.fsencode(store.socket)) + 17 >= platform.SOCKET_PATH_MAX:
+        raise Missing("the path of XDG_RUNTIME_DIR is too long for a socket", "set it to a shorter one")
+    os.makedirs(store.directory, 0o700, exist_ok=True)
+    return store
+
+
+def every_store() -> list[Store]:
+    """The stores of all gateways that were used since the machine started."""
+    base = runtime()
+    return [Store(os.path.join(base, name)) for name in sorted(os.listdir(base))]
+
+
+def _plain(state: State) -> dict[str, Any]:
+    return {
+        "connection": state.connection and state.connection._asdict(),
+        "terminals": [terminal._asdict() for terminal in state.terminals.values()],
+        "mounts": [mount._asdict() for mount in state.mounts.values()],
+        "lost": state.lost,
+    }
+
+
+def _state(plain: dict[str, Any]) -> State:
+    connection = plain["connection"]
+    terminals = [Terminal(**_with(each, "watchdog")) for each in plain["terminals"]]
+    terminals = [each._replace(followed=tuple(Process(*one) for one in each.followed)) for each in terminals]
+    mounts = [Mount(**_with(each, "owner", "sshfs", "monitor")) for each in plain["mounts"]]
+    return State(
+        connection=Connection(**_with(connection, "master")) if connection else None,
+        terminals={terminal.id: terminal for terminal in terminals},
+        mounts={mount.project: mount for mount in mounts},
+        lost=tuple(plain["lost"]),
+    )
+
+
+def _with(plain: dict[str, Any], *processes: str) -> dict[str, Any]:
+    """`plain` with what JSON keeps of a process, a list of two numbers, as a Process again."""
+    return {key: Process(*value) if key in processes and value else value for key, value in plain.items()}

@@ -1,0 +1,105 @@
+"""The watchdog of one terminal: when its shell ends, however it ends, so does what belongs to the terminal.
+
+It follows the shell by pidfd. It also starts a monitor again that was killed, has what the gateway warns of said on the
+terminal, and, where logind is on the system bus, ends everything before the machine sleeps.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from client import ending, events, notice, processes
+from client.processes import Process
+from client.sleep import SleepSignal
+from client.state import Mount, State, Store, Terminal
+from client.waiting import Ends
+
+EVERY = 3.0
+
+
+def run(directory: str, id_: str) -> None:
+    """Follow the terminal until it is gone, or has logged out."""
+    store = Store(directory)
+    terminal = store.read().terminals.get(id_)
+    if terminal is None:
+        return
+    sleep = SleepSignal()
+    ends = Ends(terminal.followed)
+    heard = len(events.spoken(store))
+    had_mounts = False
+    try:
+        while id_ in store.read().terminals:
+            if ending.ended(terminal):
+                ending.end_terminal(store, id_)
+                return
+            if sleep.is_near():
+                ending.end_terminal(store, id_)
+                notice.tell(terminal, "everything is locked: this machine is going to sleep")
+                return
+            heard = _pass_on(store, terminal, heard)
+            if _is_over(store, terminal):
+                ending.end_terminal(store, id_)
+                if not had_mounts:  # else its monitor has said so
+                    notice.tell(terminal, "the connection has ended; `enc login` makes a new one")
+                return
+            had_mounts = bool(store.read().mounts_of(id_))
+            start_monitors(store, id_)
+            ends.wait(EVERY, *sleep.descriptors)
+    finally:
+        ends.close()
+        sleep.close()
+
+
+def _is_over(store: Store, terminal: Terminal) -> bool:
+    """Whether the connection has ended, by the gateway's doing or the network's, and nothing is left to look after."""
+    state = store.read()
+    if state.mounts_of(terminal.id):
+        return False
+    if state.connection and processes.alive(state.connection.master):
+        return not ending.holds(state, terminal)
+    ending.forget_connection(store, state)
+    return True
+
+
+def start_monitors(store: Store, id_: str) -> None:
+    """See that each mount of the terminal has a monitor that lives; undo one whose making was broken off."""
+    for mount in store.read().mounts_of(id_):
+        if not mount.mount_id:
+            ending.end_if_abandoned(store, mount)
+        elif not processes.alive(mount.monitor):
+            _start_monitor(store, mount.project)
+
+
+def _start_monitor(store: Store, project: str) -> None:
+    """One, whoever else does this at the same time."""
+    with store.lock("start"):
+        mount = store.read().mounts.get(project)
+        if mount and not processes.alive(mount.monitor):
+            started = processes.start_background("monitor", store.directory, project)
+            store.change(functools.partial(_with_monitor, mount, started))
+
+
+def _with_monitor(mount: Mount, monitor: Process, now: State) -> State:
+    known = now.mounts.get(mount.project)
+    return now.with_mount(known._replace(monitor=monitor)) if known else now
+
+
+def _pass_on(store: Store, terminal: Terminal, heard: int) -> int:
+    """Say what the gateway has warned of since; how many events that makes."""
+    said = events.spoken(store)
+    for event in said[heard:]:
+        if words := _words(store, terminal, event):
+            notice.tell(terminal, words)
+    return len(said)
+
+
+def _words(store: Store, terminal: Terminal, event: dict[str, Any]) -> str:
+    project = str(event.get("project", ""))
+    if event["event"] != "warning" or (
+        project and project not in [mount.project for mount in store.read().mounts_of(terminal.id)]
+    ):
+        return ""
+    what = f"{project} will be locked" if project else "the session will be closed"
+    stay = "read or write a file in it" if project else "use it"
+    return f"in {event.get('seconds')} s {what} for want of use; {stay} to keep it"

@@ -1,0 +1,116 @@
+"""Running what a user chose: the session's side of `run`, `shell` and git."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import struct
+import termios
+
+from gateway import network, protocol, sandbox, syscalls
+from gateway.errors import Misconfigured
+from gateway.sandbox import TERMINALS
+from gateway.syscalls import CLONE_NEWNET, MS_NOEXEC, MS_NOSUID
+from gateway.warden.programs import Program, Programs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Iterator
+
+
+_CHOSEN = ("run", "shell")
+"""What keeps its view in use for as long as it lives; of a transfer, such as git's, only its file I/O does."""
+
+
+def start(programs: Programs, request: protocol.Execute, fds: list[int], front: socket.socket) -> None:
+    """Start what `request` asks for. The descriptors stay the caller's. Raises EncError, and then nothing runs."""
+    filter_fd, *rest = fds
+    given = rest.pop(0) if request.network else None
+    accounts = _memory(sandbox.passwd(sandbox.HOME))
+    resolver = _memory(network.RESOLVER) if request.network else None
+    limits = sandbox.Limits(**{name: getattr(request, name) for name in sandbox.Limits._fields})
+    argv = sandbox.execution_argv(
+        request.arguments, request.directory, request.paths, limits, filter_fd, accounts, resolver
+    )
+    view = request.project if request.label in _CHOSEN else ""
+    program = Program(front=front, label=request.label, origin=request.origin, view=view)
+    passed = tuple(fd for fd in (filter_fd, accounts, resolver) if fd is not None)
+    try:
+        with _in_network(given):
+            if request.terminal:
+                pid = _on_terminal(programs, request, argv, program, passed)
+            else:
+                pid = programs.start(argv, program, dict(enumerate(rest)), passed)
+    finally:
+        for fd in passed[1:]:
+            os.close(fd)
+    if request.seconds:
+        programs.stop_after(pid, request.seconds)
+
+
+@contextlib.contextmanager
+def _in_network(namespace: int | None) -> Iterator[None]:
+    """What is started meanwhile is started in this network namespace; None for the session's own."""
+    if namespace is None:
+        yield
+        return
+    own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        syscalls.setns(namespace, CLONE_NEWNET)
+        try:
+            yield
+        finally:
+            syscalls.setns(own, CLONE_NEWNET)
+    finally:
+        os.close(own)
+
+
+def _on_terminal(
+    programs: Programs, request: protocol.Execute, argv: list[str], program: Program, passed: tuple[int, ...]
+) -> int:
+    """The front gets the other end and carries what goes through it: the session has other things to attend to."""
+    try:
+        controller, terminal = _pair(request.rows, request.columns)
+    except OSError as error:
+        raise Misconfigured("the gateway's host refuses a terminal", error.strerror) from error
+    try:
+        argv = sandbox.on_terminal(argv, request.terminal)
+        pid = programs.start(argv, program, dict.fromkeys((0, 1, 2), terminal), passed)
+        with contextlib.suppress(OSError):  # the front is gone; its end is watched for
+            protocol.send(program.front, protocol.Terminal(), [controller])
+        return pid
+    finally:
+        os.close(controller)
+        os.close(terminal)
+
+
+def _pair(rows: int, columns: int) -> tuple[int, int]:
+    """Both ends of a new terminal. It is the session's own: one of the host's has no name in a sandbox, and what a
+    program asks first is what its terminal is called (ttyname(3)).
+    """
+    if not os.path.exists(_MULTIPLEXER):
+        syscalls.mount("devpts", TERMINALS, "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620")
+    controller = os.open(_MULTIPLEXER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        fcntl.ioctl(controller, termios.TIOCSWINSZ, struct.pack("HHHH", rows & 0xFFFF, columns & 0xFFFF, 0, 0))
+        fcntl.ioctl(controller, _TIOCSPTLCK, struct.pack("i", 0))
+        (number,) = struct.unpack("i", fcntl.ioctl(controller, _TIOCGPTN, b"\0" * 4))
+        return controller, os.open(f"{TERMINALS}/{number}", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:
+        os.close(controller)
+        raise
+
+
+_MULTIPLEXER = f"{TERMINALS}/ptmx"
+_TIOCGPTN, _TIOCSPTLCK = 0x80045430, 0x40045431
+"""ioctl_tty(2), asm-generic; the termios module has neither. The other end's number, and, with 0, its unlocking."""
+
+
+def _memory(content: bytes) -> int:
+    """A file that bwrap puts into the sandbox."""
+    fd = os.memfd_create("enc", os.MFD_CLOEXEC)
+    os.write(fd, content)
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd

@@ -1,0 +1,21 @@
+"""Running a program of the user's choice in a project."""
+
+from __future__ import annotations
+
+from rshell import execution
+from rshell.command import Command
+from rshell.context import Context, required
+
+
+def run(context: Context, command: Command) -> int:
+    """Run it in the project's directory, on our terminal or standard descriptors; its exit status."""
+    project = context.vault(command.project).name
+    wanted = execution.Wanted(
+        project=required(command.project),
+        label="run",
+        arguments=command.arguments,
+        directory=execution.directory(project),
+        network="--net" in command.flags,
+        seconds=command.seconds,
+    )
+    return execution.run(context, wanted)

@@ -1,0 +1,22 @@
+"""A shell in a project."""
+
+from __future__ import annotations
+
+from gateway import sandbox
+from rshell import execution
+from rshell.command import Command
+from rshell.context import Context, required
+
+
+def run(context: Context, command: Command) -> int:
+    """Run a login shell in the project's directory; without a terminal it reads commands from standard input."""
+    project = context.vault(command.project).name
+    wanted = execution.Wanted(
+        project=required(command.project),
+        label="shell",
+        arguments=(sandbox.SHELL, "-l"),
+        directory=execution.directory(project),
+        network="--net" in command.flags,
+        seconds=command.seconds,
+    )
+    return execution.run(context, wanted)

@@ -1,0 +1,119 @@
+"""A front's side of running what a user chose: ask the session, carry what goes through a terminal, wait for the end.
+
+Without a terminal the program has our standard descriptors themselves, unless what it prints is limited.
+"""
+
+from __future__ import annotations
+
+import os
+
+from gateway import protocol, sandbox, seccomp, sessions
+from gateway.errors import Internal, NotUnlocked
+from gateway.names import ProjectName
+from gateway.record import Record
+from rshell import link
+from rshell.relay import Relay
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from socket import socket
+
+    from rshell.context import Context
+
+_KINDS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-._")
+
+
+class Wanted(Record):
+    """What is to run: `label` is what `status` calls it, `seconds` how long it may take at the user's own wish."""
+
+    project: ProjectName
+    label: str
+    arguments: tuple[str, ...]
+    directory: str
+    network: bool = False
+    seconds: int = 0
+
+
+def directory(project: str) -> str:
+    """Where a project's view is, in every sandbox."""
+    return f"{sandbox.PROJECTS}/{project}"
+
+
+def run(context: Context, wanted: Wanted) -> int:
+    """Run it in the session that has the project; its exit status. Raises what went wrong, Stopped for a limit."""
+    session = sessions.with_project(context.live(), wanted.project)
+    run_directory = context.config.paths_run
+    held = [link.take_place(context)]
+    on_terminal = wanted.label in ("run", "shell") and os.isatty(0) and os.isatty(1)
+    try:
+        given = [seccomp.descriptor(run_directory)]
+        if wanted.network:
+            given.append(_network(run_directory, session))
+        held += given
+        with link.connection(context, session) as answers, Relay(context.config.run_output << 20) as relay:
+            stdio = () if on_terminal else relay.standard()
+            protocol.send(answers, _request(context, wanted, on_terminal), [*given, *stdio])
+            relay.begun()
+            return _attend(answers, relay)
+    except (OSError, protocol.Malformed) as error:
+        raise NotUnlocked(f"session {session.id} has just ended") from error
+    finally:
+        for fd in held:
+            os.close(fd)
+
+
+def _network(run_directory: str, session: sessions.Session) -> int:
+    from gateway import network
+
+    return network.give(run_directory, session)
+
+
+def _request(context: Context, wanted: Wanted, on_terminal: bool) -> protocol.Execute:
+    config = context.config
+    rows, columns = os.get_terminal_size(0)[::-1] if on_terminal else (0, 0)
+    seconds = min((one for one in (wanted.seconds, config.run_time) if one), default=0)
+    return protocol.Execute(
+        principal=context.caller.principal,
+        origin=context.origin,
+        project=wanted.project,
+        label=wanted.label,
+        arguments=wanted.arguments,
+        directory=wanted.directory,
+        paths=config.run_paths,
+        terminal=_kind(context.terminal) if on_terminal else "",
+        rows=rows,
+        columns=columns,
+        network=int(wanted.network),
+        seconds=seconds,
+        processes=config.run_processes,
+        memory=config.run_memory,
+        cpu=config.run_cpu,
+        file_size=config.run_file_size,
+        tmpfs=config.run_tmpfs,
+    )
+
+
+def _kind(term: str) -> str:
+    """TERM as the client named it, which becomes a variable of the program and nothing else."""
+    return term if 0 < len(term) <= 63 and _KINDS.issuperset(term) else "dumb"
+
+
+def _attend(answers: socket, relay: Relay) -> int:
+    """Until the session says how the program ended."""
+    while True:
+        relay.until_ready(answers.fileno())
+        received = protocol.receive(answers)
+        if received is None:
+            raise OSError("the session has ended")
+        reply, fds = received
+        match reply:
+            case protocol.Terminal() if len(fds) == 1:
+                relay.attach(fds[0])
+            case protocol.Exited():
+                relay.drain()
+                return reply.status
+            case protocol.Failed():
+                relay.drain()
+                raise protocol.error_of(reply)
+            case _:
+                raise Internal("the session gave no proper answer")

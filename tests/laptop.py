@@ -1,0 +1,161 @@
+"""A user's machine for tests of `enc`: a home, a runtime directory, and terminals, all of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from client import platform_linux as platform
+from client.platform_linux import MountEntry
+from client.processes import Process, alive
+from client.state import Mount, State, Store
+from tests.harness import PASSPHRASE, Gateway, Person, Result, Terminal, bindir, eventually, run
+
+PROMPT = "ready> "
+
+
+@dataclass(frozen=True)
+class Laptop:
+    """`root` holds home and runtime directory; `account` runs everything as somebody else than us."""
+
+    root: Path
+    who: Person
+    account: str = ""
+
+    @property
+    def home(self) -> Path:
+        return self.root / "home"
+
+    @property
+    def runtime(self) -> Path:
+        return self.root / "run"
+
+    @property
+    def gateway(self) -> Gateway:
+        return self.who.gateway
+
+    def environment(self, **more: str) -> list[str]:
+        """Words before a command: a clean environment, in which `enc` means our gateway with our key."""
+        fields = {
+            "HOME": str(self.home),
+            "XDG_RUNTIME_DIR": str(self.runtime),
+            "PATH": f"{bindir()}:{os.environ['PATH']}",
+            "TERM": "dumb",
+            "PS1": PROMPT,
+            "ENC_HOST": "gateway",
+            "ENC_SSH_CONFIG": str(self.who.gateway.ssh_config),
+            "ENC_IDENTITY": str(self.who.key),
+            **more,
+        }
+        drop = ["setpriv", "--reuid", self.account, "--regid", self.account, "--init-groups"] if self.account else []
+        return [*drop, "env", "-i", *(f"{key}={value}" for key, value in fields.items() if value)]
+
+    def enc(self, *words: str, stdin: str = "", **more: str) -> Result:
+        """`enc WORDS` from a script, which is this test: what it mounts belongs to pytest."""
+        return run([*self.environment(**more), "enc", *words], stdin)
+
+    def mount(self, project: str, *words: str) -> Path:
+        """`enc mount` from this test; where."""
+        done = self.enc("mount", project, "--json", *words, stdin=PASSPHRASE + "\n")
+        assert done.status == 0, done
+        return Path(str(done.json["directory"]))
+
+    def terminal(self, **more: str) -> Terminal:
+        """A shell in a terminal of its own, at its prompt."""
+        opened = Terminal([*self.environment(**more), "bash", "--norc", "--noediting", "-i"])
+        opened.expect(PROMPT)
+        if self.account:  # as login(1) does it
+            shutil.chown(os.readlink(f"/proc/{opened.pid}/fd/0"), self.account)
+        return opened
+
+    def mount_in(self, terminal: Terminal, project: str, *words: str) -> Path:
+        """`enc mount` typed at a terminal; where."""
+        terminal.send(" ".join(["enc", "mount", project, *words]) + "\n")
+        terminal.expect(f"Passphrase of {project}: ")
+        terminal.send(PASSPHRASE + "\n")
+        terminal.expect(PROMPT)
+        return Path(self.mounted(project).directory)
+
+    @property
+    def store(self) -> Store:
+        """The only gateway's."""
+        (directory,) = (self.runtime / "enc").iterdir()
+        return Store(str(directory))
+
+    @property
+    def state(self) -> State:
+        return self.store.read() if (self.runtime / "enc").exists() else State()
+
+    def mounted(self, project: str) -> Mount:
+        return self.state.mounts[project]
+
+    def entries(self) -> list[MountEntry]:
+        """What is mounted below the home."""
+        return [entry for entry in platform.mounts() if entry.path.startswith(str(self.root))]
+
+    def processes(self) -> dict[int, str]:
+        """Everything that `enc` left running here: ssh, sshfs, watchdog, monitors. They all name our directories."""
+        lines = subprocess.run(["ps", "-ww", "-eo", "pid=,args="], capture_output=True, text=True, check=True).stdout
+        rows = (line.split(None, 1) for line in lines.splitlines())
+        return {int(pid): args for pid, args in rows if str(self.runtime) in args and int(pid) != os.getpid()}
+
+    def views(self) -> list[str]:
+        """What is unlocked on the gateway for this user."""
+        own = [one for one in self.gateway.sessions() if one["fingerprint"] == self.who.fingerprint]
+        return [str(view["project"]) for one in own for view in one["views"]]  # type: ignore[attr-defined]
+
+    def is_clean(self) -> bool:
+        """Whether nothing is left of anything."""
+        stores = [Store(str(path)) for path in (self.runtime / "enc").glob("*/")]
+        empty = all(store.read()._replace(lost=()) == State() for store in stores)
+        return empty and not self.processes() and not self.entries() and not self.views()
+
+    def clean_up(self) -> None:
+        """Whatever a failed test left."""
+        self.enc("logout", "--all")
+        for pid in self.processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for entry in reversed(self.entries()):
+            subprocess.run(["umount", "-l", entry.path], capture_output=True, check=False)
+
+
+@contextlib.contextmanager
+def laptop(who: Person, account: str = "") -> Iterator[Laptop]:
+    """A machine for `who`, which must be clean when the block ends."""
+    with tempfile.TemporaryDirectory(prefix="enc-l-") as name:
+        made = Laptop(Path(name), who, account)
+        for path in (made.home, made.runtime):
+            path.mkdir(mode=0o700)
+        if account:
+            subprocess.run(["chown", "-R", account, name], check=True)
+        try:
+            yield made
+            made.enc("logout", "--all")
+            eventually(made.is_clean, 15)
+        finally:
+            made.clean_up()
+
+
+def is_alive(process: Process | None) -> bool:
+    return alive(process)
+
+
+def kill(process: Process | None, number: signal.Signals = signal.SIGKILL) -> None:
+    assert process
+    os.kill(process.pid, number)
+
+
+def shown(result: Result) -> dict[str, object]:
+    """The object of --json, from a command that may also have said more."""
+    value = json.loads(result.out.splitlines()[-1])
+    assert isinstance(value, dict)
+    return value

@@ -1,0 +1,244 @@
+"""`enc mount`: what it makes, what it refuses, and that the monitor takes away what is no longer as it was made."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.harness import Person, eventually, stays
+from tests.laptop import Laptop, is_alive, kill, laptop
+
+FAULT = 3.0 + 2.0 + 3.0
+"""Seconds: what is promised after a fault, and the slowness of a busy machine."""
+
+
+@pytest.fixture
+def mine(person: Person) -> Iterator[Laptop]:
+    """A machine whose user has the projects `one` and `two`."""
+    person.new("one")
+    person.new("two")
+    with laptop(person) as made:
+        yield made
+
+
+def gone(mine: Laptop, at: Path) -> bool:
+    """Whether nothing of ours is mounted there, nothing runs for it, and the gateway has it locked."""
+    own = [entry for entry in mine.entries() if entry.path == str(at) and entry.type == "fuse.sshfs"]
+    return not own and "one" not in mine.state.mounts and "one" not in mine.views()
+
+
+def test_a_project_is_mounted_for_its_user_alone_and_unmounting_locks_it(mine: Laptop) -> None:
+    at = mine.mount("one")
+    assert at == mine.home / "enc" / "one"
+    assert (at / "file").write_text("content") == 7
+    assert at.stat().st_mode & 0o777 == 0o700
+    (entry,) = mine.entries()
+    assert "allow_other" not in Path("/proc/self/mountinfo").read_text().split(entry.path)[1].splitlines()[0]
+    assert mine.views() == ["one"]
+    again = mine.enc("mount", "one")
+    assert (again.status, again.err.count("\n")) == (73, 1) and str(at) in again.err
+    status = mine.enc("status", "--json").json
+    assert status["mounts"] == [{"project": "one", "directory": str(at), "condition": "watched"}]
+    done = mine.enc("unmount", "one", "--json")
+    assert done.json == {"unmounted": ["one"], "locked": True}
+    assert mine.views() == [] and not mine.entries()
+    assert not at.exists(), "the directory that we made is left"
+    (mine.home / "enc").rmdir()
+
+
+def test_what_was_written_is_there_after_an_unmount(mine: Laptop) -> None:
+    (mine.mount("one") / "file").write_bytes(b"x" * 3_000_000)
+    assert mine.enc("unmount", "--all").status == 0
+    assert (mine.mount("one") / "file").read_bytes() == b"x" * 3_000_000
+
+
+def test_a_mount_point_is_private_empty_our_own_and_closed_while_nothing_is_mounted(mine: Laptop) -> None:
+    own = mine.home / "own"
+    own.mkdir()
+    at = mine.mount("one", str(own))
+    assert mine.enc("unmount", "one").status == 0
+    assert at == own and own.stat().st_mode & 0o777 == 0o500
+    full, link, other, file = (mine.home / name for name in ("full", "link", "other", "file"))
+    (full / "x").mkdir(parents=True)
+    link.symlink_to(own)
+    other.mkdir()
+    os.chown(other, 12345, 12345)
+    file.write_text("")
+    for refused, why in ((full, "not empty"), (link, "symlink"), (other, "somebody else"), (file, "cannot be")):
+        done = mine.enc("mount", "one", str(refused))
+        assert (done.status, done.err.count("\n")) == (73, 1) and why in done.err, done
+    assert not mine.entries() and mine.views() == []
+
+
+def _unmount(mine: Laptop) -> None:
+    words = ["fusermount3", "-u", mine.mounted("one").directory]
+    eventually(lambda: subprocess.run(words, check=False, capture_output=True).returncode == 0, 3)
+
+
+def _lock_on_the_gateway(mine: Laptop) -> None:
+    assert mine.who.ssh("unmount", "one").status == 0
+
+
+FAULTS = [
+    pytest.param(lambda mine: kill(mine.mounted("one").sshfs), id="sshfs-killed"),
+    pytest.param(lambda mine: kill(mine.mounted("one").sshfs, signal.SIGSTOP), id="sshfs-stopped"),
+    pytest.param(lambda mine: kill(mine.state.connection.master), id="connection-killed"),
+    pytest.param(lambda mine: kill(mine.state.connection.master, signal.SIGSTOP), id="connection-stopped"),
+    pytest.param(_unmount, id="unmounted-by-hand"),
+    pytest.param(_lock_on_the_gateway, id="locked-on-the-gateway"),
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_after_a_fault_the_mount_is_gone_and_locked_and_can_be_made_again(
+    mine: Laptop, fault: Callable[[Laptop], None]
+) -> None:
+    terminal = mine.terminal()
+    at = mine.mount_in(terminal, "one")
+    (at / "file").write_text("content")
+    fault(mine)
+    eventually(lambda: not [entry for entry in mine.entries() if entry.type == "fuse.sshfs"], FAULT)
+    terminal.expect("one is no longer at", FAULT)
+    eventually(lambda: "one" not in mine.state.mounts and "one" not in mine.views())
+    assert not at.exists()
+    assert mine.mount_in(terminal, "one") == at
+    assert (at / "file").read_text() == "content"
+    terminal.close()
+    eventually(mine.is_clean, FAULT)
+    assert terminal.seen.count("no longer") == 1, "it was told once"
+
+
+@pytest.mark.parametrize("where", ["", "directory"], ids=["over-it", "into-it"])
+def test_a_mount_that_is_covered_is_taken_away_beneath_and_what_covers_it_stays(mine: Laptop, where: str) -> None:
+    at = mine.mount("one")
+    (at / "file").write_text("content")
+    (at / "directory").mkdir()
+    held = (at / "file").open()
+    sshfs = mine.mounted("one").sshfs
+    cover = at / where
+    subprocess.run(["mount", "-t", "tmpfs", "cover", str(cover)], check=True)
+    covers = [entry.id for entry in mine.entries() if entry.source == "cover"]
+    try:
+        (cover / "theirs").write_text("theirs")
+        eventually(lambda: not is_alive(sshfs) and mine.views() == [], FAULT)
+        with pytest.raises(OSError, match=r"not connected|abort"):
+            os.pread(held.fileno(), 1, 0)
+        stays(lambda: [entry.id for entry in mine.entries() if entry.source == "cover"] == covers, 1)
+        if not where:
+            assert (cover / "theirs").read_text() == "theirs"
+    finally:
+        # what is mounted into a dead file system cannot be reached by its path any more
+        subprocess.run(["umount", str(cover)] if not where else ["umount", "-l", str(at)], check=True)
+    eventually(lambda: gone(mine, at), 5 + FAULT)
+
+
+def test_a_directory_that_is_replaced_or_mounted_elsewhere_is_tampering(mine: Laptop) -> None:
+    (mine.home / "place").mkdir()
+    at = mine.mount("one", str(mine.home / "place" / "one"))
+    (mine.home / "place").rename(mine.home / "moved")
+    at.mkdir(parents=True)
+    (at / "theirs").write_text("theirs")
+    eventually(lambda: not mine.entries() and mine.views() == [], FAULT)
+    assert (at / "theirs").read_text() == "theirs"
+    second, bound = mine.mount("two"), mine.home / "bound"
+    sshfs = mine.mounted("two").sshfs
+    bound.mkdir()
+    subprocess.run(["mount", "--bind", str(second), str(bound)], check=True)
+    try:
+        eventually(lambda: not is_alive(sshfs) and mine.views() == [], FAULT)
+        assert os.path.ismount(bound) or [entry for entry in mine.entries() if entry.path == str(bound)]
+    finally:
+        subprocess.run(["umount", "-l", str(bound)], check=True)
+
+
+def test_a_mount_point_removed_from_another_namespace_takes_the_mount_with_it(mine: Laptop) -> None:
+    at = mine.mount("one")
+    script = f"umount {at} && rmdir {at}"
+    subprocess.run(["unshare", "--mount", "--propagation", "private", "sh", "-ec", script], check=True)
+    eventually(lambda: gone(mine, at), FAULT)
+
+
+def test_monitor_and_watchdog_start_each_other_again_when_killed(mine: Laptop) -> None:
+    mine.mount("one")
+    (terminal,) = mine.state.terminals.values()
+    kill(terminal.watchdog)
+    eventually(lambda: is_alive(now := mine.state.terminals[terminal.id].watchdog) and now != terminal.watchdog, FAULT)
+    monitor = mine.mounted("one").monitor
+    kill(monitor)
+    eventually(lambda: mine.mounted("one").monitor != monitor and is_alive(mine.mounted("one").monitor), FAULT)
+    assert mine.views() == ["one"] and len(mine.entries()) == 1
+
+
+def test_looking_after_a_mount_keeps_nothing_unlocked_and_counts_as_nothing(mine: Laptop) -> None:
+    mine.mount("one")
+    before = [one["idle"] for one in mine.enc("status", "--json").json["sessions"]]  # type: ignore[attr-defined]
+    time.sleep(4)
+    after = [one["idle"] for one in mine.enc("status", "--json").json["sessions"]]  # type: ignore[attr-defined]
+    assert after[0] >= before[0] + 3
+
+
+def test_a_busy_mount_is_not_unmounted_without_force_and_says_who_uses_it(mine: Laptop) -> None:
+    at = mine.mount("one")
+    with (at / "file").open("w") as file:
+        done = mine.enc("unmount", "one")
+        assert (done.status, done.err.count("\n")) == (75, 1) and str(os.getpid()) in done.err, done
+        stays(lambda: len(mine.entries()) == 1 and mine.views() == ["one"], 4)
+        file.write("still there")
+    assert mine.enc("unmount", "one").status == 0
+    assert (mine.mount("one") / "file").read_text() == "still there"
+    held = os.open(at / "file", os.O_RDONLY)
+    try:
+        assert mine.enc("unmount", "--force", "one").status == 0
+        assert mine.views() == [] and not mine.entries()
+        with pytest.raises(OSError, match=r"not connected|abort"):
+            os.pread(held, 1, 0)
+    finally:
+        with contextlib.suppress(OSError):  # the end of it fails, too
+            os.close(held)
+
+
+def test_what_a_crash_of_everything_left_is_swept_by_the_next_call(mine: Laptop) -> None:
+    at = mine.mount("one")
+    state = mine.state
+    assert state.connection
+    (terminal,) = state.terminals.values()
+    for process in (terminal.watchdog, state.mounts["one"].monitor, state.mounts["one"].sshfs, state.connection.master):
+        kill(process)
+    eventually(lambda: mine.views() == [])
+    assert mine.entries(), "the dead mount is still in the table"
+    assert mine.mount("one") == at
+    assert len(mine.entries()) == 1 and os.listdir(at) is not None
+
+
+def test_symlinks_out_of_the_mount_are_not_followed(mine: Laptop) -> None:
+    at = mine.mount("one")
+    (at / "inside").write_text("inside")
+    (at / "good").symlink_to("inside")
+    assert (at / "good").read_text() == "inside"
+    for target in ("/etc/passwd", "../../../../etc/passwd"):
+        with pytest.raises(OSError, match=r"."):
+            _read_through_symlink(at / "bad", target)
+        (at / "bad").unlink(missing_ok=True)
+
+
+def _read_through_symlink(link: Path, target: str) -> None:
+    link.symlink_to(target)
+    link.read_text()
+
+
+def test_a_kill_of_enc_half_way_leaves_nothing(mine: Laptop) -> None:
+    assert mine.enc("login").status == 0
+    words = [*mine.environment(ENC_PASSPHRASE_COMMAND="sleep 60"), "enc", "mount", "one"]
+    halfway = subprocess.Popen(words, stdin=subprocess.DEVNULL)
+    eventually(lambda: "one" in mine.state.mounts)
+    halfway.kill()
+    halfway.wait()
+    eventually(lambda: "one" not in mine.state.mounts, FAULT)
+    assert mine.mount("one")

@@ -1,0 +1,195 @@
+"""`enc` when the network goes, when the machine sleeps, and as an ordinary user."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.harness import Gateway, Person, eventually, need_root, parent
+from tests.laptop import Laptop, kill, laptop
+from tests.system.test_vanished_network import private_network
+
+ACCOUNT = "enc-laptop"
+FAULT = 3.0 + 2.0 + 3.0
+"""Seconds: what is promised after a fault, and the slowness of a busy machine."""
+
+
+def test_when_the_network_vanishes_the_mount_is_gone_and_it_can_be_mounted_at_once_when_it_is_back(
+    make_gateway: Callable[..., Gateway],
+) -> None:
+    need_root()
+    with private_network():
+        gateway = make_gateway()
+        who = gateway.person("roamer")
+        who.new("one")
+        with laptop(who) as mine:
+            at = mine.mount("one")
+            (at / "file").write_text("content")
+            subprocess.run(["ip", "link", "set", "lo", "down"], check=True)
+            eventually(lambda: not mine.entries(), FAULT)
+            eventually(lambda: not at.exists(), 2)
+            subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+            assert (mine.mount("one") / "file").read_text() == "content"
+
+
+def test_what_a_lost_session_still_has_is_taken_from_it(person: Person) -> None:
+    """As after a change of network: the gateway still waits for the old connection while the new one is there."""
+    need_root()
+    person.new("one")
+    with laptop(person) as mine:
+        mine.mount("one")
+        (record,) = [one for one in mine.gateway.sessions() if one["fingerprint"] == person.fingerprint]
+        above = int(str(record["pid"]))
+        while not Path(f"/proc/{above}/cmdline").read_text().startswith("sshd: enc"):
+            above = parent(above)
+        os.kill(above, signal.SIGSTOP)
+        try:
+            assert mine.state.connection
+            kill(mine.state.connection.master)
+            eventually(lambda: not mine.entries(), FAULT)
+            assert mine.views() == ["one"], "the gateway cannot know yet"
+            assert mine.mount("one").is_mount()
+        finally:
+            os.kill(above, signal.SIGCONT)
+
+
+def test_after_a_suspend_the_stale_mount_is_gone_within_5_s(person: Person) -> None:
+    """A suspend that the gateway did not outwait, as far as it can be simulated: all of ours is stopped at once."""
+    person.new("one")
+    with laptop(person) as mine:
+        mine.mount("one")
+        stopped = list(mine.processes())
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        assert person.ssh("logout", "--all").status == 0  # as it does itself after 8 to 16 s of silence
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+        eventually(lambda: not mine.entries(), 5 + 2)
+        assert mine.mount("one").is_mount()
+
+
+@pytest.fixture
+def logind(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """A system bus with a logind on it: its address, and the process (tests/logind.py)."""
+    for program in ("dbus-daemon", "gdbus", "systemd-inhibit"):
+        if not shutil.which(program):
+            pytest.skip(f"a desktop's {program} is not installed")
+    address = f"unix:path={tmp_path}/bus"
+    bus = subprocess.Popen(["dbus-daemon", "--session", "--nofork", "--nopidfile", f"--address={address}"])
+    try:
+        eventually(lambda: (tmp_path / "bus").exists())
+        environment = {**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": address}
+        words = [sys.executable, str(Path(__file__).parents[1] / "logind.py")]
+        service = subprocess.Popen(words, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert service.stdin and service.stdout
+        assert service.stdout.readline() == "ready\n"
+        yield address, service
+        service.stdin.close()
+        service.wait()
+        service.stdout.close()
+    finally:
+        bus.terminate()
+        bus.wait()
+
+
+def test_where_there_is_logind_everything_is_locked_before_the_machine_sleeps(
+    person: Person, logind: tuple[str, subprocess.Popen[str]]
+) -> None:
+    address, service = logind
+    assert service.stdin and service.stdout
+    person.new("one")
+    with laptop(person) as mine:
+        terminal = mine.terminal(DBUS_SYSTEM_BUS_ADDRESS=address)
+        mine.mount_in(terminal, "one")
+        assert service.stdout.readline() == "held\n"
+        service.stdin.write("sleep\n")
+        service.stdin.flush()
+        assert service.stdout.readline() == "released\n", "the machine may sleep"
+        assert not mine.entries() and mine.views() == []
+        terminal.expect("this machine is going to sleep")
+        mine.mount_in(terminal, "one")
+        assert service.stdout.readline() == "held\n"
+        terminal.close()
+        eventually(mine.is_clean, FAULT)
+
+
+def test_a_transfer_over_a_slow_line_is_not_taken_for_a_fault(make_gateway: Callable[..., Gateway]) -> None:
+    need_root()
+    with private_network():
+        shaped = ["tc", "qdisc", "add", "dev", "lo", "root", "tbf", "rate", "8mbit", "burst", "256kb", "latency", "4s"]
+        gateway = make_gateway()
+        who = gateway.person("slow")
+        who.new("one")
+        with laptop(who) as mine:
+            at = mine.mount("one")
+            if subprocess.run(shaped, check=False, capture_output=True).returncode:
+                pytest.skip("this kernel has no tbf")
+            began = time.monotonic()
+            (at / "file").write_bytes(os.urandom(6_000_000))
+            assert time.monotonic() - began > 3
+            assert len(mine.entries()) == 1
+            subprocess.run(["tc", "qdisc", "del", "dev", "lo", "root"], check=True)
+            assert (at / "file").stat().st_size == 6_000_000
+
+
+@pytest.fixture
+def ordinary(person: Person) -> Iterator[Laptop]:
+    """The machine of an account that exists for this test alone."""
+    need_root()
+    name = f"{ACCOUNT}-{os.getpid() % 10000}"
+    subprocess.run(["useradd", "--no-create-home", "--shell", "/bin/sh", name], check=True)
+    key = person.key.with_name(f"{person.key.name}-{name}")
+    try:
+        shutil.copy(person.key, key)
+        shutil.chown(key, name)
+        shutil.copy(f"{person.key}.pub", f"{key}.pub")
+        person.new("one")
+        with laptop(Person(person.gateway, person.name, key), name) as made:
+            made.root.chmod(0o755)
+            yield made
+    finally:
+        for path in (key, Path(f"{key}.pub")):
+            path.unlink(missing_ok=True)
+        subprocess.run(["userdel", name], check=True)
+
+
+def test_an_ordinary_user_needs_no_root_for_any_of_it(ordinary: Laptop) -> None:
+    own = ordinary.home / "own"
+    own.mkdir(mode=0o700)
+    shutil.chown(own, ordinary.account)
+    terminal = ordinary.terminal()
+    at = ordinary.mount_in(terminal, "one", str(own))
+    as_user = ordinary.environment()
+    write = [*as_user, "sh", "-c", f"echo content >{at}/file && stat -c %U {at}/file"]
+    assert subprocess.run(write, capture_output=True, text=True, check=True).stdout == f"{ordinary.account}\n"
+    with pytest.raises(PermissionError):
+        os.listdir(at)  # not even root: no allow_other
+    kill(ordinary.mounted("one").sshfs, signal.SIGSTOP)
+    terminal.expect("one is no longer at", FAULT)
+    eventually(lambda: not ordinary.entries() and ordinary.views() == [])
+    saved = subprocess.run([*as_user, "sh", "-c", f"echo plaintext >{at}/file"], capture_output=True, check=False)
+    assert saved.returncode != 0, "an editor could have saved plaintext beside the mount"
+    assert ordinary.mount_in(terminal, "one", str(own)) == at
+    terminal.close()
+    eventually(ordinary.is_clean, FAULT)
+
+
+def test_closing_the_window_of_an_ordinary_user_while_a_program_uses_the_mount(ordinary: Laptop) -> None:
+    terminal = ordinary.terminal()
+    at = ordinary.mount_in(terminal, "one")
+    holder = subprocess.Popen([*ordinary.environment(), "sh", "-c", f"exec 3>{at}/file; exec sleep 60"])
+    try:
+        eventually(lambda: any("file" in os.readlink(fd) for fd in Path(f"/proc/{holder.pid}/fd").iterdir()))
+        terminal.close()
+        eventually(ordinary.is_clean, FAULT)
+    finally:
+        holder.kill()
+        holder.wait()

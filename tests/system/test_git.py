@@ -1,0 +1,138 @@
+"""git clones from and pushes to repositories in unlocked projects, and reaches nothing else."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.harness import Gateway, Person, Result, eventually, need, run
+from tests.running import Desk, desk
+
+
+@pytest.fixture(scope="module")
+def at(gateway: Gateway) -> Iterator[Desk]:
+    """One unlocked project, with a bare repository `r.git` in it."""
+    need(Path("/usr/bin/git").exists(), "git")
+    with desk(gateway, "committer") as made:
+        assert made.run("git", "init", "-q", "--bare", "-b", "main", "r.git").status == 0
+        yield made
+
+
+def git(person: Person, *words: str, at: Path, extra: tuple[str, ...] = ()) -> Result:
+    """git on the user's machine."""
+    ssh = " ".join(["ssh", *person.options, *extra])
+    identity = ["-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "init.defaultBranch=main"]
+    return run(["env", f"GIT_SSH_COMMAND={ssh}", "HOME=/nonexistent", "git", "-C", str(at), *identity, *words])
+
+
+@pytest.fixture
+def work(at: Desk, tmp_path: Path) -> Path:
+    """A repository on the user's machine, with one commit."""
+    (tmp_path / "file.txt").write_text("first\n")
+    for words in (("init", "-q"), ("add", "."), ("commit", "-q", "-m", "first")):
+        assert git(at.person, *words, at=tmp_path).status == 0
+    return tmp_path
+
+
+def test_a_repository_is_pushed_cloned_and_fetched(at: Desk, work: Path, tmp_path: Path) -> None:
+    remote = f"gateway:{at.project}/r.git"
+    assert git(at.person, "push", "-q", "-f", remote, "main", at=work).status == 0
+    assert git(at.person, "clone", "-q", remote, "copy", at=tmp_path).status == 0
+    assert (tmp_path / "copy" / "file.txt").read_text() == "first\n"
+    (work / "file.txt").write_text("second\n")
+    assert git(at.person, "commit", "-q", "-am", "second", at=work).status == 0
+    assert git(at.person, "push", "-q", remote, "main", at=work).status == 0
+    assert git(at.person, "pull", "-q", at=tmp_path / "copy").status == 0
+    assert (tmp_path / "copy" / "file.txt").read_text() == "second\n"
+    archive = git(at.person, "archive", f"--remote={remote}", "--format=tar", "main", at=tmp_path)
+    assert archive.status == 0 and "second" in archive.out
+    assert at.run("git", "--git-dir=r.git", "log", "--format=%s").out == "second\nfirst\n"
+
+
+@pytest.mark.parametrize("form", ["gateway:/{}/r.git", "gateway:/projects/{}/r.git", "ssh://gateway/{}/r.git"])
+def test_the_ways_to_write_a_repository_are_understood(at: Desk, tmp_path: Path, form: str) -> None:
+    assert git(at.person, "ls-remote", form.format(at.project), at=tmp_path).status == 0
+
+
+REFUSED = {
+    "another project": ("git-upload-pack 'unknown/r.git'", 66),
+    "no project": ("git-upload-pack '/'", 69),
+    "nothing": ("git-upload-pack", 64),
+    "two paths": ("git-upload-pack {p}/r.git {p}/r.git", 64),
+    "an option": ("git-upload-pack --upload-pack=sh {p}/r.git", 64),
+    "an option for a path": ("git-upload-pack --help=x", 64),
+    "a way up": ("git-receive-pack {p}/../../etc", 64),
+    "a way up within": ("git-receive-pack {p}/r.git/../r.git", 64),
+    "git by itself": ("git upload-pack {p}/r.git", 127),
+    "git's shell": ("git-shell -c 'git-upload-pack {p}/r.git'", 127),
+    "a path elsewhere": ("git-upload-pack /etc", 66),
+    "no repository": ("git-upload-pack {p}/none.git", 128),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_git_is_told_nothing_but_a_path_in_a_project(at: Desk, name: str) -> None:
+    line, status = REFUSED[name]
+    result = at.person.ssh(line.format(p=at.project), extra=at.shared)
+    assert (result.status, result.out) == (status, ""), result
+
+
+def test_git_reaches_nothing_that_is_locked(at: Desk, tmp_path: Path) -> None:
+    at.person.new("shut")
+    result = git(at.person, "clone", "gateway:shut/r.git", at=tmp_path)
+    assert result.status == 128
+    assert "enc: shut is not unlocked; `mount shut` unlocks it" in result.err
+
+
+HOOK = (
+    "#!/bin/sh\n"
+    "{ ls -A / /projects; cat /etc/shadow; ls /vaults; cat /proc/self/status; } > ../seen 2>&1\n"
+    "setsid sleep 4713 > /dev/null 2>&1 &\n"
+)
+
+
+def with_hook(at: Desk) -> None:
+    at.put("r.git/hooks/pre-receive", HOOK)
+    assert at.sh("chmod +x r.git/hooks/pre-receive; rm -f seen").status == 0
+
+
+def test_a_hook_runs_in_the_sandbox_and_ends_with_it(at: Desk, work: Path) -> None:
+    with_hook(at)
+    assert git(at.person, "push", "-q", "-f", f"gateway:{at.project}/r.git", "main", at=work).status == 0
+    seen = at.run("cat", "seen").out
+    assert at.project in seen
+    assert "Seccomp:\t2\n" in seen and "CapEff:\t0000000000000000\n" in seen
+    assert seen.count("No such file or directory") == 2, "neither the host's accounts nor the ciphertext are there"
+    eventually(lambda: "sleep 4713" not in at.gateway.processes().values(), 10)
+
+
+def test_hooks_are_off_where_users_do_not_choose_what_runs(
+    make_gateway: Callable[..., Gateway], tmp_path: Path
+) -> None:
+    gateway = make_gateway(**{"run.commands": "git,tee,sh"})
+    with desk(gateway, "no-hooks") as at:
+        assert at.run("git", "init", "-q", "--bare", "-b", "main", "r.git").status == 0
+        with_hook(at)
+        (tmp_path / "f").write_text("x")
+        for words in (("init", "-q"), ("add", "."), ("commit", "-q", "-m", "x")):
+            assert git(at.person, *words, at=tmp_path).status == 0
+        assert git(at.person, "push", "-q", f"gateway:{at.project}/r.git", "main", at=tmp_path).status == 0
+        assert at.sh("ls").out.split() == ["r.git"]
+
+
+def test_a_push_dies_with_the_lock(gateway: Gateway, tmp_path: Path) -> None:
+    with desk(gateway, "committer-locked") as at:
+        assert at.run("git", "init", "-q", "--bare", "r.git").status == 0
+        argv = at.person.argv(f"git-receive-pack {at.project}/r.git")
+        client = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        assert client.stdin and client.stdout
+        assert os.read(client.stdout.fileno(), 4), "it has greeted us and waits"
+        assert at.person.ssh("unmount", at.project, extra=at.shared).status == 0
+        assert client.wait(30) != 0
+        client.stdin.close()
+        client.stdout.close()
+        del tmp_path

@@ -1,0 +1,107 @@
+"""A principal's disk quota: `new`, `status` and a full view respect it, and a full view loses nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.harness import PASSPHRASE, Gateway, eventually, need_root
+from tests.life import session, unlock
+from tests.running import Desk, desk
+
+MEBI = 1 << 20
+QUOTA = 24
+
+
+@pytest.fixture(scope="module")
+def small(place: Path) -> Iterator[Gateway]:
+    """A gateway on which everybody has QUOTA MiB."""
+    (place / "small").mkdir()
+    gateway = Gateway(place / "small" / "gw", {"limits.disk": str(QUOTA)}).start()
+    yield gateway
+    gateway.stop()
+
+
+def on_disk(at: Desk) -> int:
+    """What the vaults of `at` take, in bytes."""
+    home = at.person.vault(at.project).parent
+    return sum(path.lstat().st_blocks * 512 for path in home.rglob("*"))
+
+
+def fill(at: Desk, name: str, mebibytes: int) -> str:
+    """Write so much into a file; what was said about it."""
+    return at.sh(f"head -c {mebibytes * MEBI} /dev/urandom > {name}").err
+
+
+def test_a_full_view_says_so_keeps_what_it_has_and_takes_more_after_a_removal(small: Gateway) -> None:
+    with desk(small, "hoarder") as at:
+        assert fill(at, "kept", 10) == ""
+        kept = at.run("sha256sum", "kept").out
+        assert fill(at, "more", 30).endswith("No space left on device\n")
+        assert (QUOTA - 1) * MEBI < on_disk(at) <= (QUOTA + 1) * MEBI
+        assert "No space left on device" in at.sh("echo x > another").err
+        assert "No space left on device" in at.run("mkdir", "directory").err
+        assert "No space left on device" in at.sh("head -c 9000 /dev/zero >> kept").err
+        assert at.run("sha256sum", "kept").out == kept
+        assert at.sh("echo over | dd of=kept conv=notrunc status=none").status == 0, "what is there can be rewritten"
+        new = at.person.ssh("new", "second", stdin=PASSPHRASE + "\n", extra=at.shared)
+        assert new.status == 73
+        said = "your projects take all of the 24 MiB that they may; delete something, or ask your sysadmin"
+        assert said in new.err
+        disk = at.person.ssh("status", "--json", extra=at.shared).json["disk"]
+        assert isinstance(disk, dict)
+        assert disk["limit"] == QUOTA * MEBI and disk["used"] > (QUOTA - 1) * MEBI
+        assert at.run("rm", "more").status == 0
+        eventually(lambda: fill(at, "again", 5) == "", 20)
+        assert at.person.ssh("unmount", at.project, extra=at.shared).status == 0
+        assert not [args for args in small.processes().values() if "meter.py" in args]
+    assert at.person.fsck(at.project).status == 0
+
+
+def test_the_quota_is_for_all_projects_together(small: Gateway) -> None:
+    person = small.person("spreader")
+    person.new("one")
+    person.new("two")
+    with session(person) as (_, shared):
+        for name in ("one", "two"):
+            unlock(person, name, shared)
+        words = ("--", "sh", "-c", f"'head -c {14 * MEBI} /dev/zero > f'")
+        assert person.ssh("run", "one", *words, extra=shared).status == 0
+        eventually(lambda: _is_full(person.ssh("run", "two", *words, extra=shared).err), 20)
+    with desk(small, "neighbour") as other:
+        assert fill(other, "f", 14) == ""
+
+
+def _is_full(said: str) -> bool:
+    return "No space left on device" in said
+
+
+def test_a_transfer_is_told_as_well(small: Gateway, tmp_path: Path) -> None:
+    (tmp_path / "big").write_bytes(os.urandom(30 * MEBI))
+    with desk(small, "uploader") as at:
+        assert at.person.sftp(f"put {tmp_path}/big {at.project}/big", extra=at.shared).status != 0
+        assert at.person.sftp(f"ls {at.project}", extra=at.shared).status == 0
+
+
+def test_without_its_meter_a_view_takes_nothing_new(small: Gateway) -> None:
+    need_root()
+    with desk(small, "cutter") as at:
+        assert fill(at, "f", 1) == ""
+        before = at.run("sha256sum", "f").out
+        for pid, args in small.processes().items():
+            if "meter.py" in args:
+                os.kill(pid, signal.SIGKILL)
+        assert fill(at, "g", 1) != ""
+        assert at.run("sha256sum", "f").out == before
+        assert at.person.ssh("unmount", at.project, extra=at.shared).status == 0
+    assert at.person.fsck(at.project).status == 0
+
+
+def test_without_a_quota_there_is_no_meter(gateway: Gateway) -> None:
+    with desk(gateway, "free") as at:
+        assert not [args for args in gateway.processes().values() if "meter.py" in args]
+        assert "disk" not in at.person.ssh("status", "--json", extra=at.shared).json

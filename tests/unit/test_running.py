@@ -1,0 +1,174 @@
+"""What may be run, where a repository is, and what the filters say: the rules, without a sandbox."""
+
+from __future__ import annotations
+
+import os
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway import config, sandbox, seccomp, seccomp_rules
+from gateway.errors import EncError, NotAllowedHere, NotUnlocked, Usage
+from gateway.warden import meter
+from rshell import policy
+from rshell.command import parse
+from rshell.commands.git import repository
+from tests.harness import eventually
+
+DECISIONS = [
+    pytest.param('["*"]', "run p -- anything at all", True, id="all: any program"),
+    pytest.param('["*"]', "shell p", True, id="all: a shell"),
+    pytest.param("[]", "run p -- true", False, id="none: no program"),
+    pytest.param("[]", "shell p", False, id="none: no shell"),
+    pytest.param('["make", "/opt/go/bin/go"]', "run p -- make -j2 all", True, id="a list: what is on it"),
+    pytest.param('["make", "/opt/go/bin/go"]', "run p -- /opt/go/bin/go build", True, id="a list: by its path"),
+    pytest.param('["make"]', "run p -- /usr/bin/make", False, id="a list: not by another name"),
+    pytest.param('["make"]', "run p -- ./make", False, id="a list: not a namesake"),
+    pytest.param('["make"]', "run p -- '*'", False, id="a list: the word for all is no name"),
+    pytest.param('["make"]', "run p -- sh -c make", False, id="a list: not by way of another"),
+    pytest.param('["make"]', "shell p", False, id="a list: no shell"),
+    pytest.param('["*"]', "run p --net -- true", False, id="no network by default"),
+    pytest.param('["*"]\nnetwork = "nat"', "run p --net -- true", True, id="network where it is allowed"),
+    pytest.param('["*"]\nnetwork = "nat"', "shell p --net", True, id="network for a shell"),
+]
+
+
+@pytest.mark.parametrize(("commands", "line", "allowed"), DECISIONS)
+def test_decides(commands: str, line: str, allowed: bool) -> None:
+    settings = config.parse(f"[run]\ncommands = {commands}")
+    decision = policy.decide(parse(line), False, settings)
+    assert isinstance(decision, policy.Allow) == allowed
+    if isinstance(decision, policy.Deny):
+        assert isinstance(decision.because, NotAllowedHere)
+
+
+REPOSITORIES = {
+    "p": "/projects/p",
+    "p/r.git": "/projects/p/r.git",
+    "/p/r.git": "/projects/p/r.git",
+    "~/p/r.git": "/projects/p/r.git",
+    "/projects/p/a//b/./r.git/": "/projects/p/a/b/r.git",
+    "p/-r.git": "/projects/p/-r.git",
+}
+
+
+@pytest.mark.parametrize("word", REPOSITORIES)
+def test_a_repository_is_found(word: str) -> None:
+    assert repository(word) == ("p", REPOSITORIES[word])
+
+
+@pytest.mark.parametrize("word", ["..", "p/..", "../p", "/projects/../etc", "p/../../etc", "~/../x"])
+def test_a_repository_is_not_above_its_project(word: str) -> None:
+    with pytest.raises(Usage):
+        repository(word)
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=30))
+def test_whatever_is_named_lies_in_a_project(word: str) -> None:
+    try:
+        project, path = repository(word)
+    except (Usage, NotUnlocked):
+        return
+    assert os.path.normpath(path) == path
+    assert path == f"/projects/{project}" or path.startswith(f"/projects/{project}/")
+
+
+def test_every_denied_call_has_its_reason() -> None:
+    assert all({**seccomp_rules.DENIED, **seccomp_rules.ABSENT}.values())
+    assert not set(seccomp_rules.DENIED) & set(seccomp_rules.ABSENT)
+
+
+def test_the_rules_need_nothing_of_ours() -> None:
+    code = "import sys; import runpy; runpy.run_path(sys.argv[1]); print(*sys.modules)"
+    argv = [sys.executable, "-I", "-S", "-B", "-c", code, seccomp_rules.__file__]
+    loaded = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split()
+    assert not [name for name in loaded if name.startswith(("gateway", "rshell"))]
+
+
+def test_the_filter_is_made_once(tmp_path: Path) -> None:
+    first = seccomp.descriptor(str(tmp_path))
+    (path,) = tmp_path.iterdir()
+    made = path.stat()
+    assert made.st_mode & 0o777 == 0o600 and made.st_size % 8 == 0
+    second = seccomp.descriptor(str(tmp_path))
+    assert os.path.samestat(os.fstat(first), os.fstat(second)) and path.stat().st_mtime_ns == made.st_mtime_ns
+    os.close(first)
+    os.close(second)
+
+
+def test_a_filter_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
+    os.close(seccomp.descriptor(str(tmp_path)))
+    (path,) = tmp_path.iterdir()
+    path.unlink()
+    path.symlink_to("/etc/passwd")
+    with pytest.raises((EncError, OSError)):
+        seccomp.descriptor(str(tmp_path))
+
+
+def test_an_execution_s_command_line_ends_with_the_users_words() -> None:
+    limits = sandbox.Limits(processes=5, memory=6, cpu=7, file_size=8, tmpfs=9)
+    argv = sandbox.execution_argv(["--bind", "/", "--"], "/projects/p", ["/opt/x"], limits, 3, 4)
+    assert argv[-4:] == ["--", "--bind", "/", "--"]
+    assert {"--nproc=5:5", f"--data={6 << 20}:{6 << 20}", "--cpu=7:7", f"--fsize={8 << 20}:{8 << 20}"} <= set(argv)
+    on = sandbox.on_terminal(argv, "xterm")
+    assert on[on.index("--") + 1] == "/usr/bin/setsid" and on[-4:] == argv[-4:]
+
+
+def test_no_limit_is_none() -> None:
+    limits = sandbox.Limits(processes=0, memory=0, cpu=0, file_size=0, tmpfs=1)
+    argv = sandbox.execution_argv(["true"], "/projects/p", [], limits, 3, 4)
+    assert [word for word in argv if word.startswith(("--nproc", "--data", "--cpu", "--fsize"))] == []
+    assert "--core=0:0" in argv
+
+
+# ------------------------------------------------------------------ the meter
+
+
+def run_filter(rows: bytes, data: bytes) -> int:
+    """What a BPF program of the meter says to a system call (struct seccomp_data)."""
+    at, value = 0, 0
+    while True:
+        code, if_true, if_false, k = struct.unpack_from("HBBI", rows, at * 8)
+        at += 1
+        if code == 0x20:
+            (value,) = struct.unpack_from("I", data, k)
+        elif code == 0x06:
+            return int(k)
+        else:
+            holds = value == k if code == 0x15 else bool(value & k)
+            at += if_true if holds else if_false
+
+
+def asked(numbers: meter.Calls, number: int, flags: int = 0, arch: int = 0) -> int:
+    data = struct.pack("iIQ6Q", number, arch or numbers.arch, 0, 0, 0, flags, 0, 0, 0)
+    return run_filter(meter.program(numbers), data)
+
+
+@pytest.mark.parametrize("machine", meter._MACHINES)
+def test_a_meter_stops_what_takes_blocks_and_nothing_else(machine: str) -> None:
+    numbers = meter._MACHINES[machine]
+    stopped = {number for number in range(600) if asked(numbers, number) != meter._ALLOW}
+    assert stopped == {numbers.fallocate, *numbers.making}
+    assert asked(numbers, numbers.openat, os.O_CREAT | os.O_RDWR) == meter._NOTIFY
+    assert asked(numbers, numbers.openat, os.O_RDWR | os.O_NOFOLLOW) == meter._ALLOW
+    assert asked(numbers, numbers.fallocate, arch=0x40000003) == meter._ALLOW
+
+
+def test_a_meter_counts_anew_when_something_was_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(meter, "_WHILE_FULL", 0.0)
+    (tmp_path / "f").write_bytes(b"x" * 40_000)
+    one = meter.Meter(str(tmp_path), 60_000)
+    assert not one.takes(30_000)
+    (tmp_path / "f").unlink()
+    eventually(lambda: one.takes(30_000), 10)
+
+
+def test_a_meter_adds_up_what_it_lets_through(tmp_path: Path) -> None:
+    one = meter.Meter(str(tmp_path), 50_000 + sum(path.lstat().st_blocks * 512 for path in [tmp_path]))
+    assert [one.takes(20_000) for _ in range(4)] == [True, True, False, False]
+    assert one.takes(5_000)
