@@ -78,6 +78,17 @@ class Principal(Name):
             raise Usage("that is not a key's fingerprint")
         return cls(fingerprint)
 
+    @classmethod
+    def names(cls, text: str) -> bool:
+        """Whether `text` can be a principal: what ENC_USER may say, or a fingerprint."""
+        if cls.accepts(text):
+            return True
+        try:
+            cls.of_fingerprint(text)
+        except Usage:
+            return False
+        return True
+
     @property
     def directory(self) -> str:
         """One path component, its own for each principal: `u-dev1`, or `k-` and the fingerprint in base64url."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from gateway import audit, authorized_keys, config, errors, identity
+from gateway import audit, authorized_keys, errors, identity, misconfigured
 from rshell import command, policy, terminal
 from rshell.context import Context
 
@@ -35,9 +35,10 @@ def main(config_path: str) -> int:
 
 def identify(config_path: str, environ: dict[str, str]) -> Context:
     """Who calls, under the configuration of this gateway. Raises EncError when that is not certain."""
-    settings = config.load(config_path)
+    settings = misconfigured.load(config_path, environ)
     caller = identity.of_environment(environ)
-    log = audit.AuditLog(settings.paths_audit, settings.audit_syslog, **caller.as_fields())
+    log = audit.AuditLog(settings.paths_audit, settings.audit_syslog, settings.audit_when_full == "refuse")
+    log = log.bound(**caller.as_fields())
     try:
         entry = identity.still_listed(caller, authorized_keys.load(settings.paths_authorized_keys))
         if settings.limits_logins:

@@ -1,0 +1,1 @@
+"""The sysadmin's commands, one module a topic; `gateway.cli` registers them."""
