@@ -39,12 +39,12 @@ def failure(error: EncError, as_json: bool) -> None:
 
 
 def write(fd: int, text: str) -> None:
-    """Write all of `text`; a reader that is gone does not matter any more."""
+    """Write all of `text`; a reader or a terminal that is gone does not matter any more."""
     data = text.encode(errors="replace")
     try:
         while data:
             data = data[os.write(fd, data) :]
-    except BrokenPipeError:
+    except OSError:  # EPIPE, or EIO of a terminal that hung up
         return
 
 
@@ -106,7 +106,10 @@ class _Silent:
     def __exit__(self, *_: object) -> None:
         import termios
 
-        termios.tcsetattr(0, termios.TCSAFLUSH, self._before)
+        try:
+            termios.tcsetattr(0, termios.TCSAFLUSH, self._before)
+        except termios.error:  # it hung up, and what ends us is what says so
+            return
 
 
 def columns(rows: Sequence[tuple[str, ...]]) -> str:
