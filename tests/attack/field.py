@@ -104,7 +104,12 @@ def laid(gateway: Gateway, place: Path) -> Iterator[Field]:
         assert victim.sftp(f"put {file} {theirs}/secret").status == 0
         session = next(str(one["id"]) for one in gateway.sessions() if one["principal"] == victim.fingerprint)
         names = {"theirs": theirs, "theirs_part": theirs[:-2], "mine": mine, "locked": "locked", "pit": str(pit)}
-        names |= {"their_session": session, "root": str(gateway.root), "port": str(gateway.ready["port"])}
+        names |= {
+            "their_session": session,
+            "root": str(gateway.root),
+            "pid": str(gateway.pid),
+            "port": str(gateway.ready["port"]),
+        }
         names |= {"file": str(file.with_name("file")), "void": str(void), "words": " ".join("a" * 300)}
         Path(names["file"]).write_text("mine")
         laid_out = Field(attacker, names, pit, shared)

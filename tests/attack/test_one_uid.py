@@ -99,9 +99,11 @@ def test_two_sessions_share_no_directory_that_both_may_write_but_that_of_the_aud
 
 
 def test_what_both_have_of_devices_keeps_nothing(pair: Pair) -> None:
+    pts = {os.stat(f"/proc/{warden(who)}/root/dev/pts").st_dev for who in pair}
+    assert len(pts) == 2, "terminals of one's own"
     for who in pair:
         assert set(os.listdir(f"/proc/{warden(who)}/root/dev")) == {
-            *("null", "zero", "full", "random", "urandom", "tty", "fuse")
+            *("null", "zero", "full", "random", "urandom", "tty", "fuse", "pts")
         }
 
 
