@@ -17,7 +17,9 @@ def run(context: Context, command: Command) -> int:
     """Ask for the passphrase and unlock. Without a session on this connection it becomes one, and does not return."""
     project = required(command.project)
     gocryptfs.require()
-    slot = vaults.check(context.vault(project))[0]
+    vault = context.vault(project)
+    vaults.reopen(vault)
+    slot = vaults.check(vault)[0]
     _refuse_if_unlocked(context, project)
     place = places.take(context.config.paths_run, context.caller.principal, places.VIEWS, context.config.limits_views)
     secret = terminal.pipe(terminal.secret(f"Passphrase of {project}: "))
