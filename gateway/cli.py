@@ -10,6 +10,7 @@ import click
 import structlog
 
 from gateway import auditcheck, auditview, config, killing, sessions, sweeping
+from gateway.admin import keys
 from gateway.errors import EncError, NotUnlocked, Usage
 
 _CONFIG = Path("/etc/enc/gateway.toml")
@@ -175,3 +176,6 @@ def verify(path: Path | None, as_json: bool) -> None:
             click.echo(f"line {finding.line}: {finding.problem}")
         click.echo(f"{report.lines} lines, {len(report.findings) or 'no'} findings; head {report.head}")
     sys.exit(1 if report.findings else 0)
+
+
+main.add_command(keys.key)

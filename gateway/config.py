@@ -32,6 +32,7 @@ KEYS = (
     Key(name="paths.run", default="/run/enc", doc="live sessions; a tmpfs"),
     Key(name="paths.audit", default="/var/log/enc/audit.jsonl", doc="the audit log"),
     Key(name="paths.authorized_keys", default="/etc/enc/authorized_keys", doc="the file that sshd reads"),
+    Key(name="paths.enrolments", default="/var/lib/enc/enrolments", doc="keys that were handed in, to be approved"),
     Key(name="audit.syslog", default="/dev/log", doc='socket that gets a copy of every audit record; "" for none'),
     Key(name="passphrase.minimum", default=12, least=1, doc="characters that `new` asks for without --allow-weak"),
     Key(name="passphrase.wait_max", default=30, doc="seconds; the longest wait after wrong passphrases"),
@@ -71,6 +72,7 @@ class Config(Record):
     paths_run: str
     paths_audit: str
     paths_authorized_keys: str
+    paths_enrolments: str
     audit_syslog: str
     passphrase_minimum: int
     passphrase_wait_max: int

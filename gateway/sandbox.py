@@ -107,6 +107,7 @@ def session_argv(ground: Ground, passwd_fd: int, status_fd: int, command: Sequen
     for path in dict.fromkeys((sys.base_prefix, code_root())):
         if not path.startswith("/usr/") and path != "/usr":
             words += ["--ro-bind", path, path]
+    words += ["--ro-bind-try", "/etc/localtime", "/etc/localtime"]  # by which expiry times of keys are read
     words += ["--bind", ground.vaults, VAULTS, "--bind", ground.session, SESSION]
     words += ["--bind", ground.audit_directory, AUDIT, "--ro-bind", ground.keys_directory, KEYS]
     if ground.syslog:

@@ -22,8 +22,13 @@ def main(config_path: str) -> int:
     line = environ.get("SSH_ORIGINAL_COMMAND")
     as_json = wants_json(line)
     try:
-        context = identify(config_path, environ)
-        return answer(context, line)
+        settings = config.load(config_path)
+        caller = identity.of_environment(environ)
+        if isinstance(caller, identity.Invitation):
+            from rshell import enrol
+
+            return enrol.answer(settings, caller, line)
+        return answer(identify(settings, caller), line)
     except errors.EncError as error:
         terminal.failure(error, as_json)
         return error.code
@@ -33,10 +38,8 @@ def main(config_path: str) -> int:
         return errors.Internal.code
 
 
-def identify(config_path: str, environ: dict[str, str]) -> Context:
-    """Who calls, under the configuration of this gateway. Raises EncError when that is not certain."""
-    settings = config.load(config_path)
-    caller = identity.of_environment(environ)
+def identify(settings: config.Config, caller: identity.Identity) -> Context:
+    """The caller, whose key is still authorized. Raises EncError when that is not certain."""
     log = audit.AuditLog(settings.paths_audit, settings.audit_syslog, **caller.as_fields())
     try:
         entry = identity.still_listed(caller, authorized_keys.load(settings.paths_authorized_keys))

@@ -110,11 +110,22 @@ def test_one_module_knows_it(text: str, modules: list[str]) -> None:
 
 IMPORTED = [
     pytest.param("pyinotify", ["gateway/warden/watcher.py"], id="pyinotify"),
-    pytest.param("click", ["gateway/cli.py"], id="click"),
     pytest.param("structlog", ["gateway/cli.py", "gateway/embedded/supervisor.py"], id="structlog"),
     pytest.param("subprocess", [], id="nobody: gateway.process starts programs"),
     pytest.param("hashlib", ["gateway/digest.py"], id="OpenSSL's hashes, which are slow to load"),
 ]
+
+
+def test_only_the_sysadmin_s_command_line_imports_click() -> None:
+    found = [path for path in MODULES if "click" in {name.partition(".")[0] for name in imports(path)}]
+    others = {name_of(path) for path in found if path.parent != ROOT / "gateway" / "admin"}
+    assert {name for name in others if not name.startswith("client/")} == {"gateway/cli.py"}
+
+
+def test_what_logins_run_imports_nothing_of_the_sysadmin_s_command_line() -> None:
+    for path in MODULES:
+        if path.parent != ROOT / "gateway" / "admin" and name_of(path) != "gateway/cli.py":
+            assert not [name for name in imports(path) if name.startswith("gateway.admin")], path
 
 
 @pytest.mark.parametrize(("module", "modules"), IMPORTED)
