@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 import structlog
 
-from gateway import auditcheck, auditview, config, killing, sessions, sweeping
-from gateway.admin import keys
-from gateway.errors import EncError, NotUnlocked, Usage
+from gateway import auditcheck, config, sweeping
+from gateway.admin import history, keys, live, metrics, projects
+from gateway.errors import EncError, Usage
 
 _CONFIG = Path("/etc/enc/gateway.toml")
 
@@ -80,35 +80,6 @@ _settings = click.option(
 )
 
 
-@main.group(invoke_without_command=True, name="sessions")
-@_settings
-@click.pass_context
-def sessions_(ctx: click.Context, settings: Path) -> None:
-    """List the live sessions of all principals, or end some."""
-    ctx.obj = config.load(str(settings))
-    if ctx.invoked_subcommand is None:
-        for session in sessions.live(ctx.obj.paths_run):
-            views = " ".join(view.project for view in session.views)
-            click.echo("  ".join((session.id, session.principal, session.address, session.since, views)))
-
-
-@sessions_.command()
-@click.argument("ids", nargs=-1)
-@click.option("--principal", help="All sessions of this principal.")
-@click.option("--all", "everybody", is_flag=True, help="All sessions.")
-@click.pass_obj
-def kill(settings: config.Config, ids: tuple[str, ...], principal: str | None, everybody: bool) -> None:
-    """Lock everything in these sessions and end them; returns when that is done."""
-    live = sessions.live(settings.paths_run)
-    if unknown := set(ids) - {session.id for session in live}:
-        raise NotUnlocked(f"no live session {min(unknown)}", "`enc-gateway sessions` lists them")
-    if not (ids or principal or everybody):
-        raise Usage("say which: ids, --principal or --all")
-    chosen = [one for one in live if everybody or one.id in ids or one.principal == principal]
-    for id_, by_itself in killing.kill(settings.paths_run, chosen):
-        click.echo(f"closed {id_}" if by_itself else f"killed {id_}, which did not answer")
-
-
 @main.command(name="doctor")
 @_settings
 @click.option("--sessions", "expected", default=100, show_default=True, help="How many are to be live at once.")
@@ -156,14 +127,6 @@ def _log(path: Path | None) -> str:
 
 @audit.command()
 @_log_file
-def show(path: Path | None) -> None:
-    """Print the log as a table."""
-    for row in auditview.rows(_log(path)):
-        click.echo("  ".join(row))
-
-
-@audit.command()
-@_log_file
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def verify(path: Path | None, as_json: bool) -> None:
     """Check that no line was changed, removed or inserted. Exits with 1 when one was."""
@@ -179,3 +142,8 @@ def verify(path: Path | None, as_json: bool) -> None:
 
 
 main.add_command(keys.key)
+main.add_command(live.sessions_)
+main.add_command(projects.vaults_)
+main.add_command(metrics.metrics)
+audit.add_command(history.show)
+audit.add_command(history.report)

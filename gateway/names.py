@@ -78,6 +78,14 @@ class Principal(Name):
             raise Usage("that is not a key's fingerprint")
         return cls(fingerprint)
 
+    @classmethod
+    def of_directory(cls, name: str) -> Self:
+        """The principal whose `directory` this is; raises Usage for anything else."""
+        kind, rest = name[:2], name[2:]
+        if kind == "u-":
+            return cls.of(rest)
+        return cls.of_fingerprint("SHA256:" * (kind == "k-") + rest.replace("_", "/").replace("-", "+"))
+
     @property
     def directory(self) -> str:
         """One path component, its own for each principal: `u-dev1`, or `k-` and the fingerprint in base64url."""
