@@ -59,17 +59,9 @@ class Invitation(Record):
         return {"principal": self.principal, "invite": self.fingerprint, "address": self.address, "port": self.port}
 
 
-def of_entry(entry: authorized_keys.Entry) -> Identity:
-    """Whom sshd's account would be, called with the key of this line, from nowhere. Raises Misconfigured."""
-    return Identity(
-        principal=_principal(entry.principal, entry.blob),
-        fingerprint=authorized_keys.fingerprint(entry.blob),
-        key_type=entry.key_type,
-        blob=entry.blob,
-        address="",
-        port=0,
-        connection="",
-    )
+def of_entry(entry: authorized_keys.Entry) -> Identity | Invitation:
+    """Who would call with the key of this line, from nowhere in particular. Raises Misconfigured."""
+    return _caller(entry.principal, entry.key_type, entry.blob, ["", "0"])
 
 
 def of_environment(environ: Mapping[str, str]) -> Identity | Invitation:
@@ -78,7 +70,10 @@ def of_environment(environ: Mapping[str, str]) -> Identity | Invitation:
     connection = environ.get("SSH_CONNECTION", "").split()
     if len(connection) != 4 or not connection[1].isdecimal():
         raise Misconfigured("sshd did not say where this connection comes from")
-    named = environ.get("ENC_USER", "")
+    return _caller(environ.get("ENC_USER", ""), key_type, blob, connection)
+
+
+def _caller(named: str, key_type: str, blob: str, connection: list[str]) -> Identity | Invitation:
     principal = _principal(named.removeprefix(INVITES), blob)
     print_ = authorized_keys.fingerprint(blob)
     address, port = connection[0], int(connection[1])

@@ -27,7 +27,7 @@ def answer(config: Config, caller: Invitation, line: str | None) -> int:
     log = log.bound(request=os.urandom(6).hex())
     as_json = "--json" in (line or "").split()
     try:
-        _judge(config, caller, line)
+        judge(config, caller, line)
         log.write("request", decision="allow", reason="invited", verb=VERB)
     except errors.EncError as error:
         log.write("request", decision="deny", reason=error.slug)
@@ -41,7 +41,8 @@ def answer(config: Config, caller: Invitation, line: str | None) -> int:
     return status
 
 
-def _judge(config: Config, caller: Invitation, line: str | None) -> None:
+def judge(config: Config, caller: Invitation, line: str | None) -> None:
+    """Raise NotYours when the invitation is gone, NotAllowedHere for any other command."""
     identity.still_invited(caller, authorized_keys.load(config.paths_authorized_keys))
     try:
         words = grammar.split(line or "")

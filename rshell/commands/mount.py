@@ -16,9 +16,7 @@ from rshell.context import Context, required
 def run(context: Context, command: Command) -> int:
     """Ask for the passphrase and unlock. Without a session on this connection it becomes one, and does not return."""
     project = required(command.project)
-    gocryptfs.require()
-    slot = vaults.check(context.vault(project))[0]
-    _refuse_if_unlocked(context, project)
+    slot = foresee(context, command)
     place = places.take(context.config.paths_run, context.caller.principal, places.VIEWS, context.config.limits_views)
     secret = terminal.pipe(terminal.secret(f"Passphrase of {project}: "))
     turn = _take_turn(context, project)
@@ -33,6 +31,14 @@ def run(context: Context, command: Command) -> int:
             os.close(fd)
     terminal.result({"event": "unlocked", "project": project}, f"unlocked {project}", command.wants_json)
     return 0
+
+
+def foresee(context: Context, command: Command) -> Slot:
+    """The slot that would be used; raises what is known to stand against it before a passphrase is asked for."""
+    gocryptfs.require()
+    slot = vaults.check(context.vault(command.project))[0]
+    _refuse_if_unlocked(context, required(command.project))
+    return slot
 
 
 def _refuse_if_unlocked(context: Context, project: ProjectName) -> None:
