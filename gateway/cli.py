@@ -10,7 +10,7 @@ import click
 import structlog
 
 from gateway import auditcheck, config, sweeping
-from gateway.admin import history, keys, live, metrics, projects, why
+from gateway.admin import backup, history, keys, live, metrics, projects, why
 from gateway.errors import EncError, Usage
 
 _CONFIG = Path("/etc/enc/gateway.toml")
@@ -145,6 +145,8 @@ main.add_command(keys.key)
 main.add_command(live.sessions_)
 main.add_command(projects.vaults_)
 main.add_command(metrics.metrics)
+main.add_command(backup.backup)
+main.add_command(backup.restore)
 main.add_command(why.why)
 audit.add_command(history.show)
 audit.add_command(history.report)

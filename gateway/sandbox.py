@@ -178,6 +178,18 @@ def _limited(limits: Limits) -> list[str]:
     return ["/usr/bin/choom", "-n", "500", "--", "/usr/bin/prlimit", "--core=0:0", *rlimits, "--"]
 
 
+def check_argv(vault: str, command: Sequence[str]) -> list[str]:
+    """bwrap for a `gocryptfs -fsck`, which mounts: the vault is read-only at VAULTS, and what it mounts is seen by it
+    alone. Uid 0 of this namespace, for fusermount3, which is not setuid here, asks for that; nothing is written.
+    """
+    words = [BWRAP, *_system(), "--cap-add", "CAP_SYS_ADMIN", "--die-with-parent", "--new-session"]
+    words += ["--uid", "0", "--gid", "0", "--proc", "/proc", "--tmpfs", "/tmp", "--dir", "/dev"]  # noqa: S108
+    for node in ("null", "urandom", "fuse"):
+        words += ["--dev-bind", f"/dev/{node}", f"/dev/{node}"]
+    words += ["--symlink", "/proc/self/mounts", "/etc/mtab"]
+    return [*words, "--ro-bind", vault, VAULTS, "--chdir", "/", "--", *command]
+
+
 def code_root() -> str:
     """The directory that `gateway` and `rshell` are imported from."""
     return os.path.dirname(os.path.dirname(os.path.abspath(__file__)))

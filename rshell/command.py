@@ -72,6 +72,7 @@ VERBS = {
             flags=("--net", TIME),
         ),
         Verb(name="shell", summary="a shell in a project", takes_project=True, flags=("--net", TIME)),
+        Verb(name="fsck", summary="check every file of a locked project", takes_project=True, flags=("--json",)),
         Verb(name="rm", summary="remove a project (to the trash)", takes_project=True, flags=("--yes", "--json")),
         Verb(name="sftp", summary="transfer files: what `sftp` and `sshfs` ask for", transfers=True),
         Verb(name="scp", summary="transfer files: what `scp` asks for", transfers=True),

@@ -19,7 +19,7 @@ def run(context: Context, command: Command) -> int:
     slot = foresee(context, command)
     place = places.take(context.config.paths_run, context.caller.principal, places.VIEWS, context.config.limits_views)
     secret = terminal.pipe(terminal.secret(f"Passphrase of {project}: "))
-    turn = _take_turn(context, project)
+    turn = take_turn(context, project)
     here = context.session_here()
     if here is None and not context.at_prompt:
         anchor = _anchor(context, command, slot, secret, turn).replace(view_fd=place)
@@ -52,7 +52,7 @@ def _refuse_if_unlocked(context: Context, project: ProjectName) -> None:
                 raise Busy(f"{project} is unlocked already by {by}", f"`unmount {project}` locks it")
 
 
-def _take_turn(context: Context, project: ProjectName) -> int:
+def take_turn(context: Context, project: ProjectName) -> int:
     """Wait as long as the principal's earlier wrong passphrases for the project cost."""
     turn = attempts.begin(context.config.paths_run, context.caller.principal)
     seconds = attempts.wait(turn, project, context.config.passphrase_wait_max)
