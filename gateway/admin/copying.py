@@ -28,6 +28,8 @@ from gateway.vaults import Vault
 
 ATTEMPTS = 5
 _PAUSE = 0.5
+"""Seconds after the first attempt; each time as much longer, for work comes in bursts."""
+
 _SETTLED = 0.1
 """Seconds that the newest change must be older than the look: the kernel's clock for files is a few ms coarse."""
 
@@ -96,7 +98,8 @@ def _copy(settings: Config, vault: Vault, target: Path, draft: Path, known: Look
         if unchanged and newest < began - _SETTLED:
             return attempt, before
         known = before
-        time.sleep(_PAUSE)
+        if attempt < ATTEMPTS:
+            time.sleep(_PAUSE * attempt)
     return ATTEMPTS, {}
 
 
