@@ -23,6 +23,9 @@ class _Main(click.Group):
         try:
             return super().invoke(ctx)
         except EncError as error:
+            if "--json" in sys.argv:  # as rshell.terminal.failure: a program waits for an object in any case
+                about = {"error": error.slug, "message": str(error), "hint": error.hint, "exit": error.code}
+                click.echo(json.dumps(about))
             click.echo(f"enc-gateway: {error.line()}", err=True)
             ctx.exit(error.code)
         except OSError as error:
