@@ -20,6 +20,8 @@ _MOST = 20
 
 def problems(vault: Vault) -> tuple[str, ...]:
     """What is wrong, at most 20 lines with names of ciphertext."""
+    if os.path.islink(vault.cipher) or not os.path.isdir(vault.cipher):
+        return ("cipher is no directory",)
     found = []
     for problem in _walk(vault.cipher, ""):
         found.append(problem)

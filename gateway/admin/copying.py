@@ -68,6 +68,8 @@ def back_up(settings: Config, principal: str, vault: Vault, home: Path) -> Copie
             files.replace(seen, json.dumps(look), 0o600)
     except FileNotFoundError:  # removed while we copied it
         attempts, problem = 1, "it is no longer there, or a part of it is missing"
+    except PermissionError as error:
+        attempts, problem = 1, f"a part of it cannot be read by the gateway's account: {error.strerror}"
     finally:
         shutil.rmtree(draft, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)

@@ -199,21 +199,25 @@ def test_a_directory_of_somebody_else_is_left_alone(gateway: Gateway, tmp_path: 
     assert [path.name for path in tmp_path.iterdir()] == ["precious"]
 
 
-def test_a_link_in_a_vault_leads_root_nowhere(make_gateway: Callable[..., Gateway], tmp_path: Path) -> None:
+def test_a_link_in_the_account_s_directories_leads_root_nowhere(
+    make_gateway: Callable[..., Gateway], tmp_path: Path
+) -> None:
     need(os.geteuid() == 0, "not root")
     gateway = make_gateway()
     who = gateway.person("someone", "someone")
     who.new("work")
-    (tmp_path / "shadow").write_text("root's alone")
-    tmp_path.chmod(0o700)
-    cipher = gateway.vaults / "u-someone" / "work" / "cipher"
-    kept = cipher.rename(cipher.with_name("away"))
-    cipher.symlink_to(tmp_path)
-    copied(gateway, tmp_path / "backup")
-    assert not list((tmp_path / "backup").rglob("shadow"))
-    cipher.unlink()
-    kept.rename(cipher)
-    assert copied(gateway, tmp_path / "backup")["someone", "work"] == ""
+    who.new("good")
+    home, backup = gateway.vaults / "u-someone", tmp_path / "backup"
+    shutil.copytree(home / "work", tmp_path / "root-s" / "alone")
+    (tmp_path / "root-s" / "alone" / "cipher" / "shadow").write_text("x" * 51)
+    (tmp_path / "root-s").chmod(0o700)
+    (home / "evil").symlink_to(tmp_path / "root-s" / "alone")
+    (home / "work" / "cipher").rename(home / "work" / "away")
+    (home / "work" / "cipher").symlink_to(tmp_path / "root-s" / "alone" / "cipher")
+    result = copied(gateway, backup)
+    assert "cannot be read" in result["someone", "evil"] and "no directory" in result["someone", "work"]
+    assert result["someone", "good"] == ""
+    assert not list(backup.rglob("shadow"))
 
 
 @pytest.mark.parametrize(
