@@ -53,8 +53,7 @@ class Event(Record):
 
     def cells(self) -> tuple[str, ...]:
         """Time, event, principal, address, and what is particular to it: a row of a table."""
-        named = (("verb", self.verb), ("project", self.project), ("decision", self.decision), ("reason", self.reason))
-        told = [f"{key}={value}" for key, value in named if value]
+        told = [f"{name}={value}" for name in _TOLD if (value := getattr(self, name))]
         told += [f"status={self.status}"] if self.status is not None else []
         told += [f"{key}={value}" for key, value in self.details]
         return self.time, self.event, self.principal or "-", self.address or "-", " ".join(told)
@@ -66,6 +65,7 @@ class Event(Record):
 
 
 _KEYS = ("key", "invite")
+_TOLD = ("session", "verb", "project", "decision", "reason")
 
 
 class Filter(Record):

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class Identity(Record):
-    """`connection` is SSH_CONNECTION as it stands: the same for all channels of one connection."""
+class Caller(Record):
+    """Which key called, from where, and whom its line names."""
 
     principal: Principal
     fingerprint: str
@@ -28,6 +28,11 @@ class Identity(Record):
     blob: str
     address: str
     port: int
+
+
+class Identity(Caller):
+    """`connection` is SSH_CONNECTION as it stands: the same for all channels of one connection."""
+
     connection: str
 
     def as_fields(self) -> dict[str, object]:
@@ -41,18 +46,11 @@ class Identity(Record):
         }
 
 
-class Invitation(Record):
+class Invitation(Caller):
     """The caller has the key of an invitation, which may do one thing: hand in a key for `principal`.
 
     Not an Identity, so nothing that works for a principal can be done with it.
     """
-
-    principal: Principal
-    fingerprint: str
-    key_type: str
-    blob: str
-    address: str
-    port: int
 
     def as_fields(self) -> dict[str, object]:
         """What the audit says about a caller. `invite` and not `fingerprint`: it is nobody's key."""

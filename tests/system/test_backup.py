@@ -14,12 +14,8 @@ import pytest
 from gateway import structure
 from gateway.names import ProjectName
 from gateway.vaults import Vault
-from tests.harness import PASSPHRASE, Gateway, Person, Result, bindir, eventually, need, run
+from tests.harness import PASSPHRASE, Gateway, Person, admin, eventually, need
 from tests.life import sshfs
-
-
-def admin(gateway: Gateway, *words: str) -> Result:
-    return run([str(bindir() / "enc-gateway"), *words, "--config", str(gateway.root / "gateway.toml")])
 
 
 @pytest.fixture(scope="module")

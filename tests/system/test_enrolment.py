@@ -14,11 +14,7 @@ from pathlib import Path
 import pytest
 
 from gateway import authorized_keys
-from tests.harness import Gateway, Person, Result, bindir, run
-
-
-def admin(gateway: Gateway, *words: str) -> Result:
-    return run([str(bindir() / "enc-gateway"), *words, "--config", str(gateway.root / "gateway.toml")])
+from tests.harness import Gateway, Person, admin, run
 
 
 def invited(gateway: Gateway, at: Path, *words: str) -> Person:

@@ -13,13 +13,8 @@ import pytest
 from gateway import authorized_keys
 from gateway.admin import keyfile, lint
 from gateway.errors import Busy
-from tests.harness import Gateway, Person, Result, bindir, eventually, need, run
+from tests.harness import Gateway, Person, admin, eventually, need
 from tests.life import session
-
-
-def admin(gateway: Gateway, *words: str, stdin: str = "") -> Result:
-    """`enc-gateway WORDS`, for this gateway."""
-    return run([str(bindir() / "enc-gateway"), *words, "--config", str(gateway.root / "gateway.toml")], stdin)
 
 
 def new_key(at: Path, kind: str = "ed25519") -> str:

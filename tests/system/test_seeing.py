@@ -16,12 +16,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.admin import timeline
-from tests.harness import Gateway, Person, Result, bindir, eventually, need, run
+from tests.harness import Gateway, Person, admin, bindir, eventually, need, run
 from tests.life import session, unlock
-
-
-def admin(gateway: Gateway, *words: str) -> Result:
-    return run([str(bindir() / "enc-gateway"), *words, "--config", str(gateway.root / "gateway.toml")])
 
 
 def shown(gateway: Gateway, *words: str) -> list[dict[str, object]]:
