@@ -54,23 +54,23 @@ def main(config_path: str, fd: int) -> int:
 
 
 def _judge(config_path: str, fingerprint: str, line: str | None, steps: list[Step]) -> None:
-    settings = _try(config_path, config_path, lambda: config.load(config_path))
+    settings = _try(config_path, lambda: config.load(config_path))
     steps.append(Step(where=config_path, says="the configuration is sound", passes=True))
     entry = _line(settings.paths_authorized_keys, fingerprint)
     where = f"{settings.paths_authorized_keys}:{entry.line}"
     entries = authorized_keys.load(settings.paths_authorized_keys)
-    caller = _try(where, config_path, lambda: identity.of_entry(entry))
+    caller = _try(where, lambda: identity.of_entry(entry))
     limited = f", from {entry.value('from')} alone (sshd sees to that)" if entry.value("from") else ""
     if isinstance(caller, identity.Invitation):
         from rshell import enrol
 
         invited = caller
         steps.append(Step(where=where, says=f"the key is an invitation for {caller.principal}{limited}", passes=True))
-        _try(_place(enrol.judge), config_path, lambda: enrol.judge(settings, invited, line))
+        _try(_place(enrol.judge), lambda: enrol.judge(settings, invited, line))
         steps.append(Step(where=_place(enrol.judge), says="it may hand in one key, once", passes=True))
         return
     known = caller
-    _try(where, config_path, lambda: identity.still_listed(known, entries))
+    _try(where, lambda: identity.still_listed(known, entries))
     steps.append(Step(where=where, says=f"the key is {caller.principal}'s{limited}", passes=True))
     context = Context(
         config=settings,
@@ -84,15 +84,16 @@ def _judge(config_path: str, fingerprint: str, line: str | None, steps: list[Ste
 
 
 def _command(config_path: str, context: Context, line: str | None, steps: list[Step]) -> None:
-    asked = command.PROMPT if line is None else _try("", config_path, lambda: command.parse(line))
+    asked = command.PROMPT if line is None else _try("", lambda: command.parse(line))
     steps.append(Step(where=_place(command.parse), says=f"it is {asked.verb.name}: {asked.verb.summary}", passes=True))
-    decision = policy.decide(asked, context.at_prompt)
+    decision = policy.decide(asked, context.at_prompt, context.config)
     if isinstance(decision, policy.Deny):
-        raise Stop(_refusal(_place(policy.decide), config_path, decision.because), decision.because)
+        where = _setting(config_path, decision.setting) if decision.setting else _place(policy.decide)
+        raise Stop(Step(where=where, says=decision.because.line(), passes=False), decision.because)
     steps.append(Step(where=_place(policy.decide), says="it is allowed", passes=True))
     if asked is command.PROMPT or asked.wants_help:
         return
-    module = __import__(f"rshell.commands.{asked.verb.name}", fromlist=["run"])
+    module = __import__(f"rshell.commands.{asked.verb.module}", fromlist=["run"])
     foresee = getattr(module, "foresee", None)
     where = ""
     if asked.project:
@@ -101,12 +102,12 @@ def _command(config_path: str, context: Context, line: str | None, steps: list[S
         where = os.path.join(home, asked.project)
         if not os.path.isdir(home):
             if asked.verb.name != "new":
-                _try(where, config_path, lambda: vaults.find(home, asked.project))  # type: ignore[arg-type]
+                _try(where, lambda: vaults.find(home, asked.project))  # type: ignore[arg-type]
             return
         if foresee is None:
-            _try(where, config_path, lambda: context.vault(asked.project))
+            _try(where, lambda: context.vault(asked.project))
     if foresee:
-        _try(where, config_path, lambda: foresee(context, asked))
+        _try(where, lambda: foresee(context, asked))
         steps.append(Step(where=where or _place(foresee), says="nothing stands against it now", passes=True))
 
 
@@ -132,26 +133,19 @@ def _print(entry: authorized_keys.Entry) -> str:
         return ""
 
 
-def _try(where: str, config_path: str, judge: Callable[[], T]) -> T:
+def _try(where: str, judge: Callable[[], T]) -> T:
     """What `judge` says, or a Stop at `where` (by default the line of ours that refused)."""
     try:
         return judge()
     except EncError as error:
-        raise Stop(_refusal(where or _raised(error), config_path, error), error) from error
+        raise Stop(Step(where=where or _raised(error), says=error.line(), passes=False), error) from error
 
 
-def _refusal(where: str, config_path: str, error: EncError) -> Step:
-    """A refusal that names a key of the configuration was decided there."""
-    return Step(where=_setting(config_path, error.line()) or where, says=error.line(), passes=False)
-
-
-def _setting(config_path: str, text: str) -> str:
-    named = [key.name for key in config.KEYS if key.name in text.replace("`", " ").split()]
-    if not named:
-        return ""
+def _setting(config_path: str, name: str) -> str:
+    """Where a key of the configuration has its value."""
     with open(config_path, encoding="utf-8") as file:
-        located = plaintoml.parse(file.read()).get(named[0])
-    return f"{config_path}:{located.line}" if located else f"{config_path} ({named[0]} is at its default)"
+        located = plaintoml.parse(file.read()).get(name)
+    return f"{config_path}:{located.line}" if located else f"{config_path} ({name} is at its default)"
 
 
 def _raised(error: EncError) -> str:

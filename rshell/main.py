@@ -28,7 +28,7 @@ def main(config_path: str) -> int:
             from rshell import enrol
 
             return enrol.answer(settings, caller, line)
-        return answer(identify(settings, caller), line)
+        return answer(identify(settings, caller, environ.get("TERM", "")), line)
     except errors.EncError as error:
         terminal.failure(error, as_json)
         return error.code
@@ -38,8 +38,11 @@ def main(config_path: str) -> int:
         return errors.Internal.code
 
 
-def identify(settings: config.Config, caller: identity.Identity) -> Context:
-    """The caller, whose key is still authorized. Raises EncError when that is not certain."""
+def identify(settings: config.Config, caller: identity.Identity, kind: str) -> Context:
+    """The caller, whose key is still authorized, at a terminal of the type `kind` (TERM).
+
+    Raises EncError when that is not certain.
+    """
     log = audit.AuditLog(settings.paths_audit, settings.audit_syslog, **caller.as_fields())
     try:
         entry = identity.still_listed(caller, authorized_keys.load(settings.paths_authorized_keys))
@@ -59,7 +62,7 @@ def identify(settings: config.Config, caller: identity.Identity) -> Context:
         audit=log,
         request="",
         began=0.0,
-        terminal=environ.get("TERM", ""),
+        terminal=kind,
     )
 
 

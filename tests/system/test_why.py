@@ -48,6 +48,13 @@ def owner(gateway: Gateway) -> Person:
         pytest.param(("new", "myproj"), r".*/u-owner-of-two/myproj", id="a name that is taken"),
         pytest.param(("mount", "broken"), r".*/u-owner-of-two/broken", id="a damaged vault"),
         pytest.param(("rsync", "--server", "--daemon", "."), r"rshell/commands/rsync\.py:\d+", id="rsync as a daemon"),
+        pytest.param(("run", "myproj", "--", "true"), r".*/u-owner-of-two/myproj", id="a program in a locked project"),
+        pytest.param(
+            ("run", "--net", "myproj", "--", "true"),
+            r".*/gateway\.toml \(run\.network is at its default\)",
+            id="what a setting forbids",
+        ),
+        pytest.param(("git-upload-pack", "x/../y"), r"rshell/commands/git\.py:\d+", id="git to nowhere"),
         pytest.param(("scp", "-t", "myproj"), r"gateway/sessions\.py:\d+", id="scp to a locked project"),
     ],
 )
