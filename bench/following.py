@@ -15,7 +15,6 @@ from pathlib import Path
 
 from bench.measure import Row, in_turns, median
 from tests.harness import Gateway, Held, Person
-from tests.harness import run as run_to_end
 
 FILES = 2_000
 ROUNDS = 12
@@ -71,7 +70,7 @@ def _at_work(place: Path, host: str) -> Iterator[Person]:
 
 
 def _inside(who: Person, script: str) -> str:
-    done = run_to_end(who.argv("run", "tree", "--", "bash", "-c", f"'{script}'"), timeout=600)
+    done = who.ssh("run", "tree", "--", "bash", "-s", stdin=script, timeout=600)
     assert done.status == 0, done
     return done.out
 

@@ -83,6 +83,17 @@ def main() -> None:
     except BrokenPipeError:
         sys.stdout = None
         sys.exit(141)
+    except Exception as fault:  # the one handler for what nobody foresaw
+        sys.exit(_failed("internal", f"a fault of enc ({_place(fault)})", "please report it", 70))
+
+
+def _place(fault: BaseException) -> str:
+    """What and where, without words that could name somebody's files."""
+    trace = fault.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    where = trace.tb_frame.f_code.co_filename.rsplit("/", 1)[-1] if trace else ""
+    return f"{type(fault).__name__} at {where}:{trace.tb_lineno if trace else 0}"
 
 
 def _failed(slug: str, message: str, hint: str, code: int) -> int:

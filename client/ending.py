@@ -11,10 +11,13 @@ import os
 
 from client import mounting, mountpoint, processes, ssh
 from client.errors import EncError
+from client.processes import Process
 from client.state import DETACHED, Mount, State, Store, Terminal
 
 _GENTLE = 0.6
 """Seconds for an unmount that writes back, when a terminal has ended."""
+WHEN_ASKED = 10.0
+"""The same, when somebody waits for it."""
 _REMEMBERED = 8
 """Lost sessions."""
 _ANSWER = 2.0
@@ -26,7 +29,8 @@ def end_mount(store: Store, mount: Mount, gentle: float = _GENTLE, lock_it: bool
 
     One at a time, and only while the mount is recorded: the kernel gives the ids of one that is gone to a later one.
     """
-    _mark(store, mount, ending=True)
+    with contextlib.suppress(OSError):  # no room for a mark is no reason to leave a mount
+        _mark(store, mount, processes.of(os.getpid()))
     with store.lock(f"end-{mount.project}"):
         if not _is(store.read(), mount):  # somebody else did it all
             return True
@@ -42,20 +46,18 @@ def end_mount(store: Store, mount: Mount, gentle: float = _GENTLE, lock_it: bool
 
 def end_mount_if_unused(store: Store, mount: Mount, seconds: float) -> bool:
     """Unmount and lock, unless a program uses it: then nothing is changed, and False."""
-    _mark(store, mount, ending=True)
+    _mark(store, mount, processes.of(os.getpid()))
     if not _is(store.read(), mount):
         return True
     if mounting.unmount_gently(mount, seconds):
         return end_mount(store, mount)
-    _mark(store, mount, ending=False)
+    _mark(store, mount, None)
     return False
 
 
-def _mark(store: Store, mount: Mount, ending: bool) -> None:
-    """Tell the monitor that this mount's end is in order."""
-    store.change(
-        lambda now: now.with_mount(now.mounts[mount.project]._replace(ending=ending)) if _is(now, mount) else now
-    )
+def _mark(store: Store, mount: Mount, by: Process | None) -> None:
+    """Tell the monitor who ends this mount, in order."""
+    store.change(lambda now: now.with_mount(now.mounts[mount.project]._replace(ending=by)) if _is(now, mount) else now)
 
 
 def _is(state: State, mount: Mount) -> bool:
@@ -73,12 +75,12 @@ def lock(store: Store, project: str) -> bool:
     return True
 
 
-def end_terminal(store: Store, id_: str) -> None:
+def end_terminal(store: Store, id_: str, gentle: float = _GENTLE) -> None:
     """Unmount and lock what belongs to the terminal; the last one closes the session and the connection."""
     state = store.read()
     last = not [other for other in state.terminals.values() if other.id != id_ and holds(state, other)]
     for mount in state.mounts_of(id_):
-        end_mount(store, mount, lock_it=not last)
+        end_mount(store, mount, gentle, lock_it=not last)
     store.change(lambda now: now.without_terminal(id_))
     if last:
         end_connection(store)
@@ -139,6 +141,8 @@ def sweep(store: Store) -> None:
     for mount in state.mounts.values():
         if mount.mount_id == 0:
             end_if_abandoned(store, mount)
+        elif mount.ending and processes.alive(mount.ending):
+            continue
         elif state.connection is None or mounting.entry_of(mount) is None or mount.ending:
             end_mount(store, mount, gentle=0, lock_it=False)
         elif mount.terminal not in state.terminals:

@@ -12,7 +12,6 @@ import os
 import select
 import signal
 import time
-from typing import NamedTuple
 
 from client import ending, events, mounting, notice, processes, session
 from client import platform_linux as platform
@@ -25,13 +24,7 @@ DEADLINE = 2.0
 _MOVES = 65536
 """Bytes that ssh moves meanwhile when it is only busy; what we ask ourselves is far less."""
 _ENDING = 3.0
-"""Seconds between attempts at what is left of a mount that is being ended."""
-
-
-class Fault(NamedTuple):
-    """What is wrong, for a person."""
-
-    words: str
+"""Seconds between attempts at what is left of a mount that nobody else is ending."""
 
 
 def run(directory: str, project: str) -> None:
@@ -68,13 +61,14 @@ def _sleep(mount: Mount, terminal: Terminal, state: State) -> None:
 
 
 def _let_end(store: Store, mount: Mount) -> None:
-    """Somebody ends it, or it is dead beneath something else. After a while, try what is left to do."""
+    """Somebody ends it; or whoever did is gone, or it is dead beneath something else: then try what is left to do."""
     deadline = time.monotonic() + _ENDING
     while (now := _still(store, mount)) and now.ending:  # an attempt that failed unmarks it
-        if time.monotonic() > deadline:
+        busy = now.ending.pid != os.getpid() and processes.alive(now.ending)
+        if not busy and time.monotonic() > deadline:
             ending.end_mount(store, mount)
             return
-        processes.pause(0.2)
+        time.sleep(0.2)
 
 
 def _end_terminal(store: Store, mount: Mount, terminal: Terminal | None) -> None:
@@ -83,36 +77,36 @@ def _end_terminal(store: Store, mount: Mount, terminal: Terminal | None) -> None
     while terminal and processes.alive(terminal.watchdog) and time.monotonic() < deadline:
         if not _still(store, mount):
             return
-        processes.pause(0.05)
+        time.sleep(0.05)
     if terminal:
         ending.end_terminal(store, terminal.id)
     if _still(store, mount):
         ending.end_mount(store, mount)
 
 
-def _fault(store: Store, mount: Mount, state: State) -> Fault | None:
-    """The first thing that is not as it should be."""
+def _fault(store: Store, mount: Mount, state: State) -> str:
+    """The first thing that is not as it should be, in words; "" when all is well."""
     entry = mounting.entry_of(mount)
     if why := events.why_locked(store, mount.project):
-        return Fault(why)
+        return why
     if state.connection is None or not processes.alive(state.connection.master):
-        return Fault("the connection has ended")
+        return "the connection has ended"
     if entry is None:
-        return Fault("it was unmounted by something else than enc")
+        return "it was unmounted by something else than enc"
     if not processes.alive(mount.sshfs):
-        return Fault("sshfs has ended")
+        return "sshfs has ended"
     if entry.path != mount.directory:
-        return Fault("its directory was moved away")
+        return "its directory was moved away"
     if mounting.upon(mount):
-        return Fault("another file system was mounted over it, or into it")
+        return "another file system was mounted over it, or into it"
     if mounting.elsewhere(mount):
-        return Fault("somebody mounted it at another place as well")
+        return "somebody mounted it at another place as well"
     if not _answers(entry.path, mount.device, state.connection.master.pid):
-        return Fault("it does not answer")
-    return None
+        return "it does not answer"
+    return ""
 
 
-def _end_after(store: Store, mount: Mount, state: State, fault: Fault) -> None:
+def _end_after(store: Store, mount: Mount, state: State, fault: str) -> None:
     """Take the mount away by force and say so. A connection that does not answer either goes with it."""
     now = _still(store, mount)
     if now is None or now.ending:  # it was being ended in order while we looked
@@ -125,7 +119,7 @@ def _end_after(store: Store, mount: Mount, state: State, fault: Fault) -> None:
         if state.connection:
             processes.end(state.connection.master)
             ending.forget_connection(store, state)
-    notice.tell(terminal, f"{mount.project} is no longer at {mount.directory}: {fault.words}; {end}")
+    notice.tell(terminal, f"{mount.project} is no longer at {mount.directory}: {fault}; {end}")
 
 
 def _answers(path: str, device: str, master: int) -> bool:

@@ -58,7 +58,7 @@ def appeared(child: subprocess.Popen[bytes], project: str, directory: str, earli
             for entry in platform.mounts():
                 if entry.path == directory and entry.source == source and entry.id not in earlier:
                     return entry
-            processes.pause(0.01)
+            time.sleep(0.01)
     except BaseException:
         child.kill()
         child.wait()
@@ -111,7 +111,7 @@ def unmount_gently(mount: Mount, seconds: float) -> bool:
     for _ in range(_TRIES):  # the monitor's question makes it busy for a moment
         if processes.attempt([*platform.UNMOUNT, "--", entry.path], seconds):
             break
-        processes.pause(0.1)
+        time.sleep(0.1)
     else:
         return entry_of(mount) is None
     # What was open is closed, and so written. sshfs stays if a mount namespace elsewhere still has a copy of the mount.

@@ -12,7 +12,6 @@ import select
 import signal
 import subprocess
 import sys
-import time
 from typing import NamedTuple
 
 from client import platform_linux as platform
@@ -126,7 +125,3 @@ def start_background(*words: str) -> Process:
         signal.signal(signal.SIGHUP, before)
     child.returncode = 0  # nobody here waits for it: Popen would complain when it is forgotten
     return of(child.pid)
-
-
-def pause(seconds: float) -> None:
-    time.sleep(seconds)

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 
 from client import ending, events, mounting, mountpoint, processes, secret, session, ssh, watchdog
 from client import platform_linux as platform
@@ -15,6 +16,8 @@ from client.mountpoint import MountPoint
 from client.state import Connection, Mount, State, Store, Terminal
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+_SETTLES = 6.0
+"""Seconds for an end that is under way: the gateway may not answer."""
 _FLUSH = 30.0
 """Seconds for an unmount that somebody asked for to write back what is not written yet."""
 
@@ -43,8 +46,7 @@ def mount(
     checked_name(project)
     need_sshfs()
     reserved = Mount(project, "", False, terminal.id, processes.of(os.getpid()))
-    with store.lock("login"):
-        ending.sweep(store)
+    _settle(store, project)
     new = terminal.id not in store.read().terminals
     _reserve(store, reserved)
     unlocked = False
@@ -62,6 +64,17 @@ def mount(
         raise
     watchdog.start_monitors(store, terminal.id)
     return mounted
+
+
+def _settle(store: Store, project: str) -> None:
+    """Let an end of the project's last mount that is under way come to its end, and sweep what nobody sees to."""
+    deadline = time.monotonic() + _SETTLES
+    while (there := store.read().mounts.get(project)) and processes.alive(there.ending):
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.05)
+    with store.lock("login"):
+        ending.sweep(store)
 
 
 def _reserve(store: Store, mount: Mount) -> None:

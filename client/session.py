@@ -117,7 +117,7 @@ def _connect(profile: Profile, store: Store) -> Connection:
                     raise ssh.refused(event, 75)
             if pid is None or not processes.alive(_maybe(pid)):
                 raise ssh.failure(said, profile.host)
-            processes.pause(0.01)
+            time.sleep(0.01)
         raise Unreachable(f"{profile.host} opens no session", "try again later")
     except BaseException:
         if pid is not None:

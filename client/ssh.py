@@ -138,7 +138,7 @@ def no_ssh() -> Missing:
 
 _OFFENDING = re.compile(r"Offending \S+ key in (.+?):(\d+)")
 _KINDS: tuple[tuple[str, type[EncError], str, str], ...] = (
-    ("Permission denied", NotAccepted, "{host} does not accept your key", "`enc doctor` shows which keys were offered"),
+    ("Permission denied", NotAccepted, "{host} does not accept your key", "`enc doctor` looks at your keys"),
     ("Could not resolve hostname", Unreachable, "there is no host {host}", "check the name, or your network"),
     (
         "Connection refused",

@@ -42,7 +42,7 @@ class Terminal(NamedTuple):
 
 
 class Mount(NamedTuple):
-    """A mount of ours. `mount_id` is 0 until it is there; `ending` says that somebody is taking it away in order."""
+    """A mount of ours. `mount_id` is 0 until it is there; `ending` is who takes it away, in order."""
 
     project: str
     directory: str
@@ -54,7 +54,7 @@ class Mount(NamedTuple):
     mount_id: int = 0
     sshfs: Process | None = None
     monitor: Process | None = None
-    ending: bool = False
+    ending: Process | None = None
 
 
 class State(NamedTuple):
@@ -174,7 +174,7 @@ def _state(plain: dict[str, Any]) -> State:
     connection = plain["connection"]
     terminals = [Terminal(**_with(each, "watchdog")) for each in plain["terminals"]]
     terminals = [each._replace(followed=tuple(Process(*one) for one in each.followed)) for each in terminals]
-    mounts = [Mount(**_with(each, "owner", "sshfs", "monitor")) for each in plain["mounts"]]
+    mounts = [Mount(**_with(each, "owner", "sshfs", "monitor", "ending")) for each in plain["mounts"]]
     return State(
         connection=Connection(**_with(connection, "master")) if connection else None,
         terminals={terminal.id: terminal for terminal in terminals},

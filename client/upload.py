@@ -50,7 +50,7 @@ def fill(profile: Profile, project: str, source: str, passphrase: bytes) -> int:
 def _rsync(store: Store, project: str, source: str, *options: str) -> list[str]:
     return [
         RSYNC,
-        "-a",
+        "-rlpt",  # as -a, but for owners, groups and devices, which a project cannot have
         *options,
         "-e",
         shlex.join(ssh.shared(store)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+from gateway import audit
 from gateway.record import Record
 
 _TEXTS = ("principal", "fingerprint", "address", "port", "request", "session", "project", "verb", "decision", "reason")
@@ -94,22 +95,26 @@ class Filter(Record):
 
 
 def events(path: str, wanted: Filter) -> Iterator[Event]:
-    """The events in the log at `path` that `wanted` takes, oldest first. Raises OSError.
+    """The events that `wanted` takes in the log at `path` and in those rotated away before it, oldest first.
+
+    Raises OSError.
 
     What is no record is left out; `gateway.auditcheck` is there for that.
     """
     verbs: dict[str, str] = {}
-    with open(path, encoding="utf-8", errors="replace") as file:
-        for line in file:
-            event = _event(line)
-            if event is None:
-                continue
-            if event.verb and event.request:
-                verbs[event.request] = event.verb
-            elif event.request in verbs:
-                event = event.replace(verb=verbs[event.request])
-            if wanted.takes(event):
-                yield event
+    for event in _all(path):
+        if event.verb and event.request:
+            verbs[event.request] = event.verb
+        elif event.request in verbs:
+            event = event.replace(verb=verbs[event.request])
+        if wanted.takes(event):
+            yield event
+
+
+def _all(path: str) -> Iterator[Event]:
+    for log in (*audit.archives(path), path):
+        with open(log, encoding="utf-8", errors="replace") as file:
+            yield from filter(None, map(_event, file))
 
 
 def _event(line: str) -> Event | None:

@@ -9,11 +9,14 @@ from pathlib import Path
 import click
 import structlog
 
-from gateway import auditcheck, config, sweeping
-from gateway.admin import backup, history, keys, live, metrics, projects, why
+from gateway import auditcheck, config
+from gateway.admin import backup, history, keys, live, metrics, options, projects, why
+from gateway.admin.doctor import doctor
+from gateway.admin.pause import pause, resume
+from gateway.admin.rotate import rotate
+from gateway.admin.setup import setup
+from gateway.admin.sweep import sweep
 from gateway.errors import EncError, Usage
-
-_CONFIG = Path("/etc/enc/gateway.toml")
 
 
 class _Main(click.Group):
@@ -73,42 +76,8 @@ def _pair(setting: str) -> tuple[str, str]:
     return key, value
 
 
-_settings = click.option(
-    "--config",
-    "settings",
-    default=_CONFIG,
-    show_default=True,
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="The gateway's configuration.",
-)
-
-
-@main.command(name="doctor")
-@_settings
-@click.option("--sessions", "expected", default=100, show_default=True, help="How many are to be live at once.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def doctor_(settings: Path, expected: int, as_json: bool) -> None:
-    """Check this host, as the gateway's account. Exits with 0, 1 for a warning, 2 for a failure."""
-    from gateway import doctor
-
-    findings = doctor.examine(config.load(str(settings)), expected)
-    if as_json:
-        rows = [{**finding.as_dict(), "level": finding.level.value} for finding in findings]
-        click.echo(json.dumps({"findings": rows}))
-    else:
-        for finding in findings:
-            fix = f"  ({finding.fix})" if finding.fix else ""
-            click.echo(f"{finding.level.value:4}  {finding.subject}: {finding.state}{fix}")
-    sys.exit(doctor.worst(findings))
-
-
-@main.command()
-@_settings
-def sweep(settings: Path) -> None:
-    """Clear away what crashes left behind, and removed projects past their age."""
-    values = config.load(str(settings))
-    counted = sweeping.sweep(values.paths_vaults, values.paths_run, values.trash_days)
-    click.echo(", ".join(f"{number} {kind}" for kind, number in counted.items()))
+for _command in (setup, doctor, pause, resume, sweep):
+    main.add_command(_command)
 
 
 @main.group()
@@ -120,12 +89,15 @@ _log_file = click.option(
     "--file",
     "path",
     type=click.Path(path_type=Path, dir_okay=False),
-    help=f"The log; by default the one that {_CONFIG} names.",
+    help=f"The log; by default the one that {options.CONFIG} names.",
 )
 
 
 def _log(path: Path | None) -> str:
-    return str(path or config.load(str(_CONFIG)).paths_audit)
+    return str(path or config.load(str(options.CONFIG)).paths_audit)
+
+
+audit.add_command(rotate)
 
 
 @audit.command()
@@ -136,11 +108,14 @@ def verify(path: Path | None, as_json: bool) -> None:
     report = auditcheck.verify(_log(path))
     if as_json:
         findings = [finding.as_dict() for finding in report.findings]
-        click.echo(json.dumps({"lines": report.lines, "head": report.head, "findings": findings}))
+        click.echo(
+            json.dumps({"lines": report.lines, "first": report.first, "head": report.head, "findings": findings})
+        )
     else:
         for finding in report.findings:
-            click.echo(f"line {finding.line}: {finding.problem}")
-        click.echo(f"{report.lines} lines, {len(report.findings) or 'no'} findings; head {report.head}")
+            click.echo(f"{finding.place()}: {finding.problem}")
+        since = f" from number {report.first} on" if report.first > 1 else ""
+        click.echo(f"{report.lines} lines{since}, {len(report.findings) or 'no'} findings; head {report.head}")
     sys.exit(1 if report.findings else 0)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from gateway import plaintoml
 from gateway.errors import Misconfigured
+from gateway.names import Principal
 from gateway.record import Record
 
 TYPE_CHECKING = False
@@ -33,7 +34,22 @@ KEYS = (
     Key(name="paths.audit", default="/var/log/enc/audit.jsonl", doc="the audit log"),
     Key(name="paths.authorized_keys", default="/etc/enc/authorized_keys", doc="the file that sshd reads"),
     Key(name="paths.enrolments", default="/var/lib/enc/enrolments", doc="keys that were handed in, to be approved"),
+    Key(
+        name="paths.pause", default="/etc/enc/paused", doc="while it is there, nothing new begins; `enc-gateway pause`"
+    ),
     Key(name="audit.syslog", default="/dev/log", doc='socket that gets a copy of every audit record; "" for none'),
+    Key(
+        name="audit.when_full",
+        default="refuse",
+        choices=("refuse", "continue"),
+        doc="what a request comes to that cannot be recorded; continue: it goes on, in syslog at best",
+    ),
+    Key(name="audit.reserve", default=4, doc="MiB of its disk that are left for recording how sessions end"),
+    Key(
+        name="audit.rotate", default=64, doc="MiB from which `enc-gateway audit rotate --due` rotates the log; 0: never"
+    ),
+    Key(name="audit.keep", default=0, doc="rotated logs that are kept; 0: all"),
+    Key(name="projects.create", default=("*",), doc='principals who may create projects; "*" for all, [] for none'),
     Key(name="passphrase.minimum", default=12, least=1, doc="characters that `new` asks for without --allow-weak"),
     Key(name="passphrase.wait_max", default=30, doc="seconds; the longest wait after wrong passphrases"),
     Key(name="idle.session", default=600, least=1, doc="seconds without activity until a session is closed"),
@@ -65,6 +81,11 @@ KEYS = (
 )
 
 
+EVERYBODY = "*"
+"""In projects.create: any principal."""
+DEFAULT_AUDIT = next(str(key.default) for key in KEYS if key.name == "paths.audit")
+
+
 class Config(Record):
     """The values of `KEYS`; a dot in a key is an underscore here. Paths are absolute, times in seconds."""
 
@@ -73,7 +94,13 @@ class Config(Record):
     paths_audit: str
     paths_authorized_keys: str
     paths_enrolments: str
+    paths_pause: str
     audit_syslog: str
+    audit_when_full: str
+    audit_reserve: int
+    audit_rotate: int
+    audit_keep: int
+    projects_create: tuple[str, ...]
     passphrase_minimum: int
     passphrase_wait_max: int
     idle_session: int
@@ -144,11 +171,26 @@ def _problem_of_list(key: Key, value: tuple[object, ...]) -> str:
             not item.startswith("/") or item.strip("/") in _NO_PATHS or ".." in item.split("/")
         ):
             return "must be absolute paths, and not /, /etc, /home or the like as a whole"
+        if key.name == "projects.create" and item != EVERYBODY and not Principal.names(item):
+            return f'must be principals, fingerprints or "{EVERYBODY}"'
     return ""
 
 
 _NO_PATHS = frozenset(("", "dev", "proc", "sys", "tmp", "run", "home", "etc", "root", "var", "projects"))
 """What must not be given to programs as a whole: their own, or with secrets of the host in it."""
+
+
+def audit_of(text: str) -> str:
+    """Where the audit is, as far as a configuration that `parse` refuses tells: it has to be said there."""
+    lines = text.split("\n")
+    while True:
+        try:
+            located = plaintoml.parse("\n".join(lines)).get("paths.audit")
+        except plaintoml.PlainTomlError as error:
+            lines[error.line - 1 :] = []
+            continue
+        given = located.value if located else None
+        return given if isinstance(given, str) and given.startswith("/") else DEFAULT_AUDIT
 
 
 def load(path: str) -> Config:

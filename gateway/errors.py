@@ -81,6 +81,13 @@ class Misconfigured(EncError):
     slug = "misconfigured"
 
 
+class Paused(EncError):
+    """The sysadmin lets nothing new begin for now; what is live goes on."""
+
+    code = 75
+    slug = "paused"
+
+
 class Dropped(EncError):
     """The connection ended before the command did."""
 

@@ -18,14 +18,16 @@ PATIENCE = 60.0
 """Seconds for all of them to lock. A lock has bounds of its own, of which this is well above the sum."""
 
 
-def kill(run: str, chosen: Iterable[sessions.Session], seconds: float = PATIENCE) -> Iterator[tuple[str, bool]]:
+def kill(
+    run: str, chosen: Iterable[sessions.Session], seconds: float = PATIENCE, reason: str = "killed"
+) -> Iterator[tuple[str, bool]]:
     """Have the `chosen` sessions lock everything and end. Each one's id when it has, and whether it did so by itself;
     one that does not within `seconds` loses its warden, and with it, by the kernel, everything in it.
     """
     asked: dict[int, tuple[socket.socket, sessions.Session]] = {}
     waiting = select.poll()
     for session in chosen:
-        if link := _ask(run, session):
+        if link := _ask(run, session, reason):
             asked[link.fileno()] = link, session
             waiting.register(link, select.POLLIN)
         else:
@@ -43,9 +45,9 @@ def kill(run: str, chosen: Iterable[sessions.Session], seconds: float = PATIENCE
         yield session.id, False
 
 
-def _ask(run: str, session: sessions.Session) -> socket.socket | None:
+def _ask(run: str, session: sessions.Session, reason: str) -> socket.socket | None:
     """The connection on which the answer comes, or None when the session has ended since it was listed."""
-    request = protocol.Close(principal=session.principal, origin="enc-gateway", reason="killed")
+    request = protocol.Close(principal=session.principal, origin="enc-gateway", reason=reason)
     try:
         link = protocol.connect(os.path.join(sessions.directory(run), session.id), sessions.SOCKET)
         protocol.send(link, request)

@@ -86,6 +86,17 @@ class Principal(Name):
             return cls.of(rest)
         return cls.of_fingerprint("SHA256:" * (kind == "k-") + rest.replace("_", "/").replace("-", "+"))
 
+    @classmethod
+    def names(cls, text: str) -> bool:
+        """Whether `text` can be a principal: what ENC_USER may say, or a fingerprint."""
+        if cls.accepts(text):
+            return True
+        try:
+            cls.of_fingerprint(text)
+        except Usage:
+            return False
+        return True
+
     @property
     def directory(self) -> str:
         """One path component, its own for each principal: `u-dev1`, or `k-` and the fingerprint in base64url."""

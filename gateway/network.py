@@ -6,17 +6,23 @@ the namespace to the warden. So a program with network is under no other roof th
 over the namespace, and the host's loopback and abstract sockets are not in it. What it can reach is what a connection
 of the gateway's account from this host can reach, addresses of the host but its loopback included.
 
-The namespace and slirp4netns live no longer than the front, whatever ends that.
+The namespace and slirp4netns live no longer than the front needs them, and end when it does, whatever ends that.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import socket
+from contextlib import ExitStack, contextmanager
 
 from gateway import process, sessions, syscalls
 from gateway.errors import Misconfigured, NotUnlocked
 from gateway.syscalls import CLONE_NEWNET, CLONE_NEWUSER
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SLIRP = "/usr/bin/slirp4netns"
 PACKAGE = "slirp4netns"
@@ -36,28 +42,25 @@ def require() -> None:
         raise Misconfigured(f"the gateway's host refuses {TUN} to this account", hint)
 
 
-def give(run: str, session: sessions.Session) -> int:
-    """A namespace with network for a program of `session`: a descriptor, which the caller closes. Raises EncError."""
+@contextmanager
+def given(run: str, session: sessions.Session) -> Iterator[int]:
+    """A namespace with network for a program of `session`, to the end of the block: a descriptor. Raises EncError."""
     require()
-    path = os.path.join(sessions.directory(run), session.id)
-    try:
-        handle = os.pidfd_open(session.pid)
-        users = os.open(f"/proc/{session.pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise NotUnlocked(f"session {session.id} has just ended") from error
-    try:
-        if sessions.sweep(path):  # while its lock is held, the pid is certainly its own
-            raise NotUnlocked(f"session {session.id} has just ended")
-        namespace = _make(users)
+    ended = NotUnlocked(f"session {session.id} has just ended")
+    with ExitStack() as held:
         try:
-            _connect(users, namespace)
-        except BaseException:
-            os.close(namespace)
-            raise
-        return namespace
-    finally:
-        os.close(users)
-        os.close(handle)
+            handle = os.pidfd_open(session.pid)
+            held.callback(os.close, handle)
+            users = os.open(f"/proc/{session.pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+            held.callback(os.close, users)
+        except OSError as error:
+            raise ended from error
+        if sessions.sweep(os.path.join(sessions.directory(run), session.id)):
+            raise ended  # while its lock is held, the pid is certainly its own
+        namespace = _make(users)
+        held.callback(os.close, namespace)
+        held.enter_context(_connected(users, namespace))
+        yield namespace
 
 
 def _make(users: int) -> int:
@@ -81,17 +84,23 @@ def _make(users: int) -> int:
     return fds[0]
 
 
-def _connect(users: int, namespace: int) -> None:
-    """Start slirp4netns for `namespace` and wait until it works. It ends when this process does."""
+@contextmanager
+def _connected(users: int, namespace: int) -> Iterator[None]:
+    """slirp4netns at work for `namespace`. It ends with the block, and with this process."""
     ready, says = os.pipe()
-    leash, _held = os.pipe()  # `_held` stays open until this process ends
+    leash, held = os.pipe()
     words = [SLIRP, *_OPTIONS, f"--ready-fd={says}", f"--exit-fd={leash}", f"--userns-path=/proc/self/fd/{users}"]
     words += ["--netns-type=path", f"/proc/self/fd/{namespace}", "tap0"]
+    pid = process.spawn(words, {}, (says, leash, users, namespace), apart=True)
+    os.close(says)
+    os.close(leash)
     try:
-        process.spawn(words, {}, (says, leash, users, namespace), apart=True)
-        os.close(says)
         if not process.readable(ready, _PATIENCE) or not os.read(ready, 1):
             raise Misconfigured("the gateway's host gives programs no network", "`enc-gateway doctor` may know why")
+        yield
     finally:
         os.close(ready)
-        os.close(leash)
+        os.close(held)
+        if process.wait(pid, _PATIENCE) is None:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)

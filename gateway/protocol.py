@@ -127,7 +127,7 @@ _KINDS: dict[str, type[Message]] = {
     kind.__name__: kind
     for kind in (Unlock, Lock, Close, Touch, Ask, Attach, Execute, Done, Terminal, State, Failed, Exited)
 }
-CLOSE_REASONS = ("logout", "killed")
+CLOSE_REASONS = ("logout", "killed", "paused")
 _NUMBERS = frozenset(
     ("status", "rows", "columns", "network", "seconds", "processes", "memory", "cpu", "file_size", "tmpfs")
 )

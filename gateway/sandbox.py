@@ -212,6 +212,11 @@ def require_program(program: str) -> None:
     process.require(PROGRAMS[program], PACKAGES[program])
 
 
+def trial_argv() -> list[str]:
+    """A sandbox that mounts a /proc and ends: what succeeds where the kernel lets an account have the real one."""
+    return [BWRAP, *_system(), "--proc", "/proc", "--", "/usr/bin/true"]
+
+
 def require_host() -> None:
     """Raise Misconfigured, saying what to do, unless this host lets us make a sandbox with FUSE in it."""
     process.require(BWRAP, "bubblewrap")
@@ -219,9 +224,7 @@ def require_host() -> None:
         raise Misconfigured("the gateway's host has no FUSE (/dev/fuse)", "a sysadmin can: modprobe fuse")
     if not os.access(FUSE, os.R_OK | os.W_OK):
         raise Misconfigured("the gateway's host refuses FUSE to this account", "a sysadmin can: chmod 0666 /dev/fuse")
-    trial = [BWRAP, *_system(), "--proc", "/proc", "--", "/usr/bin/true"]
-    status, _ = process.run(trial, seconds=10)
-    if status:
+    if process.run(trial_argv(), seconds=10)[0]:
         raise Misconfigured(
             "the gateway's host refuses bubblewrap its user namespaces",
             "a sysadmin can look at sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone and"

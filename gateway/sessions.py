@@ -96,6 +96,12 @@ def live(run: str) -> tuple[Session, ...]:
     return tuple(sorted(found, key=lambda session: (session.since, session.id)))
 
 
+def held(run: str) -> int:
+    """How many sessions live or are being started, also such as show nothing yet."""
+    root = directory(run)
+    return sum(SessionId.accepts(entry) and not sweep(os.path.join(root, entry)) for entry in _entries(root))
+
+
 def of_principal(run: str, principal: Principal) -> tuple[Session, ...]:
     return tuple(session for session in live(run) if session.principal == principal)
 

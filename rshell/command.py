@@ -15,7 +15,8 @@ from rshell import grammar
 class Verb(Record):
     """`takes_project`: one project name must follow, and then `takes_value` if that is not empty. `takes_command`: then
     `--` and the words of a program. `transfers`: speaks a protocol on stdin and stdout, and checks its own words; not
-    for the prompt. `module` is the one in rshell.commands that carries it out.
+    for the prompt. `begins`: what it starts or changes outlives it, so it waits while the gateway is paused, or has no
+    room to record the end of it. `module` is the one in rshell.commands that carries it out.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Verb(Record):
     takes_command: bool = False
     flags: tuple[str, ...] = ()
     transfers: bool = False
+    begins: bool = False
     home: str = ""
 
     @property
@@ -50,10 +52,16 @@ VERBS = {
     for verb in (
         Verb(name="help", summary="what there is; `help COMMAND` for one of them", flags=("--json",)),
         Verb(name="whoami", summary="who the gateway takes you for, and your live sessions", flags=("--json",)),
-        Verb(name="new", summary="create a project", takes_project=True, flags=("--allow-weak", "--json")),
+        Verb(name="new", summary="create a project", takes_project=True, flags=("--allow-weak", "--json"), begins=True),
         Verb(name="ls", summary="your projects: locked or unlocked, size on disk, last used", flags=("--json",)),
-        Verb(name="mount", summary="unlock a project and hold it until closed", takes_project=True, flags=("--json",)),
-        Verb(name="session", summary="hold a session open, to mount projects into", flags=("--json",)),
+        Verb(
+            name="mount",
+            summary="unlock a project and hold it until closed",
+            takes_project=True,
+            flags=("--json",),
+            begins=True,
+        ),
+        Verb(name="session", summary="hold a session open, to mount projects into", flags=("--json",), begins=True),
         Verb(name="status", summary="your sessions and what they have unlocked", flags=("--json",)),
         Verb(name="unmount", summary="lock a project", takes_project=True, flags=("--json",)),
         Verb(name="logout", summary="lock everything in your session and end it", flags=("--all", "--json")),
@@ -63,6 +71,14 @@ VERBS = {
             takes_project=True,
             takes_value="SECONDS",
             flags=("--json",),
+            begins=True,
+        ),
+        Verb(
+            name="rm",
+            summary="remove a project (to the trash)",
+            takes_project=True,
+            flags=("--yes", "--json"),
+            begins=True,
         ),
         Verb(
             name="run",
@@ -72,8 +88,13 @@ VERBS = {
             flags=("--net", TIME),
         ),
         Verb(name="shell", summary="a shell in a project", takes_project=True, flags=("--net", TIME)),
-        Verb(name="fsck", summary="check every file of a locked project", takes_project=True, flags=("--json",)),
-        Verb(name="rm", summary="remove a project (to the trash)", takes_project=True, flags=("--yes", "--json")),
+        Verb(
+            name="fsck",
+            summary="check every file of a locked project",
+            takes_project=True,
+            flags=("--json",),
+            begins=True,
+        ),
         Verb(name="sftp", summary="transfer files: what `sftp` and `sshfs` ask for", transfers=True),
         Verb(name="scp", summary="transfer files: what `scp` asks for", transfers=True),
         Verb(name="rsync", summary="transfer files: what `rsync` asks for", transfers=True),
@@ -112,7 +133,7 @@ class Command(Record):
         return "--help" in self.flags
 
 
-PROMPT = Command(verb=Verb(name="prompt", summary="type commands here"), words=())
+PROMPT = Command(verb=Verb(name="prompt", summary="type commands here", begins=True), words=())
 """What a login without a command asks for; it cannot be typed."""
 
 

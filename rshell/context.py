@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from gateway import sessions, vaults
+from gateway import pausing, sessions, vaults
 from gateway.audit import AuditLog
 from gateway.config import Config
+from gateway.errors import Paused
 from gateway.identity import Identity
 from gateway.names import ProjectName
 from gateway.record import Record
@@ -32,6 +33,17 @@ class Context(Record):
     def vault(self, project: ProjectName | None) -> vaults.Vault:
         """The caller's vault of that name. Raises NoSuchProject."""
         return vaults.find(self.vaults_home, required(project))
+
+    @property
+    def pause(self) -> Paused | None:
+        """The refusal of what would begin, while the sysadmin has the gateway paused."""
+        said = pausing.message(self.config.paths_pause)
+        return None if said is None else pausing.paused(said)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the audit can take the end of what begins now."""
+        return self.config.audit_when_full == "continue" or self.audit.has_room(self.config.audit_reserve << 20)
 
     @property
     def origin(self) -> str:

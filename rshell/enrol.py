@@ -23,8 +23,8 @@ _LONGEST_LABEL = 80
 def answer(config: Config, caller: Invitation, line: str | None) -> int:
     """Judge, record and carry out the one thing; the exit status. Raises Misconfigured when it cannot be recorded."""
     began = time.clock_gettime(time.CLOCK_BOOTTIME)
-    log = audit.AuditLog(config.paths_audit, config.audit_syslog, **caller.as_fields())
-    log = log.bound(request=os.urandom(6).hex())
+    log = audit.AuditLog(config.paths_audit, config.audit_syslog, config.audit_when_full == "refuse")
+    log = log.bound(**caller.as_fields(), request=os.urandom(6).hex())
     as_json = "--json" in (line or "").split()
     try:
         judge(config, caller, line)

@@ -6,6 +6,7 @@ Without a terminal the program has our standard descriptors themselves, unless w
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 
 from gateway import protocol, sandbox, seccomp, sessions
 from gateway.errors import Internal, NotUnlocked
@@ -42,30 +43,23 @@ def directory(project: str) -> str:
 def run(context: Context, wanted: Wanted) -> int:
     """Run it in the session that has the project; its exit status. Raises what went wrong, Stopped for a limit."""
     session = sessions.with_project(context.live(), wanted.project)
-    run_directory = context.config.paths_run
-    held = [link.take_place(context)]
     on_terminal = wanted.label in ("run", "shell") and os.isatty(0) and os.isatty(1)
-    try:
-        given = [seccomp.descriptor(run_directory)]
+    with ExitStack() as held:
+        held.callback(os.close, link.take_place(context))
+        given = [seccomp.descriptor(context.config.paths_run)]
+        held.callback(os.close, given[0])
         if wanted.network:
-            given.append(_network(run_directory, session))
-        held += given
-        with link.connection(context, session) as answers, Relay(context.config.run_output << 20) as relay:
-            stdio = () if on_terminal else relay.standard()
-            protocol.send(answers, _request(context, wanted, on_terminal), [*given, *stdio])
-            relay.begun()
-            return _attend(answers, relay)
-    except (OSError, protocol.Malformed) as error:
-        raise NotUnlocked(f"session {session.id} has just ended") from error
-    finally:
-        for fd in held:
-            os.close(fd)
+            from gateway import network
 
-
-def _network(run_directory: str, session: sessions.Session) -> int:
-    from gateway import network
-
-    return network.give(run_directory, session)
+            given.append(held.enter_context(network.given(context.config.paths_run, session)))
+        try:
+            with link.connection(context, session) as answers, Relay(context.config.run_output << 20) as relay:
+                stdio = () if on_terminal else relay.standard()
+                protocol.send(answers, _request(context, wanted, on_terminal), [*given, *stdio])
+                relay.begun()
+                return _attend(answers, relay)
+        except (OSError, protocol.Malformed) as error:
+            raise NotUnlocked(f"session {session.id} has just ended") from error
 
 
 def _request(context: Context, wanted: Wanted, on_terminal: bool) -> protocol.Execute:

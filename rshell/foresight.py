@@ -86,11 +86,11 @@ def _judge(config_path: str, fingerprint: str, line: str | None, steps: list[Ste
 def _command(config_path: str, context: Context, line: str | None, steps: list[Step]) -> None:
     asked = command.PROMPT if line is None else _try("", lambda: command.parse(line))
     steps.append(Step(where=_place(command.parse), says=f"it is {asked.verb.name}: {asked.verb.summary}", passes=True))
-    decision = policy.decide(asked, context.at_prompt, context.config)
-    if isinstance(decision, policy.Deny):
-        where = _setting(config_path, decision.setting) if decision.setting else _place(policy.decide)
-        raise Stop(Step(where=where, says=decision.because.line(), passes=False), decision.because)
-    steps.append(Step(where=_place(policy.decide), says="it is allowed", passes=True))
+    for decision in policy.decisions(asked, context):
+        if isinstance(decision, policy.Deny):
+            where = _setting(config_path, decision.setting) if decision.setting else _place(policy.decisions)
+            raise Stop(Step(where=where, says=decision.because.line(), passes=False), decision.because)
+    steps.append(Step(where=_place(policy.decisions), says="it is allowed", passes=True))
     if asked is command.PROMPT or asked.wants_help:
         return
     module = __import__(f"rshell.commands.{asked.verb.module}", fromlist=["run"])

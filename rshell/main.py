@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import time
 
-from gateway import audit, authorized_keys, config, errors, identity
+from gateway import audit, authorized_keys, errors, identity, misconfigured
 from rshell import command, policy, terminal
 from rshell.context import Context
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from gateway.config import Config
     from rshell.command import Command
 
 
@@ -22,7 +23,7 @@ def main(config_path: str) -> int:
     line = environ.get("SSH_ORIGINAL_COMMAND")
     as_json = wants_json(line)
     try:
-        settings = config.load(config_path)
+        settings = misconfigured.load(config_path, environ)
         caller = identity.of_environment(environ)
         if isinstance(caller, identity.Invitation):
             from rshell import enrol
@@ -38,12 +39,13 @@ def main(config_path: str) -> int:
         return errors.Internal.code
 
 
-def identify(settings: config.Config, caller: identity.Identity, kind: str) -> Context:
+def identify(settings: Config, caller: identity.Identity, kind: str) -> Context:
     """The caller, whose key is still authorized, at a terminal of the type `kind` (TERM).
 
     Raises EncError when that is not certain.
     """
-    log = audit.AuditLog(settings.paths_audit, settings.audit_syslog, **caller.as_fields())
+    log = audit.AuditLog(settings.paths_audit, settings.audit_syslog, settings.audit_when_full == "refuse")
+    log = log.bound(**caller.as_fields())
     try:
         entry = identity.still_listed(caller, authorized_keys.load(settings.paths_authorized_keys))
         if settings.limits_logins:

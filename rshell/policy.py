@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gateway.errors import EncError, NotAllowedHere
+from gateway.config import EVERYBODY, Config
+from gateway.errors import EncError, Misconfigured, NotAllowedHere, NotYours, Paused
 from gateway.record import Record
 
 EVERYTHING = "*"
@@ -10,7 +11,6 @@ EVERYTHING = "*"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from gateway.config import Config
     from rshell.command import Command
     from rshell.context import Context
 
@@ -58,8 +58,29 @@ def _against_running(asked: Command, config: Config) -> tuple[str, str]:
     return "", ""
 
 
+def may_begin(asked: Command, principal: str, config: Config, pause: Paused | None, has_room: bool) -> Allow | Deny:
+    """Whether `principal` may carry out `asked` now, in a `pause` or where the audit `has_room` or not."""
+    if asked.verb.begins and pause:
+        return Deny(because=pause)
+    if asked.verb.begins and not has_room:
+        return Deny(because=Misconfigured("the gateway's audit log has no room left", "tell your sysadmin"))
+    if asked.verb.name == "new" and not {EVERYBODY, principal} & set(config.projects_create):
+        denied = NotYours("you may not create projects here", "ask your sysadmin for one")
+        return Deny(because=denied, setting="projects.create")
+    return Allow()
+
+
+def decisions(asked: Command, context: Context) -> tuple[Allow | Deny, ...]:
+    """What there is to say on `asked`; it is carried out when nothing of that is a Deny."""
+    principal, config = context.caller.principal, context.config
+    return (
+        decide(asked, context.at_prompt, config),
+        may_begin(asked, principal, config, context.pause, context.has_room),
+    )
+
+
 def enforce(asked: Command, context: Context) -> None:
-    """Raise what `decide` says against it."""
-    decision = decide(asked, context.at_prompt, context.config)
-    if isinstance(decision, Deny):
-        raise decision.because
+    """Raise what `decisions` say against it."""
+    for decision in decisions(asked, context):
+        if isinstance(decision, Deny):
+            raise decision.because

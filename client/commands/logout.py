@@ -27,7 +27,7 @@ def command(profile: Profile, everything: bool, as_json: bool) -> None:
         raise NotMounted(f"this terminal has no login to {profile.name}", hint)
     mounts = [mount.project for id_ in leaving for mount in state.mounts_of(id_)]
     for id_ in leaving:
-        ending.end_terminal(store, id_)
+        ending.end_terminal(store, id_, ending.WHEN_ASKED)
     if everything:
         ending.end_connection(store)
     after = store.read()

@@ -34,7 +34,7 @@ def command(profile: Profile, project: str, editor: bool, as_json: bool) -> int:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the shell's
         status = _run(argv, mount.directory)
     finally:
-        ending.end_terminal(store, terminal.id)
+        ending.end_terminal(store, terminal.id, ending.WHEN_ASKED)
     options.say({"project": project, "exit": status}, f"locked {project}", as_json)
     return status
 

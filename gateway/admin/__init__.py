@@ -1,1 +1,1 @@
-"""The sysadmin's commands: one module a command family, registered in gateway/cli.py by one line each."""
+"""The sysadmin's commands, one module a topic; `gateway.cli` registers them."""

@@ -26,7 +26,7 @@ _SAYS = "Vaults of an ENC gateway, each as docs/recovery.md opens it. Made by `e
 
 @click.command()
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
-@options.settings
+@options.configured
 @options.as_json
 def backup(directory: Path, settings: Config, as_json: bool) -> None:
     """Bring DIRECTORY up to date: a copy of every vault, consistent also while it is in use.
@@ -73,7 +73,7 @@ def _prepare(directory: Path) -> None:
 @click.argument("principal")
 @click.argument("project")
 @click.option("--as", "name", default="", help="The project's name from now on; by default PROJECT.restored.")
-@options.settings
+@options.configured
 @options.as_json
 def restore(directory: Path, principal: str, project: str, name: str, settings: Config, as_json: bool) -> None:
     """Bring PROJECT of PRINCIPAL back from the backup in DIRECTORY, beside the live one, which is not touched.

@@ -34,7 +34,7 @@ def key() -> None:
 @click.option("--principal", default="", help="Whose key it is; by default the key is a principal of its own.")
 @_expires
 @_origin
-@options.settings
+@options.configured
 @options.as_json
 def add(file: IO[str], principal: str, expires: str, origin: str, settings: Config, as_json: bool) -> None:
     """Authorize the public key in FILE (- for standard input)."""
@@ -63,7 +63,7 @@ def _networks(text: str) -> str:
 
 
 @key.command(name="list")
-@options.settings
+@options.configured
 @options.as_json
 def list_(settings: Config, as_json: bool) -> None:
     """Show every key that stands in authorized_keys."""
@@ -111,7 +111,7 @@ def _print(entry: Entry) -> str:
 
 @key.command()
 @click.argument("fingerprint")
-@options.settings
+@options.configured
 @options.as_json
 def revoke(fingerprint: str, settings: Config, as_json: bool) -> None:
     """Remove every line with the key of this FINGERPRINT. Its sessions lock within 2 seconds; an invitation ends."""
@@ -136,7 +136,7 @@ def revoke(fingerprint: str, settings: Config, as_json: bool) -> None:
 
 
 @key.command(name="lint")
-@options.settings
+@options.configured
 @options.as_json
 def lint_(settings: Config, as_json: bool) -> None:
     """Check authorized_keys. Exits with 0, 1 for warnings, 2 for errors."""
@@ -162,7 +162,7 @@ def _finding(path: str, finding: lint.Finding) -> str:
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help=f"The gateway's public host key, to be in the code; {_HOST_KEY} if that is there.",
 )
-@options.settings
+@options.configured
 @options.as_json
 def invite(principal: str, expires: str, as_key: bool, host_key: Path | None, settings: Config, as_json: bool) -> None:
     """Print a one-time code with which somebody can hand in a key to be approved for PRINCIPAL."""
@@ -185,7 +185,7 @@ def invite(principal: str, expires: str, as_key: bool, host_key: Path | None, se
 
 
 @key.command(name="invites")
-@options.settings
+@options.configured
 @options.as_json
 def invites_(settings: Config, as_json: bool) -> None:
     """Show the invitations, and the keys that were handed in by them and wait for `key approve`."""
@@ -219,7 +219,7 @@ def _pending(settings: Config) -> tuple[HandedIn, ...]:
 @click.option("--deny", is_flag=True, help="Refuse it, and end its invitation.")
 @_expires
 @_origin
-@options.settings
+@options.configured
 @options.as_json
 def approve(fingerprint: str, deny: bool, expires: str, origin: str, settings: Config, as_json: bool) -> None:
     """Let in the key of this FINGERPRINT that was handed in by an invitation.

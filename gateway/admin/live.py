@@ -102,7 +102,7 @@ def _idle(said: object) -> Idle:
 
 @click.group(invoke_without_command=True, name="sessions")
 @click.option("--watch", is_flag=True, help="Show it again every 2 seconds, until Ctrl-C.")
-@options.settings
+@options.configured
 @options.as_json
 @click.pass_context
 def sessions_(ctx: click.Context, watch: bool, settings: Config, as_json: bool) -> None:

@@ -120,7 +120,7 @@ def _counter(name: str, doc: str, label: str, values: Iterable[str]) -> Metric:
 
 @click.command()
 @click.option("--textfile", type=click.Path(path_type=Path, dir_okay=False), help="Write there, for node_exporter.")
-@options.settings
+@options.configured
 @options.as_json
 def metrics(textfile: Path | None, settings: Config, as_json: bool) -> None:
     """Print the gateway's numbers in Prometheus's text format."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -23,7 +23,15 @@ def _load(_ctx: click.Context, _param: click.Parameter, path: Path) -> Config:
     return load(str(path))
 
 
-settings: Callable[[Callable[..., None]], Callable[..., None]] = click.option(
+settings = click.option(
+    "--config",
+    "settings",
+    default=CONFIG,
+    show_default=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The gateway's configuration.",
+)
+configured = click.option(
     "--config",
     "settings",
     default=CONFIG,
@@ -32,9 +40,9 @@ settings: Callable[[Callable[..., None]], Callable[..., None]] = click.option(
     callback=_load,
     help="The gateway's configuration.",
 )
-as_json: Callable[[Callable[..., None]], Callable[..., None]] = click.option(
-    "--json", "as_json", is_flag=True, help="Print one JSON object."
-)
+"""The same, for a command that takes what is in it."""
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
 def result(fields: Mapping[str, object], words: str, as_json: bool) -> None:

@@ -102,7 +102,7 @@ def _owner(vault: Vault) -> str:
 @click.command(name="vaults")
 @click.option("--ownerless", is_flag=True, help="Only those whose principal has no key any more.")
 @click.option("--damaged", is_flag=True, help="Only those that are not whole.")
-@options.settings
+@options.configured
 @options.as_json
 def vaults_(ownerless: bool, damaged: bool, settings: Config, as_json: bool) -> None:
     """Show everybody's projects: size, last use, slots, and whether they are locked."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import pwd
-import sys
 from pathlib import Path
 
-from gateway import config, plaintoml, process, sandbox
+from gateway import config, dropin, plaintoml, process, sandbox
 from gateway.errors import Misconfigured, Usage
 from gateway.record import Record
 
@@ -59,6 +58,7 @@ def settings(layout: Layout, given: dict[str, str]) -> str:
         "paths.audit": str(layout.audit),
         "paths.authorized_keys": str(layout.authorized_keys),
         "paths.enrolments": str(layout.enrolments),
+        "paths.pause": str(layout.root / "paused"),
     }
     known = {key.name: key for key in config.KEYS}
     for name, text in given.items():
@@ -89,14 +89,12 @@ def _utf8(name: str, text: str) -> str:
 
 def sshd_config(layout: Layout, port: int) -> str:
     """The shipped drop-in with this directory's paths, below what a main sshd_config would say."""
-    front = " ".join(sandbox.python("rshell/__main__.py", str(layout.config)))
-    drop_in = overridden(
-        shipped_drop_in().read_text(encoding="utf-8"),
+    drop_in = dropin.overridden(
         {
             "Match": f"User {layout.account.pw_name}",
             "AuthorizedKeysFile": _quoted(layout.authorized_keys),
-            "ForceCommand": f"exec {front}",
-        },
+            "ForceCommand": dropin.force_command(sandbox.python("rshell/__main__.py", str(layout.config))),
+        }
     )
     return f"""\
 ListenAddress 127.0.0.1
@@ -112,27 +110,6 @@ MaxStartups 1000
 Subsystem sftp {sandbox.PROGRAMS["sftp-server"]}
 
 {drop_in}"""
-
-
-def shipped_drop_in() -> Path:
-    """sshd_config.d/50-enc.conf as installed. Raises Misconfigured."""
-    for base in (Path(sys.prefix) / "share/enc", Path(sandbox.code_root())):
-        path = base / "sshd_config.d/50-enc.conf"
-        if path.is_file():
-            return path
-    raise Misconfigured("sshd_config.d/50-enc.conf is missing from this installation", "install it again")
-
-
-def overridden(text: str, values: dict[str, str]) -> str:
-    """An sshd_config with the values of some keywords replaced, each of which must be there exactly once."""
-    lines = text.splitlines()
-    for keyword, value in values.items():
-        at = [number for number, line in enumerate(lines) if line.split()[:1] == [keyword]]
-        if len(at) != 1:
-            raise Misconfigured(f"the shipped sshd configuration has {keyword} {len(at)} times, expected once")
-        indent = lines[at[0]][: len(lines[at[0]]) - len(lines[at[0]].lstrip())]
-        lines[at[0]] = f"{indent}{keyword} {value}"
-    return "\n".join(lines) + "\n"
 
 
 def ssh_config(layout: Layout, port: int) -> str:

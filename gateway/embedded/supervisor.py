@@ -17,6 +17,7 @@ import structlog
 from gateway import process, sessions
 from gateway.embedded import host, layout
 from gateway.errors import Misconfigured
+from gateway.host import sshd
 
 _PR_SET_CHILD_SUBREAPER = 36
 _PATIENCE = 15.0
@@ -90,7 +91,7 @@ def _free_port() -> int:
 def _start_sshd(plan: layout.Layout, port: int) -> int:
     output = os.open(plan.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
-        pid = process.spawn([host.SSHD, "-D", "-e", "-f", str(plan.sshd_config)], {1: output, 2: output})
+        pid = process.spawn([sshd.PROGRAM, "-D", "-e", "-f", str(plan.sshd_config)], {1: output, 2: output})
     finally:
         os.close(output)
     deadline = time.monotonic() + _PATIENCE

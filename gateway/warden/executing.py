@@ -1,4 +1,4 @@
-"""Running what a user chose: the session's side of `run`, `shell` and git."""
+"""Starting programs for fronts: transfers, and what a user chose (`run`, `shell`, and git with its hooks)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from gateway import network, protocol, sandbox, syscalls
 from gateway.errors import Misconfigured
 from gateway.sandbox import TERMINALS
 from gateway.syscalls import CLONE_NEWNET, MS_NOEXEC, MS_NOSUID
+from gateway.warden import service
 from gateway.warden.programs import Program, Programs
 
 TYPE_CHECKING = False
@@ -19,13 +20,20 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Iterator
 
-
 _CHOSEN = ("run", "shell")
 """What keeps its view in use for as long as it lives; of a transfer, such as git's, only its file I/O does."""
 
 
+def attach(programs: Programs, request: protocol.Attach, fds: list[int], front: socket.socket) -> None:
+    """Start a transfer and close the descriptors. Raises EncError, and then nothing runs and they are the caller's."""
+    sandbox.require_program(request.program)
+    argv = sandbox.program_argv(request.program, request.arguments)
+    programs.start(argv, Program(front=front, label=request.program, origin=request.origin), dict(enumerate(fds)))
+    service.close(fds)
+
+
 def start(programs: Programs, request: protocol.Execute, fds: list[int], front: socket.socket) -> None:
-    """Start what `request` asks for. The descriptors stay the caller's. Raises EncError, and then nothing runs."""
+    """The same for what a user chose."""
     filter_fd, *rest = fds
     given = rest.pop(0) if request.network else None
     accounts = _memory(sandbox.passwd(sandbox.HOME))
@@ -46,6 +54,7 @@ def start(programs: Programs, request: protocol.Execute, fds: list[int], front: 
     finally:
         for fd in passed[1:]:
             os.close(fd)
+    service.close(fds)
     if request.seconds:
         programs.stop_after(pid, request.seconds)
 
@@ -58,7 +67,10 @@ def _in_network(namespace: int | None) -> Iterator[None]:
         return
     own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        syscalls.setns(namespace, CLONE_NEWNET)
+        try:
+            syscalls.setns(namespace, CLONE_NEWNET)
+        except OSError as error:
+            raise Misconfigured("the session cannot enter the program's network", error.strerror) from error
         try:
             yield
         finally:

@@ -28,14 +28,14 @@ class Program(Record):
 
 
 class Programs:
-    """The attached programs of one session. `grace`: seconds between SIGTERM and SIGKILL. `ended` is told of each that
-    kept a view in use.
+    """The attached programs of one session. `grace`: seconds between SIGTERM and SIGKILL. `runs` is told of those that
+    keep a view in use: at their end, and whenever `note_running` is called.
     """
 
-    def __init__(self, loop: Loop, grace: int, ended: Callable[[Program], None]) -> None:
+    def __init__(self, loop: Loop, grace: int, runs: Callable[[Program], None]) -> None:
         self._loop = loop
         self._grace = grace
-        self._tell = ended
+        self._tell = runs
         self._running: dict[int, Program] = {}
         self._overdue: dict[int, errors.Stopped] = {}
         self._gone: Callable[[], bool] = lambda: True
@@ -88,9 +88,11 @@ class Programs:
         """Who could be at work in a view, for `status`."""
         return ", ".join(f"{one.label} from {one.origin}" for one in self._running.values())
 
-    def keeping(self) -> tuple[Program, ...]:
-        """Those whose life keeps a view in use."""
-        return tuple(one for one in self._running.values() if one.view)
+    def note_running(self) -> None:
+        """Tell of those that keep a view in use now."""
+        for program in self._running.values():
+            if program.view:
+                self._tell(program)
 
     def holding(self, device: str) -> set[int]:
         """Those that use the file system `device`."""

@@ -15,6 +15,7 @@ _WHY = {
     "revoked": "the key that opened the session is no longer authorized",
     "hangup": "the connection is gone",
     "killed": "the session was killed",
+    "paused": "the gateway is paused for maintenance",
     "shutdown": "the gateway is shutting down",
     "failed": "gocryptfs ended unexpectedly",
 }

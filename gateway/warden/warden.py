@@ -19,7 +19,7 @@ from gateway.warden.activity import SESSION, Limits
 from gateway.warden.following import Following
 from gateway.warden.idle import Idle
 from gateway.warden.loop import Loop, now
-from gateway.warden.programs import Program, Programs
+from gateway.warden.programs import Programs
 from gateway.warden.view import View
 from gateway.warden.voice import Voice
 
@@ -34,7 +34,9 @@ class Warden:
         self._spec = spec
         self._loop = Loop()
         self._voice = Voice(spec.id, spec.json)
-        self._programs = Programs(self._loop, spec.grace, ended=self._note_run)
+        self._programs = Programs(
+            self._loop, spec.grace, runs=lambda program: self._idle.touch("run", program.origin, program.view)
+        )
         self._views: dict[ProjectName, View] = {}
         self._status: int | None = None
         self._origin = f"{spec.address}:{spec.port}"
@@ -135,15 +137,10 @@ class Warden:
             case protocol.Ask():
                 service.reply(front, protocol.State(report=plainjson.dumps(self._report())))
             case protocol.Attach() if len(fds) == 3 and request.program in sandbox.PROGRAMS:
-                sandbox.require_program(request.program)
-                argv = sandbox.program_argv(request.program, request.arguments)
-                program = Program(front=front, label=request.program, origin=request.origin)
-                self._programs.start(argv, program, dict(enumerate(fds)))
-                service.close(fds)
+                executing.attach(self._programs, request, fds, front)
             case protocol.Execute() if len(fds) == 1 + request.network + (0 if request.terminal else 3):
                 self._require_view(request.project)
                 executing.start(self._programs, request, fds, front)
-                service.close(fds)
             case _:
                 raise errors.Internal("the request does not fit the session's protocol")
 
@@ -212,14 +209,7 @@ class Warden:
     def _look(self) -> None:
         """Note what has kept the session until now: file I/O, and programs that the user runs, whatever they do."""
         self._following.look()
-        self._note_running()
-
-    def _note_running(self) -> None:
-        for program in self._programs.keeping():
-            self._note_run(program)
-
-    def _note_run(self, program: Program) -> None:
-        self._idle.touch("run", program.origin, program.view)
+        self._programs.note_running()
 
     def _require_view(self, project: ProjectName) -> View:
         view = self._views.get(project)
@@ -282,7 +272,7 @@ class Warden:
 
     def _report(self) -> dict[str, object]:
         """What `status` shows of us beside the record."""
-        self._note_running()
+        self._programs.note_running()
         views = {view.project: self._idle.report(view.project) for view in self._views.values() if view.since}
         return {**self._idle.report(SESSION), "programs": self._programs.labels(), "views": views}
 

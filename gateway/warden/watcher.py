@@ -31,6 +31,7 @@ MOVED_FROM, MOVED_TO = pyinotify.IN_MOVED_FROM, pyinotify.IN_MOVED_TO
 ACCESS, MODIFY = pyinotify.IN_ACCESS, pyinotify.IN_MODIFY
 DIRECTORY, GONE, OVERFLOW = pyinotify.IN_ISDIR, pyinotify.IN_IGNORED, pyinotify.IN_Q_OVERFLOW
 _ONLY_DIRECTORIES = pyinotify.IN_ONLYDIR
+_SAY_EACH = DIRECTORY | GONE | OVERFLOW
 
 _HEADER = struct.Struct("iIII")
 _BREATH = 0.25
@@ -91,17 +92,22 @@ class Watcher:
         size = int.from_bytes(waiting, sys.byteorder)
         buffer = os.read(self._fd, size) if size else b""
         position = 0
+        told = set()
         while position < len(buffer):
             number, mask, cookie, length = _HEADER.unpack_from(buffer, position)
-            position += _HEADER.size
+            position += _HEADER.size + length
+            if not mask & _SAY_EACH:  # of a build's thousands of reads and writes, one of each says all there is to say
+                kind = number, mask & ACCESS
+                if kind in told:
+                    continue
+                told.add(kind)
             if mask & OVERFLOW:
                 self._overflowed()
             elif owner := self._owners.get(number):
-                name = buffer[position : position + length].rstrip(b"\0") if mask & (DIRECTORY | TREE) else b""
+                name = buffer[position - length : position].rstrip(b"\0") if mask & DIRECTORY else b""
                 owner(number, mask, cookie, os.fsdecode(name))
                 if mask & GONE:
                     self._forget(number)
-            position += length
 
     def _forget(self, number: int) -> None:
         self._owners.pop(number, None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from gateway import attempts, gocryptfs, launch, places, protocol, sessions, vaults
+from gateway import attempts, gocryptfs, launch, pausing, places, protocol, sessions, vaults
 from gateway.names import ProjectName
 from gateway.slots import Slot
 from rshell import link, terminal
@@ -20,11 +20,12 @@ def run(context: Context, command: Command) -> int:
     place = places.take(context.config.paths_run, context.caller.principal, places.VIEWS, context.config.limits_views)
     secret = terminal.pipe(terminal.secret(f"Passphrase of {project}: "))
     turn = take_turn(context, project)
-    here = context.session_here()
-    if here is None and not context.at_prompt:
-        anchor = _anchor(context, command, slot, secret, turn).replace(view_fd=place)
-        launch.start(context.config, context.caller, anchor, context.vaults_home)
     try:
+        pausing.require_running(context.config.paths_pause)  # typing, and waiting, took their time
+        here = context.session_here()
+        if here is None and not context.at_prompt:
+            anchor = _anchor(context, command, slot, secret, turn).replace(view_fd=place)
+            launch.start(context.config, context.caller, anchor, context.vaults_home)
         link.ask(context, here or _own_session(context), _unlock(context, project, slot), [secret, turn, place])
     finally:  # the prompt lives on, and turn and place are held as long as anybody has them
         for fd in (secret, turn, place):

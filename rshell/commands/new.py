@@ -13,7 +13,7 @@ from rshell.context import Context, required
 
 def run(context: Context, command: Command) -> int:
     """Ask for a passphrase (twice at a terminal) and create the vault."""
-    from gateway import sweeping, vaultmaking
+    from gateway import pausing, sweeping, vaultmaking
 
     foresee(context, command)
     project = required(command.project)
@@ -22,6 +22,7 @@ def run(context: Context, command: Command) -> int:
     minimum = 1 if "--allow-weak" in command.flags else context.config.passphrase_minimum
     terminal.note(f"The passphrase needs at least {minimum} characters. Nobody can recover it for you.")
     passphrase = _ask(minimum)
+    pausing.require_running(context.config.paths_pause)  # typing took its time
     with vaultmaking.alone(home):
         _require_room(context)
         vaultmaking.create(home, project, context.caller.fingerprint, terminal.pipe(passphrase))

@@ -21,6 +21,7 @@ NUMBERS = [pytest.param(key, id=key.name) for key in KEYS if isinstance(key.defa
 STRINGS = [pytest.param(key, id=key.name) for key in KEYS if isinstance(key.default, str) and not key.choices]
 CHOICES = [pytest.param(key, id=key.name) for key in KEYS if key.choices]
 LISTS = [pytest.param(key, id=key.name) for key in KEYS if isinstance(key.default, tuple)]
+ITEMS = {"projects.create": ("dev1", "dev2")}
 PATHS = [pytest.param(key, id=key.name) for key in KEYS if key.name.startswith("paths.")]
 
 DEFAULTS: dict[str, str | int] = {
@@ -109,16 +110,40 @@ def test_a_choice_is_one_of_its_words(key: Key) -> None:
         pytest.param('"make"', "must be a list of strings", id="a string"),
         pytest.param("7", "must be a list of strings", id="a number"),
         pytest.param("[7]", "must be a list of strings", id="numbers"),
-        pytest.param('["/opt/x", ""]', "has an empty item", id="an empty item"),
-        pytest.param('["/opt/x", "a\\u0000"]', "has an empty item", id="a NUL"),
+        pytest.param('["", "/opt/x"]', "has an empty item", id="an empty item"),
+        pytest.param('["a\\u0000", "/opt/x"]', "has an empty item", id="a NUL"),
     ],
 )
 def test_a_list_that_is_none_is_refused_with_its_line(key: Key, written: str, said: str) -> None:
-    assert value(config.parse(as_toml(key, '["/opt/x", "/opt/y"]')), key) == ("/opt/x", "/opt/y")
+    items = ITEMS.get(key.name, ("/opt/x", "/opt/y"))
+    assert value(config.parse(as_toml(key, '["{}", "{}"]'.format(*items))), key) == items
     assert value(config.parse(as_toml(key, "[]")), key) == ()
     with pytest.raises(Misconfigured) as caught:
         config.parse(as_toml(key, written))
     assert str(caught.value) == f"gateway.toml, line 3: {key.name} {said}"
+
+
+def test_who_may_create_projects_is_a_principal_or_everybody() -> None:
+    fingerprint = "SHA256:" + "a" * 43
+    allowed = ("*", "dev1", fingerprint)
+    assert config.parse(f'projects.create = ["*", "dev1", "{fingerprint}"]').projects_create == allowed
+    for wrong in ("dev 1", "-dev", "SHA256:short", "**"):
+        with pytest.raises(Misconfigured, match=r"line 2: projects\.create must be principals, fingerprints or"):
+            config.parse(f'[projects]\ncreate = ["dev1", "{wrong}"]')
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        pytest.param("", config.DEFAULT_AUDIT, id="nothing"),
+        pytest.param("[paths]\naudit = '/a/log'\n[idle]\nview = soon\n", "/a/log", id="wrong behind it"),
+        pytest.param("= x\n[paths]\naudit = '/a/log'\n", config.DEFAULT_AUDIT, id="wrong before it"),
+        pytest.param("[paths]\naudit = 'a/log'\nx = 1\n", config.DEFAULT_AUDIT, id="not absolute"),
+        pytest.param("[paths]\naudit = '/a/log'\nunknown = 1\n", "/a/log", id="an unknown key"),
+    ],
+)
+def test_a_broken_configuration_still_tells_where_the_audit_is(text: str, place: str) -> None:
+    assert config.audit_of(text) == place
 
 
 @pytest.mark.parametrize("path", ["opt", "/", "//", "/etc", "/etc/", "/home", "/proc", "/opt/../etc", "/projects"])
@@ -193,9 +218,11 @@ def test_an_embedded_gateway_keeps_everything_in_its_directory(layout: Layout, t
 @pytest.mark.parametrize("key", EVERY_KEY)
 def test_every_key_can_be_set(layout: Layout, key: Key) -> None:
     text = key.choices[-1] if key.choices else "77" if isinstance(key.default, int) else '/a "b"/\\c'
-    wanted: object = int(text) if text == "77" else (text, "/d") if isinstance(key.default, tuple) else text
-    given = text + ",/d" if isinstance(key.default, tuple) else text
-    assert value(config.parse(settings(layout, {key.name: given})), key) == wanted
+    wanted: object = int(text) if text == "77" else text
+    if isinstance(key.default, tuple):
+        wanted = ITEMS.get(key.name, (text, "/d"))
+        text = ",".join(ITEMS.get(key.name, (text, "/d")))
+    assert value(config.parse(settings(layout, {key.name: text})), key) == wanted
 
 
 @pytest.mark.parametrize("key", NUMBERS)

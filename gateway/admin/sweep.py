@@ -1,0 +1,29 @@
+"""`enc-gateway sweep`, which the timer runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from gateway import audit, config, sweeping
+from gateway.admin import options
+
+
+@click.command()
+@options.settings
+def sweep(settings: Path) -> None:
+    """Clear away what crashes left behind, and removed projects past their age.
+
+    Keys that sshd will not take are told to the audit: to whoever has one they look like an unknown key.
+    """
+    from gateway.doctor import examination, keys
+    from gateway.doctor.finding import Level
+
+    values = config.load(str(settings))
+    log = audit.AuditLog(values.paths_audit, values.audit_syslog, required=False)
+    for finding in keys.check(examination.patient(str(settings), values)):
+        if finding.level is Level.FAIL:
+            log.write("misconfigured", where=finding.state)
+    counted = sweeping.sweep(values.paths_vaults, values.paths_run, values.trash_days)
+    click.echo(", ".join(f"{number} {kind}" for kind, number in counted.items()))

@@ -1,0 +1,30 @@
+"""What `run`, `shell` and git need, and by which means their programs are limited."""
+
+from __future__ import annotations
+
+from gateway import network, seccomp
+from gateway.doctor.finding import Finding, Patient, fail, ok
+from gateway.errors import EncError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def check(patient: Patient) -> Iterator[Finding]:
+    config = patient.config
+    if not config.run_commands and config.run_network == "none":
+        yield ok("run", "switched off")
+        return
+    try:
+        yield ok("run", f"the system call filter can be made ({len(seccomp.compiled())} bytes)")
+    except EncError as error:
+        yield fail("run", str(error), error.hint)
+    yield ok("limits of programs", "rlimits, each process for itself; no cgroup bounds a program as a whole")
+    if config.run_network != "none":
+        try:
+            network.require()
+        except EncError as error:
+            yield fail("run --net", str(error), error.hint)
+        else:
+            yield ok("run --net", "slirp4netns and its device are there")

@@ -1,0 +1,82 @@
+"""`enc-gateway setup`: make this host a gateway, say what that would change, or take it all back."""
+
+from __future__ import annotations
+
+import os
+
+from gateway import gocryptfs, killing, process, sandbox, sessions
+from gateway.errors import Misconfigured, NotYours
+from gateway.host import sshd
+from gateway.install import dropin, plan
+from gateway.install.dropin import DropIn
+from gateway.install.items import Item
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SESSIONS = 100
+
+
+def preview(wanted: int, remove: bool) -> tuple[str, ...]:
+    """What `apply` or `remove` would change, each as a diff or one line. Raises Misconfigured as they would."""
+    listed = _required(wanted, remove)
+    texts = (item.present() if remove else item.missing() for item in listed)
+    return tuple(text for text in texts if text)
+
+
+def apply(wanted: int) -> Iterator[str]:
+    """Make the host a gateway; each change when it was made. Raises Misconfigured: what was made until then stays, and
+    the door was not opened.
+    """
+    changed = False
+    for item in _required(wanted, remove=False):
+        if text := item.missing():
+            item.apply()
+            changed = True
+            yield text
+            if isinstance(item, DropIn):
+                yield f"! {item.done}"
+    if changed:
+        _tell_systemd(("start", "enc-housekeeping.timer"))
+
+
+def remove() -> Iterator[str]:
+    """Take it all back but the vaults: first the door, then the sessions, then the rest, last made first."""
+    listed = _required(SESSIONS, remove=True)
+    run = plan.current_or_default().paths_run
+    _tell_systemd(("stop", "enc-housekeeping.timer"))
+    for item in reversed(listed):
+        if text := item.present():
+            item.remove()
+            yield text
+        if isinstance(item, DropIn):
+            if item.done:
+                yield f"! {item.done}"
+            for id_, _ in killing.kill(run, sessions.live(run)):
+                yield f"! ended session {id_}"
+    _tell_systemd()
+
+
+def _required(wanted: int, remove: bool) -> tuple[Item, ...]:
+    """The items, once it is certain that we may and can. Raises NotYours and Misconfigured before anything changed."""
+    if os.geteuid() != 0:
+        raise NotYours("setup is for root", "sudo enc-gateway setup")
+    sshd.require()
+    if remove:
+        return plan.items(plan.current_or_default(), wanted)
+    if said := sshd.complaint():
+        raise Misconfigured("sshd does not take its configuration as it is, so nothing was changed", said)
+    gocryptfs.require()
+    for name in sandbox.PROGRAMS:
+        sandbox.require_program(name)
+    process.require(sandbox.BWRAP, "bubblewrap")
+    dropin.require_safe_code(plan.CONFIG)
+    return plan.items(plan.current(), wanted)
+
+
+def _tell_systemd(*then: tuple[str, str]) -> None:
+    """Where systemd runs: read the units again, and do `then`. The timer is a convenience, so nothing depends on it."""
+    if sshd.has_systemd():
+        for words in (("daemon-reload",), *then):
+            process.run([sshd.SYSTEMCTL, *words])

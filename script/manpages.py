@@ -1,0 +1,92 @@
+"""Man pages from the programs' own --help: `manpages.py DIRECTORY`. script/man runs it with the product's Python."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import click
+
+from client.cli import main as enc
+from gateway import config, configdoc
+from gateway.cli import main as enc_gateway
+
+SEE_ALSO = {
+    "enc": "enc-gateway(8), ssh(1), sshfs(1)",
+    "enc-gateway": "gateway.toml(5), enc(1), sshd_config(5), gocryptfs(1), bwrap(1)",
+    "gateway.toml": "enc-gateway(8)",
+}
+
+
+def page(name: str, section: int, summary: str, parts: list[str]) -> str:
+    """A page in man(7)'s macros."""
+    head = f'.TH "{name.upper()}" "{section}" "" "ENC {version("enc-gateway")}"\n.SH NAME\n{name} \\- {text(summary)}\n'
+    return head + "".join(parts) + f".SH SEE ALSO\n{SEE_ALSO[name]}\n"
+
+
+def text(words: str) -> str:
+    """Plain text as roff takes it: no escapes, and no line that is a request."""
+    lines = words.replace("\\", "\\e").replace("-", "\\-").splitlines()
+    return "\n".join("\\&" + line if line.startswith((".", "'")) else line for line in lines)
+
+
+def paragraphs(words: str) -> str:
+    """Blank lines part paragraphs."""
+    return "".join(f".PP\n{text(block.strip())}\n" for block in words.replace("\b", "").split("\n\n") if block.strip())
+
+
+def command(name: str, section: int, group: click.Command) -> str:
+    context: Any = click.Context(group, info_name=name)
+    with context:
+        parts = [f".SH SYNOPSIS\n.B {text(name)}\n{text(' '.join(group.collect_usage_pieces(context)))}\n"]
+        parts += [".SH DESCRIPTION\n", paragraphs(group.help or ""), options(group, context)]
+        children = list(subcommands(name, group, context))
+        parts += [".SH COMMANDS\n"] * bool(children) + children
+    summary = group.get_short_help_str(200).rstrip(".")
+    return page(name, section, summary[:1].lower() + summary[1:], parts)
+
+
+def subcommands(path: str, group: click.Command, context: click.Context) -> Any:
+    """Every command below `group`, at any depth, in the order of --help."""
+    if not isinstance(group, click.Group):
+        return
+    for word in group.list_commands(context):
+        child = group.get_command(context, word)
+        if child is None or child.hidden:
+            continue
+        inner: Any = click.Context(child, info_name=word, parent=context)
+        with inner:
+            yield f".SS {text(f'{path} {word} ' + ' '.join(child.collect_usage_pieces(inner)))}\n"
+            yield paragraphs(child.help or "")
+            yield options(child, inner)
+            yield from subcommands(f"{path} {word}", child, inner)
+
+
+def options(of: click.Command, context: click.Context) -> str:
+    records = [record for param in of.get_params(context) if (record := param.get_help_record(context))]
+    return "".join(f".TP\n.B {text(flags)}\n{text(help_)}\n" for flags, help_ in records)
+
+
+def keys() -> str:
+    """gateway.toml(5)."""
+    parts = [".SH DESCRIPTION\n", paragraphs(configdoc.INTRODUCTION), ".SH KEYS\n"]
+    for key in config.KEYS:
+        parts.append(f".TP\n\\fB{text(key.name)}\\fR (default: {text(configdoc.written(key))})\n{text(key.doc)}\n")
+    parts.append(".SH FILES\n/etc/enc/gateway.toml\n")
+    return page("gateway.toml", 5, "configuration of an ENC gateway", parts)
+
+
+def main(directory: Path) -> None:
+    pages = {
+        "enc.1": command("enc", 1, enc),
+        "enc-gateway.8": command("enc-gateway", 8, enc_gateway),
+        "gateway.toml.5": keys(),
+    }
+    for name, content in pages.items():
+        (directory / name).write_text(content, encoding="utf-8")
+        print(name)
+
+
+main(Path(sys.argv[1]))

@@ -1,0 +1,214 @@
+"""`enc-gateway doctor`: a line for everything that can be wrong with the host, with the fix, and an exit code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.doctor import programs
+from tests.harness import Gateway, Result, bindir, need_root, run
+
+TREATED = ("clock", "disk")
+"""What differs from one machine that runs tests to another."""
+
+
+@pytest.fixture(scope="module")
+def patient(place: Path) -> Iterator[Gateway]:
+    """A gateway of its own that every test leaves as it was."""
+    (place / "patient").mkdir()
+    gateway = Gateway(place / "patient" / "gw").start()
+    gateway.person("dev").ssh("ls")
+    yield gateway
+    gateway.stop()
+
+
+def doctor(gateway: Gateway, *flags: str, host: str = "") -> Result:
+    """On a host that `host`, a script, has changed for it alone."""
+    words = [str(bindir() / "enc-gateway"), "doctor", "--config", str(gateway.root / "gateway.toml"), *flags]
+    return run(["unshare", "--mount", "sh", "-euc", f'{host}\nexec "$@"', "sh", *words] if host else words)
+
+
+def findings(gateway: Gateway, *flags: str, host: str = "") -> list[dict[str, str]]:
+    listed = doctor(gateway, "--json", *flags, host=host).json["findings"]
+    assert isinstance(listed, list)
+    return listed
+
+
+def test_a_sound_gateway_is_sound(patient: Gateway) -> None:
+    bad = [one for one in findings(patient) if one["level"] != "OK" and one["subject"] not in TREATED]
+    assert bad == []
+    subjects = {one["subject"] for one in findings(patient)}
+    assert subjects >= {"configuration", "gocryptfs", "bubblewrap", "FUSE", "user namespaces", "keys", "swap", "audit"}
+    assert subjects >= {"openssh-server", "owners and modes", "core dumps", "clock", "disk", "sessions"}
+
+
+# What is done to the gateway's directory (as $0), what undoes it, and the finding that it takes
+BROKEN = [
+    pytest.param(
+        "chmod 0666 $0/authorized_keys",
+        "chmod 0644 $0/authorized_keys",
+        "FAIL",
+        "keys",
+        "sshd ignores it",
+        id="keys that others can change",
+    ),
+    pytest.param(
+        "mv $0/authorized_keys $0/x", "mv $0/x $0/authorized_keys", "FAIL", "keys", "cannot be read", id="no keys"
+    ),
+    pytest.param(
+        "cp $0/authorized_keys $0/x; echo ssh-rsa AAAA >>$0/authorized_keys",
+        "cp $0/x $0/authorized_keys; rm $0/x",
+        "FAIL",
+        "keys",
+        "no key that is let in",
+        id="a line that is no key",
+    ),
+    pytest.param(
+        "chmod 0755 $0/vaults",
+        "chmod 0700 $0/vaults",
+        "FAIL",
+        "owners and modes",
+        "has mode 0755",
+        id="vaults open to others",
+    ),
+    pytest.param(
+        "mkdir $0/vaults/x",
+        "rmdir $0/vaults/x",
+        "FAIL",
+        "owners and modes",
+        "belongs to another account",
+        id="a home of somebody else's",
+    ),
+    pytest.param(
+        "chmod o+w $0/gateway.toml",
+        "chmod o-w $0/gateway.toml",
+        "FAIL",
+        "owners and modes",
+        "than root",
+        id="a configuration that others can change",
+    ),
+    pytest.param(
+        "mkdir -p $0/run/sessions/s-01; touch $0/run/sessions/s-01/record.json",
+        "rm -r $0/run/sessions/s-01",
+        "WARN",
+        "sessions",
+        "1 dead ones",
+        id="a dead session's record",
+    ),
+    pytest.param("echo soon >$0/paused", "rm $0/paused", "WARN", "pause", "is paused: soon", id="a pause"),
+    pytest.param(
+        "cp $0/audit/audit.jsonl $0/x; sed -i s/authorized/denied/ $0/audit/audit.jsonl",
+        "cp $0/x $0/audit/audit.jsonl; rm $0/x",
+        "FAIL",
+        "audit",
+        "the first at line 2",
+        id="a changed audit",
+    ),
+]
+
+
+@pytest.mark.parametrize(("script", "undo", "level", "subject", "state"), BROKEN)
+def test_what_is_wrong_with_the_gateway_is_found(
+    patient: Gateway, script: str, undo: str, level: str, subject: str, state: str
+) -> None:
+    need_root()
+    assert run(["sh", "-euc", script, str(patient.root)]).status == 0
+    try:
+        found = findings(patient)
+    finally:
+        assert run(["sh", "-euc", undo, str(patient.root)]).status == 0
+    (one,) = [one for one in found if one["subject"] == subject and one["level"] == level]
+    assert state in one["state"] and one["fix"]
+
+
+# What is different on the host, and the finding that it takes
+HOSTS = [
+    pytest.param(
+        "printf '#!/bin/sh\\necho bubblewrap 0.4.1\\n' >$T/x; chmod 755 $T/x; mount --bind $T/x /usr/bin/bwrap",
+        "FAIL",
+        "bubblewrap",
+        "bubblewrap 0.4.1",
+        id="an old bubblewrap",
+    ),
+    pytest.param(
+        "printf '#!/bin/sh\\necho gocryptfs 1.8.0\\n' >$T/go; chmod 755 $T/go; mount --bind $T/go /usr/bin/gocryptfs",
+        "FAIL",
+        "gocryptfs",
+        "gocryptfs 1.8.0",
+        id="an old gocryptfs",
+    ),
+    pytest.param(
+        "cp /usr/bin/bwrap $T/bwrap; chmod 4755 $T/bwrap; mount --bind $T/bwrap /usr/bin/bwrap",
+        "WARN",
+        "bubblewrap",
+        "setuid root",
+        id="a setuid bubblewrap",
+    ),
+    pytest.param("mount -t tmpfs tmpfs /usr/lib/openssh", "FAIL", "sftp-server", "is missing", id="no sftp-server"),
+    pytest.param(
+        "printf 'Filename\\n/dev/sdz2 partition 1 0 -2\\n' >$T/swaps; mount --bind $T/swaps /proc/swaps",
+        "WARN",
+        "swap",
+        "/dev/sdz2 is not known to be encrypted",
+        id="plain swap",
+    ),
+    pytest.param(
+        "echo '|/usr/bin/apport %p' >$T/core; mount --bind $T/core /proc/sys/kernel/core_pattern",
+        "WARN",
+        "core dumps",
+        "/usr/bin/apport",
+        id="core dumps to a pipe",
+    ),
+]
+
+
+@pytest.mark.parametrize(("script", "level", "subject", "state"), HOSTS)
+def test_what_is_wrong_with_the_host_is_found(
+    patient: Gateway, tmp_path: Path, script: str, level: str, subject: str, state: str
+) -> None:
+    need_root()
+    tmp_path.chmod(0o755)
+    found = findings(patient, host=f"T={tmp_path}\n{script}")
+    assert [one for one in found if one["subject"] == subject and one["level"] == level and state in one["state"]]
+
+
+def test_the_exit_code_is_that_of_the_worst(patient: Gateway, place: Path) -> None:
+    result = doctor(patient, "--sessions", "100000")
+    assert result.status == 1
+    assert "WARN  fs.inotify.max_user_instances: " in result.out and "setup --sessions 100000" in result.out
+    assert doctor(patient, host="mount -t tmpfs tmpfs /usr/lib/openssh").status == 2
+
+
+def test_a_little_room_is_a_warning_and_none_a_failure(make_gateway: Callable[..., Gateway], place: Path) -> None:
+    need_root()
+    gateway = make_gateway(**{"paths.audit": f"{place}/tiny/audit.jsonl"})
+    small = f"mkdir -p {place}/tiny; mount -t tmpfs -o size=1m tmpfs {place}/tiny"
+    states = {one["level"]: one["state"] for one in findings(gateway, host=small) if one["subject"] == "disk"}
+    assert "less than audit.reserve" in states["FAIL"]
+    full = f"{small}; head -c 2M /dev/zero >{place}/tiny/x || :"
+    failed = [one["state"] for one in findings(gateway, host=full) if one["level"] == "FAIL"]
+    assert any("0 MiB free" in state for state in failed)
+
+
+@pytest.mark.parametrize(
+    ("said", "package", "found"),
+    [
+        ("OpenSSH_9.2p1 Debian-2+deb12u10", "1:9.2p1-2+deb12u10", False),
+        ("OpenSSH_9.2p1 Debian-2+deb12u2", "1:9.2p1-2+deb12u2", True),
+        ("OpenSSH_9.6p1 Ubuntu-3ubuntu13.14", "1:9.6p1-3ubuntu13.14", False),
+        ("OpenSSH_9.6p1 Ubuntu-3ubuntu13", "1:9.6p1-3ubuntu13", True),
+        ("OpenSSH_9.8p1", "", False),
+        ("OpenSSH_9.7p1", "", True),
+        ("OpenSSH_8.4p1", "", False),
+    ],
+)
+def test_a_hole_is_known_by_version_and_distribution(said: str, package: str, found: bool) -> None:
+    assert bool(list(programs._race(said, package))) == found
+
+
+def test_the_findings_are_one_json_object(patient: Gateway) -> None:
+    (line,) = doctor(patient, "--json").out.splitlines()
+    assert {frozenset(one) for one in json.loads(line)["findings"]} == {frozenset(("level", "subject", "state", "fix"))}
