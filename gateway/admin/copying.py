@@ -80,13 +80,16 @@ def _copy(settings: Config, vault: Vault, target: Path, draft: Path, known: Look
     """Copy to `draft` until nothing changes meanwhile: how many attempts that took, and the look (empty: in vain).
 
     `known` is the look of what is at `target`. rsync goes by size and time, which a program in the view may have set
-    back, so what has another inode or change time than `known` is copied whatever its size and time.
+    back, so what has another inode or change time than `known` is copied whatever its size and time. In each attempt
+    again: --link-dest links a file that looks like the old one also over one that was just copied (rsync 3.5).
     """
+    changed: set[str] = set()
     for attempt in range(1, ATTEMPTS + 1):
         began = time.time()
         before = _look(settings, vault)
         failed = _rsync(settings, vault.path, draft, ["--delete", f"--link-dest={target}", *_only_parts()])
-        changed = [path for path, found in before.items() if path in known and known[path] != found and _is_file(found)]
+        files_now = {path for path, found in before.items() if _is_file(found)}
+        changed = (changed | {path for path in files_now & known.keys() if known[path] != before[path]}) & files_now
         if changed:
             with tempfile.NamedTemporaryFile("w", suffix=".paths") as list_:
                 list_.write("".join(f"{path}\0" for path in changed))

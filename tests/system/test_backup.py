@@ -15,7 +15,7 @@ from gateway import structure
 from gateway.names import ProjectName
 from gateway.vaults import Vault
 from tests.harness import PASSPHRASE, Gateway, Person, admin, eventually, need
-from tests.life import sshfs
+from tests.life import keep_doing, sshfs
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,10 @@ def test_a_copy_of_a_project_in_use_is_whole_and_current(kept: Gateway, owner: P
         (mnt / "file").write_bytes(b"two" * 10_000)
         os.utime(mnt / "file", (10**9, 10**9))  # neither its size nor its time tells
         (mnt / "deep" / ("n" * 200)).unlink()
+        writer = threading.Thread(target=keep_doing, args=(lambda: (mnt / "other").write_bytes(b"x"), 0.02, 1.5))
+        writer.start()  # so that the first attempt is in vain
         assert copied(kept, backup)[owner.name, "work"] == ""
+        writer.join()
         assert opened(backup / vault, tmp_path, "file") == b"two" * 10_000
         assert (backup / vault).stat().st_ino != before, "it is replaced as a whole"
         assert not structure.problems(Vault(name=ProjectName("work"), path=str(backup / vault)))
