@@ -9,14 +9,14 @@ from pathlib import Path
 import click
 import structlog
 
-from gateway import auditcheck, auditview, config, killing, sessions
-from gateway.admin import options
+from gateway import auditcheck, config
+from gateway.admin import backup, history, keys, live, metrics, options, projects, why
 from gateway.admin.doctor import doctor
 from gateway.admin.pause import pause, resume
 from gateway.admin.rotate import rotate
 from gateway.admin.setup import setup
 from gateway.admin.sweep import sweep
-from gateway.errors import EncError, NotUnlocked, Usage
+from gateway.errors import EncError, Usage
 
 
 class _Main(click.Group):
@@ -26,6 +26,9 @@ class _Main(click.Group):
         try:
             return super().invoke(ctx)
         except EncError as error:
+            if "--json" in sys.argv:  # as rshell.terminal.failure: a program waits for an object in any case
+                about = {"error": error.slug, "message": str(error), "hint": error.hint, "exit": error.code}
+                click.echo(json.dumps(about))
             click.echo(f"enc-gateway: {error.line()}", err=True)
             ctx.exit(error.code)
         except OSError as error:
@@ -77,35 +80,6 @@ for _command in (setup, doctor, pause, resume, sweep):
     main.add_command(_command)
 
 
-@main.group(invoke_without_command=True, name="sessions")
-@options.settings
-@click.pass_context
-def sessions_(ctx: click.Context, settings: Path) -> None:
-    """List the live sessions of all principals, or end some."""
-    ctx.obj = config.load(str(settings))
-    if ctx.invoked_subcommand is None:
-        for session in sessions.live(ctx.obj.paths_run):
-            views = " ".join(view.project for view in session.views)
-            click.echo("  ".join((session.id, session.principal, session.address, session.since, views)))
-
-
-@sessions_.command()
-@click.argument("ids", nargs=-1)
-@click.option("--principal", help="All sessions of this principal.")
-@click.option("--all", "everybody", is_flag=True, help="All sessions.")
-@click.pass_obj
-def kill(settings: config.Config, ids: tuple[str, ...], principal: str | None, everybody: bool) -> None:
-    """Lock everything in these sessions and end them; returns when that is done."""
-    live = sessions.live(settings.paths_run)
-    if unknown := set(ids) - {session.id for session in live}:
-        raise NotUnlocked(f"no live session {min(unknown)}", "`enc-gateway sessions` lists them")
-    if not (ids or principal or everybody):
-        raise Usage("say which: ids, --principal or --all")
-    chosen = [one for one in live if everybody or one.id in ids or one.principal == principal]
-    for id_, by_itself in killing.kill(settings.paths_run, chosen):
-        click.echo(f"closed {id_}" if by_itself else f"killed {id_}, which did not answer")
-
-
 @main.group()
 def audit() -> None:
     """The audit log."""
@@ -128,14 +102,6 @@ audit.add_command(rotate)
 
 @audit.command()
 @_log_file
-def show(path: Path | None) -> None:
-    """Print the log as a table."""
-    for row in auditview.rows(_log(path)):
-        click.echo("  ".join(row))
-
-
-@audit.command()
-@_log_file
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def verify(path: Path | None, as_json: bool) -> None:
     """Check that no line was changed, removed or inserted. Exits with 1 when one was."""
@@ -151,3 +117,14 @@ def verify(path: Path | None, as_json: bool) -> None:
         since = f" from number {report.first} on" if report.first > 1 else ""
         click.echo(f"{report.lines} lines{since}, {len(report.findings) or 'no'} findings; head {report.head}")
     sys.exit(1 if report.findings else 0)
+
+
+main.add_command(keys.key)
+main.add_command(live.sessions_)
+main.add_command(projects.vaults_)
+main.add_command(metrics.metrics)
+main.add_command(backup.backup)
+main.add_command(backup.restore)
+main.add_command(why.why)
+audit.add_command(history.show)
+audit.add_command(history.report)

@@ -33,6 +33,7 @@ KEYS = (
     Key(name="paths.run", default="/run/enc", doc="live sessions; a tmpfs"),
     Key(name="paths.audit", default="/var/log/enc/audit.jsonl", doc="the audit log"),
     Key(name="paths.authorized_keys", default="/etc/enc/authorized_keys", doc="the file that sshd reads"),
+    Key(name="paths.enrolments", default="/var/lib/enc/enrolments", doc="keys that were handed in, to be approved"),
     Key(
         name="paths.pause", default="/etc/enc/paused", doc="while it is there, nothing new begins; `enc-gateway pause`"
     ),
@@ -92,6 +93,7 @@ class Config(Record):
     paths_run: str
     paths_audit: str
     paths_authorized_keys: str
+    paths_enrolments: str
     paths_pause: str
     audit_syslog: str
     audit_when_full: str

@@ -42,6 +42,13 @@ class NoSuchProject(EncError):
     slug = "no-such-project"
 
 
+class NoSuchKey(EncError):
+    """No line of authorized_keys, or nothing handed in, has that key."""
+
+    code = 66
+    slug = "no-such-key"
+
+
 class NotUnlocked(EncError):
     """The command needs an unlocked project and there is none."""
 

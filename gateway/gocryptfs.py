@@ -12,6 +12,7 @@ PROGRAM = "/usr/bin/gocryptfs"
 READY = b"Filesystem mounted and ready."
 
 _NO_CIPHER, _INIT_FAILED, _EMPTY_SECRET, _BAD_CONFIG, _WRONG_SECRET, _UNFIT_CONFIG = 6, 7, 9, 11, 12, 27
+_CORRUPT = 26
 
 
 def require() -> None:
@@ -42,6 +43,17 @@ def mount_argv(cipher: str, config: str, secret_fd: int, fuse_fd: int) -> list[s
     """
     secret = f"/proc/self/fd/{secret_fd}"
     return [PROGRAM, "-fg", "-nosyslog", "-config", config, "-passfile", secret, cipher, f"/dev/fd/{fuse_fd}"]
+
+
+def fsck_argv(cipher: str, config: str, secret_fd: int) -> list[str]:
+    """Check every name and every block of `cipher`. It says what is wrong with the names that the view would have."""
+    secret = f"/proc/self/fd/{secret_fd}"
+    return [PROGRAM, "-fsck", "-nosyslog", "-config", config, "-passfile", secret, cipher]
+
+
+def is_corrupt(status: int) -> bool:
+    """Whether a gocryptfs that was started with `fsck_argv` found something."""
+    return status == _CORRUPT
 
 
 def failure(status: int) -> EncError:

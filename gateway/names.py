@@ -79,6 +79,14 @@ class Principal(Name):
         return cls(fingerprint)
 
     @classmethod
+    def of_directory(cls, name: str) -> Self:
+        """The principal whose `directory` this is; raises Usage for anything else."""
+        kind, rest = name[:2], name[2:]
+        if kind == "u-":
+            return cls.of(rest)
+        return cls.of_fingerprint("SHA256:" * (kind == "k-") + rest.replace("_", "/").replace("-", "+"))
+
+    @classmethod
     def names(cls, text: str) -> bool:
         """Whether `text` can be a principal: what ENC_USER may say, or a fingerprint."""
         if cls.accepts(text):

@@ -107,6 +107,7 @@ def session_argv(ground: Ground, passwd_fd: int, status_fd: int, command: Sequen
     for path in dict.fromkeys((sys.base_prefix, code_root())):
         if not path.startswith("/usr/") and path != "/usr":
             words += ["--ro-bind", path, path]
+    words += ["--ro-bind-try", "/etc/localtime", "/etc/localtime"]  # by which expiry times of keys are read
     words += ["--bind", ground.vaults, VAULTS, "--bind", ground.session, SESSION]
     words += ["--bind", ground.audit_directory, AUDIT, "--ro-bind", ground.keys_directory, KEYS]
     if ground.syslog:
@@ -175,6 +176,18 @@ def _limited(limits: Limits) -> list[str]:
     }
     rlimits = [f"--{name}={value}:{value}" for name, value in given.items() if value]
     return ["/usr/bin/choom", "-n", "500", "--", "/usr/bin/prlimit", "--core=0:0", *rlimits, "--"]
+
+
+def check_argv(vault: str, command: Sequence[str]) -> list[str]:
+    """bwrap for a `gocryptfs -fsck`, which mounts: the vault is read-only at VAULTS, and what it mounts is seen by it
+    alone. Uid 0 of this namespace, for fusermount3, which is not setuid here, asks for that; nothing is written.
+    """
+    words = [BWRAP, *_system(), "--cap-add", "CAP_SYS_ADMIN", "--die-with-parent", "--new-session"]
+    words += ["--uid", "0", "--gid", "0", "--proc", "/proc", "--tmpfs", "/tmp", "--dir", "/dev"]  # noqa: S108
+    for node in ("null", "urandom", "fuse"):
+        words += ["--dev-bind", f"/dev/{node}", f"/dev/{node}"]
+    words += ["--symlink", "/proc/self/mounts", "/etc/mtab"]
+    return [*words, "--ro-bind", vault, VAULTS, "--chdir", "/", "--", *command]
 
 
 def code_root() -> str:

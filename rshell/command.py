@@ -88,6 +88,13 @@ VERBS = {
             flags=("--net", TIME),
         ),
         Verb(name="shell", summary="a shell in a project", takes_project=True, flags=("--net", TIME)),
+        Verb(
+            name="fsck",
+            summary="check every file of a locked project",
+            takes_project=True,
+            flags=("--json",),
+            begins=True,
+        ),
         Verb(name="sftp", summary="transfer files: what `sftp` and `sshfs` ask for", transfers=True),
         Verb(name="scp", summary="transfer files: what `scp` asks for", transfers=True),
         Verb(name="rsync", summary="transfer files: what `rsync` asks for", transfers=True),

@@ -12,6 +12,7 @@ from rshell.context import Context
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from gateway.config import Config
     from rshell.command import Command
 
 _MOST_DESCRIPTORS = 1 << 16
@@ -29,8 +30,13 @@ def main(config_path: str) -> int:
     as_json = wants_json(line)
     try:
         interruption.listen()
-        context = identify(config_path, environ)
-        return answer(context, line)
+        settings = misconfigured.load(config_path, environ)
+        caller = identity.of_environment(environ)
+        if isinstance(caller, identity.Invitation):
+            from rshell import enrol
+
+            return enrol.answer(settings, caller, line)
+        return answer(identify(settings, caller, environ.get("TERM", "")), line)
     except errors.EncError as error:
         terminal.failure(error, as_json)
         return error.code
@@ -40,10 +46,11 @@ def main(config_path: str) -> int:
         return errors.Internal.code
 
 
-def identify(config_path: str, environ: dict[str, str]) -> Context:
-    """Who calls, under the configuration of this gateway. Raises EncError when that is not certain."""
-    settings = misconfigured.load(config_path, environ)
-    caller = identity.of_environment(environ)
+def identify(settings: Config, caller: identity.Identity, kind: str) -> Context:
+    """The caller, whose key is still authorized, at a terminal of the type `kind` (TERM).
+
+    Raises EncError when that is not certain.
+    """
     log = audit.AuditLog(settings.paths_audit, settings.audit_syslog, settings.audit_when_full == "refuse")
     log = log.bound(**caller.as_fields())
     try:
@@ -65,7 +72,7 @@ def identify(config_path: str, environ: dict[str, str]) -> Context:
         audit=log,
         request="",
         began=0.0,
-        terminal=environ.get("TERM", ""),
+        terminal=kind,
     )
 
 

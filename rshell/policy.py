@@ -20,9 +20,12 @@ class Allow(Record):
 
 
 class Deny(Record):
-    """`because` is what the caller is told; its slug is the reason in the audit."""
+    """`because` is what the caller is told; its slug is the reason in the audit. `setting` is the key of gateway.toml
+    that decides it ("": none does).
+    """
 
     because: EncError
+    setting: str = ""
 
 
 def decide(asked: Command, at_prompt: bool, config: Config) -> Allow | Deny:
@@ -31,23 +34,28 @@ def decide(asked: Command, at_prompt: bool, config: Config) -> Allow | Deny:
         return Deny(
             because=NotAllowedHere(f"{asked.verb.name} is not for the prompt", "run it on your own machine instead")
         )
-    if asked.verb.name in ("run", "shell") and (reason := _against_running(asked, config)):
-        return Deny(because=NotAllowedHere(reason, "the gateway's sysadmin decides that"))
+    if asked.verb.name in ("run", "shell"):
+        setting, reason = _against_running(asked, config)
+        if reason:
+            return Deny(because=NotAllowedHere(reason, "the gateway's sysadmin decides that"), setting=setting)
     return Allow()
 
 
-def _against_running(asked: Command, config: Config) -> str:
-    """Why the sysadmin does not want `asked` run; "" for no reason. What a program does then, its sandbox confines."""
+def _against_running(asked: Command, config: Config) -> tuple[str, str]:
+    """By which setting the sysadmin does not want `asked` run, and why; "" for no reason.
+
+    What a program does then, its sandbox confines.
+    """
     commands = config.run_commands
     if not commands:
-        return f"{asked.verb.name} is switched off here"
+        return "run.commands", f"{asked.verb.name} is switched off here"
     if asked.verb.name == "shell" and EVERYTHING not in commands:
-        return "shell is not allowed here, only `run` with certain programs"
+        return "run.commands", "shell is not allowed here, only `run` with certain programs"
     if asked.arguments and not {EVERYTHING, asked.arguments[0]} & set(commands):
-        return "that program is not among those that may be run here"
+        return "run.commands", "that program is not among those that may be run here"
     if "--net" in asked.flags and config.run_network == "none":
-        return "programs have no network here"
-    return ""
+        return "run.network", "programs have no network here"
+    return "", ""
 
 
 def may_begin(asked: Command, principal: str, config: Config, pause: Paused | None, has_room: bool) -> Allow | Deny:
@@ -57,16 +65,22 @@ def may_begin(asked: Command, principal: str, config: Config, pause: Paused | No
     if asked.verb.begins and not has_room:
         return Deny(because=Misconfigured("the gateway's audit log has no room left", "tell your sysadmin"))
     if asked.verb.name == "new" and not {EVERYBODY, principal} & set(config.projects_create):
-        return Deny(because=NotYours("you may not create projects here", "ask your sysadmin for one"))
+        denied = NotYours("you may not create projects here", "ask your sysadmin for one")
+        return Deny(because=denied, setting="projects.create")
     return Allow()
 
 
-def enforce(asked: Command, context: Context) -> None:
-    """Raise what `decide` and `may_begin` say against it."""
+def decisions(asked: Command, context: Context) -> tuple[Allow | Deny, ...]:
+    """What there is to say on `asked`; it is carried out when nothing of that is a Deny."""
     principal, config = context.caller.principal, context.config
-    for decision in (
+    return (
         decide(asked, context.at_prompt, config),
         may_begin(asked, principal, config, context.pause, context.has_room),
-    ):
+    )
+
+
+def enforce(asked: Command, context: Context) -> None:
+    """Raise what `decisions` say against it."""
+    for decision in decisions(asked, context):
         if isinstance(decision, Deny):
             raise decision.because

@@ -426,6 +426,11 @@ class Terminal:
             os.waitpid(self.pid, 0)
 
 
+def admin(gateway: Gateway, *words: str, stdin: str = "") -> Result:
+    """`enc-gateway WORDS`, as a sysadmin of this gateway."""
+    return run([str(bindir() / "enc-gateway"), *words, "--config", str(gateway.root / "gateway.toml")], stdin)
+
+
 def run(argv: list[str], stdin: str | bytes = b"", timeout: float = PATIENCE) -> Result:
     """Run to the end, with no terminal. Whatever came of it, it was no traceback."""
     data = stdin.encode() if isinstance(stdin, str) else stdin

@@ -28,6 +28,7 @@ class Layout(Record):
     log: Path
     audit: Path
     vaults: Path
+    enrolments: Path
     run: Path
 
     @classmethod
@@ -44,6 +45,7 @@ class Layout(Record):
             log=root / "sshd.log",
             audit=root / "audit" / "audit.jsonl",
             vaults=root / "vaults",
+            enrolments=root / "enrolments",
             run=root / "run",
         )
 
@@ -55,6 +57,7 @@ def settings(layout: Layout, given: dict[str, str]) -> str:
         "paths.run": str(layout.run),
         "paths.audit": str(layout.audit),
         "paths.authorized_keys": str(layout.authorized_keys),
+        "paths.enrolments": str(layout.enrolments),
         "paths.pause": str(layout.root / "paused"),
     }
     known = {key.name: key for key in config.KEYS}
@@ -154,7 +157,7 @@ def make(layout: Layout) -> None:
         raise Usage(f"{layout.root} is not empty and was not made by an embedded gateway", "name another directory")
     layout.root.mkdir(parents=True, exist_ok=True)
     layout.root.chmod(0o755 if os.geteuid() == 0 else 0o700)
-    for path in (layout.vaults, layout.run, layout.audit.parent):
+    for path in (layout.vaults, layout.enrolments, layout.run, layout.audit.parent):
         path.mkdir(mode=0o700, exist_ok=True)
         os.chown(path, layout.account.pw_uid, layout.account.pw_gid)
 

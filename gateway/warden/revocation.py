@@ -1,4 +1,4 @@
-"""Is the key that opened this session still in authorized_keys? If not, the session ends.
+"""Is the key that opened this session still in authorized_keys, and not expired? If not, the session ends.
 
 The file's directory is watched, for editors replace the file as often as they write it. What is read in the middle of
 a save may be half of the file, so a key counts as gone when it is gone for two looks in a row.
@@ -7,6 +7,7 @@ a save may be half of the file, so a key counts as gone when it is gone for two 
 from __future__ import annotations
 
 import os
+import time
 
 from gateway import authorized_keys
 from gateway.errors import Misconfigured
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 _SETTLE = 0.3
 _POLL = 1.0
+_CLOCK = 60.0
+"""Seconds between looks at the wall clock while a key has an expiry time: somebody may set that clock."""
 
 
 class Revocation:
@@ -38,6 +41,7 @@ class Revocation:
         self._revoked = revoked
         self._missing = False
         self._planned = False
+        self._minded = 0.0
         self._stamp = self._stat()
         if source is None or not self._watch(source):
             loop.at(_POLL, self._look_again)
@@ -75,17 +79,34 @@ class Revocation:
 
     def _check(self) -> None:
         self._planned = False
-        if self._listed():
+        until = self._good_until()
+        left = until - time.time()
+        if left >= 0:
             self._missing = False
+            self._mind_the_end(until, left)
         elif self._missing:
             self._revoked()
         else:
             self._missing = True
             self._plan()
 
-    def _listed(self) -> bool:
+    def _good_until(self) -> float:
+        """When the key's line expires; 0 when there is none."""
         try:
             entries = authorized_keys.load(self._path)
         except Misconfigured:
-            return False
-        return any(authorized_keys.means(entry, self._blob, self._principal) for entry in entries)
+            return 0.0
+        mine = (entry.expires for entry in entries if authorized_keys.means(entry, self._blob, self._principal))
+        return max(mine, default=0.0)
+
+    def _mind_the_end(self, until: float, left: float) -> None:
+        """Look again when the key expires; one timer at a time."""
+        if until != self._minded:
+            self._minded = until
+            if until != authorized_keys.NEVER:
+                self._loop.at(min(left + _SETTLE, _CLOCK), lambda: self._end_of(until))
+
+    def _end_of(self, until: float) -> None:
+        if until == self._minded:  # else the file named another time since
+            self._minded = 0.0
+            self._plan()

@@ -7,6 +7,7 @@ answer, and is no wall.
 
 from __future__ import annotations
 
+from gateway import sessions
 from gateway.errors import NotUnlocked, Usage
 from gateway.names import ProjectName
 from gateway.sandbox import PROJECTS
@@ -25,11 +26,7 @@ _QUIET = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", 
 
 def run(context: Context, command: Command) -> int:
     """Serve one repository of an unlocked project."""
-    words = command.words[1:]
-    if len(words) != 1 or words[0].startswith("-"):
-        raise Usage("git is for fetching from and pushing to here", "run it on your own machine: git clone gateway:P")
-    project, path = repository(words[0])
-    context.vault(project)
+    project, path = foresee(context, command)
     free = policy.EVERYTHING in context.config.run_commands
     wanted = execution.Wanted(
         project=project,
@@ -38,6 +35,16 @@ def run(context: Context, command: Command) -> int:
         directory=execution.directory(project),
     )
     return execution.run(context, wanted)
+
+
+def foresee(context: Context, command: Command) -> tuple[ProjectName, str]:
+    """What `repository` says of the path. Raises Usage, NotUnlocked, NoSuchProject."""
+    words = command.words[1:]
+    if len(words) != 1 or words[0].startswith("-"):
+        raise Usage("git is for fetching from and pushing to here", "run it on your own machine: git clone gateway:P")
+    project, path = repository(words[0])
+    sessions.with_project(context.live(), context.vault(project).name)
+    return project, path
 
 
 def repository(word: str) -> tuple[ProjectName, str]:

@@ -28,6 +28,8 @@ _MORE = {
     "ssh gateway run PROJECT -- git init --bare repo.git",
     "git-receive-pack": "git push gateway:PROJECT/repo.git. Unlocked projects only.",
     "git-upload-archive": "git archive --remote=gateway:PROJECT/repo.git HEAD. Unlocked projects only.",
+    "fsck": "Asks for the passphrase, reads every name and block (gocryptfs -fsck), and names what is damaged.\n"
+    "Nothing is changed, and the project stays locked.",
     "rm": "Asks for the name again, or takes --yes. An unlocked project is not removed.",
     "sftp": "sftp gateway, sshfs gateway:PROJECT DIR. Unlocked projects only.",
     "scp": "scp -r DIR gateway:PROJECT/. Unlocked projects only.",

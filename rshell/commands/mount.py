@@ -16,14 +16,11 @@ from rshell.context import Context, required
 def run(context: Context, command: Command) -> int:
     """Ask for the passphrase and unlock. Without a session on this connection it becomes one, and does not return."""
     project = required(command.project)
-    gocryptfs.require()
-    vault = context.vault(project)
-    vaults.reopen(vault)
-    slot = vaults.check(vault)[0]
-    _refuse_if_unlocked(context, project)
+    vaults.reopen(context.vault(project))
+    slot = foresee(context, command)
     place = places.take(context.config.paths_run, context.caller.principal, places.VIEWS, context.config.limits_views)
     secret = terminal.pipe(terminal.secret(f"Passphrase of {project}: "))
-    turn = _take_turn(context, project)
+    turn = take_turn(context, project)
     try:
         pausing.require_running(context.config.paths_pause)  # typing, and waiting, took their time
         here = context.session_here()
@@ -38,6 +35,14 @@ def run(context: Context, command: Command) -> int:
     return 0
 
 
+def foresee(context: Context, command: Command) -> Slot:
+    """The slot that would be used; raises what is known to stand against it before a passphrase is asked for."""
+    gocryptfs.require()
+    slot = vaults.check(context.vault(command.project))[0]
+    _refuse_if_unlocked(context, required(command.project))
+    return slot
+
+
 def _refuse_if_unlocked(context: Context, project: ProjectName) -> None:
     """Before the passphrase is asked for. What decides is the vault's lock, in the warden."""
     from gateway.errors import Busy
@@ -49,7 +54,7 @@ def _refuse_if_unlocked(context: Context, project: ProjectName) -> None:
                 raise Busy(f"{project} is unlocked already by {by}", f"`unmount {project}` locks it")
 
 
-def _take_turn(context: Context, project: ProjectName) -> int:
+def take_turn(context: Context, project: ProjectName) -> int:
     """Wait as long as the principal's earlier wrong passphrases for the project cost."""
     turn = attempts.begin(context.config.paths_run, context.caller.principal)
     seconds = attempts.wait(turn, project, context.config.passphrase_wait_max)

@@ -16,11 +16,9 @@ def run(context: Context, command: Command) -> int:
     """Ask for a passphrase (twice at a terminal) and create the vault."""
     from gateway import pausing, sweeping, vaultmaking
 
+    foresee(context, command)
     project = required(command.project)
     home = context.vaults_home
-    if os.path.lexists(os.path.join(home, project)):
-        raise CannotCreate(f"you already have a project {project}")
-    _require_room(context)
     sweeping.sweep_home(home, context.config.trash_days)
     minimum = 1 if "--allow-weak" in command.flags else context.config.passphrase_minimum
     terminal.note(f"The passphrase needs at least {minimum} characters. Nobody can recover it for you.")
@@ -33,6 +31,13 @@ def run(context: Context, command: Command) -> int:
             context.audit.write("created", project=project)
             terminal.result({"project": project, "created": True}, f"created {project}", command.wants_json)
     return 0
+
+
+def foresee(context: Context, command: Command) -> None:
+    """Raise CannotCreate when the name is taken, or the caller has as much as is allowed."""
+    if os.path.lexists(os.path.join(context.vaults_home, required(command.project))):
+        raise CannotCreate(f"you already have a project {command.project}")
+    _require_room(context)
 
 
 def _require_room(context: Context) -> None:

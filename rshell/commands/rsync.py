@@ -8,6 +8,7 @@ never see (`-s`), so what it may be told is listed here: the options that a clie
 from __future__ import annotations
 
 from gateway.errors import Usage
+from gateway.sessions import Session
 from rshell import link, transfer
 from rshell.command import Command
 from rshell.context import Context
@@ -50,6 +51,12 @@ _PATHS = frozenset(("backup-dir", "compare-dest", "copy-dest", "files-from", "li
 
 def run(context: Context, command: Command) -> int:
     """Run rsync in the session that has the paths."""
+    session, arguments = foresee(context, command)
+    return link.run(context, session, "rsync", arguments)
+
+
+def foresee(context: Context, command: Command) -> tuple[Session, tuple[str, ...]]:
+    """The session, and what rsync would be told. Raises Usage, and what `transfer.session_of` does."""
     words = command.words[1:]
     count = _options(words)
     paths = words[count + 1 :]
@@ -57,8 +64,7 @@ def run(context: Context, command: Command) -> int:
         raise Usage(
             "rsync is for copying to and from here", "run it on your own machine: rsync -a DIR/ gateway:PROJECT/"
         )
-    session = transfer.session_of(context, paths)
-    return link.run(context, session, "rsync", (*words[:count], "--", ".", *paths))
+    return transfer.session_of(context, paths), (*words[:count], "--", ".", *paths)
 
 
 def _options(words: tuple[str, ...]) -> int:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from rshell import execution
 from rshell.command import Command
+from rshell.commands import unmount
 from rshell.context import Context, required
+
+foresee = unmount.foresee
+"""An unlocked project is needed, as there."""
 
 
 def run(context: Context, command: Command) -> int:

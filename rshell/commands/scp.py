@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gateway.errors import Usage
+from gateway.sessions import Session
 from rshell import link, transfer
 from rshell.command import Command
 from rshell.context import Context
@@ -13,11 +14,16 @@ _DIRECTIONS = frozenset(("-t", "-f"))
 
 def run(context: Context, command: Command) -> int:
     """Run scp in the session that has the path."""
+    session, arguments = foresee(context, command)
+    return link.run(context, session, "scp", arguments)
+
+
+def foresee(context: Context, command: Command) -> tuple[Session, tuple[str, ...]]:
+    """The session, and what scp would be told. Raises Usage, and what `transfer.session_of` does."""
     flags, paths = _split(command.words[1:])
     if not set(flags) <= _FLAGS | _DIRECTIONS or len(_DIRECTIONS & set(flags)) != 1 or not paths:
         raise Usage("scp is for copying to and from here", "run it on your own machine: scp FILE gateway:PROJECT/")
-    session = transfer.session_of(context, paths)
-    return link.run(context, session, "scp", (*flags, "--", *paths))
+    return transfer.session_of(context, paths), (*flags, "--", *paths)
 
 
 def _split(words: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:

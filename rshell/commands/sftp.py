@@ -12,7 +12,7 @@ from rshell.context import Context
 def run(context: Context, command: Command) -> int:
     """Serve SFTP among the views of the channel's session. A refusal is said in SFTP as well."""
     try:
-        session = sessions.find(context.live(), context.caller.connection)
+        session = foresee(context, command)
     except EncError as error:
         if command.words[0] != command.verb.name:  # a client's spelling, and not a person who typed `sftp`
             from rshell import nosftp
@@ -20,3 +20,8 @@ def run(context: Context, command: Command) -> int:
             nosftp.refuse(error.line())
         raise
     return link.run(context, session, "sftp-server", ("-e", "-l", "QUIET"))
+
+
+def foresee(context: Context, _command: Command) -> sessions.Session:
+    """The session of the channel. Raises NotUnlocked, Busy."""
+    return sessions.find(context.live(), context.caller.connection)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -145,9 +146,9 @@ def test_the_sysadmin_lists_and_ends_sessions(make_gateway: Callable[..., Gatewa
             who.new(project)
     with red.mounted("one") as first, red.mounted("two") as second, session(blue) as (third, shared):
         unlock(blue, "one", shared)
-        listed = {line.split()[0]: line for line in admin(gateway, "sessions").out.splitlines()}
+        listed = json.loads(admin(gateway, "sessions", "--json").out)["sessions"]
         assert len(listed) == 3
-        ids = {line.split()[1] + line.split()[-1]: id_ for id_, line in listed.items()}
+        ids = {one["principal"] + one["views"][0]["project"]: one["id"] for one in listed}
         ended = admin(gateway, "sessions", "kill", ids["redone"])
         assert ended.status == 0 and ids["redone"] in ended.out
         assert gateway.events("locked", project="one", principal="red", reason="killed")
@@ -157,7 +158,7 @@ def test_the_sysadmin_lists_and_ends_sessions(make_gateway: Callable[..., Gatewa
         assert second.wait().status == 75 and third.process.poll() is None
         assert admin(gateway, "sessions", "kill", "--all").status == 0
         assert third.wait().status == 75
-    assert admin(gateway, "sessions").out == ""
+    assert admin(gateway, "sessions", "--json").json == {"sessions": []}
     assert admin(gateway, "sessions", "kill", ids["redone"]).status == 69
     assert admin(gateway, "sessions", "kill").status == 64
     eventually(lambda: not gateway.leftovers())

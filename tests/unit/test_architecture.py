@@ -117,6 +117,12 @@ IMPORTED = [
 ]
 
 
+def test_what_logins_run_imports_nothing_of_the_sysadmin_s_command_line() -> None:
+    for path in MODULES:
+        if path.parent != ROOT / "gateway" / "admin" and name_of(path) != "gateway/cli.py":
+            assert not [name for name in imports(path) if name.startswith("gateway.admin")], path
+
+
 @pytest.mark.parametrize(("module", "modules"), IMPORTED)
 def test_one_module_imports_it(module: str, modules: list[str]) -> None:
     """A folder stands for the modules in it."""

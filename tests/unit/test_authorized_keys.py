@@ -109,7 +109,7 @@ def keygen_says(text: str) -> list[str]:
 
 @pytest.mark.parametrize(("text", "expected"), LINES)
 def test_reads_the_lines_that_sshd_reads(text: str, expected: list[Entry]) -> None:
-    assert list(parse(text)) == expected
+    assert [found.replace(options=(), problem="") for found in parse(text)] == expected
 
 
 @pytest.mark.parametrize(("text", "expected"), LINES)

@@ -19,6 +19,7 @@ SYSEXITS = {
     "usage": os.EX_USAGE,
     "damaged-vault": os.EX_DATAERR,
     "no-such-project": os.EX_NOINPUT,
+    "no-such-key": os.EX_NOINPUT,
     "not-unlocked": os.EX_UNAVAILABLE,
     "internal": os.EX_SOFTWARE,
     "cannot-create": os.EX_CANTCREAT,

@@ -126,6 +126,7 @@ def listed(blob: str = ONE, principal: str = "", line: int = 1) -> Entry:
 )
 def test_finds_the_line_of_the_caller(tmp_path: Path, named: str, entries: list[Entry], line: int) -> None:
     caller = identity.of_environment(environment(tmp_path, ENC_USER=named))
+    assert isinstance(caller, identity.Identity)
     assert identity.still_listed(caller, tuple(entries)).line == line
 
 
@@ -145,6 +146,7 @@ def test_finds_the_line_of_the_caller(tmp_path: Path, named: str, entries: list[
 )
 def test_a_caller_whose_line_is_gone_or_changed_is_refused(tmp_path: Path, named: str, entries: list[Entry]) -> None:
     caller = identity.of_environment(environment(tmp_path, ENC_USER=named))
+    assert isinstance(caller, identity.Identity)
     with pytest.raises(NotYours) as caught:
         identity.still_listed(caller, tuple(entries))
     assert caught.value.code == 77

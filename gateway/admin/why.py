@@ -1,0 +1,77 @@
+"""`enc-gateway why`: what would happen, and what decides it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from gateway import config, process, sandbox
+from gateway.admin import options
+from gateway.errors import Internal
+from gateway.names import Principal
+from gateway.record import Record
+
+_SETPRIV = "/usr/bin/setpriv"
+
+
+class Step(Record):
+    """A judgement: the file that decides it, what it says, and whether the caller may go on."""
+
+    where: str
+    says: str
+    passes: bool
+
+
+class Told(Record):
+    """What a dry run came to: the exit status that the caller would get from judging alone, and the judgements."""
+
+    exit: int
+    steps: tuple[Step, ...]
+
+
+@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.argument("fingerprint")
+@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[COMMAND]...")
+@click.option(
+    "--config", "settings", default=options.CONFIG, show_default=True, type=click.Path(path_type=Path, dir_okay=False)
+)
+@options.as_json
+def why(fingerprint: str, words: tuple[str, ...], settings: Path, as_json: bool) -> None:
+    """Say what would happen if the key of this FINGERPRINT asked for COMMAND (none: the prompt).
+
+    Each line is a judgement, by the very code that makes it at a login, and names the file that decides. Nothing is
+    done or recorded. Exits with 0, or with what the caller would get. Options stand before FINGERPRINT.
+    """
+    Principal.of_fingerprint(fingerprint)
+    line = " ".join(words) if words else None
+    told = dry_run(str(settings), fingerprint, line)
+    steps = [f"{'ok' if step.passes else 'NO'}  {step.where}: {step.says}" for step in told.steps]
+    verdict = f"It would be refused, with exit {told.exit}." if told.exit else "It would be carried out."
+    rows = [step.as_dict() for step in told.steps]
+    fields = {"fingerprint": fingerprint, "command": line, "allowed": not told.exit, "exit": told.exit, "steps": rows}
+    options.result(fields, options.visible_lines([*steps, verdict]), as_json)
+    sys.exit(told.exit)
+
+
+def dry_run(settings: str, fingerprint: str, line: str | None) -> Told:
+    """Have the installed front judge (rshell/why.py), as the account that it would run as. Raises EncError."""
+    argv = sandbox.python("rshell/why.py", settings)
+    if os.geteuid() == 0:
+        owner = os.stat(config.load(settings).paths_vaults)
+        argv = [_SETPRIV, f"--reuid={owner.st_uid}", f"--regid={owner.st_gid}", "--clear-groups", *argv]
+    fd = os.memfd_create("why")
+    try:
+        os.write(fd, json.dumps({"fingerprint": fingerprint, "line": line}).encode())
+        os.lseek(fd, 0, os.SEEK_SET)
+        status, said = process.run([*argv, str(fd)], [fd])
+    finally:
+        os.close(fd)
+    try:
+        values = json.loads(said)
+        return Told(exit=values["exit"], steps=tuple(Step(**step) for step in values["steps"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise Internal(f"the front gave no answer, and ended with {status}") from error

@@ -1,0 +1,92 @@
+"""Checking a project: its owner's passphrase, gocryptfs's own check, and a sandbox that nobody else sees."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+
+from gateway import attempts, gocryptfs, process, sandbox, slots, vaults
+from gateway.errors import DamagedVault, Dropped, WrongSecret
+from rshell import terminal
+from rshell.command import Command
+from rshell.commands import mount
+from rshell.context import Context, required
+
+_LARGEST = 256 * 1024
+"""Bytes that gocryptfs says and we pass on: a vault that is damaged all over is not listed file by file."""
+
+
+def run(context: Context, command: Command) -> int:
+    """Ask for the passphrase and check. Says what is damaged by its name in the project, to the caller alone.
+
+    Raises DamagedVault when something is, and what `mount` raises. The vault is held, so nobody unlocks it meanwhile.
+    """
+    slot = foresee(context, command)
+    sandbox.require_host()
+    project = required(command.project)
+    vault = context.vault(project)
+    holder = vaults.Holder(session="fsck", since=vaults.now(), address=context.caller.address)
+    held = vaults.hold(vault, holder)
+    try:
+        secret = terminal.pipe(terminal.secret(f"Passphrase of {project}: "))
+        status, said = _check(context, vault, slot, secret)
+    finally:
+        vaults.release(held)
+    damage = tuple(line.removeprefix("fsck: ") for line in said.splitlines() if line.startswith("fsck: "))
+    sound = status == 0
+    context.audit.write("checked", project=project, sound=sound)
+    words = f"{project} is sound" if sound else "\n".join(damage)
+    if sound or not command.wants_json:
+        terminal.result({"project": project, "sound": sound}, words, command.wants_json)
+    if not sound:
+        raise DamagedVault(f"{project} is damaged: {len(damage)} problems", "a sysadmin can restore it from a backup")
+    return 0
+
+
+foresee = mount.foresee
+
+
+def _check(context: Context, vault: vaults.Vault, slot: slots.Slot, secret: int) -> tuple[int, str]:
+    """gocryptfs's exit status (0, or that of a corrupt vault) and what it said. Raises what went wrong otherwise."""
+    turn = mount.take_turn(context, vault.name)
+    right = None
+    try:
+        status, said = _run(vault, slot, secret)
+        if status == 0 or gocryptfs.is_corrupt(status):
+            right = True
+            return status, said
+        error = gocryptfs.failure(status)
+        right = False if isinstance(error, WrongSecret) else None
+        raise error
+    finally:
+        attempts.end(turn, vault.name, right)
+
+
+def _run(vault: vaults.Vault, slot: slots.Slot, secret: int) -> tuple[int, str]:
+    """Run it to its end; raises Dropped, and kills it, when the caller is gone before."""
+    said = os.memfd_create("said")
+    inside = vaults.Vault(name=vault.name, path=sandbox.VAULTS)
+    check = gocryptfs.fsck_argv(inside.cipher, slots.config_path(inside.slots, slot.name), secret)
+    try:
+        pid = process.spawn(sandbox.check_argv(vault.path, check), {1: said, 2: said}, [secret])
+        _wait(pid)
+        status = process.exit_status(os.waitpid(pid, 0)[1])
+        return status, os.pread(said, _LARGEST, 0).decode(errors="replace")
+    finally:
+        for fd in (said, secret):
+            os.close(fd)
+
+
+def _wait(pid: int) -> None:
+    ended = os.pidfd_open(pid)
+    waiting = select.poll()
+    waiting.register(ended, select.POLLIN)
+    waiting.register(1, 0)
+    try:
+        if ended not in dict(waiting.poll()):
+            os.kill(pid, signal.SIGKILL)  # bubblewrap's end is the sandbox's (--die-with-parent)
+            os.waitpid(pid, 0)
+            raise Dropped("the connection ended before the check did")
+    finally:
+        os.close(ended)

@@ -1,0 +1,46 @@
+"""docs/recovery.md does what it says: its own commands, in order, with stock gocryptfs and no gateway."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.harness import PASSPHRASE, Gateway, bindir, run
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "recovery.md"
+LINES = [line.strip() for line in PAGE.read_text().splitlines() if line.startswith("    ")]
+
+
+def test_the_page_s_commands_open_a_project_from_a_backup(make_gateway: Callable[..., Gateway], place: Path) -> None:
+    gateway = make_gateway()
+    who = gateway.person("dev1", "dev1")
+    who.new("myproj")
+    with who.mounted("myproj"):
+        assert who.sftp("mkdir myproj/src", f"put {PAGE} myproj/src/page").status == 0
+    gateway.stop()
+    settings = ["--config", str(gateway.root / "gateway.toml")]
+    made = run([str(bindir() / "enc-gateway"), "backup", str(place / "recovery-backup"), *settings])
+    assert made.status == 0, made
+    work = place / "recovery-work"
+    work.mkdir()
+    script = "\n".join(LINES).replace("/backup/", f"{place}/recovery-backup/")
+    asked = script.count("gocryptfs -")
+    assert asked == 2
+    try:
+        done = run(["sh", "-euc", f"cd {work}\n{script}"], stdin=(PASSPHRASE + "\n") * asked)
+        assert done.status == 0 and "no problems found" in done.out + done.err, done
+        assert (work / "rescued" / "src" / "page").read_bytes() == PAGE.read_bytes()
+        assert sorted(path.name for path in work.iterdir()) == ["myproj", "rescued"]
+    finally:
+        subprocess.run(["umount", "-l", str(work / "plain")], capture_output=True, check=False)
+
+
+def test_the_wrong_passphrase_opens_nothing(gateway: Gateway, place: Path) -> None:
+    who = gateway.person("forgetful")
+    who.new("myproj")
+    vault = who.vault("myproj")
+    (fsck,) = [line for line in LINES if "-fsck" in line]
+    words = fsck.replace("myproj/", f"{vault}/").split()
+    assert gateway.as_account(*words, stdin="another passphrase\n").status == 12
+    assert gateway.as_account(*words, stdin=PASSPHRASE + "\n").status == 0

@@ -1,0 +1,277 @@
+"""What a sysadmin sees: sessions, vaults, the audit's tables, its report in a real browser, and metrics."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from gateway.admin import timeline
+from tests.harness import Gateway, Person, admin, bindir, eventually, need, run
+from tests.life import session, unlock
+
+
+def shown(gateway: Gateway, *words: str) -> list[dict[str, object]]:
+    """`audit show --json`: the records."""
+    result = admin(gateway, "audit", "show", "--json", *words)
+    assert result.status == 0, result
+    records = result.json["records"]
+    assert isinstance(records, list)
+    return records
+
+
+def test_sessions_say_who_where_and_for_how_long_still(person: Person, gateway: Gateway) -> None:
+    person.new("work")
+    person.new("play")
+    with session(person) as (_, shared):
+        unlock(person, "work", shared)
+        unlock(person, "play", shared)
+        result = admin(gateway, "sessions", "--json")
+        (mine,) = [one for one in json.loads(result.out)["sessions"] if one["fingerprint"] == person.fingerprint]
+        assert mine["label"] == f"{person.name}@test" and mine["address"] == "127.0.0.1"
+        assert mine["last_activity"] == "command" and 500 < mine["locks_in"] <= 600
+        assert [(view["project"], view["locks_in"] > 500) for view in mine["views"]] == [("work", True), ("play", True)]
+        table = admin(gateway, "sessions").out
+        line = next(line for line in table.splitlines() if mine["id"] in line)
+        assert f"{person.name}@test" in line and "work (" in line and "play (" in line
+        assert table.startswith("SESSION")
+    eventually(lambda: mine["id"] not in admin(gateway, "sessions").out)
+
+
+def test_sessions_are_watched_until_interrupted(person: Person, gateway: Gateway) -> None:
+    words = [str(bindir() / "enc-gateway"), "sessions", "--watch", "--json", "--config"]
+    with subprocess.Popen([*words, str(gateway.root / "gateway.toml")], stdout=subprocess.PIPE, text=True) as watching:
+        assert watching.stdout
+        try:
+            assert person.fingerprint not in watching.stdout.readline()
+            with session(person):
+                while person.fingerprint not in (line := watching.stdout.readline()):
+                    assert line
+        finally:
+            watching.send_signal(2)
+        assert watching.wait(10) == 0
+
+
+def test_vaults_show_everybody_s_projects_and_those_that_nobody_owns(make_gateway: Callable[..., Gateway]) -> None:
+    gateway = make_gateway()
+    red, gone = gateway.person("red", "red"), gateway.person("gone")
+    for who, project in ((red, "one"), (red, "two"), (red, "three"), (gone, "lost")):
+        who.new(project)
+    shutil.rmtree(gateway.vaults / "u-red" / "two" / "slots")
+    with red.mounted("three"):
+        lines = gateway.authorized_keys.read_text().splitlines(keepends=True)
+        gateway.authorized_keys.write_text("".join(line for line in lines if "gone@" not in line))
+        found = json.loads(admin(gateway, "vaults", "--json").out)["vaults"]
+    of = {(one["principal"], one["project"]): one for one in found}
+    assert {(project, one["state"], one["ownerless"]) for (_, project), one in of.items()} == {
+        ("one", "locked", False),
+        ("two", "damaged", False),
+        ("three", "unlocked", False),
+        ("lost", "locked", True),
+    }
+    one = of["red", "one"]
+    assert one["slots"] == ["passphrase (passphrase)"] and one["owner"] == red.fingerprint and one["size"] > 0
+    assert "two is damaged" in of["red", "two"]["problem"]
+    assert admin(gateway, "vaults", "--ownerless").out.count("\n") == 2
+    assert "no key has this principal" in admin(gateway, "vaults").out
+
+
+@pytest.fixture(scope="module")
+def busy(place: Path) -> Iterator[Gateway]:
+    """A gateway on which something of everything has happened."""
+    (place / "busy").mkdir()
+    gateway = Gateway(place / "busy" / "gw").start()
+    try:
+        red, blue = gateway.person("red", "red"), gateway.person("blue")
+        red.new("work")
+        blue.new("play")
+        with red.mounted("work"):
+            assert blue.ssh("mount", "play", stdin="a wrong passphrase\n").status == 77
+        with session(blue) as (held, shared):
+            unlock(blue, "play", shared)
+            blue.ssh("logout", extra=shared)
+            held.wait()
+        assert red.ssh("ls; id").status == 127
+        assert admin(gateway, "key", "invite", "red").status == 0
+        eventually(lambda: len(gateway.events("session-closed")) == 2)
+        yield gateway
+    finally:
+        gateway.stop()
+
+
+@pytest.mark.parametrize(
+    ("words", "events"),
+    [
+        pytest.param(("--outcome", "refused"), {"request"}, id="what was refused"),
+        pytest.param(
+            ("--outcome", "failed", "--verb", "mount"), {"result", "unlock-failed"}, id="what failed of a verb"
+        ),
+        pytest.param(("--project", "play", "--principal", "red"), set(), id="all at once"),
+        pytest.param(
+            ("--since", "1h", "--project", "work", "--principal", "red", "--outcome", "allowed"),
+            {"request"},
+            id="since",
+        ),
+        pytest.param(("--until", "1h"), set(), id="until"),
+        pytest.param(("--until", "2099-01-01", "--since", "2099-01-01T00:00Z"), set(), id="no time at all"),
+    ],
+)
+def test_the_audit_is_filtered(busy: Gateway, words: tuple[str, ...], events: set[str]) -> None:
+    assert {record["event"] for record in shown(busy, *words)} == events
+
+
+def test_the_audit_is_filtered_by_key_and_its_table_is_the_same(busy: Gateway) -> None:
+    (invited,) = shown(busy, "--key", str(busy.events("invited")[0]["invite"])[:20])
+    assert invited["event"] == "invited" and invited["principal"] == "red" and invited["by"]
+    records = shown(busy)
+    assert len(records) == len(busy.audit())
+    table = admin(busy, "audit", "show").out.splitlines()
+    assert len(table) == len(records) + 1
+    assert admin(busy, "audit", "show", "--outcome", "odd").status == 2
+    assert admin(busy, "audit", "show", "--since", "odd").status == 64
+
+
+# The report
+
+
+CHROMIUM = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run")
+QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync")
+
+
+def browser(*words: str) -> str:
+    """What Chromium prints, run with WORDS on a profile of its own."""
+    program = shutil.which("chromium")
+    need(program is not None, "chromium is not installed")
+    with tempfile.TemporaryDirectory() as profile:
+        argv = [str(program), *CHROMIUM, *QUIET, f"--user-data-dir={profile}", *words]
+        return subprocess.run(argv, capture_output=True, text=True, check=True, timeout=90).stdout
+
+
+def test_the_report_is_seen_in_a_browser(busy: Gateway, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    result = admin(busy, "audit", "report", str(page), "--json")
+    assert result.status == 0 and result.json["sessions"] == 2
+    picture = tmp_path / "report.png"
+    dom = browser("--dump-dom", f"--screenshot={picture}", "--window-size=1200,1600", page.as_uri())
+    assert picture.stat().st_size > 20_000
+    text = re.sub(r"<[^>]*>", " ", dom)
+    for said in ("ENC gateway report", "Sessions over time", "Logins by key", "Refused", "Locks by reason"):
+        assert said in text
+    assert dom.count('<rect class="session"') == 2 and dom.count('<rect class="view"') == 2
+    rows = {row.split("<td>")[1].partition("<")[0]: row for row in dom.split("<tr>") if 'class="bar"' in row}
+    assert rows.keys() == {"hangup", "logout"}
+    (refused,) = [row for row in dom.split("<tr>") if "unknown-command" in row]
+    assert "red" in refused and '<td class="number">1</td>' in refused
+    assert "wrong-secret" in text and "invited" in text
+    assert page.stat().st_mode & 0o777 == 0o644 and not list(tmp_path.glob(".*"))
+
+
+HOSTILE = [
+    "<script>document.title='pwned'</script>",
+    '"><img src=x onerror="document.title=\'pwned\'">',
+    "&amp;'--></svg>",
+]
+
+
+def test_what_users_wrote_is_text_in_the_report(tmp_path: Path) -> None:
+    log, page = tmp_path / "log", tmp_path / "report.html"
+    common = {
+        "fingerprint": HOSTILE[0],
+        "address": HOSTILE[1],
+        "session": HOSTILE[2],
+        "project": HOSTILE[0],
+        "prev": "",
+    }
+    records = [
+        {
+            "seq": number,
+            "time": f"2026-11-25T12:0{number}:00.000Z",
+            "event": event,
+            "principal": HOSTILE[number % 3],
+            **common,
+        }
+        for number, event in enumerate(("session-opened", "unlocked", "fault", "created", "request"))
+    ]
+    records[-1].update(decision="deny", reason=HOSTILE[1], verb=HOSTILE[2])
+    log.write_text(
+        "".join(json.dumps(record) + "\n" for record in [*records, {"seq": 9, "time": "x", "event": "locked"}][:-1])
+    )
+    done = run([str(bindir() / "enc-gateway"), "audit", "report", str(page), "--file", str(log)])
+    assert done.status == 0, done
+    dom = browser("--dump-dom", "--virtual-time-budget=2000", page.as_uri())
+    assert "<title>ENC gateway report" in dom
+    assert "<script" not in dom and "<img" not in dom
+    for text in HOSTILE:
+        assert dom.count(text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")) >= 1
+    assert "http" not in re.sub(r"http-equiv|<svg[^>]*>", "", page.read_text()), "it loads nothing"
+
+
+def test_an_empty_log_makes_a_page_that_says_so(tmp_path: Path) -> None:
+    (tmp_path / "log").touch()
+    page = tmp_path / "report.html"
+    assert (
+        run([str(bindir() / "enc-gateway"), "audit", "report", str(page), "--file", str(tmp_path / "log")]).status == 0
+    )
+    assert "Nobody had a session." in page.read_text() and "<svg" not in page.read_text()
+
+
+def test_times_are_utc() -> None:
+    assert timeline.seconds("1970-01-02T00:00:01.500Z") == 86401
+
+
+# Metrics
+
+
+def families(text: str) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
+    """Metrics as Prometheus reads them."""
+    return {
+        family.name: {tuple(sorted(sample.labels.items())): sample.value for sample in family.samples}
+        for family in text_string_to_metric_families(text)
+    }
+
+
+def test_metrics_are_what_prometheus_reads(busy: Gateway, tmp_path: Path) -> None:
+    red = Person(busy, "red", busy.root.parent / "key-red")
+    with red.mounted("work"):
+        target = tmp_path / "enc.prom"
+        assert admin(busy, "metrics", "--textfile", str(target)).status == 0
+    found = families(target.read_text())
+    assert found["enc_sessions"] == {(): 1} and found["enc_views"] == {(): 1}
+    assert found["enc_vaults"] == {(("state", "locked"),): 1, (("state", "unlocked"),): 1, (("state", "damaged"),): 0}
+    assert found["enc_keys"] == {(): 2} and found["enc_vaults_ownerless"] == {(): 0}
+    assert found["enc_unlock_failures"][(("reason", "wrong-secret"),)] == 1
+    assert found["enc_refusals"][(("reason", "unknown-command"),)] == 1
+    assert found["enc_locks"][(("reason", "logout"),)] == 1
+    assert abs(found["enc_audit_newest_seconds"][()] - time.time()) < 120
+    assert [path.name for path in tmp_path.iterdir()] == ["enc.prom"], "it was put there whole"
+    assert target.stat().st_mode & 0o777 == 0o644
+    printed = families(admin(busy, "metrics").out)
+    assert printed.keys() == found.keys()
+    assert "red" not in target.read_text().replace("shared", ""), "nobody's name is a label"
+
+
+def test_looking_as_root_leaves_the_account_its_files(make_gateway: Callable[..., Gateway]) -> None:
+    need(os.geteuid() == 0, "not root")
+    gateway = make_gateway()
+    for words in (
+        ("sessions",),
+        ("vaults",),
+        ("metrics",),
+        ("audit", "show"),
+        ("key", "invites"),
+        ("key", "invite", "a"),
+    ):
+        assert admin(gateway, *words).status == 0, words
+    mine = {str(path) for path in gateway.root.rglob("*") if path.stat().st_uid == 0}
+    below = [str(gateway.root / name) for name in ("audit", "run", "vaults", "enrolments")]
+    assert not [path for path in mine if path.startswith(tuple(below))]
+    assert gateway.person("first").ssh("ls").status == 0

@@ -1,0 +1,119 @@
+"""`enc-gateway why` says what a login then gets, and where that is decided."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.harness import Gateway, Person, Result, bindir, run
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def why(gateway: Gateway, fingerprint: str, *words: str) -> Result:
+    settings = ["--config", str(gateway.root / "gateway.toml"), "--json"]
+    return run([str(bindir() / "enc-gateway"), "why", *settings, fingerprint, *words])
+
+
+def steps(result: Result) -> list[dict[str, object]]:
+    found = result.json["steps"]
+    assert isinstance(found, list)
+    return found
+
+
+@pytest.fixture(scope="module")
+def owner(gateway: Gateway) -> Person:
+    """Somebody with a locked project and one that is damaged."""
+    who = gateway.person("owner-of-two", "owner-of-two")
+    who.new("myproj")
+    who.new("broken")
+    (gateway.vaults / "u-owner-of-two" / "broken" / "vault.toml").unlink()
+    return who
+
+
+@pytest.mark.parametrize(
+    ("words", "where"),
+    [
+        pytest.param(("ls",), r"rshell/policy\.py:\d+", id="a plain command"),
+        pytest.param(("whoami",), r"rshell/policy\.py:\d+", id="another"),
+        pytest.param(("lss",), r"rshell/command\.py:\d+", id="no command"),
+        pytest.param(("ls; id",), r"rshell/command\.py:\d+", id="an operator"),
+        pytest.param(("ls", "x"), r"rshell/command\.py:\d+", id="a word too many"),
+        pytest.param(("unmount", "../x"), r"gateway/names\.py:\d+", id="no name"),
+        pytest.param(("unmount", "none"), r".*/u-owner-of-two/none", id="no project"),
+        pytest.param(("unmount", "myproj"), r".*/u-owner-of-two/myproj", id="a locked project"),
+        pytest.param(("new", "myproj"), r".*/u-owner-of-two/myproj", id="a name that is taken"),
+        pytest.param(("mount", "broken"), r".*/u-owner-of-two/broken", id="a damaged vault"),
+        pytest.param(("rsync", "--server", "--daemon", "."), r"rshell/commands/rsync\.py:\d+", id="rsync as a daemon"),
+        pytest.param(("run", "myproj", "--", "true"), r".*/u-owner-of-two/myproj", id="a program in a locked project"),
+        pytest.param(
+            ("run", "--net", "myproj", "--", "true"),
+            r".*/gateway\.toml \(run\.network is at its default\)",
+            id="what a setting forbids",
+        ),
+        pytest.param(("git-upload-pack", "x/../y"), r"rshell/commands/git\.py:\d+", id="git to nowhere"),
+        pytest.param(("scp", "-t", "myproj"), r"gateway/sessions\.py:\d+", id="scp to a locked project"),
+    ],
+)
+def test_the_login_gets_what_why_says(gateway: Gateway, owner: Person, words: tuple[str, ...], where: str) -> None:
+    told = why(gateway, owner.fingerprint, *words)
+    got = owner.ssh(*words)
+    assert told.status == told.json["exit"] == got.status
+    last = steps(told)[-1]
+    assert last["passes"] == (got.status == 0)
+    assert re.fullmatch(where, str(last["where"])), last
+    if got.status:
+        assert str(last["says"]) in got.err
+    named = re.fullmatch(r"((?:rshell|gateway)/\S+\.py):(\d+)", str(last["where"]))
+    assert named is None or int(named[2]) <= len((ROOT / named[1]).read_text().splitlines())
+
+
+def test_the_line_of_the_key_is_named(gateway: Gateway, owner: Person) -> None:
+    told = why(gateway, owner.fingerprint, "mount", "myproj")
+    assert told.status == 0 and told.json["allowed"]
+    blob = Path(f"{owner.key}.pub").read_text().split()[1]
+    lines = gateway.authorized_keys.read_text().splitlines()
+    number = next(number for number, line in enumerate(lines, 1) if blob in line)
+    assert {
+        "where": f"{gateway.authorized_keys}:{number}",
+        "says": "the key is owner-of-two's",
+        "passes": True,
+    } in steps(told)
+    assert why(gateway, owner.fingerprint).status == 0, "the prompt"
+
+
+def test_it_does_and_records_nothing(make_gateway: Callable[..., Gateway]) -> None:
+    gateway = make_gateway()
+    who = gateway.person("nobody-yet", "nobody-yet")
+    for words in (("new", "x"), ("mount", "x"), ("session",), ("ls",), ("help",)):
+        why(gateway, who.fingerprint, *words)
+    assert not gateway.audit() and not list(gateway.vaults.iterdir()) and not list((gateway.root / "run").iterdir())
+
+
+def test_what_sshd_would_refuse_is_said(make_gateway: Callable[..., Gateway]) -> None:
+    gateway = make_gateway()
+    who = gateway.person("someone")
+    file, line = gateway.authorized_keys, gateway.authorized_keys.read_text()
+    for options, said in (
+        ('expiry-time="20200101"', "expired"),
+        ("cert-authority", "certificates"),
+        ('environment="ENC_USER=a/b"', "ENC_USER"),
+        ('environment="ENC_USER=invite:dev1"', "invitation"),
+    ):
+        file.write_text(f"# first\n{options} {line}")
+        told = why(gateway, who.fingerprint, "ls")
+        assert told.status in (75, 77, 126), told
+        assert said in str(steps(told)[-1]["says"])
+        if told.status != 126:
+            assert steps(told)[-1]["where"] == f"{file}:2"
+    file.write_text("")
+    assert "no line has this key" in why(gateway, who.fingerprint, "ls").out
+    (gateway.root / "gateway.toml").write_text("nonsense\n")
+    broken = run(
+        [str(bindir() / "enc-gateway"), "why", "--config", str(gateway.root / "gateway.toml"), who.fingerprint]
+    )
+    assert broken.status == 75 and "line 1" in broken.err
+    assert run([str(bindir() / "enc-gateway"), "why", "SHA256:x", "ls"]).status == 64
