@@ -19,6 +19,7 @@ import time
 from gateway import plainjson
 from gateway.digest import sha256
 from gateway.errors import Misconfigured
+from gateway.interruption import Undisturbed
 
 FIRST_PREV = "0" * 64
 _TAIL = 64 * 1024
@@ -54,7 +55,8 @@ class AuditLog:
         """Append one record; returns once the kernel has it. Raises Misconfigured when the log cannot be written."""
         record: dict[str, object] = {"seq": 0, "time": _now(), "event": event, **self.context, **fields, "prev": ""}
         try:
-            line = self._append(record)
+            with Undisturbed():  # a line without its head would look like one that was cut off
+                line = self._append(record)
         except Misconfigured:
             if self.required:
                 raise

@@ -1,4 +1,6 @@
-"""sshd_config.d/50-enc.conf as it was shipped, with the values of the place where it is to be used."""
+"""What was shipped for sshd_config.d: 50-enc.conf, with the values of the place where it is to be used, and the
+transport, which concerns every login and has none.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +11,18 @@ from gateway import sandbox
 from gateway.errors import Misconfigured
 
 NAME = "sshd_config.d/50-enc.conf"
+TRANSPORT = "sshd_config.d/40-enc-transport.conf"
 
 
-def shipped() -> str:
-    """Its text. Raises Misconfigured."""
+def shipped(name: str = NAME) -> str:
+    """The text of a shipped file. Raises Misconfigured."""
     for base in (os.path.join(sys.prefix, "share/enc"), sandbox.code_root()):
         try:
-            with open(os.path.join(base, NAME), encoding="utf-8") as file:
+            with open(os.path.join(base, name), encoding="utf-8") as file:
                 return file.read()
         except FileNotFoundError:
             continue
-    raise Misconfigured(f"{NAME} is missing from this installation", "install it again")
+    raise Misconfigured(f"{name} is missing from this installation", "install it again")
 
 
 def overridden(values: dict[str, str]) -> str:

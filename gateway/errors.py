@@ -116,6 +116,13 @@ class Stopped(EncError):
     slug = "stopped"
 
 
+class Interrupted(EncError):
+    """Ctrl-C, or the end of the terminal (129) or of the gateway (143), came before the command was done."""
+
+    code = 130
+    slug = "interrupted"
+
+
 class NotAllowedHere(EncError):
     """A known command, but not in this place."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 
-from gateway import places, plainjson, sandbox, sessions
+from gateway import places, plainjson, restraint, sandbox, sessions
 from gateway.errors import Internal
 from gateway.record import Record
 
@@ -19,6 +19,15 @@ if TYPE_CHECKING:
     from gateway.identity import Identity
 
 NO_FD = -1
+
+_TERMINAL_SIGNALS = (
+    *(signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGHUP),
+    *(signal.SIGTTIN, signal.SIGTTOU),
+)
+"""Not for bubblewrap, which stays as the warden's parent; SIG_IGN outlives its exec. The last two would stop a
+prompt's session, which is in the background of its terminal, when it says something and the client's `stty` has
+`tostop`: stopped, it would neither lock nor end.
+"""
 
 
 class Spec(Record):
@@ -103,9 +112,9 @@ def start(config: Config, caller: Identity, anchor: Anchor, vaults_home: str, pl
     id_, path, lock_fd = sessions.prepare(config.paths_run)
     try:
         argv = _argv(config, caller, anchor, vaults_home, id_, path, lock_fd, place_fd)
-        # bwrap stays as the warden's parent. A terminal's signals are the warden's to answer; SIG_IGN outlives exec.
-        for ignored in (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGHUP):
+        for ignored in _TERMINAL_SIGNALS:
             signal.signal(ignored, signal.SIG_IGN)
+        restraint.lift()
         os.execve(argv[0], argv, {})  # noqa: S606 - no shell is the point
     except OSError as error:
         raise Internal("the session's sandbox cannot be started", os.strerror(error.errno or 0)) from error

@@ -38,6 +38,8 @@ def _loads_by_c(text: str | bytes) -> Any:
         value, end = _json.make_scanner(_Settings)(text, 0)  # type: ignore[arg-type]
     except StopIteration:
         raise ValueError("not JSON") from None
+    except SystemError:  # what is wrong inside of a value it would say with json's own exception, which is not loaded
+        return _loads_by_json(text)
     if end != len(text):
         raise ValueError("more than one JSON value")
     return value

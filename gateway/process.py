@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
 
-_RESET = (signal.SIGPIPE, signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGQUIT, signal.SIGTSTP, signal.SIGCHLD)
+_RESET = (
+    *(signal.SIGPIPE, signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGQUIT, signal.SIGCHLD),
+    *(signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU),
+)
 
 
 def require(program: str, package: str) -> None:
@@ -56,14 +59,25 @@ def run(argv: list[str], passed: Iterable[int] = (), seconds: float = 60) -> tup
     said = os.memfd_create("output")
     try:
         pid = spawn(argv, {1: said, 2: said}, passed)
-        status = wait(pid, seconds)
+        status = None
+        try:
+            status = wait(pid, seconds)
+        finally:
+            if status is None:  # too slow, or we were interrupted
+                _put_down(pid)
         if status is None:
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
             raise Internal(f"{os.path.basename(argv[0])} did not end within {seconds:.0f} s")
         return status, os.pread(said, 64 * 1024, 0).decode(errors="replace")
     finally:
         os.close(said)
+
+
+def _put_down(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    except (ProcessLookupError, ChildProcessError):  # it had just ended
+        return
 
 
 def wait(pid: int, seconds: float) -> int | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 
 from gateway import plainjson
 from gateway.errors import Busy, Misconfigured, NotUnlocked, Usage
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 RECORD, SOCKET, LOCK = "record.json", "sock", "lock"
+_UNFINISHED = RECORD + ".new"
 _DRAFT = ".new-"
+_DRAFT_AGE = 60
+"""Seconds after which a directory that never became a session has lost its maker: making one takes a millisecond."""
 
 
 class View(Record):
@@ -84,6 +88,8 @@ def live(run: str) -> tuple[Session, ...]:
     root = directory(run)
     for entry in _entries(root):
         path = os.path.join(root, entry)
+        if entry.startswith(_DRAFT):
+            _sweep_draft(path)
         if not SessionId.accepts(entry) or sweep(path):
             continue
         try:
@@ -114,7 +120,7 @@ def sweep(path: str) -> bool:
         return not os.path.isdir(path)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        for name in (RECORD, SOCKET, LOCK):  # the lock last: while it is there, the directory is recognisably ours
+        for name in (RECORD, _UNFINISHED, SOCKET, LOCK):  # the lock last: with it, the directory is recognisably ours
             _unlink(os.path.join(path, name))
         os.rmdir(path)
         return True
@@ -124,6 +130,15 @@ def sweep(path: str) -> bool:
         return True
     finally:
         os.close(fd)
+
+
+def _sweep_draft(path: str) -> None:
+    try:
+        if time.time() - os.lstat(path).st_ctime > _DRAFT_AGE:
+            _unlink(os.path.join(path, LOCK))
+            os.rmdir(path)
+    except OSError:  # it is a session by now, or another caller sweeps it
+        return
 
 
 def _unlink(path: str) -> None:
@@ -151,7 +166,7 @@ def prepare(run: str) -> tuple[SessionId, str, int]:
 
 def publish(path: str, session: Session) -> None:
     """Write the record of `session` into its directory `path`, at once as a whole."""
-    draft = os.path.join(path, RECORD + ".new")
+    draft = os.path.join(path, _UNFINISHED)
     fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "w", encoding="utf-8") as file:
         file.write(session.dump())

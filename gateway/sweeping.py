@@ -6,6 +6,7 @@ error. Ages are by the wall clock, for they outlive a boot.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import time
@@ -67,10 +68,22 @@ def _older(paths: Iterator[str], seconds: int) -> Iterator[str]:
             yield path
 
 
+def _open_all(path: str) -> None:
+    """Directories that their user closed (`chmod 0` in a view is one of the ciphertext) can be removed, too."""
+    with contextlib.suppress(OSError):
+        os.chmod(path, 0o700)
+        for directory, names, _ in os.walk(path):  # top-down: a directory is open before it is listed
+            for name in names:
+                inside = os.path.join(directory, name)
+                if not os.path.islink(inside):
+                    os.chmod(inside, 0o700)
+
+
 def _remove(paths: Iterator[str]) -> int:
     """How many are gone."""
     gone = 0
     for path in paths:
+        _open_all(path)
         shutil.rmtree(path, ignore_errors=True)
         gone += not os.path.lexists(path)
     return gone

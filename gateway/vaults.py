@@ -92,6 +92,23 @@ def _missing(name: ProjectName) -> NoSuchProject:
     return NoSuchProject(f"you have no project {name}", "`ls` shows those you have")
 
 
+def reopen(vault: Vault) -> None:
+    """Give ourselves back the top directory of the ciphertext: `chmod 0 PROJECT` in its view was a chmod of that."""
+    _reopen(vault.cipher)
+
+
+def _reopen(directory: str) -> bool:
+    """Whether `directory` was closed to its owner, us, and is open now."""
+    try:
+        mode = os.lstat(directory).st_mode
+        if not stat.S_ISDIR(mode) or mode & stat.S_IRWXU == stat.S_IRWXU:
+            return False
+        os.chmod(directory, stat.S_IMODE(mode) | stat.S_IRWXU)
+    except OSError:  # gone, or not ours: whoever needs it will say so
+        return False
+    return True
+
+
 def check(vault: Vault) -> tuple[slots.Slot, ...]:
     """The slots of a vault that is whole; raises DamagedVault, and changes nothing."""
     from gateway import slots
@@ -207,7 +224,10 @@ def last_used(vault: Vault) -> float:
 
 
 def size(vault: Vault, seconds: float) -> tuple[int, bool]:
-    """Bytes that the vault takes on disk, and whether that is all of it: counting stops after `seconds`."""
+    """Bytes that the vault takes on disk, and whether that is all of it: counting stops after `seconds`.
+
+    A directory that its user closed is opened: what is in it counts.
+    """
     deadline = time.monotonic() + seconds
     total = 0
     for used in _blocks(vault.path):
@@ -220,11 +240,16 @@ def size(vault: Vault, seconds: float) -> tuple[int, bool]:
 def _blocks(path: str) -> Iterator[int]:
     pending = [path]
     while pending:
+        directory = pending.pop()
         try:
-            with os.scandir(pending.pop()) as entries:
+            with os.scandir(directory) as entries:
                 for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
+                    found = entry.stat(follow_symlinks=False)
+                    if stat.S_ISDIR(found.st_mode):
                         pending.append(entry.path)
-                    yield entry.stat(follow_symlinks=False).st_blocks * 512
-        except OSError:  # removed while we counted, or not ours to read: it does not count
+                    yield found.st_blocks * 512
+        except PermissionError:
+            if _reopen(directory):
+                pending.append(directory)
+        except OSError:  # removed while we counted: it does not count
             continue

@@ -1,13 +1,24 @@
-"""The forced command, run as a file by an isolated interpreter without `site`: `__main__.py gateway.toml`."""
+"""The forced command, run as a file by an isolated interpreter without `site`: `__main__.py gateway.toml`.
+
+It is started with SIGINT ignored (`trap` in ForceCommand), or Ctrl-C while Python starts would be answered by Python.
+"""
 
 import os
 import sys
-from _signal import SIG_DFL, SIGINT, signal  # type: ignore[import-not-found] # `signal` itself loads `enum`: 4 ms
 
-signal(SIGINT, SIG_DFL)  # Ctrl-C while we start ends us, without a traceback
 sys.path.insert(0, __file__.rsplit("/", 2)[0])
 
-from rshell.main import main  # noqa: E402 - after the path is known
+from gateway import interruption
+from gateway.errors import Interrupted
+
+interruption.hold()
+
+from rshell.main import main  # noqa: E402
+
+try:
+    status = main(sys.argv[1])
+except Interrupted as late:  # all was said and recorded
+    status = late.code
 
 # Not sys.exit: taking the interpreter down costs 1 to 2 ms, and nothing of ours waits in a buffer.
-os._exit(main(sys.argv[1]))
+os._exit(status)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import time
 
-from gateway import audit, authorized_keys, errors, identity, misconfigured
+from gateway import audit, authorized_keys, errors, identity, interruption, misconfigured, restraint
+from gateway.interruption import Undisturbed
 from rshell import command, policy, terminal
 from rshell.context import Context
 
@@ -14,15 +15,21 @@ if TYPE_CHECKING:
     from gateway.config import Config
     from rshell.command import Command
 
+_MOST_DESCRIPTORS = 1 << 16
+"""Above what sshd could have left open for us: all but 0, 1 and 2 is closed."""
+
 
 def main(config_path: str) -> int:
     """Answer one SSH channel, by the configuration in `config_path`; the exit status. Only here are errors worded."""
     environ = dict(os.environ)
     os.environ.clear()
     os.umask(0o077)
+    os.closerange(3, _MOST_DESCRIPTORS)
+    restraint.impose()
     line = environ.get("SSH_ORIGINAL_COMMAND")
     as_json = wants_json(line)
     try:
+        interruption.listen()
         settings = misconfigured.load(config_path, environ)
         caller = identity.of_environment(environ)
         if isinstance(caller, identity.Invitation):
@@ -54,8 +61,9 @@ def identify(settings: Config, caller: identity.Identity, kind: str) -> Context:
             logins.admit(settings.paths_run, caller, settings.limits_logins)
     except errors.EncError as error:
         log = log.bound(request=os.urandom(6).hex())
-        log.write("request", decision="deny", reason=error.slug)
-        log.write("result", status=error.code, took_ms=0)
+        with Undisturbed():
+            log.write("request", decision="deny", reason=error.slug)
+            log.write("result", status=error.code, took_ms=0)
         raise
     return Context(
         config=settings,
@@ -71,25 +79,42 @@ def identify(settings: Config, caller: identity.Identity, kind: str) -> Context:
 def answer(context: Context, line: str | None) -> int:
     """Judge, record and carry out one line, or, for None, the prompt; the exit status.
 
-    What fails is reported and recorded here.
+    What fails is reported and recorded here. Raises Interrupted at the prompt, when it is the prompt that has to end.
     """
     began = time.clock_gettime(time.CLOCK_BOOTTIME)
     request = os.urandom(6).hex()
     log = context.audit.bound(request=request)
-    as_json = wants_json(line)
+    ended = None
+    try:
+        try:
+            with Undisturbed():
+                judged = _judge(context.replace(audit=log, request=request, began=began), line)
+            status = judged if isinstance(judged, int) else _carry_out(*judged)
+        finally:
+            interruption.hold()
+    except errors.Interrupted as interrupted:
+        terminal.failure(interrupted, wants_json(line))
+        status = interrupted.code
+        ended = interrupted if context.at_prompt and status != interruption.CTRL_C else None
+    log.write("result", status=status, took_ms=round((time.clock_gettime(time.CLOCK_BOOTTIME) - began) * 1000))
+    if ended:
+        raise ended
+    return status
+
+
+def _judge(context: Context, line: str | None) -> tuple[Command, Context] | int:
+    """The command to carry out, or the exit status of a refusal; either is recorded."""
     asked = None
+    write = context.audit.write
     try:
         asked = command.PROMPT if line is None else command.parse(line)
         policy.enforce(asked, context)
     except errors.EncError as error:
-        log.write("request", decision="deny", reason=error.slug, at_prompt=context.at_prompt, **_about(asked))
-        terminal.failure(error, as_json)
-        status = error.code
-    else:
-        log.write("request", decision="allow", reason="authorized", at_prompt=context.at_prompt, **_about(asked))
-        status = _carry_out(asked, context.replace(audit=log, request=request, began=began))
-    log.write("result", status=status, took_ms=round((time.clock_gettime(time.CLOCK_BOOTTIME) - began) * 1000))
-    return status
+        write("request", decision="deny", reason=error.slug, at_prompt=context.at_prompt, **_about(asked))
+        terminal.failure(error, wants_json(line))
+        return error.code
+    write("request", decision="allow", reason="authorized", at_prompt=context.at_prompt, **_about(asked))
+    return asked, context
 
 
 def wants_json(line: str | None) -> bool:
@@ -119,12 +144,11 @@ def _carry_out(asked: Command, context: Context) -> int:
         module = __import__(f"{home}.{asked.verb.module}", fromlist=["run"])
         status: int = module.run(context, asked)
         return status
+    except errors.Interrupted:
+        raise
     except errors.EncError as error:
         terminal.failure(error, asked.wants_json)
         return error.code
-    except KeyboardInterrupt:
-        terminal.note("enc: interrupted; nothing was changed")
-        return 130
     except Exception as fault:  # the one handler for what nobody foresaw
         context.audit.write("fault", **errors.place(fault))
         terminal.failure(errors.Internal("a fault of the gateway", "the audit log says where"), asked.wants_json)

@@ -1,7 +1,4 @@
-"""The restricted prompt: the same commands, line by line, for a person at a terminal.
-
-Line editing and completion are GNU readline's, with no init file and no history on disk.
-"""
+"""The restricted prompt: the same commands, line by line, for a person at a terminal (rshell.editing)."""
 
 from __future__ import annotations
 
@@ -9,9 +6,9 @@ import contextlib
 import os
 import signal
 
-from gateway import authorized_keys, identity, protocol, vaults
-from gateway.errors import EncError, NotUnlocked, Usage
-from rshell import link, main, terminal
+from gateway import authorized_keys, identity, interruption, protocol, vaults
+from gateway.errors import EncError, Interrupted, NotUnlocked, Usage
+from rshell import editing, link, main, terminal
 from rshell.command import VERBS, Command
 from rshell.context import Context
 
@@ -21,24 +18,47 @@ _LEAVE = ("exit", "quit")
 def run(context: Context, _command: Command) -> int:
     """Answer lines until the end of input, then close the session that the prompt started, if any.
 
-    Raises NotYours at the first line after the caller's key was taken away: sshd asks only at the login.
+    Raises NotYours at the first line after the caller's key was taken away: sshd asks only at the login. Raises
+    Interrupted when the terminal hangs up; the session sees that by its leash.
     """
     if not (os.isatty(0) and os.isatty(1)):
         raise Usage("no command, and no terminal for the prompt", "ssh gateway help, or ssh -t gateway")
     context = context.replace(at_prompt=True)
     signal.signal(signal.SIGTSTP, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    _prepare_readline(context)
+    editing.prepare(lambda before: _candidates(context, before))
     terminal.note(f"enc: {context.caller.principal}. `help` lists the commands, Ctrl-D leaves.")
+    hung_up = False
     try:
-        while (line := _read()) is not None:
-            identity.still_listed(context.caller, authorized_keys.load(context.config.paths_authorized_keys))
-            if line.strip():
-                _touch(context)
-                main.answer(context, line)
+        while _answer_one(context):
+            continue
+    except Interrupted:
+        hung_up = True
+        raise
     finally:
-        _close(context)
+        if not hung_up:
+            _close(context)
     return 0
+
+
+def _answer_one(context: Context) -> bool:
+    """Read and answer a line; whether there may be another one. Ctrl-C drops what was typed."""
+    try:
+        interruption.arm()
+        interruption.listen()
+        line = editing.line()
+        if line is None or line.strip() in _LEAVE:
+            return False
+        identity.still_listed(context.caller, authorized_keys.load(context.config.paths_authorized_keys))
+        if line.strip():
+            _touch(context)
+            main.answer(context, line)
+    except Interrupted as interrupted:
+        if interrupted.code != interruption.CTRL_C:
+            raise
+        terminal.write(2, "\n")
+    except UnicodeDecodeError:
+        terminal.note("enc: that line is not UTF-8")
+    return True
 
 
 def _touch(context: Context) -> None:
@@ -46,40 +66,6 @@ def _touch(context: Context) -> None:
     if here := context.session_here():
         with contextlib.suppress(NotUnlocked):
             link.ask(context, here, protocol.Touch(principal=context.caller.principal, origin=context.origin))
-
-
-def _read() -> str | None:
-    """The next line, or None at the end. Ctrl-C drops what was typed."""
-    while True:
-        try:
-            line = input("enc> ")
-        except EOFError:
-            terminal.write(2, "\n")
-            return None
-        except KeyboardInterrupt:
-            terminal.write(2, "\n")
-            continue
-        except UnicodeDecodeError:
-            terminal.note("enc: that line is not UTF-8")
-            continue
-        return None if line.strip() in _LEAVE else line
-
-
-def _prepare_readline(context: Context) -> None:
-    os.environ["INPUTRC"] = "/dev/null"
-    import readline
-
-    readline.set_auto_history(True)
-    readline.set_history_length(200)
-    readline.set_completer_delims(" ")
-    readline.parse_and_bind("tab: complete")
-
-    def complete(text: str, state: int) -> str | None:
-        before = readline.get_line_buffer()[: readline.get_begidx()].split()
-        matches = [word + " " for word in _candidates(context, before) if word.startswith(text)]
-        return matches[state] if state < len(matches) else None
-
-    readline.set_completer(complete)
 
 
 def _candidates(context: Context, before: list[str]) -> list[str]:

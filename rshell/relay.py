@@ -37,7 +37,10 @@ class Relay:
             import termios
 
             signal.signal(signal.SIGWINCH, signal.SIG_DFL)
-            termios.tcsetattr(0, termios.TCSADRAIN, self._before)  # type: ignore[arg-type]
+            try:
+                termios.tcsetattr(0, termios.TCSADRAIN, self._before)  # type: ignore[arg-type]
+            except termios.error:  # it hung up, and what ends us is what says so
+                self._before = None
         for fd in (*self._outputs, *self._given):
             os.close(fd)
 

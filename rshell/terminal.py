@@ -7,6 +7,7 @@ into a pipe for gocryptfs.
 from __future__ import annotations
 
 import os
+import time
 
 from gateway import plainjson
 from gateway.errors import EncError, Usage
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 LONGEST_SECRET = 2048
+PATIENCE = 600.0
+"""Seconds for an answer to a question: a front that nobody answers is not to stay for ever."""
 
 
 def result(fields: Mapping[str, object], words: str, as_json: bool) -> None:
@@ -39,12 +42,12 @@ def failure(error: EncError, as_json: bool) -> None:
 
 
 def write(fd: int, text: str) -> None:
-    """Write all of `text`; a reader that is gone does not matter any more."""
+    """Write all of `text`; a reader or a terminal that is gone does not matter any more."""
     data = text.encode(errors="replace")
     try:
         while data:
             data = data[os.write(fd, data) :]
-    except BrokenPipeError:
+    except OSError:  # EPIPE, or EIO of a terminal that hung up
         return
 
 
@@ -82,8 +85,17 @@ def pipe(content: bytes) -> int:
 
 def _line() -> bytes:
     """Byte by byte, so that nothing after the line is taken from whoever reads next."""
+    import select
+
+    waiting = select.poll()
+    waiting.register(0, select.POLLIN)
+    until = time.monotonic() + PATIENCE
     read = bytearray()
-    while (byte := os.read(0, 1)) not in (b"", b"\n"):
+    while True:
+        if not waiting.poll(max(0.0, until - time.monotonic()) * 1000):
+            raise Usage(f"no answer came within {PATIENCE:.0f} s")
+        if (byte := os.read(0, 1)) in (b"", b"\n"):
+            break
         read += byte
         if len(read) > LONGEST_SECRET:
             raise Usage(f"that line is longer than {LONGEST_SECRET} bytes")
@@ -106,7 +118,10 @@ class _Silent:
     def __exit__(self, *_: object) -> None:
         import termios
 
-        termios.tcsetattr(0, termios.TCSAFLUSH, self._before)
+        try:
+            termios.tcsetattr(0, termios.TCSAFLUSH, self._before)
+        except termios.error:  # it hung up, and what ends us is what says so
+            return
 
 
 def columns(rows: Sequence[tuple[str, ...]]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from client.cli import main as enc
+from client.cli import group as enc
 from gateway import config, configdoc
 from gateway.cli import main as enc_gateway
 
@@ -38,12 +38,12 @@ def paragraphs(words: str) -> str:
 
 
 def command(name: str, section: int, group: click.Command) -> str:
-    context: Any = click.Context(group, info_name=name)
+    context: Any = click.Context(group, info_name=name, **group.context_settings)
     with context:
         parts = [f".SH SYNOPSIS\n.B {text(name)}\n{text(' '.join(group.collect_usage_pieces(context)))}\n"]
         parts += [".SH DESCRIPTION\n", paragraphs(group.help or ""), options(group, context)]
         children = list(subcommands(name, group, context))
-        parts += [".SH COMMANDS\n"] * bool(children) + children
+        parts += [".SH COMMANDS\n"] * bool(children) + children + [paragraphs(group.epilog or "")]
     summary = group.get_short_help_str(200).rstrip(".")
     return page(name, section, summary[:1].lower() + summary[1:], parts)
 

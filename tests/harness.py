@@ -14,6 +14,7 @@ import pwd
 import select
 import signal
 import subprocess
+import termios
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -393,7 +394,14 @@ class Terminal:
             return b""
 
     def send(self, text: str) -> None:
-        os.write(self._fd, text.encode())
+        self.send_bytes(text.encode())
+
+    def send_bytes(self, data: bytes) -> None:
+        os.write(self._fd, data)
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Make the window another size; who has the terminal gets SIGWINCH."""
+        termios.tcsetwinsize(self._fd, (rows, columns))
 
     def wait(self, seconds: float = PATIENCE) -> int:
         """Read to the end; the exit status."""

@@ -88,7 +88,7 @@ def _utf8(name: str, text: str) -> str:
 
 
 def sshd_config(layout: Layout, port: int) -> str:
-    """The shipped drop-in with this directory's paths, below what a main sshd_config would say."""
+    """The shipped drop-ins with this directory's paths, below what a main sshd_config would say."""
     drop_in = dropin.overridden(
         {
             "Match": f"User {layout.account.pw_name}",
@@ -109,6 +109,7 @@ PerSourceMaxStartups none
 MaxStartups 1000
 Subsystem sftp {sandbox.PROGRAMS["sftp-server"]}
 
+{dropin.shipped(dropin.TRANSPORT)}
 {drop_in}"""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gateway import vaults
 from gateway.errors import Usage
+from gateway.interruption import Undisturbed
 from rshell import terminal
 from rshell.command import Command
 from rshell.context import Context
@@ -20,8 +21,9 @@ def run(context: Context, command: Command) -> int:
     digits = command.value.isascii() and command.value.isdecimal() and len(command.value) <= _DIGITS
     if not (digits and 0 < int(command.value) <= longest):
         raise Usage(f"the limit is a number of seconds from 1 to {longest}")
-    vaults.set_idle_limit(vault, int(command.value))
-    context.audit.write("idle-limit", project=vault.name, seconds=int(command.value))
+    with Undisturbed():
+        vaults.set_idle_limit(vault, int(command.value))
+        context.audit.write("idle-limit", project=vault.name, seconds=int(command.value))
     fields = {"project": vault.name, "idle": int(command.value)}
     terminal.result(fields, f"{vault.name} locks after {command.value} s without use", command.wants_json)
     return 0

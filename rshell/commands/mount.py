@@ -16,6 +16,7 @@ from rshell.context import Context, required
 def run(context: Context, command: Command) -> int:
     """Ask for the passphrase and unlock. Without a session on this connection it becomes one, and does not return."""
     project = required(command.project)
+    vaults.reopen(context.vault(project))
     slot = foresee(context, command)
     place = places.take(context.config.paths_run, context.caller.principal, places.VIEWS, context.config.limits_views)
     secret = terminal.pipe(terminal.secret(f"Passphrase of {project}: "))

@@ -6,6 +6,7 @@ import os
 
 from gateway import vaults
 from gateway.errors import CannotCreate, Usage
+from gateway.interruption import Undisturbed
 from rshell import terminal
 from rshell.command import Command
 from rshell.context import Context, required
@@ -25,9 +26,10 @@ def run(context: Context, command: Command) -> int:
     pausing.require_running(context.config.paths_pause)  # typing took its time
     with vaultmaking.alone(home):
         _require_room(context)
-        vaultmaking.create(home, project, context.caller.fingerprint, terminal.pipe(passphrase))
-    context.audit.write("created", project=project)
-    terminal.result({"project": project, "created": True}, f"created {project}", command.wants_json)
+        with Undisturbed():  # what is there is recorded and said
+            vaultmaking.create(home, project, context.caller.fingerprint, terminal.pipe(passphrase))
+            context.audit.write("created", project=project)
+            terminal.result({"project": project, "created": True}, f"created {project}", command.wants_json)
     return 0
 
 

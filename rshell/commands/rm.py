@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gateway import vaults
 from gateway.errors import Usage
+from gateway.interruption import Undisturbed
 from rshell import terminal
 from rshell.command import Command
 from rshell.context import Context
@@ -18,8 +19,9 @@ def run(context: Context, command: Command) -> int:
     vaults.release(vaults.hold(vault, holder))
     if "--yes" not in command.flags and terminal.line(f"Type {vault.name} again to remove it: ") != vault.name:
         raise Usage("that is not its name", "nothing was removed")
-    vaultmaking.remove(context.vaults_home, vault, holder)
-    context.audit.write("removed", project=vault.name)
-    words = f"removed {vault.name}; a sysadmin can still bring it back from the trash"
-    terminal.result({"project": vault.name, "removed": True}, words, command.wants_json)
+    with Undisturbed():
+        vaultmaking.remove(context.vaults_home, vault, holder)
+        context.audit.write("removed", project=vault.name)
+        words = f"removed {vault.name}; a sysadmin can still bring it back from the trash"
+        terminal.result({"project": vault.name, "removed": True}, words, command.wants_json)
     return 0

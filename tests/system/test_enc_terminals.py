@@ -174,6 +174,19 @@ def test_what_the_gateway_warns_of_is_said_on_the_terminal(
         terminal.close()
 
 
+def test_run_streams_and_keeps_the_exit_status_and_has_a_terminal_when_there_is_one(mine: Laptop) -> None:
+    terminal = mine.terminal()
+    at = mine.mount_in(terminal, "one")
+    (at / "file").write_text("content")
+    done = mine.enc("run", "one", "--json", "--", "sh", "-c", "cat file -; echo err >&2; exit 7", stdin="+in")
+    assert (done.status, done.out, done.err) == (7, "content+in", "err\n")
+    terminal.send("enc run one -- sh -c 'test -t 0 && exit 3'; echo status-$?\n")
+    terminal.expect("status-3")
+    terminal.close()
+    eventually(mine.is_clean, SOON)
+    assert mine.enc("run", "one", "--", "true").status == 69, "it is not unlocked"
+
+
 def test_the_zipapp_is_one_file_that_does_it_all(mine: Laptop) -> None:
     script = Path(__file__).parents[2] / "script" / "zipapp"
     made = subprocess.run([str(script), f"{mine.root}/enc"], capture_output=True, text=True, check=False)

@@ -125,7 +125,7 @@ def test_ctrl_c_at_a_question_changes_nothing(person: Person, project: str, prom
     prompt.send(f"mount {project}\n")
     prompt.expect(": ")
     prompt.send("\x03")
-    prompt.expect("nothing was changed")
+    prompt.expect("enc: interrupted")
     prompt.expect(PROMPT)
     prompt.send("whoami\n")  # the echo is back
     prompt.expect("whoami")

@@ -156,7 +156,7 @@ def test_one_module_calls_it(names: set[str], modules: list[str]) -> None:
 def test_only_the_front_touches_the_environment() -> None:
     found = [name_of(path) for path in MODULES if "os.environ" in set(attributes(path))]
     # the prompt sets readline's, in an environment that main emptied
-    assert [name for name in found if not name.startswith("client/")] == ["rshell/main.py", "rshell/prompt.py"]
+    assert [name for name in found if not name.startswith("client/")] == ["rshell/editing.py", "rshell/main.py"]
 
 
 # `ssh gateway ls` is judged by what it costs over /bin/true. Each of these costs 1 to 15 ms of import.

@@ -30,6 +30,16 @@ def test_refuses_what_json_refuses(text: str | bytes) -> None:
         plainjson.loads(text)
 
 
+@pytest.mark.parametrize("text", ['{"seq": 1, "time": "2026', '{"a": 1', '{"a" 1}', r'"\x"', '{"a":\x01}', '"\n"'])
+def test_refuses_it_as_well_where_json_is_not_loaded(text: str) -> None:
+    """As in a front, whose audit log may end in half a line after a power loss."""
+    root = str(Path(plainjson.__file__).parent.parent)
+    code = f"import sys; sys.path.insert(0, {root!r}); from gateway import plainjson\n"
+    code += f"try: plainjson.loads({text!r})\nexcept ValueError: print('refused')"
+    said = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said == "refused\n"
+
+
 @pytest.mark.parametrize("value", [object(), {1: object()}, float("nan"), {(1,): 2}, b"bytes"])
 def test_refuses_to_write_what_is_no_json(value: object) -> None:
     with pytest.raises((TypeError, ValueError)):

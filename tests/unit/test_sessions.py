@@ -205,6 +205,27 @@ def test_no_sweep_ever_takes_a_session_whose_lock_is_held(tmp_path: Path) -> Non
     assert left(tmp_path) == [], "and every dead one is gone"
 
 
+def test_a_record_that_was_being_written_when_its_session_died_is_swept_with_it(tmp_path: Path) -> None:
+    _, path, lock = sessions.prepare(str(tmp_path))
+    (Path(path) / "record.json.new").write_text('{"id": ')
+    os.close(lock)
+    assert sessions.live(str(tmp_path)) == ()
+    assert left(tmp_path) == []
+
+
+def test_a_directory_that_never_became_a_session_is_swept_when_it_is_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draft = tmp_path / "sessions" / ".new-s-0123456789ab"
+    draft.mkdir(parents=True)
+    (draft / "lock").touch()
+    sessions.live(str(tmp_path))
+    assert draft.is_dir(), "somebody may be at it"
+    monkeypatch.setattr(sessions, "_DRAFT_AGE", -1)  # a ctime cannot be made old
+    sessions.live(str(tmp_path))
+    assert not draft.exists()
+
+
 def test_sessions_are_their_principals_own(tmp_path: Path) -> None:
     one, _, lock = start(tmp_path)
     other, _, other_lock = start(tmp_path, principal=DEV2)

@@ -1,0 +1,126 @@
+"""Fuzzing the parsers that read what others wrote, guided by coverage (atheris).
+
+    python3 -m venv /tmp/fuzz && /tmp/fuzz/bin/pip install atheris
+    /tmp/fuzz/bin/python -m bench.fuzz -max_total_time=600 [CORPUS_DIR]
+
+One input goes to every parser. A parser may refuse with the exception that its docstring names, and with no other;
+what it takes has to keep its promise. A finding ends the run with a traceback and the input in a file `crash-...`.
+Not in CI: ten minutes of a processor, and atheris has no wheel for every Python.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+import atheris
+
+with atheris.instrument_imports():
+    from gateway import authorized_keys, config, plaintoml, protocol, sessions
+    from gateway.errors import EncError, Misconfigured, Usage
+    from gateway.names import Principal, ProjectName
+    from rshell import command, grammar
+    from rshell.commands import rsync
+
+
+def of_grammar(data: bytes) -> None:
+    """A line: words within their bounds, without a control character, or one printable line that repeats nothing."""
+    line = data.decode(errors="surrogateescape")
+    try:
+        words = grammar.split(line)
+    except grammar.Refused as refused:
+        assert str(refused).isascii() and str(refused).isprintable()
+        return
+    assert len(words) <= grammar.MAX_WORDS
+    for word in words:
+        assert len(word) <= grammar.MAX_WORD
+        assert not any(ord(char) < 32 or 0xD800 <= ord(char) < 0xE000 for char in word)
+
+
+def of_commands(data: bytes) -> None:
+    """A command of the table with a name that is one, or a refusal of at most one short line."""
+    line = data.decode(errors="surrogateescape")
+    try:
+        asked = command.parse(line)
+    except EncError as error:
+        assert error.line().isprintable() and len(error.line()) < 300, error.line()
+        return
+    assert asked.verb.name in command.VERBS
+    assert asked.project is None or ProjectName.accepts(asked.project)
+
+
+def of_rsync(data: bytes) -> None:
+    """However the words are cut, what is counted as options are not more than there are."""
+    words = ("--server", *data.decode(errors="replace").split(" "))
+    assert 1 <= rsync._options(words) <= len(words) + 1
+
+
+def of_protocol(data: bytes) -> None:
+    """A packet between front and warden: what is understood can be sent again as it was."""
+    try:
+        message = protocol.decode(data)
+    except protocol.Malformed:
+        return
+    assert protocol.decode(protocol.encode(message)) == message
+
+
+def of_authorized_keys(data: bytes) -> None:
+    """Only Ed25519 keys, at their lines; a principal that is not valid is refused later, by its own check."""
+    text = data.decode(errors="replace")
+    for entry in authorized_keys.parse(text):
+        assert entry.key_type in authorized_keys.KEY_TYPES
+        assert entry.blob in text and 1 <= entry.line <= text.count("\n") + 1
+        assert "\n" not in entry.principal + entry.label
+        Principal.accepts(entry.principal)
+
+
+def of_toml(data: bytes) -> None:
+    """vault.toml, a slot's description, gateway.toml: what is understood reads the same after it was written."""
+    text = data.decode(errors="replace")
+    try:
+        values = {name: located.value for name, located in plaintoml.parse(text).items()}
+    except plaintoml.PlainTomlError:
+        return
+    again = plaintoml.parse(plaintoml.dump(values))
+    assert {name: located.value for name, located in again.items()} == values
+    try:
+        config.parse(text)
+    except Misconfigured as error:
+        assert "\n" not in str(error)
+
+
+def of_records(data: bytes) -> None:
+    """A session's record in the run directory."""
+    try:
+        session = sessions.load(data.decode(errors="replace"))
+    except (ValueError, TypeError, Usage):
+        return
+    assert sessions.load(session.dump()) == session
+
+
+PARSERS: tuple[Callable[[bytes], None], ...] = (
+    *(of_grammar, of_commands, of_rsync, of_protocol),
+    *(of_authorized_keys, of_toml, of_records),
+)
+SEEDS = (
+    b"mount myproj --json",
+    b"rsync --server --sender -vlogDtpre.iLsfxCIvu --backup-dir bk . 'myproj/a b'",
+    b'{"kind": "Unlock", "principal": "dev1", "origin": "127.0.0.1:1", "project": "p", "slot": "passphrase"}',
+    b'{"kind": "Attach", "principal": "dev1", "origin": "", "program": "rsync", "arguments": ["--server", "."]}',
+    b'restrict,environment="ENC_USER=dev1",from="10.0.0.0/8" ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA== dev1@laptop\n',
+    b'format = 1\nid = "0a"\ncreated = "2026-01-01T00:00:00Z"\nowner = "SHA256:x"\nidle = 60\n',
+    b'[idle]\nsession = 600 # seconds\n[audit]\nsyslog = ""\n',
+)
+
+
+def each(data: bytes) -> None:
+    """One input to every parser."""
+    for parser in PARSERS:
+        parser(data)
+
+
+if __name__ == "__main__":
+    for seed in SEEDS:
+        each(seed)
+    atheris.Setup(sys.argv, each)
+    atheris.Fuzz()

@@ -1,0 +1,43 @@
+"""Reading an answer: as long as it may take, as long as it may be."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+CODE = f"""
+import sys
+sys.path.insert(0, {str(ROOT)!r})
+from gateway.errors import Usage
+from rshell import terminal
+terminal.PATIENCE = float(sys.argv[1])
+try:
+    print("answer:", terminal.line("?"))
+except Usage as error:
+    print("usage:", error)
+"""
+
+
+def asked(seconds: float, *said: bytes) -> str:
+    """What comes of a question to somebody who says this and then nothing more, without closing."""
+    words = [sys.executable, "-c", CODE, str(seconds)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as front:
+        assert front.stdin and front.stdout
+        for part in said:
+            front.stdin.write(part)
+            front.stdin.flush()
+        return front.stdout.readline().decode().strip()
+
+
+def test_an_answer_is_a_line() -> None:
+    assert asked(30, b"ye", b"s\nmore") == "answer: yes"
+
+
+def test_a_question_that_nobody_answers_ends() -> None:
+    assert asked(0.2) == asked(0.2, b"half an ans") == "usage: no answer came within 0 s"
+
+
+def test_an_answer_without_end_is_refused() -> None:
+    assert asked(30, b"x" * 3000) == "usage: that line is longer than 2048 bytes"
