@@ -43,6 +43,7 @@ def items(settings: config.Config, sessions: int) -> tuple[Item, ...]:
         Account(settings.paths_vaults),
         Directory(os.path.dirname(KEPT)),
         Directory(settings.paths_vaults, private=True),
+        Directory(settings.paths_enrolments, private=True),
         Directory(audit, private=True),
         *(Grown(path, kept) for path in sorted(glob.glob(f"{settings.paths_audit}*"))),
         Scratch(settings.paths_run, private=True),

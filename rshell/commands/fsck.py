@@ -22,6 +22,7 @@ def run(context: Context, command: Command) -> int:
 
     Raises DamagedVault when something is, and what `mount` raises. The vault is held, so nobody unlocks it meanwhile.
     """
+    vaults.reopen(context.vault(command.project))
     slot = foresee(context, command)
     sandbox.require_host()
     project = required(command.project)
