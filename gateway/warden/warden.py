@@ -12,12 +12,12 @@ import signal
 import socket
 
 from gateway import errors, launch, plainjson, protocol, sandbox, sessions, syscalls, vaults
-from gateway.audit import AuditLog
-from gateway.names import Principal, ProjectName, SessionId, SlotName
+from gateway.names import Principal, ProjectName, SlotName
 from gateway.warden import anchors, executing, mounts, processes, service
 from gateway.warden.activity import SESSION, Limits
 from gateway.warden.following import Following
 from gateway.warden.idle import Idle
+from gateway.warden.journal import Journal, since
 from gateway.warden.loop import Loop, now
 from gateway.warden.programs import Programs
 from gateway.warden.view import View
@@ -34,6 +34,7 @@ class Warden:
         self._spec = spec
         self._loop = Loop()
         self._voice = Voice(spec.id, spec.json)
+        self.journal = Journal(spec, self._voice.failed)
         self._programs = Programs(
             self._loop, spec.grace, runs=lambda program: self._idle.touch("run", program.origin, program.view)
         )
@@ -52,19 +53,7 @@ class Warden:
         self._following = Following(
             self._loop,
             seen=lambda project, kind: self._idle.touch(kind, self._programs.labels(), project),
-            record=self._record,
-        )
-        self._pid = _host_pid(spec.status_fd)
-        self._since = vaults.now()
-        self._audit = AuditLog(
-            os.path.join(sandbox.AUDIT, spec.audit_name),
-            spec.syslog,
-            request=spec.request,
-            session=spec.id,
-            principal=spec.principal,
-            fingerprint=spec.fingerprint,
-            address=spec.address,
-            port=spec.port,
+            record=self.journal.record,
         )
 
     def run(self) -> int:
@@ -88,7 +77,7 @@ class Warden:
         """Let the world reach the session."""
         path = os.path.join(sandbox.SESSION, sessions.SOCKET)
         service.serve(self._loop, path, self._spec.principal, self._answer)
-        self._record("session-opened", anchor=self._spec.anchor)
+        self.journal.record("session-opened", anchor=self._spec.anchor)
         self._publish()
         self._idle.start()
         self._loop.at(0, self._follow)
@@ -105,20 +94,7 @@ class Warden:
             self._following.add(view)
 
     def _publish(self) -> None:
-        live = (sessions.View(project=view.project, since=view.since) for view in self._views.values() if view.since)
-        record = sessions.Session(
-            id=SessionId(self._spec.id),
-            principal=Principal(self._spec.principal),
-            fingerprint=self._spec.fingerprint,
-            address=self._spec.address,
-            port=self._spec.port,
-            connection=self._spec.connection,
-            anchor=self._spec.anchor,
-            since=self._since,
-            pid=self._pid,
-            views=tuple(live),
-        )
-        sessions.publish(sandbox.SESSION, record)
+        self.journal.publish(view for view in self._views.values() if view.since)
 
     def _answer(self, request: protocol.Request, fds: list[int], front: socket.socket) -> None:
         """Carry out one request. Attach and Unlock are answered later, the others at once."""
@@ -176,7 +152,7 @@ class Warden:
     ) -> None:
         if error:
             del self._views[view.project]
-            self._record("unlock-failed", project=view.project, reason=error.slug)
+            self.journal.record("unlock-failed", project=view.project, reason=error.slug)
             if front:
                 service.reply(front, protocol.failed(error))
             else:
@@ -189,18 +165,11 @@ class Warden:
         limit = min(view.idle_limit, max(self._spec.idle_view, self._spec.idle_view_longest))
         self._idle.add(view.project, self._origin, limit)
         self._following.add(view)
-        self._record("unlocked", project=view.project, took_ms=_since(began))
+        self.journal.record("unlocked", project=view.project, took_ms=since(began))
         if front:
             service.reply(front, protocol.Done())
         if not self._is_prompt(origin):
             self._voice.unlocked(view.project)
-
-    def _record(self, event: str, **fields: object) -> None:
-        """Write to the audit. What begins is recorded by the front or refused; to lock, a full disk is no hindrance."""
-        try:
-            self._audit.write(event, **fields)
-        except errors.Misconfigured as error:
-            self._voice.failed(error)
 
     def _never_opened(self, error: errors.EncError) -> None:
         self._voice.failed(error)
@@ -233,7 +202,9 @@ class Warden:
         forced = view.lock(self._programs)
         del self._views[view.project]
         if remains := view.remains(self._programs):
-            self._record("lock-incomplete", project=view.project, reason=reason, remains=remains, took_ms=_since(began))
+            self.journal.record(
+                "lock-incomplete", project=view.project, reason=reason, remains=remains, took_ms=since(began)
+            )
             self._voice.failed(_incomplete(view.project, remains))
             view.when_gone(lambda: self._locked(view, reason, True, began, quiet))
         else:
@@ -245,7 +216,7 @@ class Warden:
         return remains
 
     def _locked(self, view: View, reason: str, forced: bool, began: float, quiet: bool) -> None:
-        self._record("locked", project=view.project, reason=reason, forced=forced, took_ms=_since(began))
+        self.journal.record("locked", project=view.project, reason=reason, forced=forced, took_ms=since(began))
         if not quiet:
             self._voice.locked(view.project, reason)
 
@@ -266,7 +237,7 @@ class Warden:
         self._kill_the_rest()
         sessions.retire(sandbox.SESSION)
         if opened:
-            self._record("session-closed", reason=reason)
+            self.journal.record("session-closed", reason=reason)
         if front:
             service.reply(front, protocol.Done())
 
@@ -288,31 +259,15 @@ class Warden:
 
     def fail(self, fault: Exception) -> int:
         """Lock after a fault of ours. The audit gets its kind and place, never its text, which could quote a name."""
-        self._record("fault", **errors.place(fault))
+        self.journal.record("fault", **errors.place(fault))
         self._voice.failed(errors.Internal("a fault of the gateway ended this session", "the audit log says where"))
         self._end("failed")
         return errors.Internal.code
-
-    def record_result(self, status: int) -> None:
-        """The end of the request that the session answered; a prompt's session answers none."""
-        if self._spec.leash_fd != launch.NO_FD:
-            return
-        self._record("result", status=status, took_ms=_since(self._spec.began))
-
-
-def _since(began: float) -> int:
-    """Milliseconds from `began` (CLOCK_BOOTTIME, seconds) until now."""
-    return round((now() - began) * 1000)
 
 
 def _incomplete(project: str, remains: str) -> errors.Internal:
     hint = "it ends when the gateway's disk answers again"
     return errors.Internal(f"{project} is no longer to be seen, but its {remains} hangs", hint)
-
-
-def _host_pid(status_fd: int) -> int:
-    """Our pid as the host sees it, from bwrap's --json-status-fd, which stays open as long as bwrap lives."""
-    return int(plainjson.loads(os.read(status_fd, 4096).splitlines()[0])["child-pid"])
 
 
 def main(spec_fd: int) -> int:
@@ -324,5 +279,5 @@ def main(spec_fd: int) -> int:
         status = warden.run()
     except Exception as fault:
         status = warden.fail(fault)
-    warden.record_result(status)
+    warden.journal.result(status)
     return status
