@@ -17,8 +17,6 @@ from tests.harness import PASSPHRASE, need_root
 from tests.machine import Host, machine
 
 ROOT = Path(__file__).resolve().parents[2]
-pytestmark = pytest.mark.xdist_group("installed")  # one machine for all of them
-
 DROP_IN = "/etc/ssh/sshd_config.d/50-enc.conf"
 
 
