@@ -7,6 +7,7 @@ function off its key but by naming another one.
 from __future__ import annotations
 
 import os
+from _signal import ITIMER_REAL, SIGALRM, setitimer, signal  # type: ignore[import-not-found] # as gateway.interruption
 
 from rshell import terminal
 from rshell.grammar import MAX_LINE
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 _PROMPT = "enc> "
 _HISTORY = 200
+_PULSE = 0.5
+"""Seconds in which a signal is noticed. Python looks for one only when the select(2) in which it waits for a key is
+interrupted, and one that came just before that would wait for the next key.
+"""
 
 _NOT_FOR_CALLERS = {
     r"\e&": "tilde-expand, which shows the home directories of the host's accounts",
@@ -60,6 +65,8 @@ def _limit(longest: int) -> None:
 
 def line() -> str | None:
     """The next line, or None at the end of input. One that is too long is cut off, and its rest is no other line."""
+    signal(SIGALRM, lambda *_: None)
+    setitimer(ITIMER_REAL, _PULSE, _PULSE)
     try:
         first = rest = input(_PROMPT)
         while len(rest.encode(errors="surrogateescape")) > MAX_LINE:
@@ -67,6 +74,8 @@ def line() -> str | None:
     except EOFError:
         terminal.write(2, "\n")
         return None
+    finally:
+        setitimer(ITIMER_REAL, 0)
     _forget_old_lines()
     return first
 
