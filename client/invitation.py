@@ -89,7 +89,7 @@ def make_key(path: str) -> bool:
     except FileNotFoundError as error:
         raise ssh.no_ssh() from error
     except OSError as error:
-        raise CannotCreate(f"{path} cannot be made", error.strerror) from error
+        raise CannotCreate(f"{path} cannot be made", error.strerror or "") from error
     if done.returncode:
         raise CannotCreate(f"ssh-keygen made no key at {path}")
     return True
