@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from client import ssh, state
 from client.config import Profile
-from client.errors import HostKeyRefused, Misconfigured
+from client.errors import HostKeyRefused, Misconfigured, NotAccepted
 
 _KEYGEN = "ssh-keygen"
 
@@ -26,8 +26,8 @@ class HostKey(NamedTuple):
     kind: str
 
 
-def of(profile: Profile) -> HostKey:
-    """The key that the host shows now. Raises what keeps us from reaching it."""
+def of(profile: Profile, kind: str = "") -> HostKey:
+    """The key that the host shows now, of type `kind` if named. Raises what keeps us from reaching it."""
     place = os.path.join(state.runtime(), f"first-contact-{os.getpid()}")
     extra = {
         "StrictHostKeyChecking": "accept-new",  # into an empty file of our own, which nothing else ever reads
@@ -38,6 +38,7 @@ def of(profile: Profile) -> HostKey:
         "PubkeyAuthentication": "no",
         "BatchMode": "yes",
         "ControlPath": "none",
+        **({"HostKeyAlgorithms": kind} if kind else {}),
     }
     try:
         argv = [*ssh.direct(profile, extra), "-T", "--", profile.host, "whoami"]
@@ -54,6 +55,27 @@ def of(profile: Profile) -> HostKey:
         if os.path.exists(place):
             os.unlink(place)
     return HostKey(line, shown[1], shown[-1].strip("()"))
+
+
+def is_known(profile: Profile) -> bool:
+    """Whether the user's ssh knows the key that the host shows. Raises HostKeyRefused when it knows another."""
+    extra = {
+        "PreferredAuthentications": "none",
+        "PubkeyAuthentication": "no",
+        "BatchMode": "yes",
+        "ControlPath": "none",
+    }
+    argv = [*ssh.direct(profile, extra), "-T", "--", profile.host, "whoami"]
+    try:
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    except FileNotFoundError as missing:
+        raise ssh.no_ssh() from missing
+    error = ssh.failure(done.stderr.decode(errors="replace"), profile.host)
+    if isinstance(error, NotAccepted):  # it came as far as that
+        return True
+    if isinstance(error, HostKeyRefused) and "is not known here" in str(error):
+        return False
+    raise error
 
 
 def record(profile: Profile, key: HostKey) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 
-from gateway import audit, authorized_keys, enrolment, errors, identity, vaults
+from gateway import audit, authorized_keys, enrolment, errors, identity, pausing, vaults
 from rshell import grammar, terminal
 
 TYPE_CHECKING = False
@@ -42,7 +42,7 @@ def answer(config: Config, caller: Invitation, line: str | None) -> int:
 
 
 def judge(config: Config, caller: Invitation, line: str | None) -> None:
-    """Raise NotYours when the invitation is gone, NotAllowedHere for any other command."""
+    """Raise NotYours when the invitation is gone, NotAllowedHere for any other command, Paused in a pause."""
     identity.still_invited(caller, authorized_keys.load(config.paths_authorized_keys))
     try:
         words = grammar.split(line or "")
@@ -52,6 +52,7 @@ def judge(config: Config, caller: Invitation, line: str | None) -> None:
         raise errors.NotAllowedHere(
             "this key is an invitation and can only hand in a key", "ssh -i THIS_KEY gateway enrol < YOUR_KEY.pub"
         )
+    pausing.require_running(config.paths_pause)
 
 
 def _hand_in(config: Config, caller: Invitation, log: audit.AuditLog, as_json: bool) -> int:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import click
 
-from client import config, hostkey, options, ssh
+from client import config, hostkey, invitation, options, ssh
 from client.config import Profile
-from client.errors import HostKeyRefused, NotAccepted, Usage
+from client.errors import FromGateway, HostKeyRefused, NotAccepted, Usage
 
 
 @click.command("init")
@@ -19,6 +20,7 @@ from client.errors import HostKeyRefused, NotAccepted, Usage
 @options.IDENTITY
 @options.SSH_CONFIG
 @click.option("--fingerprint", metavar="SHA256:...", help="The host key to expect, instead of being asked.")
+@click.option("--invite", metavar="CODE", help="Hand in a key by invitation; - reads the code from standard input.")
 @options.JSON
 def command(
     name: str | None,
@@ -28,12 +30,14 @@ def command(
     identity: str | None,
     ssh_config: str | None,
     fingerprint: str | None,
+    invite: str | None,
     as_json: bool,
 ) -> None:
     """Set up a gateway: ask for what is not said, check its host key and that it lets you in, and write the config."""
     said = options.choice(host, ssh_config, identity)
     config.load()  # one that is broken is told before anything is asked
     alone = options.is_asking()
+    code = invitation.parse(_code() if invite == "-" else invite) if invite is not None else None
     host = said.host or (_ask("Gateway (a host, or an alias of ssh_config)") if alone else "")
     if not host:
         raise Usage("no host is given", "enc init --host HOST")
@@ -41,8 +45,13 @@ def command(
         user = user or _ask("Account on it", "as ssh_config says" if said.ssh_config else "enc")
         user = "" if user == "as ssh_config says" else user
     profile = config.checked(
-        Profile(name or host, host, user or "", port or 0, said.identity or _key(alone), said.ssh_config)
+        Profile(
+            name or host, host, user or "", port or 0, said.identity or ("" if code else _key(alone)), said.ssh_config
+        )
     )
+    if code:
+        _enrol(profile, code, fingerprint, alone, as_json)
+        return
     known = _checked(profile, fingerprint, alone)
     where = config.save(profile)
     fields = {"gateway": profile.name, "config": where, "principal": known["principal"]}
@@ -63,6 +72,47 @@ def _key(alone: bool) -> str:
     return "" if answer == "agent" else answer
 
 
+def _code() -> str:
+    """The code of an invitation, without echo at a terminal."""
+    if sys.stdin.isatty():
+        answer: str = click.prompt("Invitation code", hide_input=True, err=True)
+        return answer
+    return sys.stdin.readline(4096)
+
+
+def _enrol(profile: Profile, code: invitation.Invitation, fingerprint: str | None, alone: bool, as_json: bool) -> None:
+    """Hand in a key by the invitation, and write the config. The config comes last: without it nothing was set up."""
+    profile = config.checked(profile._replace(identity=profile.identity or "~/.ssh/id_ed25519"))
+    _trust(profile, code, fingerprint, alone)
+    made = invitation.make_key(profile.identity)
+    try:
+        answer = invitation.hand_in(profile, code, f"{profile.identity}.pub")
+    except (NotAccepted, FromGateway) as error:
+        if made and error.slug != "unknown":  # refused for certain, so nobody has this key
+            os.unlink(profile.identity)
+            os.unlink(f"{profile.identity}.pub")
+        raise
+    if made:
+        options.note(f"made the key {profile.identity}")
+    where = config.save(profile)
+    words = (
+        f"handed in {answer['fingerprint']} for {answer['principal']}; written to {where}\n"
+        "Read this fingerprint out to your sysadmin. Once they have approved it, `enc ls` works."
+    )
+    fields = {"gateway": profile.name, "config": where, "identity": profile.identity, "approved": False}
+    options.say({**fields, "principal": answer["principal"], "fingerprint": answer["fingerprint"]}, words, as_json)
+
+
+def _trust(profile: Profile, code: invitation.Invitation, fingerprint: str | None, alone: bool) -> None:
+    """Have the host key recorded, once it is the code's, or where the code has none, the one that is accepted."""
+    known = hostkey.is_known(profile)
+    key = hostkey.of(profile, "ssh-ed25519" if code.host else "")
+    if not invitation.host_key(code, key) and not known:
+        _accept(profile, key, fingerprint, alone)
+    if not known:
+        options.note(f"recorded in {hostkey.record(profile, key)}")
+
+
 def _checked(profile: Profile, fingerprint: str | None, alone: bool) -> dict[str, object]:
     """Who the gateway takes us for; with its host key recorded, if it was unknown and is accepted."""
     try:
@@ -71,6 +121,13 @@ def _checked(profile: Profile, fingerprint: str | None, alone: bool) -> dict[str
         if "is not known here" not in str(refused):
             raise
     key = hostkey.of(profile)
+    _accept(profile, key, fingerprint, alone)
+    options.note(f"recorded in {hostkey.record(profile, key)}")
+    return _whoami(profile)
+
+
+def _accept(profile: Profile, key: hostkey.HostKey, fingerprint: str | None, alone: bool) -> None:
+    """Raises HostKeyRefused unless it is the key of `fingerprint`, or the user says that it is right."""
     if fingerprint:
         hostkey.must_be(key, fingerprint)
     else:
@@ -81,8 +138,6 @@ def _checked(profile: Profile, fingerprint: str | None, alone: bool) -> dict[str
             )
         if not click.confirm("Is that what your sysadmin told you?", default=False, err=True):
             raise HostKeyRefused("the host key was not accepted", "nothing was written")
-    options.note(f"recorded in {hostkey.record(profile, key)}")
-    return _whoami(profile)
 
 
 def _whoami(profile: Profile) -> dict[str, object]:

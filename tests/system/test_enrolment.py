@@ -134,6 +134,17 @@ def test_what_is_no_public_key_is_refused_and_uses_nothing_up(
     assert invite.ssh("enrol", stdin=public(tmp_path)).status == 0
 
 
+def test_a_pause_refuses_a_key_and_keeps_the_invitation(make_gateway: Callable[..., Gateway], tmp_path: Path) -> None:
+    gateway = make_gateway()
+    invite = invited(gateway, tmp_path)
+    assert admin(gateway, "pause", "--message", "new disks").status == 0
+    refused = invite.ssh("enrol", stdin=public(tmp_path))
+    assert (refused.status, refused.err) == (75, "enc: the gateway is paused: new disks; try again later\n")
+    assert gateway.events("request", decision="deny", reason="paused") and not gateway.events("enrolled")
+    assert admin(gateway, "resume").status == 0
+    assert invite.ssh("enrol", stdin=public(tmp_path)).status == 0
+
+
 def test_of_many_at_once_one_key_is_taken(gateway: Gateway, tmp_path: Path) -> None:
     invite = invited(gateway, tmp_path)
     with ThreadPoolExecutor(6) as pool:
