@@ -96,10 +96,13 @@ def _pass_on(store: Store, terminal: Terminal, heard: int) -> int:
 
 def _words(store: Store, terminal: Terminal, event: dict[str, Any]) -> str:
     project = str(event.get("project", ""))
-    if event["event"] != "warning" or (
-        project and project not in [mount.project for mount in store.read().mounts_of(terminal.id)]
+    seconds = event.get("seconds")
+    if (
+        event["event"] != "warning"
+        or not isinstance(seconds, int)
+        or (project and project not in [mount.project for mount in store.read().mounts_of(terminal.id)])
     ):
         return ""
     what = f"{project} will be locked" if project else "the session will be closed"
     stay = "read or write a file in it" if project else "use it"
-    return f"in {event.get('seconds')} s {what} for want of use; {stay} to keep it"
+    return f"in {seconds} s {what} for want of use; {stay} to keep it"

@@ -8,12 +8,17 @@ from gateway.names import ProjectName
 
 MEBI = 1 << 20
 _SECONDS = 5.0
-"""For counting. What is not counted then is not held against anybody."""
+"""For counting."""
+
+
+def count(home: str) -> tuple[int, bool]:
+    """Bytes on disk of everything in a principal's directory, and whether there was time to count all of it."""
+    return vaults.size(vaults.Vault(name=_ALL, path=home), _SECONDS)
 
 
 def used(home: str) -> int:
-    """Bytes on disk of everything in a principal's directory."""
-    return vaults.size(vaults.Vault(name=_ALL, path=home), _SECONDS)[0]
+    """Those bytes; what could not be counted in time is not held against anybody."""
+    return count(home)[0]
 
 
 _ALL = ProjectName("all")

@@ -49,7 +49,7 @@ def give(config: Config, path: str) -> None:
     owner = _owner(config)
     os.mkdir(path, 0o700)
     if os.geteuid() == 0:
-        os.chown(path, owner.st_uid, owner.st_gid)
+        os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
 def record(config: Config, event: str, **fields: object) -> None:

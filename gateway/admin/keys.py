@@ -10,8 +10,8 @@ from typing import IO
 
 import click
 
-from gateway import authorized_keys, enrolment, sessions
-from gateway.admin import account, invites, keyfile, lint, options
+from gateway import authorized_keys, enrolment, keylint, sessions
+from gateway.admin import account, invites, keyfile, options
 from gateway.authorized_keys import NEVER, Entry
 from gateway.config import Config
 from gateway.enrolment import HandedIn
@@ -141,14 +141,14 @@ def revoke(fingerprint: str, settings: Config, as_json: bool) -> None:
 def lint_(settings: Config, as_json: bool) -> None:
     """Check authorized_keys. Exits with 0, 1 for warnings, 2 for errors."""
     path = settings.paths_authorized_keys
-    findings = lint.examine(path, time.time())
+    findings = keylint.examine(path, time.time())
     rows = [{**finding.as_dict(), "level": finding.level.value} for finding in findings]
     words = [_finding(path, finding) for finding in findings]
     options.result({"findings": rows}, options.visible_lines(words) if words else f"{path}: nothing to say", as_json)
-    sys.exit(lint.exit_code(findings))
+    sys.exit(keylint.exit_code(findings))
 
 
-def _finding(path: str, finding: lint.Finding) -> str:
+def _finding(path: str, finding: keylint.Finding) -> str:
     where = f"{path}:{finding.line}" if finding.line else path
     return f"{finding.level.value:5}  {where}: {finding.problem}" + (f"; {finding.fix}" if finding.fix else "")
 

@@ -152,15 +152,23 @@ def _seconds(number: int | None) -> str:
 @click.pass_obj
 def kill(settings: Config, ids: tuple[str, ...], principal: str | None, everybody: bool, as_json: bool) -> None:
     """Lock everything in these sessions and end them; returns when that is done."""
+    with account.acting(settings):  # a record could name any process, and root's signal would reach it
+        ended = _kill(settings, ids, principal, everybody, as_json)
+    options.result({"ended": ended}, "", as_json)
+
+
+def _kill(
+    settings: Config, ids: tuple[str, ...], principal: str | None, everybody: bool, as_json: bool
+) -> list[object]:
     live = sessions.live(settings.paths_run)
     if unknown := set(ids) - {session.id for session in live}:
         raise NotUnlocked(f"no live session {options.visible(min(unknown))}", "`enc-gateway sessions` lists them")
     if not (ids or principal or everybody):
         raise Usage("say which: ids, --principal or --all")
     chosen = [one for one in live if everybody or one.id in ids or one.principal == principal]
-    ended = []
+    ended: list[object] = []
     for id_, by_itself in killing.kill(settings.paths_run, chosen):
         ended.append({"session": id_, "killed": not by_itself})
         if not as_json:
             click.echo(f"closed {id_}" if by_itself else f"killed {id_}, which did not answer")
-    options.result({"ended": ended}, "", as_json)
+    return ended

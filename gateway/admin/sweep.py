@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from gateway import audit, config, sweeping
-from gateway.admin import options
+from gateway.admin import account, options
 
 
 @click.command()
@@ -22,8 +22,10 @@ def sweep(settings: Path) -> None:
 
     values = config.load(str(settings))
     log = audit.AuditLog(values.paths_audit, values.audit_syslog, required=False)
-    for finding in keys.check(examination.patient(str(settings), values)):
-        if finding.level is Level.FAIL:
-            log.write("misconfigured", where=finding.state)
-    counted = sweeping.sweep(values.paths_vaults, values.paths_run, values.trash_days)
+    findings = list(keys.check(examination.patient(str(settings), values)))
+    with account.acting(values):
+        for finding in findings:
+            if finding.level is Level.FAIL:
+                log.write("misconfigured", where=finding.state)
+        counted = sweeping.sweep(values.paths_vaults, values.paths_run, values.trash_days)
     click.echo(", ".join(f"{number} {kind}" for kind, number in counted.items()))
