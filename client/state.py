@@ -155,12 +155,6 @@ def of_gateway(*identity: str) -> Store:
     return store
 
 
-def every_store() -> list[Store]:
-    """The stores of all gateways that were used since the machine started."""
-    base = runtime()
-    return [Store(os.path.join(base, name)) for name in sorted(os.listdir(base))]
-
-
 def _plain(state: State) -> dict[str, Any]:
     return {
         "connection": state.connection and state.connection._asdict(),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import Gateway, Person, eventually
+from tests.harness import PROMPT, Gateway, Person, Terminal, eventually
 
 _numbers = itertools.count(1)
 
@@ -64,3 +64,12 @@ def project(person: Person) -> str:
     """A project of `person`, locked."""
     person.new("myproj")
     return "myproj"
+
+
+@pytest.fixture
+def prompt(person: Person) -> Iterator[Terminal]:
+    """The prompt of `person`, ready."""
+    terminal = person.terminal()
+    terminal.expect(PROMPT)
+    yield terminal
+    terminal.close()

@@ -28,6 +28,7 @@ from gateway.names import Principal
 T = TypeVar("T")
 
 PASSPHRASE = "correct horse battery staple"
+PROMPT = "enc> "
 PATIENCE = 30.0
 """Seconds that anything on a slow machine may take."""
 

@@ -90,19 +90,21 @@ def _free_port() -> int:
 
 def _start_sshd(plan: layout.Layout, port: int) -> tuple[int, int]:
     """Start sshd on `port`, or, for 0, on a free one, and wait until it listens: its pid, and the port."""
-    for attempt in range(1 if port else _TRIES, 0, -1):
+    tries = 1 if port else _TRIES
+    while True:
+        tries -= 1
         chosen = port or _free_port()
         layout.write(plan.sshd_config, layout.sshd_config(plan, chosen))
         layout.write(plan.ssh_config, layout.ssh_config(plan, chosen))
         try:
             return _listening(plan), chosen
         except Misconfigured:  # perhaps somebody else was quicker to take the port
-            if attempt == 1:
+            if not tries:
                 raise
-    raise AssertionError("the last attempt raises")
 
 
 def _listening(plan: layout.Layout) -> int:
+    """Start sshd and wait until it listens; its pid. Raises Misconfigured, and then it runs no more."""
     output = os.open(plan.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
         before = os.fstat(output).st_size
@@ -111,7 +113,11 @@ def _listening(plan: layout.Layout) -> int:
         os.close(output)
     deadline = time.monotonic() + _PATIENCE
     while _LISTENS not in (said := plan.log.read_bytes()[before:].decode(errors="replace")):
-        if os.waitpid(pid, os.WNOHANG)[0] or time.monotonic() > deadline:
+        ended = os.waitpid(pid, os.WNOHANG)[0]
+        if ended or time.monotonic() > deadline:
+            if not ended:
+                _signal(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
             lines = said.strip().splitlines()
             raise Misconfigured(f"sshd did not start: {lines[-1] if lines else 'it said nothing'}")
         time.sleep(0.02)

@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.harness import Gateway, Person, Terminal, bindir, eventually, need_root, run
-
-PROMPT = "enc> "
-
-
-@pytest.fixture
-def prompt(person: Person) -> Iterator[Terminal]:
-    terminal = person.terminal()
-    terminal.expect(PROMPT)
-    yield terminal
-    terminal.close()
+from tests.harness import PROMPT, Gateway, Person, Terminal, bindir, eventually, need_root, run
 
 
 @pytest.fixture

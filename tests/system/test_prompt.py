@@ -4,24 +4,12 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from rshell.command import VERBS
-from tests.harness import PASSPHRASE, Gateway, Person, Terminal, eventually
-
-PROMPT = "enc> "
-
-
-@pytest.fixture
-def prompt(person: Person) -> Iterator[Terminal]:
-    """The prompt of `person`, ready."""
-    terminal = person.terminal()
-    terminal.expect(PROMPT)
-    yield terminal
-    terminal.close()
+from tests.harness import PASSPHRASE, PROMPT, Gateway, Person, Terminal, eventually
 
 
 def answer(terminal: Terminal, line: str) -> str:
