@@ -14,6 +14,12 @@ from tests.harness import PROMPT, Gateway, Person, Terminal, eventually
 _numbers = itertools.count(1)
 
 
+def _below(place: Path) -> Path:
+    path = place / str(next(_numbers))
+    path.mkdir()
+    return path
+
+
 @pytest.fixture(scope="session")
 def place() -> Iterator[Path]:
     """A directory that the gateway's account can reach (pytest's own is closed to others)."""
@@ -23,12 +29,16 @@ def place() -> Iterator[Path]:
         yield path
 
 
+@pytest.fixture(scope="module")
+def ground(place: Path) -> Path:
+    """A new directory below `place` for this module alone: which modules share a process, and so `place`, varies."""
+    return _below(place)
+
+
 @pytest.fixture(scope="session")
 def gateway(place: Path) -> Iterator[Gateway]:
     """A gateway with default settings. Fails the suite when anything is left behind at its end."""
-    shared = Gateway(place / "shared" / "gw")
-    shared.root.parent.mkdir()
-    shared.start()
+    shared = Gateway(_below(place) / "gw").start()
     try:
         yield shared
         eventually(lambda: not shared.leftovers())
@@ -43,9 +53,7 @@ def make_gateway(place: Path) -> Iterator[Callable[..., Gateway]]:
     made: list[Gateway] = []
 
     def make(host: str = "", **settings: str) -> Gateway:
-        parent = place / f"own-{next(_numbers)}"
-        parent.mkdir()
-        made.append(Gateway(parent / "gw", settings, host).start())
+        made.append(Gateway(_below(place) / "gw", settings, host).start())
         return made[-1]
 
     yield make

@@ -44,9 +44,9 @@ class Disk:
 
 
 @pytest.fixture
-def disk(tmp_path_factory: pytest.TempPathFactory, place: Path) -> Iterator[Disk]:
+def disk(ground: Path) -> Iterator[Disk]:
     need(os.geteuid() == 0, "only root may let another account use its FUSE file system")
-    directory = place / f"disk-{time.monotonic_ns()}"
+    directory = ground / f"disk-{time.monotonic_ns()}"
     directory.mkdir()
     made = Disk(directory)
     try:

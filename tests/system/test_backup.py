@@ -19,9 +19,8 @@ from tests.life import keep_doing, sshfs
 
 
 @pytest.fixture(scope="module")
-def kept(place: Path) -> Iterator[Gateway]:
-    (place / "kept").mkdir()
-    gateway = Gateway(place / "kept" / "gw").start()
+def kept(ground: Path) -> Iterator[Gateway]:
+    gateway = Gateway(ground / "gw").start()
     yield gateway
     gateway.stop()
 

@@ -254,11 +254,11 @@ def test_new_says_that_gocryptfs_is_missing_and_leaves_nothing(make_gateway: Cal
     assert list(lacking.gateway.vaults.glob("*/*")) == []
 
 
-def test_a_full_disk_during_new_leaves_nothing(make_gateway: Callable[..., Gateway], place: Path) -> None:
+def test_a_full_disk_during_new_leaves_nothing(make_gateway: Callable[..., Gateway], ground: Path) -> None:
     """With one page more each time, until it fits: every step of the making meets the full disk."""
     need(NAMESPACES.read_text() != "0\n", "user namespaces")
-    disk = place / "disk"
-    disk.mkdir(exist_ok=True)
+    disk = ground / "disk"
+    disk.mkdir()
     pages = 24
     gateway = make_gateway(
         f"mount -t tmpfs -o mode=0700,size={pages * PAGE} none {disk}", **{"paths.vaults": str(disk)}

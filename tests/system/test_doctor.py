@@ -16,10 +16,9 @@ TREATED = ("clock", "disk")
 
 
 @pytest.fixture(scope="module")
-def patient(place: Path) -> Iterator[Gateway]:
+def patient(ground: Path) -> Iterator[Gateway]:
     """A gateway of its own that every test leaves as it was."""
-    (place / "patient").mkdir()
-    gateway = Gateway(place / "patient" / "gw").start()
+    gateway = Gateway(ground / "gw").start()
     gateway.person("dev").ssh("ls")
     yield gateway
     gateway.stop()
@@ -175,20 +174,20 @@ def test_what_is_wrong_with_the_host_is_found(
     assert [one for one in found if one["subject"] == subject and one["level"] == level and state in one["state"]]
 
 
-def test_the_exit_code_is_that_of_the_worst(patient: Gateway, place: Path) -> None:
+def test_the_exit_code_is_that_of_the_worst(patient: Gateway, ground: Path) -> None:
     result = doctor(patient, "--sessions", "100000")
     assert result.status == 1
     assert "WARN  fs.inotify.max_user_instances: " in result.out and "setup --sessions 100000" in result.out
     assert doctor(patient, host="mount -t tmpfs tmpfs /usr/lib/openssh").status == 2
 
 
-def test_a_little_room_is_a_warning_and_none_a_failure(make_gateway: Callable[..., Gateway], place: Path) -> None:
+def test_a_little_room_is_a_warning_and_none_a_failure(make_gateway: Callable[..., Gateway], ground: Path) -> None:
     need_root()
-    gateway = make_gateway(**{"paths.audit": f"{place}/tiny/audit.jsonl"})
-    small = f"mkdir -p {place}/tiny; mount -t tmpfs -o size=1m tmpfs {place}/tiny"
+    gateway = make_gateway(**{"paths.audit": f"{ground}/tiny/audit.jsonl"})
+    small = f"mkdir -p {ground}/tiny; mount -t tmpfs -o size=1m tmpfs {ground}/tiny"
     states = {one["level"]: one["state"] for one in findings(gateway, host=small) if one["subject"] == "disk"}
     assert "less than audit.reserve" in states["FAIL"]
-    full = f"{small}; head -c 2M /dev/zero >{place}/tiny/x || :"
+    full = f"{small}; head -c 2M /dev/zero >{ground}/tiny/x || :"
     failed = [one["state"] for one in findings(gateway, host=full) if one["level"] == "FAIL"]
     assert any("0 MiB free" in state for state in failed)
 

@@ -20,11 +20,9 @@ LONG = 1.6 * LIMIT
 
 
 @pytest.fixture(scope="module")
-def limited(place: Path) -> Iterator[Gateway]:
+def limited(ground: Path) -> Iterator[Gateway]:
     """Views lock after LIMIT seconds, sessions do not."""
-    parent = place / "limited"
-    parent.mkdir()
-    gateway = Gateway(parent / "gw", {"idle.view": f"{LIMIT:.0f}", "idle.session": "600"}).start()
+    gateway = Gateway(ground / "gw", {"idle.view": f"{LIMIT:.0f}", "idle.session": "600"}).start()
     try:
         yield gateway
         eventually(lambda: not gateway.leftovers())

@@ -17,10 +17,9 @@ LIMITS = {"sessions": 2, "views": 2, "projects": 3, "programs": 2, "logins": 12}
 
 
 @pytest.fixture(scope="module")
-def strict(place: Path) -> Iterator[Gateway]:
+def strict(ground: Path) -> Iterator[Gateway]:
     """A gateway with LIMITS."""
-    (place / "strict").mkdir()
-    gateway = Gateway(place / "strict" / "gw", {f"limits.{name}": str(number) for name, number in LIMITS.items()})
+    gateway = Gateway(ground / "gw", {f"limits.{name}": str(number) for name, number in LIMITS.items()})
     gateway.start()
     yield gateway
     gateway.stop()

@@ -114,8 +114,8 @@ def inside(gateway: Gateway, script: str) -> str:
     return result.out
 
 
-def on_a_small_disk(make_gateway: Callable[..., Gateway], place: Path, **settings: str) -> tuple[Gateway, Person, Path]:
-    directory = place / "small"
+def on_a_small_disk(make_gateway: Callable[..., Gateway], ground: Path, **settings: str) -> tuple[Gateway, Person, Path]:
+    directory = ground / "small"
     gateway = make_gateway(
         SMALL.format(directory, "1m"), **{"paths.audit": f"{directory}/audit.jsonl", "audit.syslog": "", **settings}
     )
@@ -123,9 +123,9 @@ def on_a_small_disk(make_gateway: Callable[..., Gateway], place: Path, **setting
 
 
 def test_a_disk_that_fills_up_lets_nothing_begin_and_records_how_things_end(
-    make_gateway: Callable[..., Gateway], place: Path
+    make_gateway: Callable[..., Gateway], ground: Path
 ) -> None:
-    gateway, person, directory = on_a_small_disk(make_gateway, place, **{"audit.reserve": "0"})
+    gateway, person, directory = on_a_small_disk(make_gateway, ground, **{"audit.reserve": "0"})
     for project in ("p", "q"):
         person.new(project)
     with person.mounted("p"):
@@ -143,10 +143,10 @@ def test_a_disk_that_fills_up_lets_nothing_begin_and_records_how_things_end(
 
 @pytest.mark.parametrize(("when_full", "status"), [("refuse", 75), ("continue", 0)])
 def test_a_full_disk_refuses_or_goes_on_unrecorded_as_configured(
-    make_gateway: Callable[..., Gateway], place: Path, when_full: str, status: int
+    make_gateway: Callable[..., Gateway], ground: Path, when_full: str, status: int
 ) -> None:
     settings = {"audit.reserve": "0", "audit.when_full": when_full}
-    gateway, person, directory = on_a_small_disk(make_gateway, place, **settings)
+    gateway, person, directory = on_a_small_disk(make_gateway, ground, **settings)
     person.new("p")
     inside(gateway, f"head -c 2M /dev/zero >{directory}/ballast || :")
     result = None

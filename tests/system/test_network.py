@@ -45,14 +45,13 @@ def server(host: str) -> Iterator[int]:
 
 
 @pytest.fixture(scope="module")
-def at(place: Path) -> Iterator[Desk]:
+def at(ground: Path) -> Iterator[Desk]:
     """An unlocked project on a gateway whose programs may have network."""
     need_root()
     need(Path("/dev/net/tun").exists(), "/dev/net/tun")
     need(bool(address()), "an address besides loopback")
-    (place / "net").mkdir()
-    prefix = ("unshare", "--mount", "sh", "-euc", TUN, "sh", str(place / "net" / "dev"))
-    gateway = Gateway(place / "net" / "gw", {"run.network": "nat"}, prefix=prefix).start()
+    prefix = ("unshare", "--mount", "sh", "-euc", TUN, "sh", str(ground / "dev"))
+    gateway = Gateway(ground / "gw", {"run.network": "nat"}, prefix=prefix).start()
     with desk(gateway, "connected") as made:
         yield made
     gateway.stop()

@@ -18,10 +18,9 @@ QUOTA = 24
 
 
 @pytest.fixture(scope="module")
-def small(place: Path) -> Iterator[Gateway]:
+def small(ground: Path) -> Iterator[Gateway]:
     """A gateway on which everybody has QUOTA MiB."""
-    (place / "small").mkdir()
-    gateway = Gateway(place / "small" / "gw", {"limits.disk": str(QUOTA)}).start()
+    gateway = Gateway(ground / "gw", {"limits.disk": str(QUOTA)}).start()
     yield gateway
     gateway.stop()
 

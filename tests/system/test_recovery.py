@@ -12,7 +12,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "recovery.md"
 LINES = [line.strip() for line in PAGE.read_text().splitlines() if line.startswith("    ")]
 
 
-def test_the_page_s_commands_open_a_project_from_a_backup(make_gateway: Callable[..., Gateway], place: Path) -> None:
+def test_the_page_s_commands_open_a_project_from_a_backup(make_gateway: Callable[..., Gateway], ground: Path) -> None:
     gateway = make_gateway()
     who = gateway.person("dev1", "dev1")
     who.new("myproj")
@@ -20,11 +20,11 @@ def test_the_page_s_commands_open_a_project_from_a_backup(make_gateway: Callable
         assert who.sftp("mkdir myproj/src", f"put {PAGE} myproj/src/page").status == 0
     gateway.stop()
     settings = ["--config", str(gateway.root / "gateway.toml")]
-    made = run([str(bindir() / "enc-gateway"), "backup", str(place / "recovery-backup"), *settings])
+    made = run([str(bindir() / "enc-gateway"), "backup", str(ground / "backup"), *settings])
     assert made.status == 0, made
-    work = place / "recovery-work"
+    work = ground / "work"
     work.mkdir()
-    script = "\n".join(LINES).replace("/backup/", f"{place}/recovery-backup/")
+    script = "\n".join(LINES).replace("/backup/", f"{ground}/backup/")
     asked = script.count("gocryptfs -")
     assert asked == 2
     try:
@@ -36,7 +36,7 @@ def test_the_page_s_commands_open_a_project_from_a_backup(make_gateway: Callable
         subprocess.run(["umount", "-l", str(work / "plain")], capture_output=True, check=False)
 
 
-def test_the_wrong_passphrase_opens_nothing(gateway: Gateway, place: Path) -> None:
+def test_the_wrong_passphrase_opens_nothing(gateway: Gateway, ground: Path) -> None:
     who = gateway.person("forgetful")
     who.new("myproj")
     vault = who.vault("myproj")

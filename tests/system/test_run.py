@@ -213,9 +213,9 @@ def test_a_running_program_keeps_its_project_unlocked(make_gateway: Callable[...
 # ------------------------------------------------------------------ policy
 
 
-def test_the_sysadmin_says_what_may_be_run(make_gateway: Callable[..., Gateway], place: Path) -> None:
-    tools = place / "toolchain"
-    tools.mkdir(exist_ok=True)
+def test_the_sysadmin_says_what_may_be_run(make_gateway: Callable[..., Gateway], ground: Path) -> None:
+    tools = ground / "toolchain"
+    tools.mkdir()
     (tools / "tool").write_text("#!/bin/sh\necho from the toolchain\n")
     (tools / "tool").chmod(0o755)
     gateway = make_gateway(**{"run.commands": f"cat,{tools}/tool,true", "run.paths": str(tools)})

@@ -86,10 +86,9 @@ def test_vaults_show_everybody_s_projects_and_those_that_nobody_owns(make_gatewa
 
 
 @pytest.fixture(scope="module")
-def busy(place: Path) -> Iterator[Gateway]:
+def busy(ground: Path) -> Iterator[Gateway]:
     """A gateway on which something of everything has happened."""
-    (place / "busy").mkdir()
-    gateway = Gateway(place / "busy" / "gw").start()
+    gateway = Gateway(ground / "gw").start()
     try:
         red, blue = gateway.person("red", "red"), gateway.person("blue")
         red.new("work")
