@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,15 @@ import pytest
 from tests.harness import PROMPT, Gateway, Person, Terminal, eventually
 
 _numbers = itertools.count(1)
+
+
+def pytest_configure() -> None:
+    """What we start gets signals as a login gives them, also under nohup or in the background of a script, which have
+    some ignored: a handler of ours, and not SIG_IGN, ends with exec.
+    """
+    for number, handler in ((signal.SIGHUP, lambda *_: None), (signal.SIGINT, signal.default_int_handler)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 def _below(place: Path) -> Path:
