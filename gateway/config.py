@@ -67,7 +67,11 @@ KEYS = (
     Key(name="run.network", default="none", choices=("none", "nat"), doc="what `run --net` gives a program"),
     Key(name="run.tmpfs", default=256, least=1, doc="MiB, each: /tmp, /run, /dev/shm and $HOME of a program"),
     Key(name="run.processes", default=1024, doc="processes and threads of one program; 0: no limit"),
-    Key(name="run.memory", default=4096, doc="MiB of private data of each process; 0: no limit"),
+    Key(
+        name="run.memory",
+        default=4096,
+        doc="MiB of memory of a program as a whole where it has a cgroup, else of private data of each process; 0: no limit",
+    ),
     Key(name="run.cpu", default=0, doc="seconds of CPU of each process; 0: no limit"),
     Key(name="run.file_size", default=0, doc="MiB of a file that a program writes; 0: no limit"),
     Key(name="run.output", default=0, doc="MiB that a program may print; 0: no limit"),

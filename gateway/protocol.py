@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 LARGEST = 64 * 1024
-MOST_FDS = 5
+MOST_FDS = 7
 
 
 class Message(Record):
@@ -74,8 +74,8 @@ class Execute(Request):
 
     It may read `paths` beside /usr, and is stopped after `seconds`; the numbers below that are those of
     gateway.sandbox.Limits, 0 for none. `terminal` is the TERM of a terminal to be made, with `rows` and `columns`, ""
-    for none. Descriptors: the system call filter, the network namespace if `network` is 1, and without a terminal
-    0, 1, 2. The answers are `Terminal`, if there is one, and `Exited`.
+    for none. Descriptors: the system call filter, the network namespace if `network` is 1, how to enter the
+    program's cgroup and to leave it again if `cgroup` is 1 (gateway.cgroups), and without a terminal 0, 1, 2. The answers are `Terminal`, if there is one, and `Exited`.
     """
 
     project: ProjectName
@@ -87,6 +87,7 @@ class Execute(Request):
     rows: int
     columns: int
     network: int
+    cgroup: int
     seconds: int
     processes: int
     memory: int
@@ -129,7 +130,7 @@ _KINDS: dict[str, type[Message]] = {
 }
 CLOSE_REASONS = ("logout", "killed", "paused")
 _NUMBERS = frozenset(
-    ("status", "rows", "columns", "network", "seconds", "processes", "memory", "cpu", "file_size", "tmpfs")
+    ("status", "rows", "columns", "network", "cgroup", "seconds", "processes", "memory", "cpu", "file_size", "tmpfs")
 )
 _LISTS = frozenset(("arguments", "paths"))
 _NAMES: dict[str, type[Name]] = {"principal": Principal, "project": ProjectName, "slot": SlotName}

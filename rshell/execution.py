@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 
-from gateway import protocol, sandbox, seccomp, sessions
-from gateway.errors import Internal, NotUnlocked
+from gateway import cgroups, protocol, sandbox, seccomp, sessions
+from gateway.errors import Internal, NotUnlocked, Stopped
 from gateway.names import ProjectName
 from gateway.record import Record
 from rshell import link
@@ -17,6 +17,7 @@ from rshell.relay import Relay
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from socket import socket
 
     from rshell.context import Context
@@ -43,26 +44,39 @@ def directory(project: str) -> str:
 def run(context: Context, wanted: Wanted) -> int:
     """Run it in the session that has the project; its exit status. Raises what went wrong, Stopped for a limit."""
     session = sessions.with_project(context.live(), wanted.project)
-    on_terminal = wanted.label in ("run", "shell") and os.isatty(0) and os.isatty(1)
+    config = context.config
     with ExitStack() as held:
         held.callback(os.close, link.take_place(context))
-        given = [seccomp.descriptor(context.config.paths_run)]
+        given = [seccomp.descriptor(config.paths_run)]
         held.callback(os.close, given[0])
         if wanted.network:
             from gateway import network
 
-            given.append(held.enter_context(network.given(context.config.paths_run, session)))
-        try:
-            with link.connection(context, session) as answers, Relay(context.config.run_output << 20) as relay:
-                stdio = () if on_terminal else relay.standard()
-                protocol.send(answers, _request(context, wanted, on_terminal), [*given, *stdio])
-                relay.begun()
-                return _attend(answers, relay)
-        except (OSError, protocol.Malformed) as error:
-            raise NotUnlocked(f"session {session.id} has just ended") from error
+            given.append(held.enter_context(network.given(config.paths_run, session)))
+        limits = cgroups.Limits(memory=config.run_memory, processes=config.run_processes)
+        room = held.enter_context(cgroups.given(config.paths_run, session, limits))
+        if room:
+            given += [room.enter, room.leave]
+        status = _through(context, session, wanted, given, in_cgroup=room is not None)
+        if status and room and room.ran_out():
+            raise Stopped(f"the program was stopped: as a whole it may take {config.run_memory} MiB of memory")
+        return status
 
 
-def _request(context: Context, wanted: Wanted, on_terminal: bool) -> protocol.Execute:
+def _through(context: Context, session: sessions.Session, wanted: Wanted, given: Sequence[int], in_cgroup: bool) -> int:
+    """The same with the session's help; `given` are the descriptors that go before the standard ones."""
+    on_terminal = wanted.label in ("run", "shell") and os.isatty(0) and os.isatty(1)
+    try:
+        with link.connection(context, session) as answers, Relay(context.config.run_output << 20) as relay:
+            stdio = () if on_terminal else relay.standard()
+            protocol.send(answers, _request(context, wanted, on_terminal, in_cgroup), [*given, *stdio])
+            relay.begun()
+            return _attend(answers, relay)
+    except (OSError, protocol.Malformed) as error:
+        raise NotUnlocked(f"session {session.id} has just ended") from error
+
+
+def _request(context: Context, wanted: Wanted, on_terminal: bool, in_cgroup: bool) -> protocol.Execute:
     config = context.config
     rows, columns = os.get_terminal_size(0)[::-1] if on_terminal else (0, 0)
     seconds = min((one for one in (wanted.seconds, config.run_time) if one), default=0)
@@ -78,6 +92,7 @@ def _request(context: Context, wanted: Wanted, on_terminal: bool) -> protocol.Ex
         rows=rows,
         columns=columns,
         network=int(wanted.network),
+        cgroup=int(in_cgroup),
         seconds=seconds,
         processes=config.run_processes,
         memory=config.run_memory,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway import network, seccomp
+from gateway import cgroups, network, seccomp
 from gateway.doctor.finding import Finding, Patient, fail, ok
 from gateway.errors import EncError
 
@@ -20,7 +20,7 @@ def check(patient: Patient) -> Iterator[Finding]:
         yield ok("run", f"the system call filter can be made ({len(seccomp.compiled())} bytes)")
     except EncError as error:
         yield fail("run", str(error), error.hint)
-    yield ok("limits of programs", "rlimits, each process for itself; no cgroup bounds a program as a whole")
+    yield _limits(patient)
     if config.run_network != "none":
         try:
             network.require()
@@ -28,3 +28,10 @@ def check(patient: Patient) -> Iterator[Finding]:
             yield fail("run --net", str(error), error.hint)
         else:
             yield ok("run --net", "slirp4netns and its device are there")
+
+
+def _limits(patient: Patient) -> Finding:
+    subject = "limits of programs"
+    if lack := cgroups.lacking(patient.uid):
+        return ok(subject, f"rlimits, each process for itself, and no cgroup for a program as a whole: {lack}")
+    return ok(subject, "a cgroup (v2) for each program as a whole, from the systemd of the account; and rlimits")

@@ -32,10 +32,16 @@ def attach(programs: Programs, request: protocol.Attach, fds: list[int], front: 
     service.close(fds)
 
 
+def expected(request: protocol.Execute) -> int:
+    """How many descriptors come with the request."""
+    return 1 + request.network + 2 * request.cgroup + (0 if request.terminal else 3)
+
+
 def start(programs: Programs, request: protocol.Execute, fds: list[int], front: socket.socket) -> None:
     """The same for what a user chose."""
     filter_fd, *rest = fds
     given = rest.pop(0) if request.network else None
+    room = (rest.pop(0), rest.pop(0)) if request.cgroup else None
     accounts = _memory(sandbox.passwd(sandbox.HOME))
     resolver = _memory(network.RESOLVER) if request.network else None
     limits = sandbox.Limits(**{name: getattr(request, name) for name in sandbox.Limits._fields})
@@ -46,7 +52,7 @@ def start(programs: Programs, request: protocol.Execute, fds: list[int], front: 
     program = Program(front=front, label=request.label, origin=request.origin, view=view)
     passed = tuple(fd for fd in (filter_fd, accounts, resolver) if fd is not None)
     try:
-        with _in_network(given):
+        with _in_network(given), _in_cgroup(room):
             if request.terminal:
                 pid = _on_terminal(programs, request, argv, program, passed)
             else:
@@ -77,6 +83,23 @@ def _in_network(namespace: int | None) -> Iterator[None]:
             syscalls.setns(own, CLONE_NEWNET)
     finally:
         os.close(own)
+
+
+@contextlib.contextmanager
+def _in_cgroup(room: tuple[int, int] | None) -> Iterator[None]:
+    """What is started meanwhile is started in the cgroup that the first descriptor enters; None for the session's."""
+    if room is None:
+        yield
+        return
+    enter, leave = room
+    try:
+        os.write(enter, b"0")
+        try:
+            yield
+        finally:
+            os.write(leave, b"0")
+    except OSError as error:
+        raise Misconfigured("the session cannot enter the program's cgroup", error.strerror) from error
 
 
 def _on_terminal(

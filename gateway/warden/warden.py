@@ -114,7 +114,7 @@ class Warden:
                 service.reply(front, protocol.State(report=plainjson.dumps(self._report())))
             case protocol.Attach() if len(fds) == 3 and request.program in sandbox.PROGRAMS:
                 executing.attach(self._programs, request, fds, front)
-            case protocol.Execute() if len(fds) == 1 + request.network + (0 if request.terminal else 3):
+            case protocol.Execute() if len(fds) == executing.expected(request):
                 self._require_view(request.project)
                 executing.start(self._programs, request, fds, front)
             case _:
