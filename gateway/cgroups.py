@@ -124,13 +124,16 @@ def _base(run: str, session: sessions.Session) -> str | None:
 
 def _delegated(pid: int) -> str | None:
     """The cgroup of the process `pid`, or the one above, that is delegated to our account."""
+    own = _of(pid)
+    return next(filter(_ours, (own, os.path.dirname(own))), None)
+
+
+def _of(pid: int) -> str:
+    """The cgroup of the process `pid`; "" for one that is not below the mount."""
     top = root()
     with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="surrogateescape") as file:
-        own = next((line.rstrip("\n")[3:] for line in file if line.startswith("0::/")), "")
-    for path in (own, os.path.dirname(own)):
-        if top and path.strip("/") and ".." not in path.split("/") and _ours(top + path):
-            return top + path
-    return None
+        path = next((line.rstrip("\n")[3:] for line in file if line.startswith("0::/")), "")
+    return top + path if top and ".." not in path.split("/") else ""
 
 
 def _ours(path: str) -> bool:
@@ -145,8 +148,8 @@ def _bus() -> str:
 
 
 def _ask_systemd(session: sessions.Session) -> None:
-    """Have the account's systemd take the warden into a scope, which ends with it. Where it does not, `_delegated` sees
-    that: two fronts may ask at once, and one of them is refused.
+    """Have the account's systemd take the warden into a scope, which ends with it, and put the mark on that, which only
+    the systemd of root does. What it answers says nothing: two fronts may ask at once, and one of them is refused.
     """
     unit = f"enc-{session.id}.scope"
     words = [BUSCTL, f"--address=unix:path={_bus()}", "call", "org.freedesktop.systemd1", "/org/freedesktop/systemd1"]
@@ -155,8 +158,11 @@ def _ask_systemd(session: sessions.Session) -> None:
     process.require(BUSCTL, "systemd")
     process.run([*words, "0"], seconds=10)
     deadline = time.monotonic() + _PATIENCE
-    while _delegated(session.pid) is None and time.monotonic() < deadline:
+    while os.path.basename(path := _of(session.pid)) != unit:
+        if time.monotonic() > deadline:
+            return
         time.sleep(0.005)
+    os.setxattr(path, MARK, b"1")
 
 
 def _arrange(base: str) -> None:
