@@ -13,7 +13,7 @@ from gateway.errors import Internal, NotUnlocked
 from gateway.names import ProjectName
 from gateway.record import Record
 from rshell import link
-from rshell.relay import Relay
+from rshell.relay import Relay, dropped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def run(context: Context, wanted: Wanted) -> int:
 
 def _request(context: Context, wanted: Wanted, on_terminal: bool) -> protocol.Execute:
     config = context.config
-    rows, columns = os.get_terminal_size(0)[::-1] if on_terminal else (0, 0)
+    rows, columns = _size() if on_terminal else (0, 0)
     seconds = min((one for one in (wanted.seconds, config.run_time) if one), default=0)
     return protocol.Execute(
         principal=context.caller.principal,
@@ -85,6 +85,15 @@ def _request(context: Context, wanted: Wanted, on_terminal: bool) -> protocol.Ex
         file_size=config.run_file_size,
         tmpfs=config.run_tmpfs,
     )
+
+
+def _size() -> tuple[int, int]:
+    """Rows and columns of our terminal. Raises Dropped when it is gone."""
+    try:
+        columns, rows = os.get_terminal_size(0)
+    except OSError as error:
+        raise dropped() from error
+    return rows, columns
 
 
 def _kind(term: str) -> str:
