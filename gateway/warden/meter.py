@@ -25,6 +25,7 @@ import select
 import socket
 import struct
 import sys
+import threading
 import time
 
 if __name__ == "__main__":
@@ -32,7 +33,7 @@ if __name__ == "__main__":
 
 from gateway import quota
 from gateway.errors import Misconfigured
-from gateway.ledger import Ledger
+from gateway.ledger import Ledger, Page
 from gateway.record import Record
 from gateway.warden import extents, room
 
@@ -93,17 +94,22 @@ def program(numbers: Calls) -> bytes:
 
 
 class Meter:
-    """`limit` bytes for everything in `directory`, of which `ledger` (a descriptor) says what is taken."""
+    """`limit` bytes for everything in `directory`, of which `ledger` (a descriptor) says what is taken.
+
+    The first count is made beside everything else: gocryptfs asks for its disk before it serves, and must not wait.
+    """
 
     def __init__(self, directory: str, limit: int, ledger: int) -> None:
         self._directory = directory
         self._limit = limit
         self._ledger = Ledger(ledger, lambda: quota.count(directory))
-        self._ledger.recount()
-        self._page = self._ledger.page()
+        self._page = Page()
+        self._first = threading.Thread(target=self._ledger.recount, daemon=True)
+        self._first.start()
 
     def takes(self, more: int) -> bool:
         """Whether there is room for `more` bytes, which are taken then."""
+        self._first.join()
         self._refresh(_AT_WORK, 20)
         if self._ledger.take(more, self._limit):
             return True
@@ -124,7 +130,9 @@ class Meter:
         return 0 <= time.monotonic() - self._page.counted <= max(seconds, times * self._page.took)
 
     def room(self) -> bytes:
-        """What is answered to statfs(2). Raises OSError."""
+        """What is answered to statfs(2), b"" before it is known. Raises OSError."""
+        if self._first.is_alive():
+            return b""
         self._refresh(_WHILE_FULL, 20)
         return room.of_quota(self._directory, self._limit, self._ledger.page().used)
 
@@ -160,6 +168,8 @@ def _tell_room(listener: int, meter: Meter, notice: tuple[int, ...]) -> bool:
     """Write the answer to a statfs(2) to where it is wanted. Where that may not be, the disk's own has to do."""
     try:
         told = meter.room()
+        if not told:
+            return False
         memory = os.open(f"/proc/{notice[1]}/mem", os.O_WRONLY | os.O_CLOEXEC)
         try:
             fcntl.ioctl(listener, _VALID, struct.pack("Q", notice[0]))  # that pid is still who asked

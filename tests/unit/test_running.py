@@ -6,6 +6,7 @@ import os
 import struct
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import config, ledger, places, sandbox, seccomp, seccomp_rules
+from gateway import config, ledger, places, quota, sandbox, seccomp, seccomp_rules
 from gateway.errors import EncError, NotAllowedHere, NotUnlocked, Usage
 from gateway.names import Principal
 from gateway.warden import extents, meter
@@ -183,6 +184,19 @@ def test_a_meter_adds_up_what_it_lets_through(tmp_path: Path, ledger_fd: int) ->
     one = meter.Meter(str(tmp_path), 50_000, ledger_fd)
     assert [one.takes(20_000) for _ in range(4)] == [True, True, False, False]
     assert one.takes(5_000)
+
+
+def test_nobody_waits_for_the_first_count_who_only_looks(
+    tmp_path: Path, ledger_fd: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    going = threading.Event()
+    monkeypatch.setattr(quota, "count", lambda _: (7 * MIB, going.wait(20)))
+    one = meter.Meter(str(tmp_path), 10 * MIB, ledger_fd)
+    assert one.room() == b"", "the disk's own answer has to do"
+    going.set()
+    assert not one.takes(4 * MIB), "who writes waits for it"
+    kind, block, blocks, free, _ = struct.unpack_from("5q", one.room())
+    assert kind and (blocks * block, free * block) == (10 * MIB, 3 * MIB)
 
 
 def test_two_meters_of_one_principal_share_what_is_left(tmp_path: Path, ledger_fd: int) -> None:
