@@ -16,6 +16,7 @@ It also answers gocryptfs's statfs(2), so that `df` in a view tells of the quota
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import fcntl
@@ -104,8 +105,12 @@ class Meter:
         self._limit = limit
         self._ledger = Ledger(ledger, lambda: quota.count(directory))
         self._page = Page()
-        self._first = threading.Thread(target=self._ledger.recount, daemon=True)
+        self._first = threading.Thread(target=self._count_first, daemon=True)
         self._first.start()
+
+    def _count_first(self) -> None:
+        with contextlib.suppress(OSError):  # whoever needs the number counts again, and is told
+            self._ledger.recount()
 
     def takes(self, more: int) -> bool:
         """Whether there is room for `more` bytes, which are taken then."""
@@ -154,14 +159,23 @@ def answer(listener: int, meter: Meter, numbers: Calls) -> None:
             return
         try:
             notice = _NOTICE.unpack(fcntl.ioctl(listener, _RECEIVE, bytes(_NOTICE.size)))
-            if notice[3] == numbers.statfs:
-                error, flags = 0, 0 if _tell_room(listener, meter, notice) else _CONTINUE
-            else:
-                has_room = meter.takes(grows(numbers.fallocate, notice))
-                error, flags = (0, _CONTINUE) if has_room else (-errno.ENOSPC, 0)
-            fcntl.ioctl(listener, _SEND, _ANSWER.pack(notice[0], 0, error, flags))
+            fcntl.ioctl(listener, _SEND, _ANSWER.pack(notice[0], 0, *_judge(listener, meter, numbers, notice)))
         except OSError:  # ENOENT: the call was interrupted, or its process killed; whoever is left asks again
             continue
+
+
+def _judge(listener: int, meter: Meter, numbers: Calls, notice: tuple[int, ...]) -> tuple[int, int]:
+    """The error and the flags of the answer. Where we cannot tell whether there is room, there is none: without an
+    answer the call would never end.
+    """
+    try:
+        if notice[3] == numbers.statfs:
+            return 0, 0 if _tell_room(listener, meter, notice) else _CONTINUE
+        if meter.takes(grows(numbers.fallocate, notice)):
+            return 0, _CONTINUE
+    except OSError:  # its process is gone, or the ledger cannot be written
+        pass
+    return -errno.ENOSPC, 0
 
 
 def _tell_room(listener: int, meter: Meter, notice: tuple[int, ...]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 import subprocess
@@ -197,6 +198,17 @@ def test_nobody_waits_for_the_first_count_who_only_looks(
     assert not one.takes(4 * MIB), "who writes waits for it"
     kind, block, blocks, free, _ = struct.unpack_from("5q", one.room())
     assert kind and (blocks * block, free * block) == (10 * MIB, 3 * MIB)
+
+
+def test_a_ledger_that_cannot_be_written_is_no_room_and_no_silence(tmp_path: Path) -> None:
+    full = os.open("/dev/full", os.O_RDWR)
+    try:
+        one = meter.Meter(str(tmp_path), 10 * MIB, full)
+        numbers = meter._MACHINES["x86_64"]
+        notice = (1, os.getpid(), 0, numbers.openat, 0, 0, 0, 0, 0, 0, 0, 0)
+        assert meter._judge(-1, one, numbers, notice) == (-errno.ENOSPC, 0)
+    finally:
+        os.close(full)
 
 
 def test_two_meters_of_one_principal_share_what_is_left(tmp_path: Path, ledger_fd: int) -> None:
