@@ -17,11 +17,9 @@ It also answers gocryptfs's statfs(2), so that `df` in a view tells of the quota
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import fcntl
 import os
-import platform
 import select
 import socket
 import struct
@@ -33,65 +31,13 @@ if __name__ == "__main__":
     sys.path.insert(0, __file__.rsplit("/", 3)[0])
 
 from gateway import quota
-from gateway.errors import Misconfigured
 from gateway.ledger import Ledger, Page
-from gateway.record import Record
-from gateway.warden import extents, room
+from gateway.warden import extents, room, stops
 
-
-class Calls(Record):
-    """Numbers of system calls of an architecture, and AUDIT_ARCH_* as a filter sees it."""
-
-    arch: int
-    seccomp: int
-    fallocate: int
-    openat: int
-    statfs: int
-    making: tuple[int, ...]
-
-
-_MACHINES = {
-    "x86_64": Calls(
-        arch=0xC000003E,
-        seccomp=317,
-        fallocate=285,
-        openat=257,
-        statfs=137,
-        making=(258, 259, 266, 265, 188, 189, 190),
-    ),
-    "aarch64": Calls(
-        arch=0xC00000B7, seccomp=277, fallocate=47, openat=56, statfs=43, making=(34, 33, 36, 37, 5, 6, 7)
-    ),
-}
-"""`making`: mkdirat, mknodat, symlinkat, linkat, setxattr, lsetxattr, fsetxattr."""
-
-_LOAD, _EQUAL, _ANY_BIT, _RETURN = 0x20, 0x15, 0x45, 0x06  # BPF_LD|W|ABS, JMP|JEQ|K, JMP|JSET|K, RET|K
-_ALLOW, _NOTIFY = 0x7FFF0000, 0x7FC00000
-_AT_NUMBER, _AT_ARCH, _AT_FLAGS = 0, 4, 32  # in struct seccomp_data; the flags of openat(2) are its third argument
 _RECEIVE, _SEND, _VALID, _CONTINUE = 0xC0502100, 0xC0182101, 0x40082102, 1
 _NOTICE, _ANSWER = struct.Struct("QIIiIQ6Q"), struct.Struct("QqiI")
-_SET_MODE_FILTER, _NEW_LISTENER, _WAIT_KILLABLE = 1, 8, 32
-"""seccomp(2). With the last one, Go's own signals do not break off a call that is being answered."""
 _WHILE_FULL, _AT_WORK = 0.5, 5.0
 """Seconds after which it is counted anew, unless counting takes so long that this would be most of the work."""
-
-
-def calls() -> Calls:
-    """Those of this machine. Raises Misconfigured where we do not know them."""
-    if platform.machine() not in _MACHINES:
-        raise Misconfigured(f"disk quotas are not for {platform.machine()}", "a sysadmin can: limits.disk = 0")
-    return _MACHINES[platform.machine()]
-
-
-def program(numbers: Calls) -> bytes:
-    """The filter (BPF): stop at what takes new blocks, let everything else pass."""
-    stopped = (numbers.fallocate, numbers.statfs, *numbers.making)
-    count = len(stopped)
-    rows = [(_LOAD, 0, 0, _AT_ARCH), (_EQUAL, 0, count + 4, numbers.arch), (_LOAD, 0, 0, _AT_NUMBER)]
-    rows += [(_EQUAL, count - at + 3, 0, number) for at, number in enumerate(stopped)]
-    rows += [(_EQUAL, 0, 2, numbers.openat), (_LOAD, 0, 0, _AT_FLAGS), (_ANY_BIT, 1, 0, os.O_CREAT)]
-    rows += [(_RETURN, 0, 0, _ALLOW), (_RETURN, 0, 0, _NOTIFY)]
-    return b"".join(struct.pack("HBBI", *row) for row in rows)
 
 
 class Meter:
@@ -150,7 +96,7 @@ def grows(fallocate: int, notice: tuple[int, ...]) -> int:
     return extents.missing(f"/proc/{pid}/fd/{descriptor}", offset, length)
 
 
-def answer(listener: int, meter: Meter, numbers: Calls) -> None:
+def answer(listener: int, meter: Meter, numbers: stops.Calls) -> None:
     """Until nobody is left who could be stopped."""
     waiting = select.poll()
     waiting.register(listener, select.POLLIN)
@@ -164,7 +110,7 @@ def answer(listener: int, meter: Meter, numbers: Calls) -> None:
             continue
 
 
-def _judge(listener: int, meter: Meter, numbers: Calls, notice: tuple[int, ...]) -> tuple[int, int]:
+def _judge(listener: int, meter: Meter, numbers: stops.Calls, notice: tuple[int, ...]) -> tuple[int, int]:
     """The error and the flags of the answer. Where we cannot tell whether there is room, there is none: without an
     answer the call would never end.
     """
@@ -194,25 +140,9 @@ def _tell_room(listener: int, meter: Meter, notice: tuple[int, ...]) -> bool:
         return False
 
 
-def _listener(numbers: Calls) -> int:
-    """Put the filter on this process and what it becomes; the descriptor by which it is answered."""
-
-    class Program(ctypes.Structure):
-        _fields_ = (("length", ctypes.c_ushort), ("rows", ctypes.c_char_p))
-
-    rows = program(numbers)
-    loaded = Program(len(rows) // 8, rows)
-    libc = ctypes.CDLL(None, use_errno=True)
-    for flags in (_NEW_LISTENER | _WAIT_KILLABLE, _NEW_LISTENER):  # the former from Linux 5.19 on
-        fd = int(libc.syscall(numbers.seccomp, _SET_MODE_FILTER, flags, ctypes.byref(loaded)))
-        if fd >= 0:
-            return fd
-    raise OSError(ctypes.get_errno(), "seccomp")
-
-
 def main(directory: str, limit: int, ledger: int, argv: list[str]) -> None:
     """Does not return. The meter is nobody's child but the session's, and has no descriptor of gocryptfs's."""
-    numbers = calls()
+    numbers = stops.calls()
     ours, theirs = socket.socketpair()
     if os.fork() == 0:
         if os.fork() == 0:
@@ -220,14 +150,14 @@ def main(directory: str, limit: int, ledger: int, argv: list[str]) -> None:
         os._exit(0)
     os.wait()
     theirs.close()
-    socket.send_fds(ours, [b"l"], [_listener(numbers), ledger])
+    socket.send_fds(ours, [b"l"], [stops.listener(numbers), ledger])
     room.let_write(int(ours.recv(16) or 0))
     ours.close()
     os.close(ledger)
     os.execv(argv[0], argv)  # noqa: S606 - no shell is the point
 
 
-def _serve(link: int, directory: str, limit: int, numbers: Calls) -> None:
+def _serve(link: int, directory: str, limit: int, numbers: stops.Calls) -> None:
     try:
         kept = os.dup2(link, 3)
         os.closerange(4, 1 << 16)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from gateway import config, ledger, places, quota, sandbox, seccomp, seccomp_rules
 from gateway.errors import EncError, NotAllowedHere, NotUnlocked, Usage
 from gateway.names import Principal
-from gateway.warden import extents, meter
+from gateway.warden import extents, meter, stops
 from rshell import policy
 from rshell.command import parse
 from rshell.commands.git import repository
@@ -148,19 +148,19 @@ def run_filter(rows: bytes, data: bytes) -> int:
             at += if_true if holds else if_false
 
 
-def asked(numbers: meter.Calls, number: int, flags: int = 0, arch: int = 0) -> int:
+def asked(numbers: stops.Calls, number: int, flags: int = 0, arch: int = 0) -> int:
     data = struct.pack("iIQ6Q", number, arch or numbers.arch, 0, 0, 0, flags, 0, 0, 0)
-    return run_filter(meter.program(numbers), data)
+    return run_filter(stops.program(numbers), data)
 
 
-@pytest.mark.parametrize("machine", meter._MACHINES)
+@pytest.mark.parametrize("machine", stops.MACHINES)
 def test_a_meter_stops_what_takes_blocks_and_nothing_else(machine: str) -> None:
-    numbers = meter._MACHINES[machine]
-    stopped = {number for number in range(600) if asked(numbers, number) != meter._ALLOW}
+    numbers = stops.MACHINES[machine]
+    stopped = {number for number in range(600) if asked(numbers, number) != stops.ALLOW}
     assert stopped == {numbers.fallocate, numbers.statfs, *numbers.making}
-    assert asked(numbers, numbers.openat, os.O_CREAT | os.O_RDWR) == meter._NOTIFY
-    assert asked(numbers, numbers.openat, os.O_RDWR | os.O_NOFOLLOW) == meter._ALLOW
-    assert asked(numbers, numbers.fallocate, arch=0x40000003) == meter._ALLOW
+    assert asked(numbers, numbers.openat, os.O_CREAT | os.O_RDWR) == stops.NOTIFY
+    assert asked(numbers, numbers.openat, os.O_RDWR | os.O_NOFOLLOW) == stops.ALLOW
+    assert asked(numbers, numbers.fallocate, arch=0x40000003) == stops.ALLOW
 
 
 @pytest.fixture
@@ -204,7 +204,7 @@ def test_a_ledger_that_cannot_be_written_is_no_room_and_no_silence(tmp_path: Pat
     full = os.open("/dev/full", os.O_RDWR)
     try:
         one = meter.Meter(str(tmp_path), 10 * MIB, full)
-        numbers = meter._MACHINES["x86_64"]
+        numbers = stops.MACHINES["x86_64"]
         notice = (1, os.getpid(), 0, numbers.openat, 0, 0, 0, 0, 0, 0, 0, 0)
         assert meter._judge(-1, one, numbers, notice) == (-errno.ENOSPC, 0)
     finally:
