@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 
 from gateway import audit
@@ -94,10 +95,13 @@ class Filter(Record):
         )
 
 
-def events(path: str, wanted: Filter) -> Iterator[Event]:
-    """The events that `wanted` takes in the log at `path` and in those rotated away before it, oldest first.
+_REQUESTS = 10_000
+"""That are remembered by their verb: more than can be under way at once."""
 
-    Raises OSError.
+
+def events(path: str, wanted: Filter) -> Iterator[Event]:
+    """The events that `wanted` takes in the log at `path` and in those rotated away before it, oldest first, read as
+    they are asked for. Raises OSError.
 
     What is no record is left out; `gateway.auditcheck` is there for that.
     """
@@ -105,16 +109,26 @@ def events(path: str, wanted: Filter) -> Iterator[Event]:
     for event in _all(path):
         if event.verb and event.request:
             verbs[event.request] = event.verb
+            if len(verbs) > _REQUESTS:
+                del verbs[next(iter(verbs))]
         elif event.request in verbs:
-            event = event.replace(verb=verbs[event.request])
+            verb = verbs.pop(event.request) if event.event == "result" else verbs[event.request]
+            event = event.replace(verb=verb)
         if wanted.takes(event):
             yield event
 
 
 def _all(path: str) -> Iterator[Event]:
-    for log in (*audit.archives(path), path):
-        with open(log, encoding="utf-8", errors="replace") as file:
-            yield from filter(None, map(_event, file))
+    """The newest log is opened first: it may be rotated away while the older ones are read."""
+    with open(path, encoding="utf-8", errors="replace") as newest:
+        for log in audit.archives(path):
+            try:
+                with open(log, encoding="utf-8", errors="replace") as file:
+                    if not os.path.samestat(os.fstat(file.fileno()), os.fstat(newest.fileno())):
+                        yield from filter(None, map(_event, file))
+            except FileNotFoundError:  # dropped meanwhile
+                continue
+        yield from filter(None, map(_event, newest))
 
 
 def _event(line: str) -> Event | None:

@@ -85,8 +85,8 @@ KEYS = (
 )
 
 
-EVERYBODY = "*"
-"""In projects.create: any principal."""
+ANY = "*"
+"""In projects.create: any principal; in run.commands: any program."""
 DEFAULT_AUDIT = next(str(key.default) for key in KEYS if key.name == "paths.audit")
 
 
@@ -175,8 +175,8 @@ def _problem_of_list(key: Key, value: tuple[object, ...]) -> str:
             not item.startswith("/") or item.strip("/") in _NO_PATHS or ".." in item.split("/")
         ):
             return "must be absolute paths, and not /, /etc, /home or the like as a whole"
-        if key.name == "projects.create" and item != EVERYBODY and not Principal.names(item):
-            return f'must be principals, fingerprints or "{EVERYBODY}"'
+        if key.name == "projects.create" and item != ANY and not Principal.names(item):
+            return f'must be principals, fingerprints or "{ANY}"'
     return ""
 
 

@@ -36,7 +36,8 @@ class Spec(Record):
     `project` and `slot` name a first view ("" for none) whose passphrase is behind `secret_fd`, whose turn is `turn_fd`
     and whose place is `view_fd`; `place_fd` is the session's (gateway.places). `leash_fd` ends the session when its
     other end closes; `ready_fd` is closed once the session can be reached. `monitor_fd` is a pidfd of sshd's monitor of
-    the connection. `request` and `began` (CLOCK_BOOTTIME, seconds) belong to the request that the session answers.
+    the connection. `disk` (MiB, 0: no quota) is what all projects may take, `ledger_fd` says what is taken of that
+    (gateway.ledger). `request` and `began` (CLOCK_BOOTTIME, seconds) belong to the request that the session answers.
     """
 
     id: str
@@ -70,6 +71,7 @@ class Spec(Record):
     leash_fd: int = NO_FD
     view_fd: int = NO_FD
     ready_fd: int = NO_FD
+    ledger_fd: int = NO_FD
 
     def descriptors(self) -> tuple[int, ...]:
         fds = (
@@ -82,6 +84,7 @@ class Spec(Record):
             self.turn_fd,
             self.leash_fd,
             self.ready_fd,
+            self.ledger_fd,
         )
         return tuple(fd for fd in fds if fd != NO_FD)
 
@@ -192,6 +195,7 @@ def _argv(
         lock_fd=lock_fd,
         status_fd=status_fd,
         monitor_fd=_sshd_monitor(),
+        ledger_fd=places.file(config.paths_run, caller.principal, places.DISK) if config.limits_disk else NO_FD,
         **about,
     )
     spec_fd = _memory(plainjson.dumps(spec.as_dict()).encode())

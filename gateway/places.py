@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from gateway.names import Principal
 
 SESSIONS, VIEWS, PROGRAMS = "sessions", "views", "programs"
+DISK = "disk"
+"""A file of that kind has no places: it is a ledger (gateway.ledger)."""
 _END = {
     SESSIONS: "`logout --all` ends them",
     VIEWS: "`unmount PROJECT` locks one",
@@ -32,18 +34,22 @@ def take(run: str, principal: Principal, kind: str, most: int) -> int:
 
     Raises Busy when all are taken.
     """
-    directory = os.path.join(run, "places")
-    try:
-        os.makedirs(directory, 0o700, exist_ok=True)
-        fd = os.open(
-            os.path.join(directory, f"{principal.directory}.{kind}"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
-        )
-    except OSError as error:
-        raise Misconfigured("the gateway cannot write its run directory", error.strerror) from error
+    fd = file(run, principal, kind)
     if not most or any(_is_taken(fd, number) for number in range(most)):
         return fd
     os.close(fd)
     raise Busy(f"you have {most} {_WORDS[kind]}, as many as you may", _END[kind])
+
+
+def file(run: str, principal: Principal, kind: str) -> int:
+    """A descriptor of a principal's file of that kind, made if it is missing. Raises Misconfigured."""
+    directory = os.path.join(run, "places")
+    try:
+        os.makedirs(directory, 0o700, exist_ok=True)
+        path = os.path.join(directory, f"{principal.directory}.{kind}")
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise Misconfigured("the gateway cannot write its run directory", error.strerror) from error
 
 
 def _is_taken(fd: int, number: int) -> bool:

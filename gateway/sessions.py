@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import fcntl
 import os
-import time
 
-from gateway import plainjson
+from gateway import drafts, plainjson
 from gateway.errors import Busy, Misconfigured, NotUnlocked, Usage
 from gateway.names import Principal, ProjectName, SessionId
 from gateway.record import Record
@@ -22,9 +21,6 @@ if TYPE_CHECKING:
 
 RECORD, SOCKET, LOCK = "record.json", "sock", "lock"
 _UNFINISHED = RECORD + ".new"
-_DRAFT = ".new-"
-_DRAFT_AGE = 60
-"""Seconds after which a directory that never became a session has lost its maker: making one takes a millisecond."""
 
 
 class View(Record):
@@ -86,10 +82,11 @@ def live(run: str) -> tuple[Session, ...]:
     """Every live session of the gateway, oldest first; what dead ones left behind is removed."""
     found = []
     root = directory(run)
-    for entry in _entries(root):
+    entries = _entries(root)
+    for draft in drafts.abandoned(root):
+        _sweep_draft(draft)
+    for entry in entries:
         path = os.path.join(root, entry)
-        if entry.startswith(_DRAFT):
-            _sweep_draft(path)
         if not SessionId.accepts(entry) or sweep(path):
             continue
         try:
@@ -134,9 +131,8 @@ def sweep(path: str) -> bool:
 
 def _sweep_draft(path: str) -> None:
     try:
-        if time.time() - os.lstat(path).st_ctime > _DRAFT_AGE:
-            _unlink(os.path.join(path, LOCK))
-            os.rmdir(path)
+        _unlink(os.path.join(path, LOCK))
+        os.rmdir(path)
     except OSError:  # it is a session by now, or another caller sweeps it
         return
 
@@ -156,7 +152,7 @@ def prepare(run: str) -> tuple[SessionId, str, int]:
     except OSError as error:
         raise Misconfigured("the gateway cannot write its run directory", error.strerror) from error
     id_ = SessionId(f"s-{os.urandom(6).hex()}")
-    draft, path = os.path.join(root, _DRAFT + id_), os.path.join(root, id_)
+    draft, path = os.path.join(root, drafts.PREFIX + id_), os.path.join(root, id_)
     os.mkdir(draft, 0o700)
     fd = os.open(os.path.join(draft, LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(fd, fcntl.LOCK_EX)

@@ -6,8 +6,10 @@ What this finds is a copy that is torn or incomplete; that the content is what s
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Callable, Iterator
 
 from gateway.vaults import Vault
 
@@ -23,11 +25,28 @@ def problems(vault: Vault) -> tuple[str, ...]:
     if os.path.islink(vault.cipher) or not os.path.isdir(vault.cipher):
         return ("cipher is no directory",)
     found = []
-    for problem in _walk(vault.cipher, ""):
+    for problem in itertools.chain(_parts(vault), _walk(vault.cipher, "")):
         found.append(problem)
         if len(found) == _MOST:
             break
     return tuple(found)
+
+
+def _parts(vault: Vault) -> Iterator[str]:
+    """A link in the place of one of these would lead whoever opens the copy elsewhere."""
+    if not _is(stat.S_ISDIR, vault.slots):
+        yield "slots is no directory"
+    elif not all(_is(stat.S_ISREG, os.path.join(vault.slots, name)) for name in os.listdir(vault.slots)):
+        yield "slots has something else than files"
+    if not _is(stat.S_ISREG, vault.metadata):
+        yield "vault.toml is no file"
+
+
+def _is(kind: Callable[[int], bool], path: str) -> bool:
+    try:
+        return kind(os.lstat(path).st_mode)
+    except FileNotFoundError:
+        return False
 
 
 def _walk(root: str, below: str) -> Iterator[str]:
@@ -38,7 +57,7 @@ def _walk(root: str, below: str) -> Iterator[str]:
             found = {entry.name: entry for entry in entries}
         shown = directory or "."
         iv = found.pop(DIRIV, None)
-        if iv is None or iv.stat(follow_symlinks=False).st_size != _DIRIV_SIZE:
+        if not (iv and iv.is_file(follow_symlinks=False) and iv.stat(follow_symlinks=False).st_size == _DIRIV_SIZE):
             yield f"{shown}: its {DIRIV} is missing or damaged"
         for name, entry in found.items():
             path = os.path.join(directory, name)

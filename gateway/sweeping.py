@@ -1,7 +1,7 @@
 """Clearing away what a crash left behind, and trash past its age. Never anything that is alive.
 
 Several may sweep at once, and what they look at may be finished or removed at any moment: a path that is gone is no
-error. Ages are by the wall clock, for they outlive a boot.
+error.
 """
 
 from __future__ import annotations
@@ -9,18 +9,15 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import time
 
-from gateway import sessions
+from gateway import drafts, sessions
 from gateway.names import SessionId
-from gateway.vaultmaking import DRAFT, TRASH
+from gateway.vaultmaking import TRASH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-STALE_DRAFT = 3600
-"""Seconds after which what is still being made has lost its maker: making a vault or session takes about a second."""
 _DAY = 86400
 
 
@@ -28,7 +25,7 @@ def sweep(vaults_root: str, run: str, trash_days: int) -> dict[str, int]:
     """Remove dead sessions, half-made vaults and old trash; how many of each."""
     root = sessions.directory(run)
     dead = [path for path in _entries(root) if SessionId.accepts(os.path.basename(path)) and sessions.sweep(path)]
-    counted = {"sessions": len(dead) + _remove(_older(_drafts(root), STALE_DRAFT)), "drafts": 0, "trash": 0}
+    counted = {"sessions": len(dead) + _remove(drafts.abandoned(root)), "drafts": 0, "trash": 0}
     for home in _entries(vaults_root):
         for kind, number in sweep_home(home, trash_days).items():
             counted[kind] += number
@@ -37,9 +34,10 @@ def sweep(vaults_root: str, run: str, trash_days: int) -> dict[str, int]:
 
 def sweep_home(home: str, trash_days: int) -> dict[str, int]:
     """The same for one principal's directory."""
+    trash = os.path.join(home, TRASH)
     return {
-        "drafts": _remove(_older(_drafts(home), STALE_DRAFT)),
-        "trash": _remove(_older(_entries(os.path.join(home, TRASH)), trash_days * _DAY)),
+        "drafts": _remove(drafts.abandoned(home)),
+        "trash": _remove(path for path in _entries(trash) if drafts.is_older(path, trash_days * _DAY)),
     }
 
 
@@ -49,23 +47,6 @@ def _entries(directory: str) -> Iterator[str]:
     except (FileNotFoundError, NotADirectoryError):
         return
     yield from (os.path.join(directory, name) for name in names)
-
-
-def _drafts(directory: str) -> Iterator[str]:
-    """Vaults and sessions that are being made have one prefix."""
-    return (path for path in _entries(directory) if os.path.basename(path).startswith(DRAFT))
-
-
-def _older(paths: Iterator[str], seconds: int) -> Iterator[str]:
-    """By the time of the last rename: a directory's other times are its maker's or its user's."""
-    now = time.time()
-    for path in paths:
-        try:
-            changed = os.lstat(path).st_ctime
-        except FileNotFoundError:
-            continue
-        if now - changed > seconds:
-            yield path
 
 
 def _open_all(path: str) -> None:
@@ -79,7 +60,7 @@ def _open_all(path: str) -> None:
                     os.chmod(inside, 0o700)
 
 
-def _remove(paths: Iterator[str]) -> int:
+def _remove(paths: Iterable[str]) -> int:
     """How many are gone."""
     gone = 0
     for path in paths:

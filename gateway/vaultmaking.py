@@ -9,7 +9,7 @@ import shutil
 import time
 from contextlib import contextmanager
 
-from gateway import gocryptfs, plaintoml, slots, vaults
+from gateway import drafts, gocryptfs, plaintoml, slots, vaults
 from gateway.errors import CannotCreate
 from gateway.names import ProjectName, SlotName
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 FIRST_SLOT = SlotName("passphrase")
 TRASH = ".trash"
-DRAFT = ".new-"
 
 
 @contextmanager
@@ -38,7 +37,7 @@ def create(home_: str, name: ProjectName, fingerprint: str, secret_fd: int) -> v
     final = vaults.Vault(name=name, path=os.path.join(home_, name))
     if os.path.lexists(final.path):
         raise CannotCreate(f"you already have a project {name}")
-    draft = vaults.Vault(name=name, path=os.path.join(home_, f"{DRAFT}{name}-{os.urandom(4).hex()}"))
+    draft = vaults.Vault(name=name, path=os.path.join(home_, f"{drafts.PREFIX}{name}-{os.urandom(4).hex()}"))
     try:
         _build(draft, fingerprint, secret_fd)
         os.rename(draft.path, final.path)

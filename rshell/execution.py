@@ -13,7 +13,7 @@ from gateway.errors import Internal, NotUnlocked, Stopped
 from gateway.names import ProjectName
 from gateway.record import Record
 from rshell import link
-from rshell.relay import Relay
+from rshell.relay import Relay, dropped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def _through(context: Context, session: sessions.Session, wanted: Wanted, given:
 
 def _request(context: Context, wanted: Wanted, on_terminal: bool, in_cgroup: bool) -> protocol.Execute:
     config = context.config
-    rows, columns = os.get_terminal_size(0)[::-1] if on_terminal else (0, 0)
+    rows, columns = _size() if on_terminal else (0, 0)
     seconds = min((one for one in (wanted.seconds, config.run_time) if one), default=0)
     return protocol.Execute(
         principal=context.caller.principal,
@@ -100,6 +100,15 @@ def _request(context: Context, wanted: Wanted, on_terminal: bool, in_cgroup: boo
         file_size=config.run_file_size,
         tmpfs=config.run_tmpfs,
     )
+
+
+def _size() -> tuple[int, int]:
+    """Rows and columns of our terminal. Raises Dropped when it is gone."""
+    try:
+        columns, rows = os.get_terminal_size(0)
+    except OSError as error:
+        raise dropped() from error
+    return rows, columns
 
 
 def _kind(term: str) -> str:

@@ -6,9 +6,10 @@ A command's module may have `foresee(context, command)`, the checks with which i
 from __future__ import annotations
 
 import os
+import time
 
-from gateway import audit, authorized_keys, config, identity, plainjson, plaintoml, sandbox, vaults
-from gateway.errors import EncError, NotYours
+from gateway import audit, authorized_keys, config, identity, origins, plainjson, plaintoml, sandbox, vaults
+from gateway.errors import EncError
 from gateway.record import Record
 from rshell import command, policy, terminal
 from rshell.context import Context
@@ -29,38 +30,44 @@ class Step(Record):
     passes: bool
 
 
-class Stop(Exception):
-    """A step that does not pass, and the error that the caller would see."""
+SSHD_REFUSES = 255
+"""What `ssh` exits with then: the caller learns no more, and nothing of ours is asked."""
 
-    def __init__(self, step: Step, error: EncError) -> None:
+
+class Stop(Exception):
+    """A step that does not pass, and the exit status that the caller would get."""
+
+    def __init__(self, step: Step, status: int) -> None:
         super().__init__(step.says)
         self.step = step
-        self.error = error
+        self.status = status
 
 
 def main(config_path: str, fd: int) -> int:
-    """Print the steps for the `fingerprint` and `line` behind `fd`; 0."""
+    """Print the steps for the `fingerprint`, `origin` (an address, "" for anywhere) and `line` behind `fd`; 0."""
     with os.fdopen(fd, "rb") as file:
         asked = plainjson.loads(file.read())
     steps: list[Step] = []
     status = 0
     try:
-        _judge(config_path, asked["fingerprint"], asked["line"], steps)
+        _judge(config_path, asked["fingerprint"], asked["origin"], asked["line"], steps)
     except Stop as stop:
         steps.append(stop.step)
-        status = stop.error.code
+        status = stop.status
     terminal.write(1, plainjson.dumps({"exit": status, "steps": [step.as_dict() for step in steps]}) + "\n")
     return 0
 
 
-def _judge(config_path: str, fingerprint: str, line: str | None, steps: list[Step]) -> None:
+def _judge(config_path: str, fingerprint: str, origin: str, line: str | None, steps: list[Step]) -> None:
     settings = _try(config_path, lambda: config.load(config_path))
     steps.append(Step(where=config_path, says="the configuration is sound", passes=True))
-    entry = _line(settings.paths_authorized_keys, fingerprint)
+    entry = _line(settings.paths_authorized_keys, fingerprint, origin)
     where = f"{settings.paths_authorized_keys}:{entry.line}"
     entries = authorized_keys.load(settings.paths_authorized_keys)
     caller = _try(where, lambda: identity.of_entry(entry))
-    limited = f", from {entry.value('from')} alone (sshd sees to that)" if entry.value("from") else ""
+    limited = f", from {entry.value('from')} alone (sshd sees to that; --from tries it)" if entry.value("from") else ""
+    if origin:
+        limited = f", and may come from {origin}"
     if isinstance(caller, identity.Invitation):
         from rshell import enrol
 
@@ -89,7 +96,7 @@ def _command(config_path: str, context: Context, line: str | None, steps: list[S
     for decision in policy.decisions(asked, context):
         if isinstance(decision, policy.Deny):
             where = _setting(config_path, decision.setting) if decision.setting else _place(policy.decisions)
-            raise Stop(Step(where=where, says=decision.because.line(), passes=False), decision.because)
+            raise Stop(Step(where=where, says=decision.because.line(), passes=False), decision.because.code)
     steps.append(Step(where=_place(policy.decisions), says="it is allowed", passes=True))
     if asked is command.PROMPT or asked.wants_help:
         return
@@ -111,19 +118,26 @@ def _command(config_path: str, context: Context, line: str | None, steps: list[S
         steps.append(Step(where=where or _place(foresee), says="nothing stands against it now", passes=True))
 
 
-def _line(path: str, fingerprint: str) -> authorized_keys.Entry:
-    """The first line with the key by which sshd would let it in, else the first with the key."""
-    try:
-        entries = [entry for entry in authorized_keys.load(path) if _print(entry) == fingerprint]
-    except EncError as error:
-        raise Stop(Step(where=path, says=error.line(), passes=False), error) from error
-    good = [entry for entry in entries if not entry.problem]
-    if good:
-        return good[0]
+def _line(path: str, fingerprint: str, origin: str) -> authorized_keys.Entry:
+    """The line by which sshd would let the key in: the first that it has nothing against."""
+    entries = _try(path, lambda: [entry for entry in authorized_keys.load(path) if _print(entry) == fingerprint])
+    against = [_against(entry, origin) for entry in entries]
+    if "" in against:
+        return entries[against.index("")]
     where, says = path, "no line has this key, so sshd lets nobody in with it"
     if entries:
-        where, says = f"{path}:{entries[0].line}", f"sshd lets nobody in by this line: {entries[0].problem}"
-    raise Stop(Step(where=where, says=says, passes=False), NotYours(says))
+        where, says = f"{path}:{entries[0].line}", f"sshd lets nobody in by this line: {against[0]}"
+    raise Stop(Step(where=where, says=says, passes=False), SSHD_REFUSES)
+
+
+def _against(entry: authorized_keys.Entry, origin: str) -> str:
+    """What sshd has against this line now, for somebody from `origin`; "" for nothing."""
+    if entry.problem:
+        return entry.problem
+    if time.time() > entry.expires:
+        return "the key has expired (expiry-time)"
+    patterns = entry.value("from")
+    return origins.against(patterns, origin) if origin and patterns else ""
 
 
 def _print(entry: authorized_keys.Entry) -> str:
@@ -138,7 +152,7 @@ def _try(where: str, judge: Callable[[], T]) -> T:
     try:
         return judge()
     except EncError as error:
-        raise Stop(Step(where=where or _raised(error), says=error.line(), passes=False), error) from error
+        raise Stop(Step(where=where or _raised(error), says=error.line(), passes=False), error.code) from error
 
 
 def _setting(config_path: str, name: str) -> str:

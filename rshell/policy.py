@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from gateway.config import EVERYBODY, Config
+from gateway.config import ANY, Config
 from gateway.errors import EncError, Misconfigured, NotAllowedHere, NotYours, Paused
 from gateway.record import Record
-
-EVERYTHING = "*"
-"""In run.commands: any program."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,9 +46,9 @@ def _against_running(asked: Command, config: Config) -> tuple[str, str]:
     commands = config.run_commands
     if not commands:
         return "run.commands", f"{asked.verb.name} is switched off here"
-    if asked.verb.name == "shell" and EVERYTHING not in commands:
+    if asked.verb.name == "shell" and ANY not in commands:
         return "run.commands", "shell is not allowed here, only `run` with certain programs"
-    if asked.arguments and not {EVERYTHING, asked.arguments[0]} & set(commands):
+    if asked.arguments and not {ANY, asked.arguments[0]} & set(commands):
         return "run.commands", "that program is not among those that may be run here"
     if "--net" in asked.flags and config.run_network == "none":
         return "run.network", "programs have no network here"
@@ -64,7 +61,7 @@ def may_begin(asked: Command, principal: str, config: Config, pause: Paused | No
         return Deny(because=pause)
     if asked.verb.begins and not has_room:
         return Deny(because=Misconfigured("the gateway's audit log has no room left", "tell your sysadmin"))
-    if asked.verb.name == "new" and not {EVERYBODY, principal} & set(config.projects_create):
+    if asked.verb.name == "new" and not {ANY, principal} & set(config.projects_create):
         denied = NotYours("you may not create projects here", "ask your sysadmin for one")
         return Deny(because=denied, setting="projects.create")
     return Allow()

@@ -17,6 +17,11 @@ _DRAIN_MS = 5_000
 """How long what the program has printed may be on its way to us after its end."""
 
 
+def dropped() -> Dropped:
+    """Our terminal, or whoever takes our output, is gone."""
+    return Dropped("the connection ended before the command did")
+
+
 class Relay:
     """`limit`: bytes of output, 0 for any number. A context: our terminal is as it was at its end, pipes are closed."""
 
@@ -60,15 +65,18 @@ class Relay:
             os.close(self._given.pop())
 
     def attach(self, controller: int) -> None:
-        """Connect our terminal with the program's, whose other end is `controller`. Owns that."""
+        """Connect our terminal with the program's, whose other end is `controller`. Owns that. Raises Dropped."""
         import termios
         import tty
 
         self._controller = controller
         self._outputs[controller] = 1
         os.set_blocking(controller, False)  # a program that does not read must not keep us from what it prints
-        self._before = termios.tcgetattr(0)
-        tty.setraw(0)  # Ctrl-C and the like are for the program's terminal to turn into signals
+        try:
+            self._before = termios.tcgetattr(0)
+            tty.setraw(0)  # Ctrl-C and the like are for the program's terminal to turn into signals
+        except termios.error as error:  # it hung up
+            raise dropped() from error
         signal.signal(signal.SIGWINCH, lambda *_: self._resize())
         self._resize()
 
@@ -77,7 +85,10 @@ class Relay:
         import termios
 
         if self._controller is not None:
-            fcntl.ioctl(self._controller, termios.TIOCSWINSZ, fcntl.ioctl(0, termios.TIOCGWINSZ, b"\0" * 8))
+            try:
+                fcntl.ioctl(self._controller, termios.TIOCSWINSZ, fcntl.ioctl(0, termios.TIOCGWINSZ, b"\0" * 8))
+            except OSError:  # one of the two hung up, which the next look at it says
+                return
 
     def until_ready(self, answers: int) -> None:
         """Carry until there is something to read from `answers`. Raises Dropped when the channel is gone."""
@@ -97,11 +108,9 @@ class Relay:
         waiting.register(1, 0)
         ready = dict(waiting.poll())
         if 1 in ready:
-            raise Dropped("the connection ended before the command did")
+            raise dropped()
         if 0 in ready:
-            self._typed = os.read(0, 4096)
-            if not self._typed:
-                raise Dropped("the connection ended before the command did")
+            self._typed = _read_terminal()
         if self._typed and self._controller is not None:
             self._type(self._controller)
         for source in [fd for fd in self._outputs if ready.get(fd, 0) & (select.POLLIN | select.POLLHUP)]:
@@ -149,10 +158,21 @@ class Relay:
                 self._copy(source)
 
 
+def _read_terminal() -> bytes:
+    """What was typed. Raises Dropped when the terminal is gone: it ends, or, when it hung up, gives EIO."""
+    try:
+        data = os.read(0, 4096)
+    except OSError as error:
+        raise dropped() from error
+    if not data:
+        raise dropped()
+    return data
+
+
 def _write(target: int, data: bytes) -> None:
     """All of `data`. Raises Dropped when nobody takes it any more."""
     try:
         while data:
             data = data[os.write(target, data) :]
     except OSError as error:
-        raise Dropped("the connection ended before the command did") from error
+        raise dropped() from error

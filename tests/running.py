@@ -55,7 +55,13 @@ class Desk:
 @contextlib.contextmanager
 def desk(gateway: Gateway, name: str, project: str = "myproj") -> Iterator[Desk]:
     """Somebody new at work, until the end of the block."""
-    person = gateway.person(name)
+    with desk_of(gateway.person(name), project) as at:
+        yield at
+
+
+@contextlib.contextmanager
+def desk_of(person: Person, project: str) -> Iterator[Desk]:
+    """The same for somebody who is there, in a session and project more."""
     person.new(project)
     with person.mounted(project) as held, connection(person) as shared:
-        yield Desk(gateway, person, project, held, shared)
+        yield Desk(person.gateway, person, project, held, shared)

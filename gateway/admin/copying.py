@@ -19,7 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from gateway import process, sandbox, structure
+from gateway import process, sandbox, structure, syscalls
 from gateway.admin import account, files
 from gateway.config import Config
 from gateway.errors import CannotCreate
@@ -62,6 +62,7 @@ def back_up(settings: Config, principal: str, vault: Vault, home: Path) -> Copie
         if not problem and (wrong := structure.problems(Vault(name=vault.name, path=str(draft)))):
             problem = "; ".join(wrong)
         if not problem:
+            _flush(draft)
             if target.exists():
                 target.rename(old)
             draft.rename(target)
@@ -74,6 +75,15 @@ def back_up(settings: Config, principal: str, vault: Vault, home: Path) -> Copie
         shutil.rmtree(draft, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
     return Copied(principal=principal, project=vault.name, attempts=attempts, problem=problem)
+
+
+def _flush(copy: Path) -> None:
+    """Have it on the disk before the earlier copy is removed, also if the power fails right after."""
+    fd = os.open(copy, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        syscalls.syncfs(fd)
+    finally:
+        os.close(fd)
 
 
 def _copy(settings: Config, vault: Vault, target: Path, draft: Path, known: Look) -> tuple[int, Look]:

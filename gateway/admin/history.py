@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
@@ -50,22 +51,24 @@ _settings = click.option(
 )
 
 
-def _read(path: Path | None, settings: Path, asked: dict[str, str]) -> tuple[Event, ...]:
+@contextlib.contextmanager
+def _reading(path: Path | None, settings: Path, asked: dict[str, str]) -> Iterator[Iterator[Event]]:
+    """The records that are asked for, for the time of the block, in which each is read when it comes to it."""
     wanted = Filter(**{**asked, **{name: _moment(asked[name]) for name in ("since", "until")}})
     if path:
-        return tuple(auditview.events(str(path), wanted))
+        yield auditview.events(str(path), wanted)
+        return
     loaded = config.load(str(settings))
     with account.acting(loaded):
-        return _events(loaded, wanted)
+        yield _events(loaded, wanted)
 
 
-def _events(loaded: Config, wanted: Filter) -> tuple[Event, ...]:
+def _events(loaded: Config, wanted: Filter) -> Iterator[Event]:
     try:
-        return tuple(auditview.events(loaded.paths_audit, wanted))
+        yield from auditview.events(loaded.paths_audit, wanted)
     except FileNotFoundError:  # nobody came yet
-        if os.path.isdir(os.path.dirname(loaded.paths_audit)):
-            return ()
-        raise Misconfigured(f"the directory of {loaded.paths_audit} is missing") from None
+        if not os.path.isdir(os.path.dirname(loaded.paths_audit)):
+            raise Misconfigured(f"the directory of {loaded.paths_audit} is missing") from None
 
 
 def _moment(text: str) -> str:
@@ -79,7 +82,8 @@ def _moment(text: str) -> str:
 @options.as_json
 def show(path: Path | None, settings: Path, as_json: bool, **asked: str) -> None:
     """Print the log as a table, or as JSON."""
-    events = _read(path, settings, asked)
+    with _reading(path, settings, asked) as records:
+        events = tuple(records)
     header = ("TIME", "EVENT", "PRINCIPAL", "FROM", "WHAT")
     words = options.table(header, [event.cells() for event in events], "no records")
     options.result({"records": [event.fields() for event in events]}, words, as_json)
@@ -92,10 +96,13 @@ def show(path: Path | None, settings: Path, as_json: bool, **asked: str) -> None
 @_settings
 @options.as_json
 def report(file: Path, path: Path | None, settings: Path, as_json: bool, **asked: str) -> None:
-    """Write FILE, one HTML page of what went on: it loads nothing, and can be printed or sent."""
-    events = _read(path, settings, asked)
-    told = summary.of(events)
+    """Write FILE, one HTML page of what went on: it loads nothing, and can be printed or sent.
+
+    Of a long time its tables and its picture have the newest, and say how much was left out.
+    """
+    with _reading(path, settings, asked) as records:
+        told = summary.of(records)
     chosen = ", ".join(f"{name} {value}" for name, value in asked.items() if value)
     files.replace(file, page.html(told, chosen, options.utc(time.time())))
-    words = f"wrote {file}: {len(events)} records, {len(told.sessions)} sessions"
-    options.result({"file": str(file), "records": len(events), "sessions": len(told.sessions)}, words, as_json)
+    words = f"wrote {file}: {told.records} records, {told.sessions.count} sessions"
+    options.result({"file": str(file), "records": told.records, "sessions": told.sessions.count}, words, as_json)

@@ -76,17 +76,17 @@ def _seen(settings: Config, session: Session, label: str) -> Seen:
 
 
 def _ask(settings: Config, session: Session) -> Mapping[str, object]:
-    """The session's own report (gateway.warden); empty when it has just ended, or is busy."""
+    """The session's own report (gateway.warden); empty when it has just ended, is busy, or makes no sense."""
     request = protocol.Ask(principal=session.principal, origin="enc-gateway")
     try:
         with protocol.connect(os.path.join(sessions.directory(settings.paths_run), session.id), sessions.SOCKET) as to:
             to.settimeout(_PATIENCE)
             protocol.send(to, request)
             received = protocol.receive(to)
-    except (OSError, protocol.Malformed):
+        reply = received[0] if received else None
+        report = plainjson.loads(reply.report) if isinstance(reply, protocol.State) else {}
+    except (OSError, protocol.Malformed, ValueError, RecursionError):  # it is another process's word
         return {}
-    reply = received[0] if received else None
-    report = plainjson.loads(reply.report) if isinstance(reply, protocol.State) else {}
     return report if isinstance(report, dict) else {}
 
 
@@ -94,7 +94,7 @@ def _idle(said: object) -> Idle:
     values = said if isinstance(said, dict) else {}
     idle, locks_in = values.get("idle"), values.get("locks_in")
     return Idle(
-        last_activity=str(values.get("last_activity", "")),
+        last_activity=options.visible(str(values.get("last_activity", ""))),
         idle=idle if isinstance(idle, int) else None,
         locks_in=locks_in if isinstance(locks_in, int) else None,
     )

@@ -1,6 +1,7 @@
 """`enc-gateway metrics`: the gateway in Prometheus's text format, on standard output or for node_exporter.
 
-Counters count what the audit log has now, so they begin again when the log is rotated, as counters may.
+Counters count what the audit log and those rotated away before it have, read line by line. Where rotation deletes old
+ones (audit.keep) a counter goes down then, which Prometheus takes for a new beginning.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -87,34 +88,53 @@ def _gauge(name: str, doc: str, samples: Mapping[Labels, float]) -> Metric:
     return Metric(name=name, kind="gauge", doc=doc, samples=samples)
 
 
-def _counted(settings: Config) -> tuple[Metric, ...]:
+class _Tally:
     """What the audit log has, by words from fixed sets: no name of a person becomes a label."""
+
+    def __init__(self) -> None:
+        self.decisions: Counter[str] = Counter()
+        self.refusals: Counter[str] = Counter()
+        self.reasons: dict[str, Counter[str]] = {name: Counter() for name in _BY_REASON}
+        self.faults = 0
+        self.newest = ""
+
+    def take(self, event: Event) -> None:
+        self.newest = event.time
+        if event.event == "request":
+            self.decisions[event.decision] += 1
+            if event.decision == "deny":
+                self.refusals[event.reason] += 1
+        elif event.event in self.reasons:
+            self.reasons[event.event][event.reason] += 1
+        elif event.event == "fault":
+            self.faults += 1
+
+
+_BY_REASON = ("locked", "unlock-failed", "lock-incomplete")
+
+
+def _counted(settings: Config) -> tuple[Metric, ...]:
+    tally = _Tally()
     with account.acting(settings):
-        there = os.path.exists(settings.paths_audit)
-        events = tuple(auditview.events(settings.paths_audit, Filter())) if there else ()
-    asked = [one for one in events if one.event == "request"]
-    newest = timeline.seconds(events[-1].time) if events else 0.0
+        if os.path.exists(settings.paths_audit):
+            for event in auditview.events(settings.paths_audit, Filter()):
+                tally.take(event)
+    newest = timeline.seconds(tally.newest) if tally.newest else 0.0
+    locks, unlock_failures, incomplete = (tally.reasons[name] for name in _BY_REASON)
     return (
-        _counter("requests_total", "Commands, by decision.", "decision", (one.decision for one in asked)),
-        _counter("refusals_total", "Refused commands.", "reason", (e.reason for e in asked if e.decision == "deny")),
-        _counter("locks_total", "Locks.", "reason", (one.reason for one in events if one.event == "locked")),
-        _counter("unlock_failures_total", "Failed unlocks.", "reason", _reasons(events, "unlock-failed")),
-        _counter("lock_incomplete_total", "Locks with something left.", "reason", _reasons(events, "lock-incomplete")),
-        _counter("faults_total", "Errors of the gateway itself.", "", ("" for one in events if one.event == "fault")),
+        _counter("requests_total", "Commands, by decision.", "decision", tally.decisions),
+        _counter("refusals_total", "Refused commands.", "reason", tally.refusals),
+        _counter("locks_total", "Locks.", "reason", locks),
+        _counter("unlock_failures_total", "Failed unlocks.", "reason", unlock_failures),
+        _counter("lock_incomplete_total", "Locks with something left.", "reason", incomplete),
+        Metric(name="faults_total", kind="counter", doc="Errors of the gateway itself.", samples={(): tally.faults}),
         _gauge("audit_newest_seconds", "When the newest audit record was written.", {(): newest}),
     )
 
 
-def _reasons(events: Iterable[Event], name: str) -> Iterator[str]:
-    return (one.reason for one in events if one.event == name)
-
-
-def _counter(name: str, doc: str, label: str, values: Iterable[str]) -> Metric:
-    """How often each value is there; without a label, how many there are."""
-    counted = sorted(Counter(values).items())
-    if not label:
-        return Metric(name=name, kind="counter", doc=doc, samples={(): float(sum(times for _, times in counted))})
-    samples: dict[Labels, float] = {((label, value),): float(times) for value, times in counted}
+def _counter(name: str, doc: str, label: str, counted: Counter[str]) -> Metric:
+    """How often each value is there."""
+    samples: dict[Labels, float] = {((label, value),): float(times) for value, times in sorted(counted.items())}
     return Metric(name=name, kind="counter", doc=doc, samples=samples)
 
 

@@ -11,12 +11,11 @@ from html import escape
 
 from gateway.admin import timeline
 from gateway.admin.style import CSS
-from gateway.admin.summary import Span, Summary
-from gateway.auditview import Event
+from gateway.admin.summary import MOST, Events, Span, Summary
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-_MOST = 500
-"""Rows of a table: the newest. `audit show` has all."""
+_LONGEST = 300
+"""Characters of a cell."""
 
 _ENDS = {
     "unmount": "asked for by its user",
@@ -66,14 +65,13 @@ def _moment(text: str) -> str:
 
 
 def _cards(told: Summary) -> str:
-    live = sum(not one.ended for one in told.sessions)
     numbers = (
-        ("sessions", len(told.sessions), ""),
-        ("still open", live, ""),
-        ("projects unlocked", len(told.views), ""),
+        ("sessions", told.sessions.count, ""),
+        ("still open", told.sessions.still_open, ""),
+        ("projects unlocked", told.views.count, ""),
         ("keys used", len(told.logins), ""),
         ("refused", sum(one.times for one in told.refusals), "warn"),
-        ("failures", len(told.failures), "bad"),
+        ("failures", told.failures.count, "bad"),
     )
     cards = (
         f'<li class="{kind if number else ""}"><strong>{number}</strong> {name}</li>' for name, number, kind in numbers
@@ -82,8 +80,8 @@ def _cards(told: Summary) -> str:
 
 
 def _timeline(told: Summary) -> str:
-    picture = timeline.svg(told.sessions, told.views, told.first, told.last)
-    left_out = len(told.sessions) - timeline.MOST
+    picture = timeline.svg(told.sessions.newest, told.views.newest, told.first, told.last)
+    left_out = told.sessions.count - timeline.MOST
     note = f" The {timeline.MOST} newest; {left_out} earlier ones are not drawn." if left_out > 0 else ""
     legend = (
         '<p class="legend"><span class="session"></span> session <span class="view"></span> unlocked project '
@@ -105,16 +103,18 @@ def _logins(told: Summary) -> str:
             _number(one.refused),
             _time(one.last),
         )
-        for one in told.logins
+        for one in told.logins[:MOST]
     )
     header = ("Principal", "Key", "#Connections", "#Commands", "#Refused", "Last")
-    return _section("logins", "Logins by key", _table(header, tuple(rows)), "Nobody logged in.")
+    return _section(
+        "logins", f"Logins by key{_first(len(told.logins))}", _table(header, tuple(rows)), "Nobody logged in."
+    )
 
 
 def _refusals(told: Summary) -> str:
-    rows = tuple((_who(one.what[0]), *map(_text, one.what[1:]), _number(one.times)) for one in told.refusals)
+    rows = tuple((_who(one.what[0]), *map(_text, one.what[1:]), _number(one.times)) for one in told.refusals[:MOST])
     table = _table(("Principal", "Command", "Reason", "#Times"), rows)
-    return _section("refusals", "Refused", table, "Nothing was refused.")
+    return _section("refusals", f"Refused{_first(len(told.refusals))}", table, "Nothing was refused.")
 
 
 def _locks(told: Summary) -> str:
@@ -133,13 +133,16 @@ def _locks(told: Summary) -> str:
 
 
 def _sessions(told: Summary) -> str:
-    rows = tuple(_session(one, told.views) for one in reversed(told.sessions[-_MOST:]))
+    projects: dict[str, list[str]] = {}
+    for view in told.views.newest:
+        projects.setdefault(view.session, []).append(view.project)
+    newest = reversed(told.sessions.newest)
+    rows = tuple(_session(one, ", ".join(dict.fromkeys(projects.get(one.session, ())))) for one in newest)
     table = _table(("Session", "Principal", "From", "Began", "Ended", "By", "Projects"), rows)
-    return _section("sessions", f"Sessions{_cut(len(told.sessions))}", table, _NOBODY)
+    return _section("sessions", f"Sessions{_cut(told.sessions.count)}", table, _NOBODY)
 
 
-def _session(one: Span, views: Sequence[Span]) -> tuple[str, ...]:
-    projects = ", ".join(dict.fromkeys(view.project for view in views if view.session == one.session))
+def _session(one: Span, projects: str) -> tuple[str, ...]:
     ended = _time(one.ended) if one.ended else "<td>still open</td>"
     return (
         _code(one.session),
@@ -152,17 +155,21 @@ def _session(one: Span, views: Sequence[Span]) -> tuple[str, ...]:
     )
 
 
-def _events(id_: str, title: str, events: Sequence[Event], none: str) -> str:
+def _events(id_: str, title: str, events: Events, none: str) -> str:
     rows = []
-    for event in reversed(events[-_MOST:]):
+    for event in reversed(events.newest):
         when, name, principal, address, what = event.cells()
         rows.append((_time(when), _text(name), _who(principal), _text(address), _text(what)))
     table = _table(("Time", "Event", "Principal", "From", "What"), tuple(rows))
-    return _section(id_, title + _cut(len(events)), table, none)
+    return _section(id_, title + _cut(events.count), table, none)
 
 
 def _cut(count: int) -> str:
-    return f" (the newest {_MOST} of {count})" if count > _MOST else ""
+    return f" (the newest {MOST} of {count})" if count > MOST else ""
+
+
+def _first(count: int) -> str:
+    return f" (the most frequent {MOST} of {count})" if count > MOST else ""
 
 
 def _section(id_: str, title: str, content: str, none: str) -> str:
@@ -182,7 +189,8 @@ def _table(header: Iterable[str], rows: Sequence[tuple[str, ...]]) -> str:
 
 
 def _text(text: str) -> str:
-    return f"<td>{escape(text)}</td>"
+    shown = text if len(text) <= _LONGEST else text[:_LONGEST] + "\u2026"
+    return f"<td>{escape(shown)}</td>"
 
 
 def _who(principal: str) -> str:

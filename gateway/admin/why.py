@@ -9,9 +9,9 @@ from pathlib import Path
 
 import click
 
-from gateway import config, process, sandbox
+from gateway import config, origins, process, sandbox
 from gateway.admin import options
-from gateway.errors import Internal
+from gateway.errors import Internal, Usage
 from gateway.names import Principal
 from gateway.record import Record
 
@@ -39,16 +39,19 @@ class Told(Record):
 @click.option(
     "--config", "settings", default=options.CONFIG, show_default=True, type=click.Path(path_type=Path, dir_okay=False)
 )
+@click.option("--from", "origin", default="", metavar="ADDRESS", help="Where the caller would come from.")
 @options.as_json
-def why(fingerprint: str, words: tuple[str, ...], settings: Path, as_json: bool) -> None:
+def why(fingerprint: str, words: tuple[str, ...], settings: Path, origin: str, as_json: bool) -> None:
     """Say what would happen if the key of this FINGERPRINT asked for COMMAND (none: the prompt).
 
     Each line is a judgement, by the very code that makes it at a login, and names the file that decides. Nothing is
-    done or recorded. Exits with 0, or with what the caller would get. Options stand before FINGERPRINT.
+    done or recorded. Exits with 0, or with what the caller would get (255 from sshd). Options stand before FINGERPRINT.
     """
     Principal.of_fingerprint(fingerprint)
+    if origin and origins.address(origin) is None:
+        raise Usage("--from takes an IP address", "a line's from= is tried against it, as sshd would")
     line = " ".join(words) if words else None
-    told = dry_run(str(settings), fingerprint, line)
+    told = dry_run(str(settings), fingerprint, line, origin)
     steps = [f"{'ok' if step.passes else 'NO'}  {step.where}: {step.says}" for step in told.steps]
     verdict = f"It would be refused, with exit {told.exit}." if told.exit else "It would be carried out."
     rows = [step.as_dict() for step in told.steps]
@@ -57,7 +60,7 @@ def why(fingerprint: str, words: tuple[str, ...], settings: Path, as_json: bool)
     sys.exit(told.exit)
 
 
-def dry_run(settings: str, fingerprint: str, line: str | None) -> Told:
+def dry_run(settings: str, fingerprint: str, line: str | None, origin: str = "") -> Told:
     """Have the installed front judge (rshell/why.py), as the account that it would run as. Raises EncError."""
     argv = sandbox.python("rshell/why.py", settings)
     if os.geteuid() == 0:
@@ -65,7 +68,7 @@ def dry_run(settings: str, fingerprint: str, line: str | None) -> Told:
         argv = [_SETPRIV, f"--reuid={owner.st_uid}", f"--regid={owner.st_gid}", "--clear-groups", *argv]
     fd = os.memfd_create("why")
     try:
-        os.write(fd, json.dumps({"fingerprint": fingerprint, "line": line}).encode())
+        os.write(fd, json.dumps({"fingerprint": fingerprint, "origin": origin, "line": line}).encode())
         os.lseek(fd, 0, os.SEEK_SET)
         status, said = process.run([*argv, str(fd)], [fd])
     finally:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 _LITTLE = 0.10
 _MIB = 1 << 20
 _MEMORY = ("tmpfs", "ramfs")
+_EXACT = ("ext4", "xfs", "f2fs", "tmpfs")
+"""Where gocryptfs reserves blocks before it writes, and a file's number of blocks is what it takes."""
 
 
 def check(patient: Patient) -> Iterator[Finding]:
@@ -26,6 +28,12 @@ def check(patient: Patient) -> Iterator[Finding]:
         yield fail("disk", state, "make room, or `enc-gateway audit rotate` and move the closed log away")
     if os.path.isdir(config.paths_run) and _kind(config.paths_run) not in _MEMORY:
         yield warn("disk", f"{config.paths_run} is not on a tmpfs", "records of sessions outlive a reboot there")
+    kind = _kind(config.paths_vaults) if os.path.isdir(config.paths_vaults) else _EXACT[0]
+    if config.limits_disk and kind not in _EXACT:
+        state = (
+            f"{config.paths_vaults} is on {kind}, where limits.disk is noticed late and blocks are not what is taken"
+        )
+        yield warn("disk", state, f"have it on {', '.join(_EXACT[:-1])}, or use quotas of {kind}'s own")
 
 
 def _free(path: str) -> int:

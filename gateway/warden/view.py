@@ -27,14 +27,15 @@ class View:
 
     The vault's lock is held from `unlock` until the view is gone. `unlock` answers later, through `unlocked(None)`
     or `unlocked(error)`; `died` is called when gocryptfs ends by itself under a live view. `disk`: MiB that all vaults
-    of the principal may take together, 0 for no limit.
+    of the principal may take together, 0 for no limit; the descriptor `ledger` has what they do.
     """
 
-    def __init__(self, loop: Loop, project: ProjectName, holder: vaults.Holder, disk: int) -> None:
+    def __init__(self, loop: Loop, project: ProjectName, holder: vaults.Holder, disk: int, ledger: int) -> None:
         self.project = project
         self.since = ""
         self._abandoned = False
         self._disk = disk
+        self._ledger = ledger
         self._loop = loop
         self._vault = vaults.find(VAULTS, project)
         vaults.check(self._vault)
@@ -80,11 +81,13 @@ class View:
         reader, writer = os.pipe2(os.O_CLOEXEC)
         config = slots.config_path(self._vault.slots, slot)
         argv = gocryptfs.mount_argv(self._vault.cipher, config, secret, fuse)
+        passed = [secret, fuse, self._lock]
         if self._disk:
-            argv = python("gateway/warden/meter.py", VAULTS, str(self._disk * quota.MEBI), *argv)
+            limit, passed = str(self._disk * quota.MEBI), [*passed, self._ledger]
+            argv = python("gateway/warden/meter.py", VAULTS, limit, str(self._ledger), *argv)
         try:
             # It has the vault's lock as well: nobody else can have the vault while it lives, whatever becomes of us.
-            self._pid = process.spawn(argv, {1: writer, 2: writer}, [secret, fuse, self._lock], apart=True)
+            self._pid = process.spawn(argv, {1: writer, 2: writer}, passed, apart=True)
         except EncError as error:
             os.close(reader)
             self._conclude(error)

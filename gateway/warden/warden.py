@@ -126,7 +126,7 @@ class Warden:
         began = now()
         holder = vaults.Holder(session=self._spec.id, since=vaults.now(), address=self._spec.address)
         try:
-            view = View(self._loop, project, holder, self._spec.disk)
+            view = View(self._loop, project, holder, self._spec.disk, self._spec.ledger_fd)
         except errors.EncError as error:
             if front:
                 raise

@@ -8,10 +8,11 @@ answer, and is no wall.
 from __future__ import annotations
 
 from gateway import sessions
+from gateway.config import ANY
 from gateway.errors import NotUnlocked, Usage
 from gateway.names import ProjectName
 from gateway.sandbox import PROJECTS
-from rshell import execution, policy, transfer
+from rshell import execution, transfer
 from rshell.command import Command
 from rshell.context import Context
 
@@ -27,7 +28,7 @@ _QUIET = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", 
 def run(context: Context, command: Command) -> int:
     """Serve one repository of an unlocked project."""
     project, path = foresee(context, command)
-    free = policy.EVERYTHING in context.config.run_commands
+    free = ANY in context.config.run_commands
     wanted = execution.Wanted(
         project=project,
         label=command.verb.name,

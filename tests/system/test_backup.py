@@ -218,6 +218,44 @@ def test_a_link_in_the_account_s_directories_leads_root_nowhere(
     assert not list(backup.rglob("shadow"))
 
 
+def test_what_is_no_file_is_copied_as_what_it_is_and_what_leads_elsewhere_is_told(
+    make_gateway: Callable[..., Gateway], tmp_path: Path
+) -> None:
+    gateway = make_gateway()
+    who = gateway.person("someone", "someone")
+    for name in ("links", "slots", "slot", "iv", "meta"):
+        who.new(name)
+    home, secret = gateway.vaults / "u-someone", tmp_path / "secret"
+    secret.write_text("x" * 16)
+
+    def instead(path: Path) -> None:
+        path.rename(path.with_name("away"))
+        path.symlink_to(secret)
+
+    (home / "links" / "cipher" / "link").symlink_to(secret)
+    (home / "links" / "cipher" / "up").symlink_to("../../../../..")
+    script = f"import os, socket; os.chdir({str(home / 'links' / 'cipher')!r}); os.mkfifo('p')"
+    script += "; socket.socket(socket.AF_UNIX).bind('s')"
+    assert gateway.as_account("/usr/bin/python3", "-c", script).status == 0
+    instead(home / "slots" / "slots")
+    instead(home / "slot" / "slots" / "passphrase.conf")
+    instead(home / "iv" / "cipher" / structure.DIRIV)
+    instead(home / "meta" / "vault.toml")
+    result = copied(gateway, tmp_path / "backup")
+    assert result["someone", "links"] == ""
+    assert "slots is no directory" in result["someone", "slots"]
+    assert "slots has something else than files" in result["someone", "slot"]
+    assert "gocryptfs.diriv is missing or damaged" in result["someone", "iv"]
+    assert "vault.toml is no file" in result["someone", "meta"]
+    copy = tmp_path / "backup" / "u-someone" / "links" / "cipher"
+    assert (copy / "link").is_symlink() and (copy / "up").is_symlink() and (copy / "p").is_fifo()
+    assert not [path for path in (tmp_path / "backup").rglob("*") if path.is_file() and "x" * 16 in _text(path)]
+
+
+def _text(path: Path) -> str:
+    return "" if path.is_symlink() else path.read_bytes().decode(errors="replace")
+
+
 @pytest.mark.parametrize(
     ("size", "whole"),
     [(0, True), (18, False), (50, False), (51, True), (4146, True), (4147, False), (4179, True), (8274, True)],

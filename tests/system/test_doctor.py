@@ -211,3 +211,13 @@ def test_a_hole_is_known_by_version_and_distribution(said: str, package: str, fo
 def test_the_findings_are_one_json_object(patient: Gateway) -> None:
     (line,) = doctor(patient, "--json").out.splitlines()
     assert {frozenset(one) for one in json.loads(line)["findings"]} == {frozenset(("level", "subject", "state", "fix"))}
+
+
+@pytest.mark.parametrize(("kind", "warned"), [("ramfs", True), ("tmpfs", False)])
+def test_a_quota_where_blocks_tell_little_is_warned_of(patient: Gateway, kind: str, warned: bool) -> None:
+    need_root()
+    root = patient.root
+    with_quota = f"cp {root}/gateway.toml {root}/x; echo '[limits]' >>{root}/x; echo 'disk = 5' >>{root}/x"
+    host = f"{with_quota}; mount --bind {root}/x {root}/gateway.toml; mount -t {kind} {kind} {root}/vaults"
+    said = [one["state"] for one in findings(patient, host=host) if one["subject"] == "disk"]
+    assert any("limits.disk is noticed late" in state for state in said) == warned, said

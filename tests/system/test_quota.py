@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tests.harness import PASSPHRASE, Gateway, eventually, need_root
-from tests.life import session, unlock
-from tests.running import Desk, desk
+from tests.life import session, sshfs, unlock
+from tests.running import Desk, desk, desk_of
 
 MEBI = 1 << 20
 QUOTA = 24
@@ -60,6 +61,47 @@ def test_a_full_view_says_so_keeps_what_it_has_and_takes_more_after_a_removal(sm
         assert at.person.ssh("unmount", at.project, extra=at.shared).status == 0
         assert not [args for args in small.processes().values() if "meter.py" in args]
     assert at.person.fsck(at.project).status == 0
+
+
+def test_holes_are_free_until_they_are_filled_and_counted_then(small: Gateway) -> None:
+    with desk(small, "driller") as at:
+        assert at.run("truncate", "-s", "1G", "sparse").err == ""
+        before = on_disk(at)
+        assert at.sh("echo x | dd of=sparse bs=1M seek=500 conv=notrunc status=none").err == "", "512 MiB of hole"
+        assert on_disk(at) < before + MEBI
+        assert at.run("fallocate", "-o", "900M", "-l", "10M", "sparse").err == ""
+        assert _is_full(
+            at.sh(f"head -c {40 * MEBI} /dev/urandom | dd of=sparse bs=1M conv=notrunc iflag=fullblock").err
+        )
+        assert (QUOTA - 1) * MEBI < on_disk(at) <= (QUOTA + 1) * MEBI
+        filled = at.sh("head -c 9M /dev/urandom | dd of=sparse bs=1M seek=900 conv=notrunc iflag=fullblock status=none")
+        assert filled.err == "", "what was reserved before is not charged again"
+        assert on_disk(at) <= (QUOTA + 1) * MEBI
+
+
+def test_df_in_a_view_tells_of_the_quota(small: Gateway, tmp_path: Path) -> None:
+    with desk(small, "looker") as at:
+        words = ("df", "-k", "--output=size,used,avail", ".")
+        size, used, free = map(int, at.run(*words).out.split()[-3:])
+        assert size == QUOTA * 1024 and used < 1024 and free == size - used
+        assert fill(at, "f", 10) == ""
+        _, used, free = map(int, at.run(*words).out.split()[-3:])
+        assert 10 * 1024 <= used < 11 * 1024 and free == size - used
+        assert _is_full(fill(at, "g", 30))
+        assert int(at.run(*words).out.split()[-1]) < 1024
+        assert at.run("rm", "f").status == 0
+        eventually(lambda: int(at.run(*words).out.split()[-1]) >= 10 * 1024, 20)
+        with sshfs(at.person, at.project, tmp_path / "mnt", *at.shared) as mounted:
+            told = os.statvfs(mounted)
+            assert told.f_blocks * told.f_frsize == QUOTA * MEBI
+
+
+def test_two_sessions_that_write_at_once_have_one_quota(small: Gateway) -> None:
+    with desk(small, "twin") as one, desk_of(one.person, "other") as two:
+        with ThreadPoolExecutor() as pool:
+            said = list(pool.map(lambda at: fill(at, "f", 20), (one, two)))
+        assert any(map(_is_full, said))
+        assert (QUOTA - 1) * MEBI < on_disk(one) <= (QUOTA + 1) * MEBI
 
 
 def test_the_quota_is_for_all_projects_together(small: Gateway) -> None:

@@ -274,3 +274,64 @@ def test_looking_as_root_leaves_the_account_its_files(make_gateway: Callable[...
     below = [str(gateway.root / name) for name in ("audit", "run", "vaults", "enrolments")]
     assert not [path for path in mine if path.startswith(tuple(below))]
     assert gateway.person("first").ssh("ls").status == 0
+
+
+# Long logs
+
+
+SESSIONS = 12_000
+
+
+def long_log(path: Path) -> None:
+    """Sessions of many keys, each with an unlocked project, all ended, and a refusal and a failure for each."""
+    with path.open("w") as file:
+        for number in range(SESSIONS):
+            of = {
+                "principal": f"p{number % 2000}",
+                "fingerprint": f"SHA256:{number % 2000}",
+                "address": "10.0.0.1",
+                "port": number % 60000,
+                "session": f"s-{number:012x}",
+            }
+            for event, more in (
+                ("request", {"decision": "allow", "verb": "mount", "request": f"r{number}"}),
+                ("session-opened", {}),
+                ("unlocked", {"project": "work"}),
+                ("unlock-failed", {"project": "play", "reason": "wrong-secret"}),
+                ("request", {"decision": "deny", "reason": "unknown-command"}),
+                ("locked", {"project": "work", "reason": "hangup"}),
+                ("session-closed", {"reason": "hangup"}),
+            ):
+                moment = f"2026-11-{1 + number // 1000:02}T00:00:00.000Z"
+                file.write(json.dumps({"seq": 1, "time": moment, "event": event, **of, **more, "prev": ""}) + "\n")
+
+
+def peak(gateway: Gateway, *words: str) -> int:
+    """KiB that `enc-gateway WORDS` took at most."""
+    argv = [str(bindir() / "enc-gateway"), *words, "--config", str(gateway.root / "gateway.toml")]
+    pid = os.posix_spawn(argv[0], argv, os.environ, file_actions=[(os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_RDWR, 0)])
+    _, status, used = os.wait4(pid, 0)
+    assert status == 0
+    return used.ru_maxrss
+
+
+def test_a_long_log_takes_no_more_memory_and_makes_no_longer_page(
+    make_gateway: Callable[..., Gateway], tmp_path: Path
+) -> None:
+    gateway, page = make_gateway(), tmp_path / "report.html"
+    gateway.person("one").ssh("ls")
+    before = {words: peak(gateway, *words) for words in (("metrics",), ("audit", "report", str(page)))}
+    rotated = gateway.root / "audit" / f"audit.jsonl.{7 * SESSIONS:012}"
+    long_log(rotated)
+    for words, small in before.items():
+        assert peak(gateway, *words) < small + 16 * 1024, words
+    counted = families(admin(gateway, "metrics").out)
+    assert counted["enc_requests"][(("decision", "deny"),)] == SESSIONS, "what was rotated away counts"
+    assert counted["enc_locks"][(("reason", "hangup"),)] == SESSIONS
+    text = page.read_text()
+    assert len(text) < 2_000_000
+    assert f"<strong>{SESSIONS}</strong> sessions" in text and "<strong>0</strong> still open" in text
+    assert f"Sessions (the newest 500 of {SESSIONS})" in text and f"Failures (the newest 500 of {SESSIONS})" in text
+    assert "Logins by key (the most frequent 500 of 200" in text and "Refused (the most frequent 500 of 2000)" in text
+    assert f"The 300 newest; {SESSIONS - 300} earlier ones are not drawn." in text
+    assert f"s-{SESSIONS - 1:012x}" in text and f"s-{SESSIONS - 501:012x}" not in text

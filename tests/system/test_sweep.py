@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway import sessions, sweeping
+from gateway import drafts, sessions, sweeping
 from tests.harness import PASSPHRASE, Gateway, Person, bindir, eventually, run
 from tests.life import report, session, unlock
 
@@ -93,7 +93,7 @@ def test_half_made_vaults_are_swept_when_nobody_can_be_making_them_any_more(
     (draft / "cipher").mkdir(parents=True)
     assert sweep(gateway_) == "0 sessions, 0 drafts, 0 trash"
     assert draft.exists()
-    _later(monkeypatch, sweeping.STALE_DRAFT + 1)
+    _later(monkeypatch, drafts.AGE + 1)
     counted = sweeping.sweep(str(gateway_.vaults), str(gateway_.root / "run"), 30)
     assert counted == {"sessions": 0, "drafts": 1, "trash": 0}
     assert not draft.exists() and (home / "work").exists()
@@ -107,7 +107,7 @@ def test_half_made_sessions_are_swept_when_nobody_can_be_making_them_any_more(
     (draft / sessions.LOCK).touch()
     assert sweeping.sweep(str(tmp_path / "none"), str(tmp_path), 30)["sessions"] == 0
     assert draft.exists(), "somebody opens its lock at this very moment"
-    _later(monkeypatch, sweeping.STALE_DRAFT + 1)
+    _later(monkeypatch, drafts.AGE + 1)
     assert sweeping.sweep(str(tmp_path / "none"), str(tmp_path), 30)["sessions"] == 1
     assert not draft.exists()
 

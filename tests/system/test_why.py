@@ -105,10 +105,13 @@ def test_what_sshd_would_refuse_is_said(make_gateway: Callable[..., Gateway]) ->
     ):
         file.write_text(f"# first\n{options} {line}")
         told = why(gateway, who.fingerprint, "ls")
-        assert told.status in (75, 77, 126), told
+        assert told.status in (255, 75, 126), told
+        assert told.status == who.ssh("ls").status
         assert said in str(steps(told)[-1]["says"])
         if told.status != 126:
             assert steps(told)[-1]["where"] == f"{file}:2"
+    file.write_text(f'expiry-time="20200101",environment="ENC_USER=before" {line}{line}')
+    assert why(gateway, who.fingerprint, "whoami").status == who.ssh("whoami").status == 0, "sshd takes the next line"
     file.write_text("")
     assert "no line has this key" in why(gateway, who.fingerprint, "ls").out
     (gateway.root / "gateway.toml").write_text("nonsense\n")
@@ -117,3 +120,26 @@ def test_what_sshd_would_refuse_is_said(make_gateway: Callable[..., Gateway]) ->
     )
     assert broken.status == 75 and "line 1" in broken.err
     assert run([str(bindir() / "enc-gateway"), "why", "SHA256:x", "ls"]).status == 64
+
+
+FROM = ["127.0.0.2", "127.0.0.1/8", "127.*", "*,!127.0.0.0/30", "!127.0.0.2", "127.0.0.2,", "127.2", "[127.0.0.2]"]
+
+
+@pytest.mark.parametrize("patterns", FROM)
+def test_from_is_judged_as_sshd_judges_it(gateway: Gateway, patterns: str) -> None:
+    name = f"from-{FROM.index(patterns)}"
+    who = gateway.person(name, name)
+    blob = Path(f"{who.key}.pub").read_text().split()[1]
+    with gateway.authorized_keys.open("r+") as file:
+        lines = [f'from="{patterns}",{line}' if blob in line else line for line in file]
+        file.seek(0)
+        file.writelines(lines)
+    for origin in ("127.0.0.1", "127.0.0.2"):
+        told = why(gateway, "--from", origin, who.fingerprint, "whoami")
+        got = who.ssh("whoami", extra=("-o", f"BindAddress={origin}"))
+        assert told.status == got.status, (origin, told, got)
+        if got.status:
+            number = next(number for number, line in enumerate(lines, 1) if blob in line)
+            last = steps(told)[-1]
+            assert last["where"] == f"{gateway.authorized_keys}:{number}" and "from=" in str(last["says"])
+    assert why(gateway, "--from", "nowhere", who.fingerprint).status == 64

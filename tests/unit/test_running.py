@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import config, sandbox, seccomp, seccomp_rules
+from gateway import config, ledger, places, quota, sandbox, seccomp, seccomp_rules
 from gateway.errors import EncError, NotAllowedHere, NotUnlocked, Usage
-from gateway.warden import meter
+from gateway.names import Principal
+from gateway.warden import extents, meter, stops
 from rshell import policy
 from rshell.command import parse
 from rshell.commands.git import repository
@@ -144,31 +148,119 @@ def run_filter(rows: bytes, data: bytes) -> int:
             at += if_true if holds else if_false
 
 
-def asked(numbers: meter.Calls, number: int, flags: int = 0, arch: int = 0) -> int:
+def asked(numbers: stops.Calls, number: int, flags: int = 0, arch: int = 0) -> int:
     data = struct.pack("iIQ6Q", number, arch or numbers.arch, 0, 0, 0, flags, 0, 0, 0)
-    return run_filter(meter.program(numbers), data)
+    return run_filter(stops.program(numbers), data)
 
 
-@pytest.mark.parametrize("machine", meter._MACHINES)
+@pytest.mark.parametrize("machine", stops.MACHINES)
 def test_a_meter_stops_what_takes_blocks_and_nothing_else(machine: str) -> None:
-    numbers = meter._MACHINES[machine]
-    stopped = {number for number in range(600) if asked(numbers, number) != meter._ALLOW}
-    assert stopped == {numbers.fallocate, *numbers.making}
-    assert asked(numbers, numbers.openat, os.O_CREAT | os.O_RDWR) == meter._NOTIFY
-    assert asked(numbers, numbers.openat, os.O_RDWR | os.O_NOFOLLOW) == meter._ALLOW
-    assert asked(numbers, numbers.fallocate, arch=0x40000003) == meter._ALLOW
+    numbers = stops.MACHINES[machine]
+    stopped = {number for number in range(600) if asked(numbers, number) != stops.ALLOW}
+    assert stopped == {numbers.fallocate, numbers.statfs, *numbers.making}
+    assert asked(numbers, numbers.openat, os.O_CREAT | os.O_RDWR) == stops.NOTIFY
+    assert asked(numbers, numbers.openat, os.O_RDWR | os.O_NOFOLLOW) == stops.ALLOW
+    assert asked(numbers, numbers.fallocate, arch=0x40000003) == stops.ALLOW
 
 
-def test_a_meter_counts_anew_when_something_was_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def ledger_fd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    fd = places.file(str(tmp_path_factory.mktemp("run")), Principal("dev1"), places.DISK)
+    yield fd
+    os.close(fd)
+
+
+def test_a_meter_counts_anew_when_something_was_deleted(
+    tmp_path: Path, ledger_fd: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(meter, "_WHILE_FULL", 0.0)
     (tmp_path / "f").write_bytes(b"x" * 40_000)
-    one = meter.Meter(str(tmp_path), 60_000)
+    one = meter.Meter(str(tmp_path), 60_000, ledger_fd)
     assert not one.takes(30_000)
     (tmp_path / "f").unlink()
     eventually(lambda: one.takes(30_000), 10)
 
 
-def test_a_meter_adds_up_what_it_lets_through(tmp_path: Path) -> None:
-    one = meter.Meter(str(tmp_path), 50_000 + sum(path.lstat().st_blocks * 512 for path in [tmp_path]))
+def test_a_meter_adds_up_what_it_lets_through(tmp_path: Path, ledger_fd: int) -> None:
+    one = meter.Meter(str(tmp_path), 50_000, ledger_fd)
     assert [one.takes(20_000) for _ in range(4)] == [True, True, False, False]
     assert one.takes(5_000)
+
+
+def test_nobody_waits_for_the_first_count_who_only_looks(
+    tmp_path: Path, ledger_fd: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    going = threading.Event()
+    monkeypatch.setattr(quota, "count", lambda _: (7 * MIB, going.wait(20)))
+    one = meter.Meter(str(tmp_path), 10 * MIB, ledger_fd)
+    assert one.room() == b"", "the disk's own answer has to do"
+    going.set()
+    assert not one.takes(4 * MIB), "who writes waits for it"
+    kind, block, blocks, free, _ = struct.unpack_from("5q", one.room())
+    assert kind and (blocks * block, free * block) == (10 * MIB, 3 * MIB)
+
+
+def test_a_ledger_that_cannot_be_written_is_no_room_and_no_silence(tmp_path: Path) -> None:
+    full = os.open("/dev/full", os.O_RDWR)
+    try:
+        one = meter.Meter(str(tmp_path), 10 * MIB, full)
+        numbers = stops.MACHINES["x86_64"]
+        notice = (1, os.getpid(), 0, numbers.openat, 0, 0, 0, 0, 0, 0, 0, 0)
+        assert meter._judge(-1, one, numbers, notice) == (-errno.ENOSPC, 0)
+    finally:
+        os.close(full)
+
+
+def test_two_meters_of_one_principal_share_what_is_left(tmp_path: Path, ledger_fd: int) -> None:
+    one, other = (meter.Meter(str(tmp_path), 50_000, ledger_fd) for _ in range(2))
+    assert [each.takes(20_000) for each in (one, other, one, other)] == [True, True, False, False]
+    assert other.takes(5_000) and not one.takes(6_000)
+
+
+def test_what_is_taken_while_it_is_counted_is_kept(ledger_fd: int) -> None:
+    def count() -> tuple[int, bool]:
+        assert book.take(100, 1_000)
+        return 500, True
+
+    book = ledger.Ledger(ledger_fd, count)
+    book.recount()
+    assert book.page().used == 600
+    assert ledger.Ledger(ledger_fd, count).page() == book.page(), "it is the file's"
+
+
+def test_a_count_that_was_not_finished_makes_no_room(ledger_fd: int) -> None:
+    book = ledger.Ledger(ledger_fd, lambda: (500, True))
+    book.recount()
+    ledger.Ledger(ledger_fd, lambda: (20, False)).recount()
+    assert book.page().used == 500
+
+
+MIB = 1 << 20
+
+
+def test_what_has_blocks_already_takes_none(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    with path.open("wb") as file:
+        file.truncate(64 * MIB)
+        os.posix_fallocate(file.fileno(), 8 * MIB, MIB)
+    assert extents.missing(str(path), 8 * MIB, MIB) == 0
+    assert extents.missing(str(path), 7 * MIB, 4 * MIB) == 3 * MIB
+    assert extents.missing(str(path), 60 * MIB, 18) == extents.BLOCK, "below the end, far from anything"
+    assert extents.missing(str(path), 64 * MIB, 18) == extents.BLOCK, "at the end"
+    assert extents.missing(str(path), 0, 1 << 40) == (1 << 40) - MIB
+
+
+def test_a_file_in_many_pieces_is_looked_at_whole(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    with path.open("wb") as file:
+        for number in range(0, 200, 2):
+            os.pwrite(file.fileno(), b"x", number * extents.BLOCK)
+        os.fsync(file.fileno())
+    assert extents.missing(str(path), 0, 200 * extents.BLOCK) == 100 * extents.BLOCK
+
+
+def test_what_reserved_blocks_beyond_its_end_is_not_charged_for_them(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    path.write_bytes(b"x")
+    assert subprocess.run(["fallocate", "--keep-size", "-l", "1M", str(path)]).returncode == 0
+    assert extents.missing(str(path), 1, 1_000_000) == 0

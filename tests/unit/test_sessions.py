@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import sessions
+from gateway import drafts, sessions
 from gateway.errors import Busy, Misconfigured, NotUnlocked
 from gateway.names import Principal, ProjectName, SessionId
 from gateway.sessions import Session, View
@@ -221,7 +221,7 @@ def test_a_directory_that_never_became_a_session_is_swept_when_it_is_old(
     (draft / "lock").touch()
     sessions.live(str(tmp_path))
     assert draft.is_dir(), "somebody may be at it"
-    monkeypatch.setattr(sessions, "_DRAFT_AGE", -1)  # a ctime cannot be made old
+    monkeypatch.setattr(drafts, "AGE", -1)  # a ctime cannot be made old
     sessions.live(str(tmp_path))
     assert not draft.exists()
 

@@ -1,0 +1,69 @@
+"""What `enc-gateway sessions` makes of a session's own words, which are another process's."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from gateway import config, plainjson, protocol, sessions
+from gateway.admin import live
+from gateway.names import Principal, SessionId
+from gateway.sessions import Session
+
+
+@contextmanager
+def answering(run: Path, report: str) -> Iterator[None]:
+    """A session in `run` whose warden says `report`."""
+    id_, path, lock = sessions.prepare(str(run))
+    record = Session(
+        id=SessionId(id_),
+        principal=Principal("dev1"),
+        fingerprint="SHA256:x",
+        address="127.0.0.1",
+        port=1,
+        connection="c",
+        anchor="session",
+        since="2026-11-25T00:00:00Z",
+        pid=os.getpid(),
+    )
+    sessions.publish(path, record)
+    socket = protocol.listen(os.path.join(path, sessions.SOCKET))
+
+    def answer() -> None:
+        front, _ = socket.accept()
+        with front:
+            protocol.receive(front)
+            protocol.send(front, protocol.State(report=report))
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join(20)
+        socket.close()
+        os.close(lock)
+
+
+@pytest.mark.parametrize(
+    ("report", "activity"),
+    [
+        ("{not json", ""),
+        ("[" * 20_000, ""),
+        ("[]", ""),
+        (plainjson.dumps({"last_activity": "a\x1b[2Jb", "idle": "soon"}), "a\\x1b[2Jb"),
+    ],
+)
+def test_a_session_that_talks_nonsense_is_shown_and_harms_nobody(tmp_path: Path, report: str, activity: str) -> None:
+    names = ("run", "vaults", "authorized_keys")
+    settings = config.parse("[paths]\n" + "".join(f'{name} = "{tmp_path}/{name}"\n' for name in names))
+    (tmp_path / "run").mkdir()
+    (tmp_path / "vaults").mkdir()
+    with answering(tmp_path / "run", report):
+        (seen,) = live.look(settings)
+    assert seen.clock.last_activity == activity and seen.clock.idle is None
