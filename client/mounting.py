@@ -24,8 +24,10 @@ _PATIENCE = 20.0
 _OPTIONS = ("idmap=user", "nosuid", "nodev", "noatime", "dcache_timeout=5")
 
 
-def start(store: Store, project: str, directory: str, synchronous: bool) -> subprocess.Popen[bytes]:
-    """Start sshfs in the foreground, as a session of its own; `appeared` waits for its mount. Raises Missing."""
+def start(store: Store, project: str, directory: str, synchronous: bool, keeping: int) -> subprocess.Popen[bytes]:
+    """Start sshfs in the foreground, as a session of its own that keeps the descriptor `keeping` open; `appeared` waits
+    for its mount. Raises Missing.
+    """
     source = source_of(project)
     network = {"ControlPath": ssh.escaped(store.socket), **ssh.SHARED}
     chosen = [*_OPTIONS, *(("sshfs_sync",) if synchronous else ())]
@@ -37,6 +39,7 @@ def start(store: Store, project: str, directory: str, synchronous: bool) -> subp
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
+            pass_fds=[keeping],
             cwd="/",
             start_new_session=True,
         )

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import time
 
-from client import ending, events, mounting, mountpoint, processes, secret, session, ssh, watchdog
+from client import ending, events, mounting, mountpoint, processes, secret, session, ssh, watchdog, watchers
 from client import platform_linux as platform
 from client.config import Profile
 from client.errors import Busy, CannotCreate, Missing, NoSuchProject, NotMounted, Usage
@@ -54,7 +54,7 @@ def mount(
         connection, _ = session.join(profile, store, terminal)
         with mountpoint.prepared(directory or mountpoint.default(project)) as point:
             unlocked = _unlock(store, connection, project)
-            mounted = _mounted(store, reserved, point, synchronous)
+            mounted = _mounted(store, connection, reserved, point, synchronous)
     except BaseException:
         if unlocked:
             ending.lock(store, project)
@@ -115,11 +115,12 @@ def _holder(store: Store, project: str) -> str:
     return ""
 
 
-def _mounted(store: Store, reserved: Mount, point: MountPoint, synchronous: bool) -> Mount:
+def _mounted(store: Store, connection: Connection, reserved: Mount, point: MountPoint, synchronous: bool) -> Mount:
     """The mount, made and recorded: the process as soon as it runs, the mount as soon as it is there."""
     earlier = {entry.id for entry in platform.mounts()}
     mount = reserved._replace(directory=point.path, made=point.made, source=mounting.source_of(reserved.project))
-    child = mounting.start(store, mount.project, point.path, synchronous)
+    with watchers.guarding(store, connection.master) as guard:
+        child = mounting.start(store, mount.project, point.path, synchronous, guard)
     try:
         mount = mount._replace(sshfs=processes.of(child.pid))
         store.change(lambda now: now.with_mount(mount))
