@@ -15,6 +15,8 @@ from typing import NamedTuple
 MOUNT_TABLE = "/proc/self/mountinfo"
 UNMOUNT = ("fusermount3", "-u")
 UNMOUNT_AT_ONCE = ("fusermount3", "-u", "-z")
+MAKE_PRIVATE = ("mount", "--make-private")
+MOVE_MOUNT = ("mount", "--move")
 SOCKET_PATH_MAX = 104
 """Bytes for a unix socket's path; the smallest limit of the systems that ssh runs on."""
 

@@ -81,7 +81,10 @@ def _reserve(store: Store, mount: Mount) -> None:
     """Take the project's place in the state, so that two at once do not both mount it. Raises CannotCreate."""
 
     def reserve(now: State) -> State:
-        if there := now.mounts.get(mount.project):
+        if (there := now.mounts.get(mount.project)) and there.ending and mounting.upon(there):
+            stays = f"{mount.project} cannot be unmounted from {there.directory} until what is mounted over it is gone"
+            raise CannotCreate(stays, f"nothing can be read through it; `umount {there.directory}` as root ends that")
+        if there:
             at = there.directory or "another directory, just now"
             raise CannotCreate(f"{mount.project} is mounted at {at}", f"`enc unmount {mount.project}` takes it away")
         return now.with_mount(mount)
@@ -128,6 +131,7 @@ def _mounted(store: Store, connection: Connection, reserved: Mount, point: Mount
     except BaseException:
         _stop(child)
         raise
+    mounting.keep_apart(entry)
     mount = mount._replace(device=entry.device, mount_id=entry.id)
     store.change(lambda now: now.with_mount(mount))
     child.returncode = 0  # it is the monitor's from here on

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import Person, eventually, stays
+from tests.harness import Person, eventually, need_root, stays
 from tests.laptop import Laptop, is_alive, kill, laptop
 
 FAULT = 3.0 + 2.0 + 3.0
@@ -204,27 +204,53 @@ def test_a_session_of_ours_elsewhere_is_not_taken_for_that_of_the_connection(min
     assert mine.enc("unmount", "one").status == 0
 
 
-@pytest.mark.parametrize("where", ["", "directory"], ids=["over-it", "into-it"])
-def test_a_mount_that_is_covered_is_taken_away_beneath_and_what_covers_it_stays(mine: Laptop, where: str) -> None:
+@contextlib.contextmanager
+def covered(mine: Laptop, at: Path, to_undo: Path) -> Iterator[None]:
+    """A file system of somebody else's at `at`, until the end of the block, and it must be there all the time."""
+    subprocess.run(["mount", "-t", "tmpfs", "cover", str(at)], check=True)
+    (at / "theirs").write_text("theirs")
+    covers = [entry for entry in mine.entries() if entry.source == "cover"]
+    try:
+        yield
+        stays(lambda: [entry.id for entry in mine.entries() if entry.source == "cover"] == [covers[0].id], 1)
+    finally:
+        # what is mounted into a dead file system cannot be reached by its path any more
+        subprocess.run(["umount", *(["-l"] if at != to_undo else []), str(to_undo)], check=True)
+
+
+@pytest.mark.parametrize("sharing", ["private", "shared"])
+def test_what_is_mounted_over_a_mount_of_roots_stays_while_that_is_taken_away_beneath(
+    mine: Laptop, sharing: str
+) -> None:
+    need_root()
+    subprocess.run(["mount", "--bind", mine.home, mine.home], check=True)
+    subprocess.run(["mount", f"--make-{sharing}", mine.home], check=True)  # as / is where there is systemd
+    try:
+        at = mine.mount("one")
+        (at / "file").write_text("content")
+        with covered(mine, at, at):
+            with (at / "theirs").open() as held:
+                eventually(lambda: gone(mine, at), FAULT)
+                assert (at / "theirs").read_text() == "theirs" == held.read()
+            assert mine.mount("one", str(mine.home / "two")).is_mount(), "it can be mounted again"
+        assert list(at.iterdir()) == []
+        assert mine.enc("unmount", "one").status == 0
+        at.rmdir()
+    finally:
+        subprocess.run(["umount", "-l", mine.home], check=True)
+
+
+def test_what_is_mounted_into_a_mount_stays_and_holds_it_dead(mine: Laptop) -> None:
     at = mine.mount("one")
     (at / "file").write_text("content")
     (at / "directory").mkdir()
-    held = (at / "file").open()
-    sshfs = mine.mounted("one").sshfs
-    cover = at / where
-    subprocess.run(["mount", "-t", "tmpfs", "cover", str(cover)], check=True)
-    covers = [entry.id for entry in mine.entries() if entry.source == "cover"]
-    try:
-        (cover / "theirs").write_text("theirs")
-        eventually(lambda: not is_alive(sshfs) and mine.views() == [], FAULT)
+    held = os.open(at / "file", os.O_RDONLY)
+    with covered(mine, at / "directory", at):
+        eventually(lambda: not is_alive(mine.mounted("one").sshfs) and mine.views() == [], FAULT)
         with pytest.raises(OSError, match=r"not connected|abort"):
-            os.pread(held.fileno(), 1, 0)
-        stays(lambda: [entry.id for entry in mine.entries() if entry.source == "cover"] == covers, 1)
-        if not where:
-            assert (cover / "theirs").read_text() == "theirs"
-    finally:
-        # what is mounted into a dead file system cannot be reached by its path any more
-        subprocess.run(["umount", str(cover)] if not where else ["umount", "-l", str(at)], check=True)
+            os.pread(held, 1, 0)
+    with contextlib.suppress(OSError):  # the end of it fails, too
+        os.close(held)
     eventually(lambda: gone(mine, at), 5 + FAULT)
 
 

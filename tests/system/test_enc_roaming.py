@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness import Gateway, Person, eventually, need_root, parent
-from tests.laptop import Laptop, kill, laptop
+from tests.laptop import Laptop, is_alive, kill, laptop
 from tests.system.test_vanished_network import private_network
 
 ACCOUNT = "enc-laptop"
@@ -193,3 +193,22 @@ def test_closing_the_window_of_an_ordinary_user_while_a_program_uses_the_mount(o
     finally:
         holder.kill()
         holder.wait()
+
+
+def test_what_covers_the_mount_of_an_ordinary_user_stays_and_holds_it_dead(ordinary: Laptop) -> None:
+    """Only root could take it away beneath; nothing can be read through it from the fault on."""
+    terminal = ordinary.terminal()
+    at = ordinary.mount_in(terminal, "one")
+    subprocess.run(["mount", "-t", "tmpfs", "cover", str(at)], check=True)
+    try:
+        terminal.expect("another file system was mounted over it", FAULT)
+        eventually(lambda: ordinary.views() == [])
+        assert not is_alive(ordinary.mounted("one").sshfs)
+        again = ordinary.enc("mount", "one")
+        assert (again.status, again.err.count("\n")) == (73, 1) and "until what is mounted over it is gone" in again.err
+    finally:
+        subprocess.run(["umount", str(at)], check=True)
+    eventually(lambda: "one" not in ordinary.state.mounts and not ordinary.entries(), 3 + FAULT)
+    terminal.close()
+    assert terminal.seen.count("no longer") == 1, "it was told once"
+    eventually(ordinary.is_clean, FAULT)
