@@ -262,7 +262,7 @@ def jump(person: Person, tmp_path: Path) -> Iterator[tuple[int, Path]]:
     log, lines = tmp_path / "log", [f"ListenAddress 127.0.0.1:{port}", f"HostKey {tmp_path}/host"]
     lines += [f"AuthorizedKeysFile {tmp_path}/authorized_keys", "StrictModes no", "UsePAM no", "PidFile none"]
     (tmp_path / "sshd_config").write_text("\n".join(lines) + "\n")
-    words = ["/usr/sbin/sshd", "-D", "-f", tmp_path / "sshd_config", "-E", log]
+    words = ["/usr/sbin/sshd", "-D", "-f", str(tmp_path / "sshd_config"), "-E", str(log)]
     server = subprocess.Popen(words)
     try:
         eventually(lambda: log.exists() and "listening" in log.read_text())
