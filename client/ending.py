@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 
-from client import mounting, mountpoint, processes, ssh
+from client import events, mounting, mountpoint, processes, ssh
 from client.errors import EncError
 from client.processes import Process
 from client.state import DETACHED, Mount, State, Store, Terminal
@@ -109,8 +109,19 @@ def end_connection(store: Store) -> bool:
     return said
 
 
+def end_unrecorded(known: State, mounts: list[Mount]) -> None:
+    """End `mounts`, and the connection, when the record of them is lost: the gateway locks what ends with it."""
+    for mount in mounts:
+        if mounting.unmount_by_force(mount):
+            mountpoint.tidy(mount.directory, mount.made)
+    if known.connection:
+        processes.end(known.connection.master)
+
+
 def forget_connection(store: Store, seen: State) -> None:
-    """Drop the record of the connection that `seen` has, whose ssh has ended."""
+    """Drop the record of the connection that `seen` has, once its ssh has ended."""
+    if seen.connection:
+        processes.end(seen.connection.master)
 
     def forget(now: State) -> State:
         if now.connection is None or now.connection != seen.connection:
@@ -121,6 +132,11 @@ def forget_connection(store: Store, seen: State) -> None:
     if store.read().connection is None:
         with contextlib.suppress(OSError):
             os.unlink(store.socket)
+
+
+def is_connected(store: Store, state: State) -> bool:
+    """Whether there is a connection, and on it still the session that it was made for."""
+    return state.connection is not None and processes.alive(state.connection.master) and events.is_open(store)
 
 
 def ended(terminal: Terminal) -> bool:
@@ -135,7 +151,7 @@ def sweep(store: Store) -> None:
         if ended(terminal):
             end_terminal(store, id_)
     state = store.read()
-    if state.connection and not processes.alive(state.connection.master):
+    if state.connection and not is_connected(store, state):
         forget_connection(store, state)
         state = store.read()
     for mount in state.mounts.values():

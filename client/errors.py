@@ -27,6 +27,13 @@ class Usage(EncError):
     slug = "usage"
 
 
+class DamagedState(EncError):
+    """What enc remembers of the gateway on this machine is not as it wrote it."""
+
+    code = 65
+    slug = "damaged-state"
+
+
 class NoSuchProject(EncError):
     """The gateway has no project of that name for this key."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import time
 from typing import Any
@@ -24,6 +25,18 @@ def spoken(store: Store) -> list[dict[str, Any]]:
             if isinstance(event, dict):
                 events.append({"event": "", **event})
     return events
+
+
+def is_open(store: Store) -> bool:
+    """Whether the session can still say something: ssh has the file open, and so locked, as long as the channel is."""
+    try:
+        with open(store.events, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        pass
+    return False
 
 
 _WHY = {

@@ -92,6 +92,21 @@ def record(profile: Profile, key: HostKey) -> str:
     return where
 
 
+def forget(where: str, key: HostKey) -> None:
+    """Take back what `record` did. Other lines stay as they are; a file that has no other is removed."""
+    with open(where, encoding="utf-8") as file:
+        lines = file.read().splitlines(keepends=True)
+    last = len(lines) - 1 - lines[::-1].index(f"{key.line}\n")
+    if len(lines) == 1:
+        os.unlink(where)
+        return
+    draft = f"{where}.enc-new"
+    with open(draft, "x", encoding="utf-8") as file:
+        os.fchmod(file.fileno(), os.stat(where).st_mode & 0o777)
+        file.writelines(lines[:last] + lines[last + 1 :])
+    os.rename(draft, os.path.realpath(where))
+
+
 def _file(profile: Profile) -> str:
     argv = [*ssh.direct(profile), "-G", "--", profile.host]
     said = subprocess.run(argv, capture_output=True, text=True, check=False).stdout

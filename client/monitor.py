@@ -1,48 +1,52 @@
 """The monitor of one mount: every 3 s, is it there, is it the one that was made, does it answer?
 
 It asks the mount table, which never blocks, and has a child ask the mount itself for its size (statvfs, which no cache
-answers and the gateway does not count as activity): an answer has come through sshfs, the connection and the session
-from the view, and so proves them all. A child that gets none may be stuck in the kernel; it is left behind, never
+answers and the gateway does not count as activity): an answer has come through sshfs, the connection and a session
+from a view. That it is still our session, and that it can still be told to lock, is seen here: its channel is open, and
+ssh answers at its control socket. A child that gets no answer may be stuck in the kernel; it is left behind, never
 waited for. When something is wrong: kill sshfs, unmount, have the gateway lock, say so once.
 """
 
 from __future__ import annotations
 
 import os
-import select
-import signal
 import time
 
-from client import ending, events, mounting, notice, processes, session
-from client import platform_linux as platform
+from client import asking, ending, events, mounting, notice, processes, session
+from client.errors import DamagedState
 from client.state import Mount, State, Store, Terminal
 from client.waiting import Ends
 
 EVERY = 3.0
-DEADLINE = 2.0
-"""Seconds for an answer."""
-_MOVES = 65536
-"""Bytes that ssh moves meanwhile when it is only busy; what we ask ourselves is far less."""
 _ENDING = 3.0
 """Seconds between attempts at what is left of a mount that nobody else is ending."""
 
 
 def run(directory: str, project: str) -> None:
     """Look after the mount until it is gone."""
-    store = Store(directory)
-    first = store.read().mounts.get(project)
-    while first and (mount := _still(store, first)):
-        state = store.read()
-        terminal = state.terminals.get(mount.terminal)
-        if mount.ending:
-            _let_end(store, mount)
-        elif terminal is None or ending.ended(terminal):
-            _end_terminal(store, mount, terminal)
-        elif fault := _fault(store, mount, state):
-            _end_after(store, mount, state, fault)
-        else:
-            session.start_watchdog(store, terminal.id)  # it may have been killed
-            _sleep(mount, terminal, state)
+    store = Store(directory, known=True)
+    state = store.read()
+    first = state.mounts.get(project)
+    try:
+        while first and (mount := _still(store, first)):
+            state = store.read()
+            _look(store, mount, state)
+    except DamagedState as lost:
+        ending.end_unrecorded(state, [first] if first else [])
+        notice.tell(state.terminals.get(first.terminal) if first else None, f"{project} was unmounted: {lost}")
+
+
+def _look(store: Store, mount: Mount, state: State) -> None:
+    terminal = state.terminals.get(mount.terminal)
+    if mount.ending:
+        _let_end(store, mount)
+    elif terminal is None or ending.ended(terminal):
+        _end_terminal(store, mount, terminal)
+    elif fault := _fault(store, mount, state):
+        _end_after(store, mount, state, fault)
+    else:
+        session.start_watchdog(store, terminal.id)  # it may have been killed
+        _sleep(mount, terminal, state)
 
 
 def _still(store: Store, first: Mount) -> Mount | None:
@@ -95,15 +99,15 @@ def _fault(store: Store, mount: Mount, state: State) -> str:
         return "it was unmounted by something else than enc"
     if not processes.alive(mount.sshfs):
         return "sshfs has ended"
+    if not events.is_open(store):
+        return "its session on the gateway has ended"
     if entry.path != mount.directory:
         return "its directory was moved away"
     if mounting.upon(mount):
         return "another file system was mounted over it, or into it"
     if mounting.elsewhere(mount):
         return "somebody mounted it at another place as well"
-    if not _answers(entry.path, mount.device, state.connection.master.pid):
-        return "it does not answer"
-    return ""
+    return asking.fault(store, mount, state.connection.master.pid)
 
 
 def _end_after(store: Store, mount: Mount, state: State, fault: str) -> None:
@@ -117,50 +121,5 @@ def _end_after(store: Store, mount: Mount, state: State, fault: str) -> None:
     if not reached:
         end = "the gateway could not be reached, and locks it by itself within 20 s"
         if state.connection:
-            processes.end(state.connection.master)
             ending.forget_connection(store, state)
     notice.tell(terminal, f"{mount.project} is no longer at {mount.directory}: {fault}; {end}")
-
-
-def _answers(path: str, device: str, master: int) -> bool:
-    """Whether a statvfs through the mount gets an answer in time; a busy connection has more of it.
-
-    A transfer over a slow line may keep a question waiting for longer than the deadline. As long as ssh moves data,
-    the connection is alive, and the question is not given up.
-    """
-    _reap()
-    child = os.fork()
-    if child == 0:
-        os._exit(_ask(path, device))
-    handle = os.pidfd_open(child)
-    waiting = select.poll()
-    waiting.register(handle, select.POLLIN)
-    try:
-        before = platform.moved(master)
-        while not waiting.poll(DEADLINE * 1000):
-            now = platform.moved(master)
-            if now - before < _MOVES:
-                os.kill(child, signal.SIGKILL)
-                return False
-            before = now
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    finally:
-        os.close(handle)
-
-
-def _ask(path: str, device: str) -> int:
-    try:
-        about = os.stat(path).st_dev
-        os.statvfs(path)  # by its path: a descriptor would keep the mount busy while somebody unmounts it
-    except OSError:
-        return 1
-    return 0 if f"{os.major(about)}:{os.minor(about)}" == device else 1
-
-
-def _reap() -> None:
-    """Collect children of earlier questions that came loose at last."""
-    try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-    except ChildProcessError:
-        return

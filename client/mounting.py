@@ -5,13 +5,15 @@ The options were chosen by measurement (bench/README.md). What they mean for a p
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import subprocess
+import tempfile
 import time
 
 from client import platform_linux as platform
-from client import processes, ssh
+from client import processes, ssh, state
 from client.errors import CannotCreate, Missing
 from client.platform_linux import MountEntry
 from client.state import Mount, Store
@@ -24,8 +26,10 @@ _PATIENCE = 20.0
 _OPTIONS = ("idmap=user", "nosuid", "nodev", "noatime", "dcache_timeout=5")
 
 
-def start(store: Store, project: str, directory: str, synchronous: bool) -> subprocess.Popen[bytes]:
-    """Start sshfs in the foreground, as a session of its own; `appeared` waits for its mount. Raises Missing."""
+def start(store: Store, project: str, directory: str, synchronous: bool, keeping: int) -> subprocess.Popen[bytes]:
+    """Start sshfs in the foreground, as a session of its own that keeps the descriptor `keeping` open; `appeared` waits
+    for its mount. Raises Missing.
+    """
     source = source_of(project)
     network = {"ControlPath": ssh.escaped(store.socket), **ssh.SHARED}
     chosen = [*_OPTIONS, *(("sshfs_sync",) if synchronous else ())]
@@ -37,6 +41,7 @@ def start(store: Store, project: str, directory: str, synchronous: bool) -> subp
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
+            pass_fds=[keeping],
             cwd="/",
             start_new_session=True,
         )
@@ -128,7 +133,33 @@ def unmount_by_force(mount: Mount) -> bool:
     entry = entry_of(mount)
     if entry is None:
         return True
-    if upon(mount):
-        return False
+    if covers := upon(mount):
+        return len(covers) == 1 and covers[0].path == entry.path and _unmount_beneath(mount, covers[0])
     processes.attempt([*platform.UNMOUNT_AT_ONCE, "--", entry.path], 1.0)
+    return entry_of(mount) is None
+
+
+def keep_apart(entry: MountEntry) -> None:
+    """As root: see that what is mounted upon it can be moved, which the kernel refuses where mounts are shared."""
+    if os.geteuid() == 0:
+        processes.attempt([*platform.MAKE_PRIVATE, "--", entry.path], 1.0)
+
+
+def _unmount_beneath(mount: Mount, cover: MountEntry) -> bool:
+    """As root: unmount what `cover` is mounted over; whether it is gone. The cover stays the mount that it is.
+
+    No call of the kernel's unmounts what something is mounted upon, but for one that takes both. So the cover is moved
+    to a directory of ours for that moment, with what is mounted in it and open in it, and back to where it was.
+    """
+    if os.geteuid() or any(each.parent == cover.id and each.path == cover.path for each in platform.mounts()):
+        return False
+    aside = tempfile.mkdtemp(prefix="aside-", dir=os.path.dirname(state.runtime()))
+    try:
+        if not processes.attempt([*platform.MOVE_MOUNT, "--", cover.path, aside], 1.0):
+            return False
+        processes.attempt([*platform.UNMOUNT_AT_ONCE, "--", cover.path], 1.0)
+        processes.attempt([*platform.MOVE_MOUNT, "--", aside, cover.path], 1.0)
+    finally:
+        with contextlib.suppress(OSError):
+            os.rmdir(aside)
     return entry_of(mount) is None

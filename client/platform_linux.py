@@ -5,14 +5,18 @@ The rest of the client asks this module, so that another system is another modul
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import resource
+import signal
 from typing import NamedTuple
 
 MOUNT_TABLE = "/proc/self/mountinfo"
 UNMOUNT = ("fusermount3", "-u")
 UNMOUNT_AT_ONCE = ("fusermount3", "-u", "-z")
+MAKE_PRIVATE = ("mount", "--make-private")
+MOVE_MOUNT = ("mount", "--move")
 SOCKET_PATH_MAX = 104
 """Bytes for a unix socket's path; the smallest limit of the systems that ssh runs on."""
 
@@ -83,6 +87,17 @@ def moved(pid: int) -> int:
     except OSError:
         return 0
     return int(fields[b"rchar"]) + int(fields[b"wchar"])
+
+
+def kill_at_hang_up(fd: int, pid: int) -> None:
+    """Have the kernel send SIGKILL to `pid` when the last writer of the pipe is gone whose reading end `fd` is.
+
+    It holds for the open file that `fd` is a descriptor of, whichever processes have it; SIGKILL reaches one that is
+    stopped, too. The kernel keeps the process itself, not its number.
+    """
+    fcntl.fcntl(fd, fcntl.F_SETOWN, pid)
+    fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGKILL)
+    fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_ASYNC)
 
 
 def users(directory: str) -> list[int]:

@@ -41,7 +41,7 @@ def alive(process: Process | None) -> bool:
 
 def handle(process: Process | None) -> int | None:
     """A pidfd, readable when the process has ended; None when it has already. The caller closes it."""
-    if process is None:
+    if process is None or not alive(process):
         return None
     try:
         fd = os.pidfd_open(process.pid)
@@ -111,16 +111,24 @@ def attempt(argv: list[str], seconds: float) -> bool:
         return False
 
 
-def start_background(*words: str) -> Process:
-    """Start `client.background` with these words: a session of its own, no descriptor of ours, working directory /.
+def start_background(*words: str, keeping: int) -> Process:
+    """Start `client.background` with these words: a session of its own, no descriptor of ours but the one that it is to
+    keep, working directory /.
 
     It needs the standard library alone, so it runs isolated from site-packages (-I -S), which makes it small.
     """
     argv = [sys.executable, "-I", "-S", "-c", _START, _CODE, *words]
-    null = subprocess.DEVNULL
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # for good, and before its first instruction
     try:
-        child = subprocess.Popen(argv, stdin=null, stdout=null, stderr=null, cwd="/", start_new_session=True)
+        child = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=[keeping],
+            cwd="/",
+            start_new_session=True,
+        )
     finally:
         signal.signal(signal.SIGHUP, before)
     child.returncode = 0  # nobody here waits for it: Popen would complain when it is forgotten

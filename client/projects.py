@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import time
 
-from client import ending, events, mounting, mountpoint, processes, secret, session, ssh, watchdog
+from client import ending, events, mounting, mountpoint, processes, secret, session, ssh, watchdog, watchers
 from client import platform_linux as platform
 from client.config import Profile
 from client.errors import Busy, CannotCreate, Missing, NoSuchProject, NotMounted, Usage
@@ -54,7 +54,7 @@ def mount(
         connection, _ = session.join(profile, store, terminal)
         with mountpoint.prepared(directory or mountpoint.default(project)) as point:
             unlocked = _unlock(store, connection, project)
-            mounted = _mounted(store, reserved, point, synchronous)
+            mounted = _mounted(store, connection, reserved, point, synchronous)
     except BaseException:
         if unlocked:
             ending.lock(store, project)
@@ -81,7 +81,10 @@ def _reserve(store: Store, mount: Mount) -> None:
     """Take the project's place in the state, so that two at once do not both mount it. Raises CannotCreate."""
 
     def reserve(now: State) -> State:
-        if there := now.mounts.get(mount.project):
+        if (there := now.mounts.get(mount.project)) and there.ending and mounting.upon(there):
+            stays = f"{mount.project} cannot be unmounted from {there.directory} until what is mounted over it is gone"
+            raise CannotCreate(stays, f"nothing can be read through it; `umount {there.directory}` as root ends that")
+        if there:
             at = there.directory or "another directory, just now"
             raise CannotCreate(f"{mount.project} is mounted at {at}", f"`enc unmount {mount.project}` takes it away")
         return now.with_mount(mount)
@@ -115,11 +118,12 @@ def _holder(store: Store, project: str) -> str:
     return ""
 
 
-def _mounted(store: Store, reserved: Mount, point: MountPoint, synchronous: bool) -> Mount:
+def _mounted(store: Store, connection: Connection, reserved: Mount, point: MountPoint, synchronous: bool) -> Mount:
     """The mount, made and recorded: the process as soon as it runs, the mount as soon as it is there."""
     earlier = {entry.id for entry in platform.mounts()}
     mount = reserved._replace(directory=point.path, made=point.made, source=mounting.source_of(reserved.project))
-    child = mounting.start(store, mount.project, point.path, synchronous)
+    with watchers.guarding(store, connection.master) as guard:
+        child = mounting.start(store, mount.project, point.path, synchronous, guard)
     try:
         mount = mount._replace(sshfs=processes.of(child.pid))
         store.change(lambda now: now.with_mount(mount))
@@ -127,6 +131,7 @@ def _mounted(store: Store, reserved: Mount, point: MountPoint, synchronous: bool
     except BaseException:
         _stop(child)
         raise
+    mounting.keep_apart(entry)
     mount = mount._replace(device=entry.device, mount_id=entry.id)
     store.change(lambda now: now.with_mount(mount))
     child.returncode = 0  # it is the monitor's from here on

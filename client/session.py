@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import time
 from collections.abc import Iterator
 from typing import Any
 
-from client import ending, events, processes, ssh
+from client import ending, events, processes, ssh, watchers
 from client.config import Profile
 from client.errors import Unreachable
 from client.platform_linux import name_of
@@ -88,7 +89,8 @@ def start_watchdog(store: Store, id_: str) -> None:
         known = store.read().terminals.get(id_)
         if known is None or processes.alive(known.watchdog):
             return
-        started = processes.start_background("watchdog", store.directory, id_)
+        with watchers.held(store) as pipe:
+            started = processes.start_background("watchdog", store.directory, id_, keeping=pipe)
 
         def recorded(now: State) -> State:
             there = now.terminals.get(id_)
@@ -134,9 +136,13 @@ def _maybe(pid: int) -> Process | None:
 
 @contextlib.contextmanager
 def _fresh(path: str) -> Iterator[Any]:
-    """An empty file. A new one, because an ssh that is just ending may still write to the old one."""
+    """An empty file. A new one, because an ssh that is just ending may still write to the old one.
+
+    It is locked for as long as anybody has it open, which tells when the session's channel is closed: events.is_open.
+    """
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+    fcntl.flock(fd, fcntl.LOCK_EX)
     with os.fdopen(fd, "wb") as file:
         yield file

@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from client import platform_linux as platform
-from client.errors import Missing
+from client.errors import DamagedState, Missing
+from client.plain import made
 from client.processes import Process
 
 DETACHED = "detached"
@@ -82,9 +83,11 @@ class State(NamedTuple):
 
 
 class Store(NamedTuple):
-    """The directory of one gateway."""
+    """The directory of one gateway. `known`: for those who look after what it records, a state that is not there is
+    lost, and not empty."""
 
     directory: str
+    known: bool = False
 
     @property
     def socket(self) -> str:
@@ -99,12 +102,18 @@ class Store(NamedTuple):
         return os.path.join(self.directory, "errors")
 
     def read(self) -> State:
-        """The state; an empty one when there is none, or one that was not written by us."""
+        """The state; an empty one when there is none yet. Raises DamagedState for one that we did not write."""
+        path = os.path.join(self.directory, "state.json")
         try:
-            with open(os.path.join(self.directory, "state.json"), encoding="utf-8") as file:
+            fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a FIFO would block
+            with open(fd, encoding="utf-8") as file:
                 return _state(json.load(file))
-        except (OSError, ValueError, TypeError, KeyError):
-            return State()
+        except FileNotFoundError:
+            if not self.known:
+                return State()
+            raise _damaged(path, "gone") from None
+        except (OSError, ValueError, RecursionError):  # ValueError: not UTF-8, no JSON, not ours
+            raise _damaged(path, "not as enc wrote it") from None
 
     def change(self, how: Callable[[State], State]) -> State:
         """Replace the state by what `how` makes of it, with nobody in between; the new one."""
@@ -119,7 +128,11 @@ class Store(NamedTuple):
     @contextlib.contextmanager
     def lock(self, name: str) -> Iterator[None]:
         """Hold the lock `name`, which ends with the process at the latest."""
-        fd = os.open(os.path.join(self.directory, name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        path = os.path.join(self.directory, name)
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:
+            raise _damaged(self.directory, "gone") from None
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
             yield
@@ -155,6 +168,15 @@ def of_gateway(*identity: str) -> Store:
     return store
 
 
+class _Written(NamedTuple):
+    """As the file has it: what is kept by name in memory is a list there."""
+
+    connection: Connection | None
+    terminals: tuple[Terminal, ...]
+    mounts: tuple[Mount, ...]
+    lost: tuple[str, ...]
+
+
 def _plain(state: State) -> dict[str, Any]:
     return {
         "connection": state.connection and state.connection._asdict(),
@@ -164,19 +186,17 @@ def _plain(state: State) -> dict[str, Any]:
     }
 
 
-def _state(plain: dict[str, Any]) -> State:
-    connection = plain["connection"]
-    terminals = [Terminal(**_with(each, "watchdog")) for each in plain["terminals"]]
-    terminals = [each._replace(followed=tuple(Process(*one) for one in each.followed)) for each in terminals]
-    mounts = [Mount(**_with(each, "owner", "sshfs", "monitor", "ending")) for each in plain["mounts"]]
+def _state(plain: object) -> State:
+    """Raises ValueError for what `_plain` does not make."""
+    written = made(_Written, plain)
     return State(
-        connection=Connection(**_with(connection, "master")) if connection else None,
-        terminals={terminal.id: terminal for terminal in terminals},
-        mounts={mount.project: mount for mount in mounts},
-        lost=tuple(plain["lost"]),
+        connection=written.connection,
+        terminals={terminal.id: terminal for terminal in written.terminals},
+        mounts={mount.project: mount for mount in written.mounts},
+        lost=written.lost,
     )
 
 
-def _with(plain: dict[str, Any], *processes: str) -> dict[str, Any]:
-    """`plain` with what JSON keeps of a process, a list of two numbers, as a Process again."""
-    return {key: Process(*value) if key in processes and value else value for key, value in plain.items()}
+def _damaged(path: str, how: str) -> DamagedState:
+    hint = "what it knew of is being unmounted and locked; remove it, and mount again"
+    return DamagedState(f"{path} is {how}", hint)

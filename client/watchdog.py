@@ -9,7 +9,8 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from client import ending, events, notice, processes
+from client import ending, events, notice, processes, session, watchers
+from client.errors import DamagedState
 from client.processes import Process
 from client.sleep import SleepSignal
 from client.state import Mount, State, Store, Terminal
@@ -20,8 +21,9 @@ EVERY = 3.0
 
 def run(directory: str, id_: str) -> None:
     """Follow the terminal until it is gone, or has logged out."""
-    store = Store(directory)
-    terminal = store.read().terminals.get(id_)
+    store = Store(directory, known=True)
+    state = store.read()
+    terminal = state.terminals.get(id_)
     if terminal is None:
         return
     sleep = SleepSignal()
@@ -29,7 +31,7 @@ def run(directory: str, id_: str) -> None:
     heard = len(events.spoken(store))
     had_mounts = False
     try:
-        while id_ in store.read().terminals:
+        while id_ in (state := store.read()).terminals:
             if ending.ended(terminal):
                 ending.end_terminal(store, id_)
                 return
@@ -45,7 +47,12 @@ def run(directory: str, id_: str) -> None:
                 return
             had_mounts = bool(store.read().mounts_of(id_))
             start_monitors(store, id_)
+            _start_watchdogs(store, state)
             ends.wait(EVERY, *sleep.descriptors)
+    except DamagedState as lost:
+        ending.end_unrecorded(state, state.mounts_of(id_))
+        if not state.mounts_of(id_):
+            notice.tell(terminal, f"logged out: {lost}")
     finally:
         ends.close()
         sleep.close()
@@ -56,10 +63,17 @@ def _is_over(store: Store, terminal: Terminal) -> bool:
     state = store.read()
     if state.mounts_of(terminal.id):
         return False
-    if state.connection and processes.alive(state.connection.master):
+    if ending.is_connected(store, state):
         return not ending.holds(state, terminal)
     ending.forget_connection(store, state)
     return True
+
+
+def _start_watchdogs(store: Store, state: State) -> None:
+    """Those of other terminals: their own monitors may have been killed at once with them."""
+    for id_, terminal in state.terminals.items():
+        if not processes.alive(terminal.watchdog):
+            session.start_watchdog(store, id_)
 
 
 def start_monitors(store: Store, id_: str) -> None:
@@ -76,7 +90,8 @@ def _start_monitor(store: Store, project: str) -> None:
     with store.lock("start"):
         mount = store.read().mounts.get(project)
         if mount and not processes.alive(mount.monitor):
-            started = processes.start_background("monitor", store.directory, project)
+            with watchers.held(store) as pipe:
+                started = processes.start_background("monitor", store.directory, project, keeping=pipe)
             store.change(functools.partial(_with_monitor, mount, started))
 
 

@@ -62,9 +62,9 @@ class Laptop:
         """`enc WORDS` from a script, which is this test: what it mounts belongs to pytest."""
         return run([*self.environment(**more), "enc", *words], stdin)
 
-    def mount(self, project: str, *words: str) -> Path:
+    def mount(self, project: str, *words: str, **more: str) -> Path:
         """`enc mount` from this test; where."""
-        done = self.enc("mount", project, "--json", *words, stdin=PASSPHRASE + "\n")
+        done = self.enc("mount", project, "--json", *words, stdin=PASSPHRASE + "\n", **more)
         assert done.status == 0, done
         return Path(str(done.json["directory"]))
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
 
 import click
 
@@ -52,7 +54,14 @@ def command(
     if code:
         _enrol(profile, code, fingerprint, alone, as_json)
         return
-    known = _checked(profile, fingerprint, alone)
+    try:
+        known = _checked(profile, fingerprint, alone)
+    except NotAccepted as error:
+        code = _offered(error) if alone else None
+        if code is None:
+            raise
+        _enrol(profile, code, fingerprint, alone, as_json)
+        return
     where = config.save(profile)
     fields = {"gateway": profile.name, "config": where, "principal": known["principal"]}
     options.say(fields, f"{profile.name} takes you for {known['principal']}; written to {where}", as_json)
@@ -80,18 +89,27 @@ def _code() -> str:
     return sys.stdin.readline(4096)
 
 
+def _offered(error: NotAccepted) -> invitation.Invitation | None:
+    """The invitation of somebody whose key is not accepted; None when they have none."""
+    options.note(f"{error}.")
+    answer: str = click.prompt(
+        "Invitation code (Enter if you have none)", default="", show_default=False, hide_input=True, err=True
+    )
+    return invitation.parse(answer) if answer.strip() else None
+
+
 def _enrol(profile: Profile, code: invitation.Invitation, fingerprint: str | None, alone: bool, as_json: bool) -> None:
     """Hand in a key by the invitation, and write the config. The config comes last: without it nothing was set up."""
     profile = config.checked(profile._replace(identity=profile.identity or "~/.ssh/id_ed25519"))
-    _trust(profile, code, fingerprint, alone)
-    made = invitation.make_key(profile.identity)
-    try:
-        answer = invitation.hand_in(profile, code, f"{profile.identity}.pub")
-    except (NotAccepted, FromGateway) as error:
-        if made and error.slug != "unknown":  # refused for certain, so nobody has this key
-            os.unlink(profile.identity)
-            os.unlink(f"{profile.identity}.pub")
-        raise
+    with _trusting(profile, code, fingerprint, alone):
+        made = invitation.make_key(profile.identity)
+        try:
+            answer = invitation.hand_in(profile, code, f"{profile.identity}.pub")
+        except (NotAccepted, FromGateway, HostKeyRefused) as error:
+            if made and error.slug != "unknown":  # refused for certain, so nobody has this key
+                os.unlink(profile.identity)
+                os.unlink(f"{profile.identity}.pub")
+            raise
     if made:
         options.note(f"made the key {profile.identity}")
     where = config.save(profile)
@@ -103,14 +121,27 @@ def _enrol(profile: Profile, code: invitation.Invitation, fingerprint: str | Non
     options.say({**fields, "principal": answer["principal"], "fingerprint": answer["fingerprint"]}, words, as_json)
 
 
-def _trust(profile: Profile, code: invitation.Invitation, fingerprint: str | None, alone: bool) -> None:
+@contextlib.contextmanager
+def _trusting(profile: Profile, code: invitation.Invitation, fingerprint: str | None, alone: bool) -> Iterator[None]:
     """Have the host key recorded, once it is the code's, or where the code has none, the one that is accepted."""
     known = hostkey.is_known(profile)
     key = hostkey.of(profile, "ssh-ed25519" if code.host else "")
     if not invitation.host_key(code, key) and not known:
         _accept(profile, key, fingerprint, alone)
-    if not known:
-        options.note(f"recorded in {hostkey.record(profile, key)}")
+    with contextlib.nullcontext() if known else _recorded(profile, key):
+        yield
+
+
+@contextlib.contextmanager
+def _recorded(profile: Profile, key: hostkey.HostKey) -> Iterator[None]:
+    """Have the host key recorded; not for longer than the block if the host then shows another one."""
+    where = hostkey.record(profile, key)
+    try:
+        yield
+    except HostKeyRefused:
+        hostkey.forget(where, key)
+        raise
+    options.note(f"recorded in {where}")
 
 
 def _checked(profile: Profile, fingerprint: str | None, alone: bool) -> dict[str, object]:
@@ -122,8 +153,8 @@ def _checked(profile: Profile, fingerprint: str | None, alone: bool) -> dict[str
             raise
     key = hostkey.of(profile)
     _accept(profile, key, fingerprint, alone)
-    options.note(f"recorded in {hostkey.record(profile, key)}")
-    return _whoami(profile)
+    with _recorded(profile, key):
+        return _whoami(profile)
 
 
 def _accept(profile: Profile, key: hostkey.HostKey, fingerprint: str | None, alone: bool) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import PASSPHRASE, Gateway, Person, Result, eventually
+from tests.harness import PASSPHRASE, Gateway, Person, Result, eventually, need_root, run
 from tests.laptop import PROMPT, Laptop, laptop
 
 SSH_CONFIG = "ENC_SSH_CONFIG"
@@ -265,3 +265,14 @@ def test_completion_scripts_are_printed(mine: Laptop, shell: str) -> None:
     if shell == "bash":
         words = {"COMP_WORDS": "enc mo", "COMP_CWORD": "1", "_ENC_COMPLETE": "bash_complete"}
         assert mine.enc(**words).out == "plain,mount\n"
+
+
+def test_a_machine_without_fuse(mine: Laptop) -> None:
+    need_root()
+    script = "mount -t tmpfs none /dev && mknod -m 666 /dev/null c 1 3 && mknod -m 444 /dev/urandom c 1 9"
+    words = ["unshare", "--mount", "--propagation", "private", "sh", "-ec", f'{script}\nexec "$@"', "sh"]
+    done = run([*words, *mine.environment(), "enc", "mount", "one"], PASSPHRASE + "\n")
+    refused(mine, done, 69, "/dev/fuse cannot be opened", "load the kernel's fuse module")
+    found = run([*words, *mine.environment(), "enc", "doctor"])
+    assert found.status == 69 and "/dev/fuse cannot be opened" in found.out, found
+    assert not (mine.home / "enc" / "one").exists()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import re
-from collections.abc import Iterator
+import subprocess
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.harness import Gateway, Person, Result, admin
+from tests.harness import Gateway, Person, Result, Terminal, admin
 from tests.laptop import Laptop, laptop
 
 
@@ -84,3 +87,114 @@ def test_a_host_that_is_not_the_one_of_the_code_gets_nothing(gateway: Gateway, m
     before = gateway.events("enrolled")
     nothing_was_set_up(mine, tmp_path, init(mine, tmp_path, code), 76, "not the one of the invitation")
     assert not (tmp_path / "known_hosts").exists() and gateway.events("enrolled") == before
+
+
+def without_host_key(code: str) -> str:
+    payload = base64.urlsafe_b64decode(code.removeprefix("enc1-") + "==")[:64] + bytes(32)
+    return "enc1-" + base64.urlsafe_b64encode(payload + zlib.crc32(payload).to_bytes(4, "big")).decode().rstrip("=")
+
+
+def host_fingerprint(gateway: Gateway) -> str:
+    said = subprocess.run(["ssh-keygen", "-lf", gateway.root / "host_ed25519.pub"], capture_output=True, check=True)
+    return said.stdout.decode().split()[1]
+
+
+def test_a_code_that_has_expired_leaves_nothing(gateway: Gateway, mine: Laptop, tmp_path: Path) -> None:
+    code = invited(gateway)
+    lines = gateway.authorized_keys.read_text().splitlines(keepends=True)
+    lines[-1] = re.sub(r'expiry-time="\d{4}', 'expiry-time="2001', lines[-1])
+    gateway.authorized_keys.write_text("".join(lines))
+    nothing_was_set_up(mine, tmp_path, init(mine, tmp_path, code), 77, "no longer good")
+
+
+def test_a_code_without_a_host_key_wants_a_fingerprint(gateway: Gateway, mine: Laptop, tmp_path: Path) -> None:
+    code = without_host_key(invited(gateway))
+    nothing_was_set_up(mine, tmp_path, init(mine, tmp_path, code), 76, "--fingerprint")
+    wrong = init(mine, tmp_path, code, "--fingerprint", "SHA256:other")
+    nothing_was_set_up(mine, tmp_path, wrong, 76, "not the fingerprint given")
+    assert not (tmp_path / "known_hosts").exists()
+    done = init(mine, tmp_path, code, "--fingerprint", host_fingerprint(gateway))
+    assert done.status == 0 and (tmp_path / "known_hosts").exists(), done
+
+
+def at_a_terminal(mine: Laptop, at: Path) -> Terminal:
+    return mine.terminal(ENC_SSH_CONFIG=str(at / "ssh_config"), ENC_IDENTITY=str(at / "id"), ENC_HOST="")
+
+
+def test_a_code_typed_at_a_terminal_is_not_shown_and_the_new_key_may_have_a_passphrase(
+    gateway: Gateway, mine: Laptop, tmp_path: Path
+) -> None:
+    code = invited(gateway)
+    terminal = at_a_terminal(mine, tmp_path)
+    terminal.send("enc init --host gateway --invite -\n")
+    terminal.expect("Invitation code: ")
+    terminal.send(code + "\n")
+    for _ in range(2):
+        terminal.expect("passphrase")
+        terminal.expect(": ")
+        terminal.send("of the key\n")
+    terminal.expect("Once they have approved it")
+    terminal.close()
+    assert code[5:50] not in terminal.seen and "of the key" not in terminal.seen
+    opened = subprocess.run(["ssh-keygen", "-yf", tmp_path / "id", "-P", ""], capture_output=True, check=False)
+    assert opened.returncode != 0, "the key has the passphrase"
+
+
+def test_where_the_key_is_not_accepted_a_code_is_asked_for(gateway: Gateway, mine: Laptop, tmp_path: Path) -> None:
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "id"], check=True)
+    config, code = mine.home / ".config/enc/config.toml", invited(gateway)
+    for answer, end in (("", "does not accept your key; give your sysadmin"), (code, "Once they have approved it")):
+        terminal = at_a_terminal(mine, tmp_path)
+        terminal.send("enc init --host gateway\n")
+        if not answer:
+            terminal.expect("Is that what your sysadmin told you?")
+            terminal.send("y\n")
+        terminal.expect("Invitation code (Enter if you have none): ")
+        terminal.send(f"{answer}\n")
+        terminal.expect(end)
+        terminal.close()
+        assert code[5:50] not in terminal.seen
+        assert config.exists() == bool(answer)
+    assert admin(gateway, "key", "approve", mine.who.fingerprint).status == 0
+    assert mine.enc("ls", ENC_HOST="", ENC_SSH_CONFIG="", ENC_IDENTITY="").status == 0
+
+
+PROXY = """#!/usr/bin/python3
+import os, select, socket
+open({count!r}, "a").write("x")
+sock = socket.create_connection(("127.0.0.1", {ports}[os.path.getsize({count!r}) > {honest}]))
+while True:
+    for fd in select.select([0, sock.fileno()], [], [])[0]:
+        data = os.read(fd, 65536)
+        if not data:
+            raise SystemExit
+        sock.sendall(data) if fd == 0 else os.write(1, data)
+"""
+"""A ProxyCommand that leads to another host after the first `honest` connections."""
+
+CHANGES = [
+    pytest.param(("--fingerprint",), 2, id="fingerprint"),
+    pytest.param(("--invite", "-"), 2, id="invitation"),
+]
+
+
+@pytest.mark.parametrize(("words", "honest"), CHANGES)
+def test_a_host_that_then_shows_another_key_is_refused_and_not_recorded(
+    gateway: Gateway, make_gateway: Callable[..., Gateway], mine: Laptop, tmp_path: Path, words: tuple[str, ...],
+    honest: int,
+) -> None:  # fmt: skip
+    other = make_gateway()
+    code, count = invited(gateway), tmp_path / "count"
+    count.write_text("")
+    proxy = tmp_path / "proxy"
+    proxy.write_text(PROXY.format(count=str(count), honest=honest, ports=[gateway.ready["port"], other.ready["port"]]))
+    proxy.chmod(0o700)
+    config = tmp_path / "ssh_config"
+    config.write_text(config.read_text() + f"    ProxyCommand {proxy}\n")
+    known, before = tmp_path / "known_hosts", "# a comment\n"
+    known.write_text(before)
+    more = (host_fingerprint(gateway),) if words == ("--fingerprint",) else ()
+    own = {"ENC_SSH_CONFIG": str(config), "ENC_IDENTITY": str(tmp_path / "id")}
+    done = mine.enc("init", *words, *more, stdin=code + "\n", **own)
+    nothing_was_set_up(mine, tmp_path, done, 76, "is not the one in")
+    assert known.read_text() == before

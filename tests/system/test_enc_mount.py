@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import Person, eventually, stays
+from tests.harness import Person, eventually, need_root, stays
 from tests.laptop import Laptop, is_alive, kill, laptop
 
 FAULT = 3.0 + 2.0 + 3.0
@@ -86,6 +87,27 @@ def _lock_on_the_gateway(mine: Laptop) -> None:
     assert mine.who.ssh("unmount", "one").status == 0
 
 
+def _kill_the_session(mine: Laptop) -> None:
+    """Its warden, without a word. The gateway sweeps the record that stays when it is next called."""
+    (record,) = [one for one in mine.gateway.sessions() if one["fingerprint"] == mine.who.fingerprint]
+    os.kill(int(str(record["pid"])), signal.SIGKILL)
+    eventually(lambda: mine.who.ssh("ls").status == 0 and not mine.views())
+
+
+def _close_the_sockets_door(mine: Laptop) -> None:
+    """`ssh -O stop`: the connection and the session stay, but nothing more can be asked of them."""
+    subprocess.run(["ssh", "-F", "none", "-S", mine.store.socket, "-O", "stop", "enc"], check=True, capture_output=True)
+
+
+def _lose_the_state(mine: Laptop) -> None:
+    """As systemd-logind does to $XDG_RUNTIME_DIR when the last login of the user ends."""
+    shutil.rmtree(mine.runtime / "enc")
+
+
+def _damage_the_state(mine: Laptop) -> None:
+    (Path(mine.store.directory) / "state.json").write_text('{"mounts": 7}')
+
+
 FAULTS = [
     pytest.param(lambda mine: kill(mine.mounted("one").sshfs), id="sshfs-killed"),
     pytest.param(lambda mine: kill(mine.mounted("one").sshfs, signal.SIGSTOP), id="sshfs-stopped"),
@@ -93,6 +115,8 @@ FAULTS = [
     pytest.param(lambda mine: kill(mine.state.connection.master, signal.SIGSTOP), id="connection-stopped"),
     pytest.param(_unmount, id="unmounted-by-hand"),
     pytest.param(_lock_on_the_gateway, id="locked-on-the-gateway"),
+    pytest.param(_kill_the_session, id="session-killed"),
+    pytest.param(_close_the_sockets_door, id="control-socket-closed"),
 ]
 
 
@@ -115,27 +139,118 @@ def test_after_a_fault_the_mount_is_gone_and_locked_and_can_be_made_again(
     assert terminal.seen.count("no longer") == 1, "it was told once"
 
 
-@pytest.mark.parametrize("where", ["", "directory"], ids=["over-it", "into-it"])
-def test_a_mount_that_is_covered_is_taken_away_beneath_and_what_covers_it_stays(mine: Laptop, where: str) -> None:
+LOSSES = [
+    pytest.param(_lose_the_state, id="gone"),
+    pytest.param(_damage_the_state, id="damaged"),
+]
+
+
+@pytest.mark.parametrize("lose", LOSSES)
+def test_what_is_mounted_when_its_record_is_lost_is_taken_away(mine: Laptop, lose: Callable[[Laptop], None]) -> None:
+    terminal = mine.terminal()
+    mine.mount_in(terminal, "one")
+    mine.mount_in(terminal, "two")
+    file = Path(mine.store.directory) / "state.json"
+    stays(lambda: sorted(mine.views()) == ["one", "two"], 1)  # what only just starts has read nothing yet
+    lose(mine)
+    eventually(lambda: not mine.entries() and not mine.views() and not mine.processes(), FAULT)
+    terminal.expect("state.json is", FAULT)
+    if file.exists():
+        done = mine.enc("mount", "one")
+        assert (done.status, done.err.count("\n")) == (65, 1) and str(file) in done.err, done
+        file.unlink()
+    mine.mount_in(terminal, "one")
+    terminal.close()
+    eventually(mine.is_clean, FAULT)
+    for project in ("one", "two"):
+        assert terminal.seen.count(f"{project} was unmounted") == 1, terminal.seen
+
+
+def test_when_all_that_look_after_a_mount_are_killed_at_once_it_is_gone_and_locked(mine: Laptop) -> None:
+    mine.mount("one")
+    mine.mount("two")
+    state = mine.state
+    (terminal,) = state.terminals.values()
+    for process in (terminal.watchdog, state.mounts["one"].monitor, state.mounts["two"].monitor):
+        kill(process, signal.SIGSTOP)
+    kill(state.mounts["one"].monitor)
+    kill(terminal.watchdog)
+    stays(lambda: sorted(mine.views()) == ["one", "two"] and len(mine.entries()) == 2, 1)
+    kill(state.mounts["two"].monitor)
+    eventually(lambda: not mine.views() and not mine.entries() and not mine.processes(), 5)
+    assert mine.mount("one").is_mount()
+
+
+def test_a_session_of_ours_elsewhere_is_not_taken_for_that_of_the_connection(mine: Laptop) -> None:
+    """Without its own session, a channel of a connection finds the principal's only one."""
+    assert mine.enc("login").status == 0
+    before = mine.state.connection
+    with mine.who.mounted("two"):
+        words = [*mine.environment(), "enc", "run", "two", "--", "sleep", "60"]
+        running = subprocess.Popen(words, stdin=subprocess.DEVNULL)  # keeps the connection when its session has ended
+        try:
+            eventually(lambda: any("sleep" in args for args in mine.gateway.session_processes().values()))
+            (own,) = [one for one in mine.gateway.sessions() if before and one["id"] == before.session]
+            os.kill(int(str(own["pid"])), signal.SIGKILL)
+            eventually(lambda: len(mine.views()) == 1)
+            mine.mount("one")
+            after = mine.state.connection
+            assert before and after and after.session != before.session
+            holders = [one["id"] for one in mine.gateway.sessions() if "one" in str(one["views"])]
+            assert holders == [after.session]
+        finally:
+            running.kill()
+            running.wait()
+    assert mine.enc("unmount", "one").status == 0
+
+
+@contextlib.contextmanager
+def covered(mine: Laptop, at: Path, to_undo: Path) -> Iterator[None]:
+    """A file system of somebody else's at `at`, until the end of the block, and it must be there all the time."""
+    subprocess.run(["mount", "-t", "tmpfs", "cover", str(at)], check=True)
+    (at / "theirs").write_text("theirs")
+    covers = [entry for entry in mine.entries() if entry.source == "cover"]
+    try:
+        yield
+        stays(lambda: [entry.id for entry in mine.entries() if entry.source == "cover"] == [covers[0].id], 1)
+    finally:
+        # what is mounted into a dead file system cannot be reached by its path any more
+        subprocess.run(["umount", *(["-l"] if at != to_undo else []), str(to_undo)], check=True)
+
+
+@pytest.mark.parametrize("sharing", ["private", "shared"])
+def test_what_is_mounted_over_a_mount_of_roots_stays_while_that_is_taken_away_beneath(
+    mine: Laptop, sharing: str
+) -> None:
+    need_root()
+    subprocess.run(["mount", "--bind", mine.home, mine.home], check=True)
+    subprocess.run(["mount", f"--make-{sharing}", mine.home], check=True)  # as / is where there is systemd
+    try:
+        at = mine.mount("one")
+        (at / "file").write_text("content")
+        with covered(mine, at, at):
+            with (at / "theirs").open() as held:
+                eventually(lambda: gone(mine, at), FAULT)
+                assert (at / "theirs").read_text() == "theirs" == held.read()
+            assert mine.mount("one", str(mine.home / "two")).is_mount(), "it can be mounted again"
+        assert list(at.iterdir()) == []
+        assert mine.enc("unmount", "one").status == 0
+        at.rmdir()
+    finally:
+        subprocess.run(["umount", "-l", mine.home], check=True)
+
+
+def test_what_is_mounted_into_a_mount_stays_and_holds_it_dead(mine: Laptop) -> None:
     at = mine.mount("one")
     (at / "file").write_text("content")
     (at / "directory").mkdir()
-    held = (at / "file").open()
-    sshfs = mine.mounted("one").sshfs
-    cover = at / where
-    subprocess.run(["mount", "-t", "tmpfs", "cover", str(cover)], check=True)
-    covers = [entry.id for entry in mine.entries() if entry.source == "cover"]
-    try:
-        (cover / "theirs").write_text("theirs")
-        eventually(lambda: not is_alive(sshfs) and mine.views() == [], FAULT)
+    held = os.open(at / "file", os.O_RDONLY)
+    with covered(mine, at / "directory", at):
+        eventually(lambda: not is_alive(mine.mounted("one").sshfs) and mine.views() == [], FAULT)
         with pytest.raises(OSError, match=r"not connected|abort"):
-            os.pread(held.fileno(), 1, 0)
-        stays(lambda: [entry.id for entry in mine.entries() if entry.source == "cover"] == covers, 1)
-        if not where:
-            assert (cover / "theirs").read_text() == "theirs"
-    finally:
-        # what is mounted into a dead file system cannot be reached by its path any more
-        subprocess.run(["umount", str(cover)] if not where else ["umount", "-l", str(at)], check=True)
+            os.pread(held, 1, 0)
+    with contextlib.suppress(OSError):  # the end of it fails, too
+        os.close(held)
     eventually(lambda: gone(mine, at), 5 + FAULT)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import Gateway, Person, eventually, need_root, parent
-from tests.laptop import Laptop, kill, laptop
+from tests.harness import Gateway, Person, eventually, need, need_root, parent
+from tests.laptop import Laptop, is_alive, kill, laptop
 from tests.system.test_vanished_network import private_network
 
 ACCOUNT = "enc-laptop"
@@ -80,8 +82,7 @@ def test_after_a_suspend_the_stale_mount_is_gone_within_5_s(person: Person) -> N
 def logind(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """A system bus with a logind on it: its address, and the process (tests/logind.py)."""
     for program in ("dbus-daemon", "gdbus", "systemd-inhibit"):
-        if not shutil.which(program):
-            pytest.skip(f"a desktop's {program} is not installed")
+        need(shutil.which(program) is not None, f"a desktop's {program} is not installed")
     address = f"unix:path={tmp_path}/bus"
     bus = subprocess.Popen(["dbus-daemon", "--session", "--nofork", "--nopidfile", f"--address={address}"])
     try:
@@ -193,3 +194,79 @@ def test_closing_the_window_of_an_ordinary_user_while_a_program_uses_the_mount(o
     finally:
         holder.kill()
         holder.wait()
+
+
+def test_what_covers_the_mount_of_an_ordinary_user_stays_and_holds_it_dead(ordinary: Laptop) -> None:
+    """Only root could take it away beneath; nothing can be read through it from the fault on."""
+    terminal = ordinary.terminal()
+    at = ordinary.mount_in(terminal, "one")
+    subprocess.run(["mount", "-t", "tmpfs", "cover", str(at)], check=True)
+    try:
+        terminal.expect("another file system was mounted over it", FAULT)
+        eventually(lambda: ordinary.views() == [])
+        assert not is_alive(ordinary.mounted("one").sshfs)
+        again = ordinary.enc("mount", "one")
+        assert (again.status, again.err.count("\n")) == (73, 1) and "until what is mounted over it is gone" in again.err
+    finally:
+        subprocess.run(["umount", str(at)], check=True)
+    eventually(lambda: "one" not in ordinary.state.mounts and not ordinary.entries(), 3 + FAULT)
+    terminal.close()
+    assert terminal.seen.count("no longer") == 1, "it was told once"
+    eventually(ordinary.is_clean, FAULT)
+
+
+def test_a_jump_host_of_the_users_ssh_config_is_used_for_everything(
+    person: Person, jump: tuple[int, Path], tmp_path: Path
+) -> None:
+    port, log = jump
+    person.new("one")
+    plain = person.gateway.ssh_config.read_text()
+    config = tmp_path / "ssh_config"
+    known = f"    UserKnownHostsFile {tmp_path}/known_hosts\n    StrictHostKeyChecking yes\n"
+    keys = f"    IdentityFile {person.key}\n    IdentitiesOnly yes\n"
+    config.write_text(
+        f"{plain.rstrip()}\n    ProxyJump jump\n"
+        f"Host jump\n    HostName 127.0.0.1\n    Port {port}\n    User {getpass.getuser()}\n{known}{keys}"
+    )
+    own = {"ENC_SSH_CONFIG": str(config)}
+    with laptop(person) as mine:
+        at = mine.mount("one", **own)
+        (at / "file").write_text("content")
+        assert mine.enc("ls", **own).status == 0
+        assert log.read_text().count("Accepted publickey") == 1, "one connection carries it all"
+        (terminal,) = mine.state.terminals.values()
+        for each in (terminal.watchdog, mine.mounted("one").monitor):
+            kill(each, signal.SIGSTOP)
+        for each in (terminal.watchdog, mine.mounted("one").monitor):
+            kill(each)
+        eventually(lambda: not mine.entries() and not mine.views() and not mine.processes(), FAULT)
+        assert (mine.mount("one", **own) / "file").read_text() == "content"
+        assert mine.enc("logout", **own).status == 0
+        running = ["ps", "-ww", "-eo", "args="]
+        eventually(
+            lambda: str(config) not in subprocess.run(running, capture_output=True, text=True, check=True).stdout
+        )
+
+
+@pytest.fixture
+def jump(person: Person, tmp_path: Path) -> Iterator[tuple[int, Path]]:
+    """A jump host: an sshd of the test's own, which lets the person in and knows no gateway. Its port, and its log."""
+    need_root()
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "host"], check=True)
+    shutil.copy(f"{person.key}.pub", tmp_path / "authorized_keys")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    kind, key = (tmp_path / "host.pub").read_text().split()[:2]
+    (tmp_path / "known_hosts").write_text(f"[127.0.0.1]:{port} {kind} {key}\n")
+    log, lines = tmp_path / "log", [f"ListenAddress 127.0.0.1:{port}", f"HostKey {tmp_path}/host"]
+    lines += [f"AuthorizedKeysFile {tmp_path}/authorized_keys", "StrictModes no", "UsePAM no", "PidFile none"]
+    (tmp_path / "sshd_config").write_text("\n".join(lines) + "\n")
+    words = ["/usr/sbin/sshd", "-D", "-f", str(tmp_path / "sshd_config"), "-E", str(log)]
+    server = subprocess.Popen(words)
+    try:
+        eventually(lambda: log.exists() and "listening" in log.read_text())
+        yield port, log
+    finally:
+        server.terminate()
+        server.wait()

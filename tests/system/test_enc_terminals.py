@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import PASSPHRASE, Gateway, Person, Terminal, eventually, stays
+from tests.harness import PASSPHRASE, Gateway, Person, Terminal, bindir, eventually, stays
 from tests.laptop import PROMPT, Laptop, is_alive, kill, laptop
 
 SOON = 2.0 + 3.0
@@ -218,3 +218,18 @@ def test_a_login_whose_connection_ends_is_told_and_an_interrupted_mount_leaves_n
     terminal.expect("the connection has ended", SOON)
     eventually(mine.is_clean, SOON)
     terminal.close()
+
+
+def test_where_there_is_a_desktop_a_fault_is_told_there_too_with_fixed_words_before_ours(mine: Laptop) -> None:
+    tools, told = mine.root / "tools", mine.root / "told"
+    tools.mkdir()
+    program = tools / "notify-send"
+    program.write_text(f'#!/bin/sh\nfor word; do echo "$word"; done >>{told}\n')
+    program.chmod(0o700)
+    at = mine.mount("one", PATH=f"{tools}:{bindir()}:{os.environ['PATH']}", DISPLAY=":9")
+    kill(mine.mounted("one").sshfs)
+    eventually(lambda: told.exists() and told.read_text().endswith("locked it\n"), 3 + SOON)
+    eventually(lambda: "one" not in mine.state.mounts)
+    words = told.read_text().splitlines()
+    assert words[:3] == ["--app-name=enc", "--", "enc"] and len(words) == 4, "once, and as one word"
+    assert words[3].startswith(f"one is no longer at {at}: ")

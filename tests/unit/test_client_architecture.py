@@ -28,9 +28,9 @@ def test_one_module_knows_it(text: str, modules: list[str]) -> None:
 
 
 CALLED = [
-    pytest.param({"os.fork"}, ["client/monitor.py"], id="the question that may hang"),
+    pytest.param({"os.fork"}, ["client/asking.py"], id="the question that may hang"),
     pytest.param({"os.system", "os.popen", "eval", "exec"}, [], id="by a shell"),
-    pytest.param({"os.statvfs", "os.fstatvfs"}, ["client/monitor.py"], id="asking a mount"),
+    pytest.param({"os.statvfs", "os.fstatvfs"}, ["client/asking.py"], id="asking a mount"),
 ]
 
 
