@@ -7,7 +7,7 @@ import socket
 
 from gateway import errors, process, protocol
 from gateway.record import Record
-from gateway.warden import processes
+from gateway.warden import mounts, processes
 from gateway.warden.loop import HANGUP, Loop
 
 TYPE_CHECKING = False
@@ -19,12 +19,15 @@ _CERTAIN = 5.0
 
 
 class Program(Record):
-    """One that runs for `front`; `label` is what `status` calls it, `view` what its life keeps in use ("" for none)."""
+    """One that runs for `front`; `label` is what `status` calls it, `view` what its life keeps in use and `terminals`
+    where its devpts was made, which goes with it ("" for none).
+    """
 
     front: socket.socket
     label: str
     origin: str
     view: str = ""
+    terminals: str = ""
 
 
 class Programs:
@@ -70,6 +73,8 @@ class Programs:
     def _ended(self, pid: int, status: int) -> None:
         program, overdue = self._running.pop(pid), self._overdue.pop(pid, None)
         self._loop.unwatch(program.front.fileno())
+        if program.terminals:
+            mounts.remove_terminals(program.terminals)
         if program.view:
             self._tell(program)
         try:
