@@ -101,5 +101,5 @@ def _failed(slug: str, message: str, hint: str, code: int) -> int:
     words = sys.argv[1:]
     if "--json" in (words[: words.index("--")] if "--" in words else words):
         click.echo(json.dumps({"error": slug, "message": message, "hint": hint, "exit": code}))
-    click.echo(f"enc: {message}{f'; {hint}' if hint else ''}", err=True)
+    options.note(f"enc: {message}{f'; {hint}' if hint else ''}".replace("\n", "?"))
     return code

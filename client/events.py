@@ -20,7 +20,7 @@ def spoken(store: Store) -> list[dict[str, Any]]:
         return []
     events = []
     for line in text[: text.rfind("\n") + 1].splitlines():
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, RecursionError):
             event = json.loads(line)
             if isinstance(event, dict):
                 events.append({"event": "", **event})

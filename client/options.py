@@ -48,12 +48,12 @@ def gateway(function: F) -> F:
 
 def say(fields: dict[str, Any], words: str, as_json: bool) -> None:
     """The result: an object for programs, or words for people."""
-    click.echo(json.dumps(fields) if as_json else words)
+    click.echo(json.dumps(fields) if as_json else visible(words))
 
 
 def note(words: str) -> None:
     """Something for a person that is not the result."""
-    click.echo(words, err=True)
+    click.echo(visible(words), err=True)
 
 
 def is_asking() -> bool:
@@ -65,3 +65,10 @@ def bold(text: str) -> str:
     """Emphasized on a terminal, plain elsewhere."""
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not sys.stdout.isatty()
     return text if plain else click.style(text, bold=True)
+
+
+def visible(words: str) -> str:
+    """`words` with nothing in them that a terminal acts on, but line breaks: some of them are the gateway's, and which
+    gateway that is, only its host key says.
+    """
+    return "".join(char if char.isprintable() or char == "\n" else "?" for char in words)

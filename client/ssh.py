@@ -114,9 +114,11 @@ def _answer(argv: list[str], secret: bytes | None, seconds: float | None, host: 
         raise failure(said, host)
     try:
         answer = json.loads(done.stdout.splitlines()[-1])
-    except (ValueError, IndexError):
-        raise FromGateway(_last(said) or "the gateway gave no answer", "", done.returncode or 70, "unknown") from None
-    if done.returncode or not isinstance(answer, dict):
+    except (ValueError, IndexError, RecursionError):
+        answer = None
+    if not isinstance(answer, dict):
+        raise FromGateway(_last(said) or "the gateway gave no answer", "", done.returncode or 70, "unknown")
+    if done.returncode:
         raise refused(answer, done.returncode)
     return answer
 
@@ -124,7 +126,9 @@ def _answer(argv: list[str], secret: bytes | None, seconds: float | None, host: 
 def refused(answer: dict[str, Any], status: int) -> FromGateway:
     """The gateway's own error, from its --json."""
     message, hint = str(answer.get("message", "the gateway refused")), str(answer.get("hint", ""))
-    return FromGateway(message, hint, int(answer.get("exit", status)), str(answer.get("error", "refused")))
+    said = answer.get("exit")
+    code = said if type(said) is int and 0 < said < 256 else status  # it is no success, whatever it says
+    return FromGateway(message, hint, code, str(answer.get("error", "refused")))
 
 
 def _last(text: str) -> str:

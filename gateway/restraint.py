@@ -11,8 +11,12 @@ CPU = 300
 
 
 def impose() -> None:
-    """No core dump, of this process or what it starts; memory and processor time within bounds."""
+    """No core dump, of this process or what it starts; memory and processor time within bounds. As many descriptors as
+    the host lets us have, which is what a session's programs may not (gateway.sandbox).
+    """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
     _soft(resource.RLIMIT_DATA, MEMORY)
     _soft(resource.RLIMIT_CPU, CPU)
 

@@ -9,13 +9,15 @@ Mounts below /projects propagate from the session into it, so a view that is loc
 refuses to unmount while the program uses it.
 
 Execution: a program that the user chose (`run`, `shell`, git with its hooks). As before, and with what a program needs:
-/proc, a /dev with terminals, and tmpfs to write to, all of them its own; a system call filter; limits. What it could
-do through /proc to bubblewrap's process in there, it can do itself: that one has no capability and the same filter.
+/proc, a /dev with terminals, and tmpfs to write to, all of them its own; a system call filter; limits. Of /proc it
+has neither the memory of bubblewrap's process in there, which has no limit of its own on processes, nor the host's
+list of locks.
 """
 
 from __future__ import annotations
 
 import os
+import resource
 import sys
 
 from gateway import process
@@ -55,6 +57,14 @@ PRIVATE = ("/tmp", "/run", "/dev/shm", HOME)  # noqa: S108 - the sandbox's own
 """Where an execution can write beside the views: tmpfs, each its own, gone with it."""
 
 SHELL = "/usr/bin/bash"
+
+_MASKED = ("/proc/1/mem", "/proc/1/task/1/mem", "/proc/locks")
+"""Of an execution's /proc. The first two would let it write code of its own into bubblewrap, which is under no limit on
+processes; the last one shows the locks of the whole host, and so how much of the gateway others have in use.
+"""
+
+_FILES = 1024
+"""Descriptors that a process of an execution has, unless it asks for more."""
 
 
 class Ground(Record):
@@ -134,22 +144,28 @@ def program_argv(program: str, arguments: Sequence[str]) -> list[str]:
 def execution_argv(
     arguments: Sequence[str],
     directory: str,
+    terminals: str,
     extra: Sequence[str],
     limits: Limits,
     filter_fd: int,
     accounts_fd: int,
     resolver_fd: int | None = None,
 ) -> list[str]:
-    """bwrap, inside a session, for `arguments` in `directory`, with the paths `extra` readable beside /usr.
+    """bwrap, inside a session, for `arguments` in `directory`, with the paths `extra` readable beside /usr, and the
+    devpts at `terminals`.
 
     `filter_fd` has the system call filter, `accounts_fd` its /etc/passwd, and `resolver_fd` its /etc/resolv.conf if it
     is to have the network namespace of whoever starts it, and not an empty one. Whoever calls this makes standard input
     the terminal, if there is to be one, and uses `on_terminal`.
     """
-    words = [BWRAP, *_system(), "--disable-userns", "--die-with-parent", "--new-session", "--seccomp", str(filter_fd)]
+    words = [*_confined(limits), BWRAP, *_system(), "--disable-userns", "--die-with-parent", "--new-session"]
+    words += ["--seccomp", str(filter_fd)]
     if resolver_fd is not None:
         words += ["--share-net", "--ro-bind-data", str(resolver_fd), "/etc/resolv.conf"]
     words += ["--proc", "/proc", "--dev", "/dev", "--ro-bind-data", str(accounts_fd), "/etc/passwd"]
+    words += ["--dev-bind", terminals, TERMINALS]
+    for path in _MASKED:
+        words += ["--ro-bind", "/dev/null", path]
     for path in PRIVATE:
         words += ["--size", str(limits.tmpfs << 20), "--tmpfs", path]
     for path in (*SHARED_PATHS, *extra):
@@ -160,22 +176,33 @@ def execution_argv(
     return [*words, "--chdir", directory, "--", *_limited(limits), *arguments]
 
 
+def _confined(limits: Limits) -> list[str]:
+    """Words before bubblewrap's own: rlimits that nothing in there can raise again.
+
+    Of descriptors half of what we and the fronts may have. Those in flight in sockets are counted for all processes of
+    the account, whichever namespaces they are in, and who finds more of them than it may have open itself is refused
+    (unix(7), ETOOMANYREFS): a program could keep every front from passing its own to a session.
+    """
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[1] // 2
+    given = {"data": limits.memory << 20, "cpu": limits.cpu, "fsize": limits.file_size << 20}
+    rlimits = [f"--{name}={value}:{value}" for name, value in given.items() if value]
+    return ["/usr/bin/prlimit", "--core=0:0", f"--nofile={min(files, _FILES)}:{files}", *rlimits]
+
+
 def on_terminal(argv: list[str], kind: str) -> list[str]:
     """`argv` of an execution whose standard input is to be its controlling terminal, of the type `kind` (TERM)."""
-    at = argv.index("--")
+    at = argv.index("--")  # bubblewrap's
     return [*argv[:at], "--setenv", "TERM", kind, "--", "/usr/bin/setsid", "--ctty", *argv[at + 1 :]]
 
 
 def _limited(limits: Limits) -> list[str]:
-    """Words before a command line: rlimits that it cannot raise again, and the first to go when memory runs out."""
-    given = {
-        "nproc": limits.processes,
-        "data": limits.memory << 20,
-        "cpu": limits.cpu,
-        "fsize": limits.file_size << 20,
-    }
-    rlimits = [f"--{name}={value}:{value}" for name, value in given.items() if value]
-    return ["/usr/bin/choom", "-n", "500", "--", "/usr/bin/prlimit", "--core=0:0", *rlimits, "--"]
+    """Words before a command line: the first to go when memory runs out, and a number of processes that it cannot
+    raise; the kernel counts those by user namespace.
+    """
+    words = ["/usr/bin/choom", "-n", "500", "--"]
+    if limits.processes:
+        words += ["/usr/bin/prlimit", f"--nproc={limits.processes}:{limits.processes}", "--"]
+    return words
 
 
 def check_argv(vault: str, command: Sequence[str]) -> list[str]:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 
+_LEAST = 4096
+
 
 class Vault(Record):
     """Where a project's vault lies. That it is sound is `check`'s to say."""
@@ -224,7 +226,8 @@ def last_used(vault: Vault) -> float:
 
 
 def size(vault: Vault, seconds: float) -> tuple[int, bool]:
-    """Bytes that the vault takes on disk, and whether that is all of it: counting stops after `seconds`.
+    """Bytes that the vault takes on disk, and whether that is all of it: counting stops after `seconds`. An entry that
+    takes no block counts as one: a disk has a number of files as well as a size.
 
     A directory that its user closed is opened: what is in it counts.
     """
@@ -247,7 +250,7 @@ def _blocks(path: str) -> Iterator[int]:
                     found = entry.stat(follow_symlinks=False)
                     if stat.S_ISDIR(found.st_mode):
                         pending.append(entry.path)
-                    yield found.st_blocks * 512
+                    yield max(found.st_blocks * 512, _LEAST)
         except PermissionError:
             if _reopen(directory):
                 pending.append(directory)

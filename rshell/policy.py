@@ -31,7 +31,7 @@ def decide(asked: Command, at_prompt: bool, config: Config) -> Allow | Deny:
         return Deny(
             because=NotAllowedHere(f"{asked.verb.name} is not for the prompt", "run it on your own machine instead")
         )
-    if asked.verb.name in ("run", "shell"):
+    if asked.verb.name in ("run", "shell", "git-upload-archive"):
         setting, reason = _against_running(asked, config)
         if reason:
             return Deny(because=NotAllowedHere(reason, "the gateway's sysadmin decides that"), setting=setting)
@@ -44,6 +44,10 @@ def _against_running(asked: Command, config: Config) -> tuple[str, str]:
     What a program does then, its sandbox confines.
     """
     commands = config.run_commands
+    if (
+        asked.verb.name == "git-upload-archive"
+    ):  # its formats and filters are whatever a repository's configuration says
+        return ("", "") if EVERYTHING in commands else ("run.commands", "git archive is switched off here")
     if not commands:
         return "run.commands", f"{asked.verb.name} is switched off here"
     if asked.verb.name == "shell" and ANY not in commands:

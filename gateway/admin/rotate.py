@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from gateway import config
-from gateway.admin import options
+from gateway.admin import account, options
 from gateway.audit import AuditLog
 
 
@@ -26,7 +26,8 @@ def rotate(settings: Path, due: bool, as_json: bool) -> None:
     values = config.load(str(settings))
     closed = ""
     if not due or _is_due(values):
-        closed = AuditLog(values.paths_audit, values.audit_syslog).rotate(values.audit_keep)
+        with account.acting(values):
+            closed = AuditLog(values.paths_audit, values.audit_syslog).rotate(values.audit_keep)
     if as_json:
         click.echo(json.dumps({"closed": closed or None}))
     else:

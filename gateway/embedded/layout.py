@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import stat
 from pathlib import Path
 
 from gateway import config, dropin, plaintoml, process, sandbox
@@ -153,6 +154,7 @@ def add_keys(layout: Layout, files: tuple[Path, ...]) -> None:
 
 def make(layout: Layout) -> None:
     """The directories. What the account writes is its alone; the rest it can only read. Raises Usage."""
+    _refuse_others(layout.root)
     if layout.root.exists() and any(layout.root.iterdir()) and not layout.config.exists():
         raise Usage(f"{layout.root} is not empty and was not made by an embedded gateway", "name another directory")
     layout.root.mkdir(parents=True, exist_ok=True)
@@ -160,6 +162,17 @@ def make(layout: Layout) -> None:
     for path in (layout.vaults, layout.enrolments, layout.run, layout.audit.parent):
         path.mkdir(mode=0o700, exist_ok=True)
         os.chown(path, layout.account.pw_uid, layout.account.pw_gid)
+
+
+def _refuse_others(root: Path) -> None:
+    """What another account made, or may write to, could have links in it by which we would write elsewhere, and who is
+    let in would be that account's to say. Raises Usage.
+    """
+    if not root.exists():
+        return
+    found = root.stat()
+    if found.st_uid != os.geteuid() or found.st_mode & stat.S_IWOTH:
+        raise Usage(f"{root} is another account's, or others can write to it", "name another directory")
 
 
 def write(path: Path, text: str) -> None:

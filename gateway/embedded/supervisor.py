@@ -144,9 +144,11 @@ def _announce(plan: layout.Layout, port: int) -> None:
 def _end(plan: layout.Layout, listener: int) -> None:
     """No new logins, then every session locks, then whatever is left."""
     _signal(listener, signal.SIGTERM)
+    ours = _descendants()  # a record is the account's, and could name any process for root's signal
     for session in sessions.live(str(plan.run)):
         log.info("locking", session=session.id)
-        _signal(session.pid, signal.SIGTERM)
+        if session.pid in ours:
+            _signal(session.pid, signal.SIGTERM)
     deadline = time.monotonic() + _PATIENCE
     while sessions.live(str(plan.run)) and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import os
 import struct
 import termios
@@ -12,13 +13,16 @@ from gateway import network, protocol, sandbox, syscalls
 from gateway.errors import Misconfigured
 from gateway.sandbox import TERMINALS
 from gateway.syscalls import CLONE_NEWNET, MS_NOEXEC, MS_NOSUID
-from gateway.warden import service
+from gateway.warden import mounts, service
 from gateway.warden.programs import Program, Programs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
     from collections.abc import Iterator
+
+_TERMINALS = "/tmp/terminals-"  # noqa: S108 - the sandbox's own
+_numbers = itertools.count(1)
 
 _CHOSEN = ("run", "shell")
 """What keeps its view in use for as long as it lives; of a transfer, such as git's, only its file I/O does."""
@@ -45,24 +49,35 @@ def start(programs: Programs, request: protocol.Execute, fds: list[int], front: 
     accounts = _memory(sandbox.passwd(sandbox.HOME))
     resolver = _memory(network.RESOLVER) if request.network else None
     limits = sandbox.Limits(**{name: getattr(request, name) for name in sandbox.Limits._fields})
+    terminals = f"{_TERMINALS}{next(_numbers)}"
     argv = sandbox.execution_argv(
-        request.arguments, request.directory, request.paths, limits, filter_fd, accounts, resolver
+        request.arguments, request.directory, terminals, request.paths, limits, filter_fd, accounts, resolver
     )
     view = request.project if request.label in _CHOSEN else ""
-    program = Program(front=front, label=request.label, origin=request.origin, view=view)
+    program = Program(front=front, label=request.label, origin=request.origin, view=view, terminals=terminals)
     passed = tuple(fd for fd in (filter_fd, accounts, resolver) if fd is not None)
-    try:
-        with _in_network(given), _in_cgroup(room):
-            if request.terminal:
-                pid = _on_terminal(programs, request, argv, program, passed)
-            else:
-                pid = programs.start(argv, program, dict(enumerate(rest)), passed)
-    finally:
+    with contextlib.ExitStack() as undo:
         for fd in passed[1:]:
-            os.close(fd)
+            undo.callback(os.close, fd)
+        with contextlib.ExitStack() as unstarted:
+            _make_terminals(terminals)
+            unstarted.callback(mounts.remove_terminals, terminals)
+            with _in_network(given), _in_cgroup(room):
+                if request.terminal:
+                    pid = _on_terminal(programs, request, argv, program, passed)
+                else:
+                    pid = programs.start(argv, program, dict(enumerate(rest)), passed)
+            unstarted.pop_all()
     service.close(fds)
     if request.seconds:
         programs.stop_after(pid, request.seconds)
+
+
+def _make_terminals(where: str) -> None:
+    try:
+        mounts.make_terminals(where)
+    except OSError as error:
+        raise Misconfigured("the gateway's host refuses terminals for a program", error.strerror) from error
 
 
 @contextlib.contextmanager

@@ -7,12 +7,15 @@ attached programs as they do here.
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from gateway import syscalls
 from gateway.names import ProjectName
 from gateway.sandbox import FUSE, PROJECTS, WRITABLE_PROJECTS
-from gateway.syscalls import MS_BIND, MS_NODEV, MS_NOSUID, MS_RDONLY, MS_REMOUNT, MS_SHARED
+from gateway.syscalls import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_REMOUNT, MS_SHARED
+
+_TERMINALS = 32
 
 
 def prepare() -> None:
@@ -72,6 +75,22 @@ def device(project: ProjectName) -> str:
 def ids(pid: int, device_: str) -> set[str]:
     """The ids that mounts of `device_` have in the namespace of process `pid`. Raises OSError when it is gone."""
     return {words[0] for words in map(str.split, _mountinfo(str(pid))) if words[2] == device_}
+
+
+def make_terminals(where: str) -> None:
+    """A devpts of its own at `where`, for as many terminals as one program may have: the host has a number of them for
+    all namespaces together (pts(4), kernel.pty.max). Raises OSError.
+    """
+    os.makedirs(where, exist_ok=True)
+    options = f"newinstance,ptmxmode=0666,mode=0620,max={_TERMINALS}"
+    syscalls.mount("devpts", where, "devpts", MS_NOSUID | MS_NOEXEC, options)
+
+
+def remove_terminals(where: str) -> None:
+    """That of a program that has ended, or never started."""
+    with contextlib.suppress(OSError):  # what is left is small, and goes with the session
+        syscalls.umount(where, syscalls.MNT_DETACH)
+        os.rmdir(where)
 
 
 def _mountinfo(process: str) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 
+from gateway.record import Record
 from gateway.warden import mounts
 
 TYPE_CHECKING = False
@@ -22,26 +23,56 @@ def all_but(known: Iterable[int]) -> set[int]:
     return pids - {os.getpid(), *known}
 
 
-def tree(root: int) -> set[int]:
-    """`root` and its descendants."""
-    parents = {pid: _status(pid, "PPid:") for pid in all_but(())}
-    members = {root}
-    while more := {pid for pid, parent in parents.items() if parent and int(parent[0]) in members} - members:
-        members |= more
-    return members
+class Tree(Record):
+    """The processes of one attached program: the bubblewrap `monitor`, the `first` of the pid namespace below it, which
+    is bubblewrap as well, and the `others`, which are the program's own.
+    """
+
+    monitor: int
+    first: frozenset[int]
+    others: frozenset[int]
+
+    def members(self) -> frozenset[int]:
+        return self.first | self.others | {self.monitor}
 
 
-def terminate(monitor: int) -> None:
-    """SIGTERM to the programs below a bubblewrap monitor, and not to bubblewrap: its end would be their SIGKILL."""
-    for pid in tree(monitor):
-        inner = _status(pid, "NSpid:")
-        if len(inner) > 1 and inner[1] != "1":
+def trees(monitors: Iterable[int]) -> tuple[Tree, ...]:
+    """One look at /proc for all of them: a program may have made thousands of processes to keep us looking while its
+    view is to be locked.
+    """
+    children: dict[int, list[int]] = {}
+    for pid in all_but(()):
+        children.setdefault(_parent(pid), []).append(pid)
+    return tuple(_tree(monitor, children) for monitor in monitors)
+
+
+def _tree(monitor: int, children: dict[int, list[int]]) -> Tree:
+    first = children.get(monitor, [])
+    others, pending = set[int](), [*first]
+    while pending:
+        below = children.get(pending.pop(), [])
+        others.update(below)
+        pending += below
+    return Tree(monitor=monitor, first=frozenset(first), others=frozenset(others))
+
+
+def terminate(chosen: Iterable[Tree]) -> None:
+    """SIGTERM to the programs, and not to bubblewrap: its end would be their SIGKILL."""
+    for tree in chosen:
+        for pid in tree.others:
             kill(pid, signal.SIGTERM)
 
 
-def kill_tree(monitor: int) -> None:
-    """SIGKILL to a bubblewrap monitor and all below it, which does not wait for the kernel to pass on its death."""
-    for pid in tree(monitor):
+def kill_program(monitor: int) -> None:
+    """SIGKILL to a bubblewrap monitor and to the first process of the pid namespace below it, whose end is that of all
+    in there: no look at /proc, which takes its time where there are many.
+    """
+    try:
+        with open(f"/proc/{monitor}/task/{monitor}/children", encoding="ascii") as file:
+            first = [int(pid) for pid in file.read().split()]
+    except OSError:  # gone, or a kernel without CONFIG_PROC_CHILDREN; then the kernel passes it on (--die-with-parent)
+        first = []
+    for pid in (monitor, *first):
         kill(pid, signal.SIGKILL)
 
 
@@ -90,9 +121,15 @@ def _mapped(pid: int, device: str) -> bool:
         return any(line.split(None, 4)[3] == wanted for line in file)
 
 
-def _status(pid: int, field: str) -> list[str]:
+def _parent(pid: int) -> int:
+    """0 for one that is gone. By hand, for there can be very many (proc(5), stat)."""
     try:
-        with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
-            return next((line.split()[1:] for line in file if line.startswith(field)), [])
+        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
-        return []
+        return 0
+    try:
+        return int(os.read(fd, 4096).rpartition(b")")[2].split(None, 2)[1])
+    except (OSError, IndexError):
+        return 0
+    finally:
+        os.close(fd)

@@ -7,8 +7,8 @@ import socket
 
 from gateway import errors, process, protocol
 from gateway.record import Record
-from gateway.warden import processes
-from gateway.warden.loop import HANGUP, Loop
+from gateway.warden import mounts, processes
+from gateway.warden.loop import HANGUP, Loop, now
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,14 +17,20 @@ if TYPE_CHECKING:
 _CERTAIN = 5.0
 """Seconds within which SIGKILL has to have worked on everything that is not stuck in the kernel."""
 
+_LOOKING = 1.0
+"""Seconds for finding out who uses a view."""
+
 
 class Program(Record):
-    """One that runs for `front`; `label` is what `status` calls it, `view` what its life keeps in use ("" for none)."""
+    """One that runs for `front`; `label` is what `status` calls it, `view` what its life keeps in use and `terminals`
+    where its devpts was made, which goes with it ("" for none).
+    """
 
     front: socket.socket
     label: str
     origin: str
     view: str = ""
+    terminals: str = ""
 
 
 class Programs:
@@ -58,18 +64,20 @@ class Programs:
         def due() -> None:
             if self._running.get(pid) is program:
                 self._overdue[pid] = errors.Stopped(f"the program was stopped after {seconds} s")
-                processes.terminate(pid)
+                processes.terminate(processes.trees([pid]))
                 self._loop.at(self._grace, kill)
 
         def kill() -> None:
             if self._running.get(pid) is program:
-                processes.kill_tree(pid)
+                processes.kill_program(pid)
 
         self._loop.at(seconds, due)
 
     def _ended(self, pid: int, status: int) -> None:
         program, overdue = self._running.pop(pid), self._overdue.pop(pid, None)
         self._loop.unwatch(program.front.fileno())
+        if program.terminals:
+            mounts.remove_terminals(program.terminals)
         if program.view:
             self._tell(program)
         try:
@@ -81,8 +89,7 @@ class Programs:
 
     def _abandoned(self, pid: int) -> None:
         self._loop.unwatch(self._running[pid].front.fileno())
-        processes.terminate(pid)
-        processes.kill_tree(pid)
+        processes.kill_program(pid)
 
     def labels(self) -> str:
         """Who could be at work in a view, for `status`."""
@@ -95,8 +102,15 @@ class Programs:
                 self._tell(program)
 
     def holding(self, device: str) -> set[int]:
-        """Those that use the file system `device`."""
-        return {pid for pid in self._running if any(processes.holds(member, device) for member in processes.tree(pid))}
+        """Those that use the file system `device`. To look at all that one may have open could take minutes: what we
+        have not come to in time counts as using it.
+        """
+        deadline = now() + _LOOKING
+        return {
+            tree.monitor
+            for tree in processes.trees(self._running)
+            if any(now() > deadline or processes.holds(member, device) for member in tree.members())
+        }
 
     def left(self) -> bool:
         """Whether something of a program that was to be stopped is still there."""
@@ -107,14 +121,11 @@ class Programs:
 
     def stop(self, chosen: set[int]) -> bool:
         """End the `chosen` programs with everything they started; whether all of it is gone."""
-        for pid in chosen:
-            processes.terminate(pid)
-        gone = self._gone = self._all_gone(chosen)
+        trees = processes.trees(chosen)
+        members = frozenset[int]().union(*(tree.members() for tree in trees))
+        processes.terminate(trees)
+        gone = self._gone = lambda: not any(os.path.exists(f"/proc/{pid}") for pid in members)
         if not self._loop.wait_for(gone, self._grace):
             for pid in chosen & set(self._running):
-                processes.kill_tree(pid)
+                processes.kill_program(pid)
         return self._loop.wait_for(gone, _CERTAIN)
-
-    def _all_gone(self, chosen: set[int]) -> Callable[[], bool]:
-        members = set().union(*(processes.tree(pid) for pid in chosen)) if chosen else set()
-        return lambda: not any(os.path.exists(f"/proc/{pid}") for pid in members)

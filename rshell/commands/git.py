@@ -22,7 +22,16 @@ _SERVICES = {
     "git-receive-pack": ("receive-pack",),
     "git-upload-archive": ("upload-archive",),
 }
-_QUIET = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "core.alternateRefsCommand=")
+_QUIET = (
+    *("core.hooksPath=/dev/null", "core.fsmonitor=false", "core.alternateRefsCommand=true"),
+    *("receive.denyCurrentBranch=refuse", "receive.autogc=false"),
+)
+"""Over a repository's own configuration: no program of its choice is started by a hook, by a file system monitor, by
+filters of a working tree that a push would update, or by a gc.
+"""
+_NOTHING_FETCHED = ("/usr/bin/env", "GIT_NO_LAZY_FETCH=1", "GIT_ALLOW_PROTOCOL=none")
+"""Nor by a remote, from which a partial clone would fetch what is missing."""
+_QUIETLY = (*_NOTHING_FETCHED, GIT, *(word for one in _QUIET for word in ("-c", one)))
 
 
 def run(context: Context, command: Command) -> int:
@@ -32,7 +41,7 @@ def run(context: Context, command: Command) -> int:
     wanted = execution.Wanted(
         project=project,
         label=command.verb.name,
-        arguments=(GIT, *(() if free else _QUIET), *_SERVICES[command.verb.name], path),
+        arguments=(*((GIT,) if free else _QUIETLY), *_SERVICES[command.verb.name], path),
         directory=execution.directory(project),
     )
     return execution.run(context, wanted)

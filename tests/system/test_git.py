@@ -124,6 +124,34 @@ def test_hooks_are_off_where_users_do_not_choose_what_runs(
         assert at.sh("ls").out.split() == ["r.git"]
 
 
+def test_no_configuration_of_a_repository_starts_a_program_there(
+    make_gateway: Callable[..., Gateway], tmp_path: Path
+) -> None:
+    """Filters, when a push updates a working tree, and formats of an archive."""
+    gateway = make_gateway(**{"run.commands": "git,tee,sh"})
+    with desk(gateway, "no-filters") as at:
+        assert at.run("git", "init", "-q", "-b", "main", "r").status == 0
+        for key, value in {
+            "receive.denyCurrentBranch": "updateInstead",
+            "filter.x.smudge": "touch /projects/myproj/smudged; cat",
+            "tar.x.command": "touch /projects/myproj/archived; cat",
+            "tar.x.remote": "true",
+        }.items():
+            assert at.run("git", "-C", "r", "config", key, value).status == 0
+        (tmp_path / ".gitattributes").write_text("* filter=x\n")
+        (tmp_path / "f").write_text("x")
+        for words in (("init", "-q"), ("add", "."), ("commit", "-q", "-m", "x")):
+            assert git(at.person, *words, at=tmp_path).status == 0
+        remote = f"gateway:{at.project}/r"
+        pushed = git(at.person, "push", "-q", remote, "main", at=tmp_path)
+        assert pushed.status != 0 and "refusing to update checked out branch" in pushed.err
+        said = git(at.person, "push", "-q", remote, "main:other", at=tmp_path)
+        assert (said.status, said.err) == (0, "")
+        archive = git(at.person, "archive", f"--remote={remote}", "--format=x", "other", at=tmp_path)
+        assert archive.status != 0 and "git archive is switched off here" in archive.err
+        assert at.sh("ls").out.split() == ["r"]
+
+
 def test_a_push_dies_with_the_lock(gateway: Gateway, tmp_path: Path) -> None:
     with desk(gateway, "committer-locked") as at:
         assert at.run("git", "init", "-q", "--bare", "r.git").status == 0

@@ -122,6 +122,15 @@ def _is_full(said: str) -> bool:
     return "No space left on device" in said
 
 
+def test_files_without_content_count_as_well(small: Gateway) -> None:
+    """Or one could take every inode of the disk, and nobody else would make a file any more."""
+    with desk(small, "many") as at:
+        assert at.sh("mkdir d; cd d; seq 4000 | xargs touch").status == 0
+        disk = at.person.ssh("status", "--json", extra=at.shared).json["disk"]
+        assert isinstance(disk, dict) and disk["used"] > 4000 * 4096
+        assert "No space left on device" in at.sh("cd d; seq 4001 9000 | xargs touch").err
+
+
 def test_a_transfer_is_told_as_well(small: Gateway, tmp_path: Path) -> None:
     (tmp_path / "big").write_bytes(os.urandom(30 * MEBI))
     with desk(small, "uploader") as at:
