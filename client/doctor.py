@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from client import config, mounting, projects, ssh, state
+from client import config, mounting, projects, sleep, ssh, state
 from client.config import Choice, Profile
 from client.errors import EncError
 
@@ -31,7 +31,7 @@ class Finding(NamedTuple):
 
 def examine(choice: Choice) -> Iterator[Finding]:
     """All findings, in the order in which things are needed."""
-    for check in (_ssh, _sshfs, _fuse, _runtime, _agent):
+    for check in (_ssh, _sshfs, _fuse, _runtime, _sleep, _agent):
         yield from _guarded(check)
     try:
         profile = config.choose(choice)
@@ -91,6 +91,16 @@ def _fuse() -> Finding:
 
 def _runtime() -> Finding:
     return Finding("runtime", "ok", f"state is kept in {state.runtime()}")
+
+
+def _sleep() -> Finding:
+    found = sleep.obstacle()
+    if found is None:
+        return Finding("sleep", "ok", "no systemd-logind suspends this machine")
+    if found:
+        fix = "apt install libglib2.0-bin polkitd, or your distribution's gdbus and polkit"
+        return Finding("sleep", "warning", f"a suspend locks nothing beforehand: {found}", fix)
+    return Finding("sleep", "ok", "a suspend waits until everything is locked")
 
 
 def _agent() -> Finding:

@@ -12,12 +12,26 @@ import shutil
 import subprocess
 
 _LOGIND = "org.freedesktop.login1"
+_HOLD = ("systemd-inhibit", "--what=sleep", "--mode=delay", "--who=enc", "--why=locks what is unlocked")
+_PROGRAMS = ("setpriv", "systemd-inhibit", "gdbus")
 _ARGV = [
     *("setpriv", "--pdeathsig", "TERM"),
-    *("systemd-inhibit", "--what=sleep", "--mode=delay", "--who=enc", "--why=locks what is unlocked"),
+    *_HOLD,
     *("gdbus", "monitor", "--system", "--dest", _LOGIND, "--object-path", "/org/freedesktop/login1"),
 ]
+_SYSTEMD = "/run/systemd/system"
 _SIGN = b"PrepareForSleep (true"
+
+
+def obstacle() -> str | None:
+    """What keeps us from learning of a suspend, on a machine that logind suspends; "" for nothing, None without logind."""
+    if not shutil.which("systemd-inhibit"):
+        return None
+    tried = subprocess.run([*_HOLD, "true"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if tried.returncode:
+        return f"logind refuses it: {tried.stderr.strip()}" if os.path.isdir(_SYSTEMD) else None
+    missing = [program for program in _PROGRAMS if not shutil.which(program)]
+    return f"{' and '.join(missing)} is missing" if missing else ""
 
 
 class SleepSignal:
@@ -26,7 +40,7 @@ class SleepSignal:
     def __init__(self) -> None:
         self._child: subprocess.Popen[bytes] | None = None
         self._said = b""
-        if all(shutil.which(program) for program in ("setpriv", "systemd-inhibit", "gdbus")):
+        if all(shutil.which(program) for program in _PROGRAMS):
             with contextlib.suppress(OSError):
                 self._child = subprocess.Popen(
                     _ARGV, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL

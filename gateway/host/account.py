@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import pwd
+import time
 
 from gateway import process
 from gateway.errors import Misconfigured
+from gateway.host import sshd
 
 NAME = "enc"
 HOME = "/"
 SHELL = "/bin/sh"
+_IN_USE = 8
+"""What userdel(8) ends with while a process is the account's."""
+_PATIENCE = 5.0
 _USERADD, _USERDEL = "/usr/sbin/useradd", "/usr/sbin/userdel"
 
 
@@ -37,8 +42,12 @@ def make() -> pwd.struct_passwd:
 
 
 def remove() -> None:
-    """Take the account away. Raises Misconfigured."""
-    if find():
-        status, said = process.run([_USERDEL, NAME])
-        if status:
-            raise Misconfigured(f"the account {NAME} could not be removed: {said.strip()}")
+    """Take the account away, once what was ended just now is gone. Raises Misconfigured when something stays."""
+    if there := find():
+        if sshd.has_systemd():  # logind keeps the account's `systemd --user` for 10 s after the last login
+            process.run([sshd.SYSTEMCTL, "stop", f"user@{there.pw_uid}.service"], seconds=20)
+        deadline = time.monotonic() + _PATIENCE
+        while (result := process.run([_USERDEL, NAME]))[0] == _IN_USE and time.monotonic() < deadline:
+            time.sleep(0.1)
+        if result[0]:
+            raise Misconfigured(f"the account {NAME} could not be removed: {result[1].strip()}")

@@ -17,6 +17,7 @@ DROP_IN = "/etc/ssh/sshd_config.d/50-enc.conf"
 _RUN = "/run/sshd"
 SYSTEMCTL = "/usr/bin/systemctl"
 _SYSTEMD = "/run/systemd/system"
+_NOT_RUNNING = "no sshd runs here: it reads its configuration when it is started"
 
 
 def require() -> None:
@@ -77,9 +78,11 @@ def listener() -> int | None:
 
 def serves() -> bool:
     """Whether somebody accepts logins: sshd, or (Ubuntu 24.04) systemd, which starts it for the first one."""
-    if has_systemd() and process.run([SYSTEMCTL, "is-active", "--quiet", "ssh.socket"])[0] == 0:
-        return True
-    return listener() is not None
+    return (has_systemd() and _is_active("ssh.socket")) or listener() is not None
+
+
+def _is_active(unit: str) -> bool:
+    return process.run([SYSTEMCTL, "is-active", "--quiet", unit])[0] == 0
 
 
 def reload() -> str:
@@ -88,9 +91,9 @@ def reload() -> str:
         status, said = process.run([SYSTEMCTL, "try-reload-or-restart", "ssh.service"])
         if status:
             raise Misconfigured("systemctl could not reload ssh.service", said.strip())
-        return "reloaded ssh.service"
+        return "reloaded ssh.service" if _is_active("ssh.service") else _NOT_RUNNING
     pid = listener()
     if pid is None:
-        return "no sshd runs here: it reads its configuration when it is started"
+        return _NOT_RUNNING
     os.kill(pid, signal.SIGHUP)
     return f"reloaded sshd ({pid})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import json
 import os
 import shutil
 import signal
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import Gateway, Person, eventually, need, need_root, parent
+from tests.harness import Gateway, Person, bindir, eventually, need, need_root, parent
 from tests.laptop import Laptop, is_alive, kill, laptop
 from tests.system.test_vanished_network import private_network
 
@@ -120,6 +121,22 @@ def test_where_there_is_logind_everything_is_locked_before_the_machine_sleeps(
         assert service.stdout.readline() == "held\n"
         terminal.close()
         eventually(mine.is_clean, FAULT)
+
+
+def test_the_doctor_says_whether_a_suspend_waits_for_the_lock(
+    person: Person, logind: tuple[str, subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    less = tmp_path / "bin"
+    less.mkdir()
+    for program in ("ssh", "ssh-keygen", "sshfs", "fusermount3", "setpriv", "systemd-inhibit", "env", "true"):
+        (less / program).symlink_to(str(shutil.which(program)))
+    with laptop(person) as mine:
+        path = f"{bindir()}:{less}"
+        for more, says in (({}, "ok"), ({"PATH": path}, "warning")):
+            done = mine.enc("doctor", "--json", DBUS_SYSTEM_BUS_ADDRESS=logind[0], **more)
+            (found,) = [one for one in json.loads(done.out)["findings"] if one["about"] == "sleep"]
+            assert found["level"] == says, found
+        assert "gdbus is missing" in found["says"]
 
 
 def test_a_transfer_over_a_slow_line_is_not_taken_for_a_fault(make_gateway: Callable[..., Gateway]) -> None:

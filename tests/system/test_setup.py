@@ -172,6 +172,19 @@ def test_removing_takes_back_all_but_the_vaults_and_what_people_wrote(host: Host
     host.machine.ok("userdel", "enc")
 
 
+def test_the_account_goes_even_while_a_process_of_it_is_ending(host: Host) -> None:
+    """As logind's `systemd --user` does, for 10 s after the last login."""
+    assert host.setup().status == 0
+    account = ["setpriv", "--reuid=enc", "--regid=enc", "--clear-groups"]
+    ending = host.machine.hold(*account, "sh", "-c", "echo up; exec sleep 3")
+    ending.read_until("up")
+    result = host.setup("--remove")
+    assert result.status == 0 and "- account enc" in result.out, result
+    assert host.machine.run("id", "enc").status != 0
+    ending.wait()
+    host.machine.ok("rm", "-rf", "/var/lib/enc")
+
+
 def test_an_sshd_that_is_broken_already_is_left_alone(host: Host) -> None:
     before = host.state()
     host.machine.write("/etc/ssh/sshd_config.d/99-broken.conf", "NoSuchKeyword yes\n")
