@@ -44,10 +44,8 @@ def _against_running(asked: Command, config: Config) -> tuple[str, str]:
     What a program does then, its sandbox confines.
     """
     commands = config.run_commands
-    if (
-        asked.verb.name == "git-upload-archive"
-    ):  # its formats and filters are whatever a repository's configuration says
-        return ("", "") if EVERYTHING in commands else ("run.commands", "git archive is switched off here")
+    if asked.verb.name == "git-upload-archive":  # its formats and filters are what a repository's configuration says
+        return ("", "") if ANY in commands else ("run.commands", "git archive is switched off here")
     if not commands:
         return "run.commands", f"{asked.verb.name} is switched off here"
     if asked.verb.name == "shell" and ANY not in commands:
