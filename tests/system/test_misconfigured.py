@@ -114,7 +114,9 @@ def inside(gateway: Gateway, script: str) -> str:
     return result.out
 
 
-def on_a_small_disk(make_gateway: Callable[..., Gateway], ground: Path, **settings: str) -> tuple[Gateway, Person, Path]:
+def on_a_small_disk(
+    make_gateway: Callable[..., Gateway], ground: Path, **settings: str
+) -> tuple[Gateway, Person, Path]:
     directory = ground / "small"
     gateway = make_gateway(
         SMALL.format(directory, "1m"), **{"paths.audit": f"{directory}/audit.jsonl", "audit.syslog": "", **settings}
