@@ -24,7 +24,7 @@ _SIGN = b"PrepareForSleep (true"
 
 
 def obstacle() -> str | None:
-    """What keeps us from learning of a suspend, on a machine that logind suspends; "" for nothing, None without logind."""
+    """What keeps us from learning of a suspend by logind; "" for nothing, None where there is no logind."""
     if not shutil.which("systemd-inhibit"):
         return None
     tried = subprocess.run([*_HOLD, "true"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)

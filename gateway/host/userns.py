@@ -26,6 +26,7 @@ profile enc-bwrap {sandbox.BWRAP} flags=(unconfined) {{
 }}
 """
 _PARSER = "/usr/sbin/apparmor_parser"
+_LOADED = "/sys/kernel/security/apparmor/profiles"
 _RESTRICTED = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns"
 _NOBODY = 65534
 
@@ -82,8 +83,18 @@ def install() -> None:
 def remove() -> None:
     """Unload our profile and delete it."""
     if os.path.exists(PROFILE):
-        _parse("-R")
+        if _is_loaded():
+            _parse("-R")
         os.unlink(PROFILE)
+
+
+def _is_loaded() -> bool:
+    """Also no where the kernel has no AppArmor, or in a container, which sees none: apparmor_parser fails there."""
+    try:
+        with open(_LOADED, encoding="ascii") as file:
+            return any(line.startswith("enc-bwrap ") for line in file)
+    except OSError:
+        return False
 
 
 def _parse(how: str) -> None:
