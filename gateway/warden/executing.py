@@ -109,12 +109,12 @@ def _in_cgroup(room: tuple[int, int] | None) -> Iterator[None]:
     enter, leave = room
     try:
         os.write(enter, b"0")
-        try:
-            yield
-        finally:
-            os.write(leave, b"0")
     except OSError as error:
         raise Misconfigured("the session cannot enter the program's cgroup", error.strerror) from error
+    try:
+        yield
+    finally:
+        os.write(leave, b"0")
 
 
 def _on_terminal(
