@@ -12,6 +12,7 @@ import pytest
 from gateway import cgroups
 from gateway.host import account
 from tests.harness import Gateway, eventually, need, need_root
+from tests.life import report
 from tests.running import Desk, desk
 
 MEMORY, PROCESSES = 200, 60
@@ -136,10 +137,11 @@ def test_processes_are_counted_for_a_program_as_a_whole(at: Desk, delegated: Pat
 
 def test_a_mark_alone_delegates_nothing(at: Desk, delegated: Path) -> None:
     """A cgroup that belongs to somebody else is left alone, marked or not."""
+    eventually(lambda: not rooms(delegated))
     os.chown(delegated, 0, 0)
     try:
         with holding(at, "sleep", "60"):
-            eventually(lambda: bool(at.person.ssh("status", extra=at.shared).out))
+            eventually(lambda: "run" in str(report(at.person, at.shared)[0]["programs"]))
             assert not rooms(delegated)
     finally:
         os.chown(delegated, account.make().pw_uid, account.make().pw_gid)
