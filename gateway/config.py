@@ -70,7 +70,7 @@ KEYS = (
     Key(
         name="run.memory",
         default=4096,
-        doc="MiB of memory of a program as a whole where it has a cgroup, else of private data of each process; 0: no limit",
+        doc="MiB of memory of a program in a cgroup, else of private data of each process; 0: no limit",
     ),
     Key(name="run.cpu", default=0, doc="seconds of CPU of each process; 0: no limit"),
     Key(name="run.file_size", default=0, doc="MiB of a file that a program writes; 0: no limit"),

@@ -74,8 +74,9 @@ class Execute(Request):
 
     It may read `paths` beside /usr, and is stopped after `seconds`; the numbers below that are those of
     gateway.sandbox.Limits, 0 for none. `terminal` is the TERM of a terminal to be made, with `rows` and `columns`, ""
-    for none. Descriptors: the system call filter, the network namespace if `network` is 1, how to enter the
-    program's cgroup and to leave it again if `cgroup` is 1 (gateway.cgroups), and without a terminal 0, 1, 2. The answers are `Terminal`, if there is one, and `Exited`.
+    for none. Descriptors: the system call filter, the network namespace if `network` is 1, two to enter the program's
+    cgroup and to leave it again if `cgroup` is 1 (gateway.cgroups), and without a terminal 0, 1, 2. The answers are
+    `Terminal`, if there is one, and `Exited`.
     """
 
     project: ProjectName
