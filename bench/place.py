@@ -17,12 +17,12 @@ SSHD = "/usr/sbin/sshd"
 
 
 @contextlib.contextmanager
-def gateway() -> Iterator[Gateway]:
-    """An embedded gateway with its default settings, ended with the block."""
+def gateway(**settings: str) -> Iterator[Gateway]:
+    """An embedded gateway with its default settings but for those given, ended with the block."""
     with tempfile.TemporaryDirectory(prefix="enc-bench-") as name:
         place = Path(name)
         place.chmod(0o755)  # as root, the gateway's account has to pass through
-        made = Gateway(place / "gw").start()
+        made = Gateway(place / "gw", settings).start()
         try:
             yield made
         finally:

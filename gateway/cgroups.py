@@ -32,7 +32,7 @@ MARK = "user.delegate"
 """systemd's extended attribute of a cgroup whose inside is not its own to arrange (since version 250)."""
 
 _SESSION, _PROGRAM = "session", "run-"
-_PATIENCE = 2.0
+_MOMENT, _PATIENCE = 0.2, 2.0
 
 
 class Limits(Record):
@@ -129,10 +129,13 @@ def _delegated(pid: int) -> str | None:
 
 
 def _of(pid: int) -> str:
-    """The cgroup of the process `pid`; "" for one that is not below the mount."""
+    """The cgroup of the process `pid`; "" when that has ended, or is not below the mount."""
     top = root()
-    with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="surrogateescape") as file:
-        path = next((line.rstrip("\n")[3:] for line in file if line.startswith("0::/")), "")
+    try:
+        with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="surrogateescape") as file:
+            path = next((line.rstrip("\n")[3:] for line in file if line.startswith("0::/")), "")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
     return top + path if top and ".." not in path.split("/") else ""
 
 
@@ -149,15 +152,15 @@ def _bus() -> str:
 
 def _ask_systemd(session: sessions.Session) -> None:
     """Have the account's systemd take the warden into a scope, which ends with it, and put the mark on that, which only
-    the systemd of root does. What it answers says nothing: two fronts may ask at once, and one of them is refused.
+    the systemd of root does. Two fronts may ask at once, and the one that is refused finds it done a moment later.
     """
     unit = f"enc-{session.id}.scope"
     words = [BUSCTL, f"--address=unix:path={_bus()}", "call", "org.freedesktop.systemd1", "/org/freedesktop/systemd1"]
     words += ["org.freedesktop.systemd1.Manager", "StartTransientUnit", "ssa(sv)a(sa(sv))", unit, "fail", "3"]
     words += ["PIDs", "au", "1", str(session.pid), "Delegate", "b", "true", "CollectMode", "s", "inactive-or-failed"]
     process.require(BUSCTL, "systemd")
-    process.run([*words, "0"], seconds=10)
-    deadline = time.monotonic() + _PATIENCE
+    refused = process.run([*words, "0"], seconds=10)[0]
+    deadline = time.monotonic() + (_MOMENT if refused else _PATIENCE)
     while os.path.basename(path := _of(session.pid)) != unit:
         if time.monotonic() > deadline:
             return
