@@ -104,7 +104,8 @@ def hand_in(profile: Profile, invitation: Invitation, public: str) -> dict[str, 
     if done.returncode == 255:
         error = ssh.failure(done.stderr.decode(errors="replace"), profile.host)
         if isinstance(error, NotAccepted):
-            raise NotAccepted("the invitation is no longer good", "ask your sysadmin for another one")
+            hint = "is --user the gateway's account, usually enc? Else ask your sysadmin for another one"
+            raise NotAccepted("the invitation is no longer good, or not for this account", hint)
         raise error
     try:
         answer = json.loads(done.stdout.splitlines()[-1])
