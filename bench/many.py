@@ -17,6 +17,7 @@ from tests.harness import eventually
 
 SESSIONS = 1000
 _INSTANCES = Path("/proc/sys/fs/inotify/max_user_instances")
+_NEVER_IDLE = {"idle.session": "86400", "idle.view": "86400"}
 _AT_ONCE = 4
 
 
@@ -29,7 +30,7 @@ def run() -> list[Row]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     with (
         _inotify(),
-        place.gateway(**memory.UNLIMITED) as gateway,
+        place.gateway(**memory.UNLIMITED, **_NEVER_IDLE) as gateway,
         contextlib.ExitStack() as stack,
         ThreadPoolExecutor(_AT_ONCE) as pool,
     ):

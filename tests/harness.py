@@ -25,6 +25,7 @@ from typing import TypeVar
 import pytest
 
 from gateway.names import Principal
+from gateway.process import readable
 
 T = TypeVar("T")
 
@@ -339,7 +340,7 @@ class Held:
         assert self.process.stdout is not None
         deadline = time.monotonic() + seconds
         while text not in self.said:
-            ready, _, _ = select.select([self.process.stdout], [], [], max(0, deadline - time.monotonic()))
+            ready = readable(self.process.stdout.fileno(), max(0, deadline - time.monotonic()))
             chunk = os.read(self.process.stdout.fileno(), 4096) if ready else b""
             assert chunk, f"no {text!r} but {self.said!r}, {self._errors()!r}"
             self.said += chunk.decode()

@@ -43,7 +43,7 @@ class Layout(Record):
             known_hosts=root / "known_hosts",
             authorized_keys=root / "authorized_keys",
             host_key=root / "host_ed25519",
-            log=root / "sshd.log",
+            log=root / "log" / "sshd.log",
             audit=root / "audit" / "audit.jsonl",
             vaults=root / "vaults",
             enrolments=root / "enrolments",
@@ -159,6 +159,7 @@ def make(layout: Layout) -> None:
         raise Usage(f"{layout.root} is not empty and was not made by an embedded gateway", "name another directory")
     layout.root.mkdir(parents=True, exist_ok=True)
     layout.root.chmod(0o755 if os.geteuid() == 0 else 0o700)
+    layout.log.parent.mkdir(mode=0o700, exist_ok=True)  # beside the keys it would wake every session at every login
     for path in (layout.vaults, layout.enrolments, layout.run, layout.audit.parent):
         path.mkdir(mode=0o700, exist_ok=True)
         os.chown(path, layout.account.pw_uid, layout.account.pw_gid)

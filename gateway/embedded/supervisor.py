@@ -70,7 +70,7 @@ class _Signals:
         try:
             while not self._called_to_end():
                 if any(fd == handle for fd, _ in poll.poll()):
-                    raise Misconfigured("sshd ended by itself", "its log is beside sshd_config")
+                    raise Misconfigured("sshd ended by itself", "its log is log/sshd.log")
                 _reap_all()
         finally:
             os.close(handle)

@@ -51,18 +51,22 @@ class Revocation:
         """Whether the kernel will tell us of changes; not when the host has no watch left."""
         fd = os.open(os.path.dirname(self._path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            source.add(fd, watcher.WRITTEN | watcher.TREE, lambda *_: self._plan())
+            source.add(fd, watcher.WRITTEN | watcher.TREE, lambda *_: self._look())
         except (watcher.Full, OSError):
             return False
         finally:
             os.close(fd)
         return True
 
-    def _look_again(self) -> None:
+    def _look(self) -> None:
+        """The directory has changed, or might have: reading the file again is for when that is what changed."""
         stamp = self._stat()
         if stamp != self._stamp:
             self._stamp = stamp
             self._plan()
+
+    def _look_again(self) -> None:
+        self._look()
         self._loop.at(_POLL, self._look_again)
 
     def _stat(self) -> tuple[int, int, int]:

@@ -120,7 +120,7 @@ def laid(gateway: Gateway, place: Path) -> Iterator[Field]:
         assert victim.sftp(f"get {theirs}/secret {void}", f"ls -1 {theirs}").status == 0
         assert void.read_text() == CANARY
     assert gateway.events("fault") == []
-    for log in (Path(str(gateway.ready["audit"])), gateway.root / "sshd.log"):
+    for log in (Path(str(gateway.ready["audit"])), gateway.root / "log" / "sshd.log"):
         text = log.read_text(errors="surrogateescape")
         assert all(char.isprintable() or char in "\r\n" for char in text), log
         assert not [word for word in (CANARY, PASSPHRASE, str(pit), "touch") if word in text], log

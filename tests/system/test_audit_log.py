@@ -233,7 +233,7 @@ def test_no_secret_and_no_name_of_a_view_is_on_any_disk(
     eventually(lambda: not gateway.leftovers())
     account = pwd.getpwnam(str(gateway.ready["account"])).pw_uid
     searched = [path for path in gateway.root.parent.rglob("*") if not path.is_symlink()]
-    assert gateway.root / "sshd.log" in searched and gateway.root / "audit" / "audit.jsonl" in searched
+    assert gateway.root / "log" / "sshd.log" in searched and gateway.root / "audit" / "audit.jsonl" in searched
     searched += _newer_of(account, began, "/tmp") + _newer_of(account, began, "/var/tmp")
     found = [str(path) for path in searched if CANARY in str(path) or CANARY.encode() in _content(path)]
     assert not found
