@@ -40,7 +40,7 @@ def run() -> list[Row]:
         print(f"many: {SESSIONS} are there after {time.perf_counter() - began:.0f} s", file=sys.stderr)
         for client in clients:
             stack.callback(client.end)
-        rows = [memory.memory_of(gateway, SESSIONS, "-"), memory.lock_all(gateway, clients, "10 s")]
+        rows = [memory.memory_of(gateway, SESSIONS, "-"), *memory.lock_all(gateway, clients, "10 s")]
         eventually(lambda: not gateway.leftovers())
     return rows
 

@@ -49,11 +49,17 @@ def time_of(argv: list[str]) -> float:
 
 
 def until_gone(pids: Iterable[int], act: Callable[[], object], seconds: float = 60) -> float:
-    """Call `act` and return the seconds until every process of `pids` has ended (pidfd_open(2): no polling)."""
-    handles = {os.pidfd_open(pid) for pid in pids}
+    """Call `act` and return the seconds until every process of `pids` has ended."""
+    return max(ends(pids, act, seconds).values())
+
+
+def ends(pids: Iterable[int], act: Callable[[], object], seconds: float = 60) -> dict[int, float]:
+    """Call `act`; after how many seconds each process of `pids` has ended (pidfd_open(2): no polling)."""
+    handles = {os.pidfd_open(pid): pid for pid in pids}
     waiting = select.poll()
     for handle in handles:
         waiting.register(handle, select.POLLIN)
+    after: dict[int, float] = {}
     began = time.perf_counter()
     try:
         act()
@@ -64,8 +70,8 @@ def until_gone(pids: Iterable[int], act: Callable[[], object], seconds: float = 
             for handle in ended:
                 waiting.unregister(handle)
                 os.close(handle)
-                handles.remove(handle)
-        return time.perf_counter() - began
+                after[handles.pop(handle)] = time.perf_counter() - began
+        return after
     finally:
         for handle in handles:
             os.close(handle)

@@ -1,9 +1,11 @@
 """Entry of the warden, run as a file by an isolated interpreter without `site` (gateway.sandbox.python)."""
 
+import os
 import sys
 
 sys.path.insert(0, __file__.rsplit("/", 3)[0])
 
 from gateway.warden.warden import main
 
-sys.exit(main(int(sys.argv[1])))
+# Not sys.exit: of the time that 120 sessions took to end at once, taking interpreters down was two fifths.
+os._exit(main(int(sys.argv[1])))
