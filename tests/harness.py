@@ -182,8 +182,11 @@ class Gateway:
 
     def sessions(self) -> list[dict[str, object]]:
         """The records of live sessions, as they lie in the run directory."""
-        records = sorted((self.root / "run" / "sessions").glob("*/record.json"))
-        return [json.loads(path.read_text()) for path in records]
+        found = []
+        for path in sorted((self.root / "run" / "sessions").glob("*/record.json")):
+            with contextlib.suppress(FileNotFoundError):  # it has ended since it was listed
+                found.append(json.loads(path.read_text()))
+        return found
 
     def warden(self) -> int:
         """The pid of the only session's warden."""

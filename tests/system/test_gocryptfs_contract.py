@@ -39,6 +39,10 @@ def make(home: Path, secret: bytes = SECRET + b"\n") -> tuple[Path, Path]:
     return cipher, config
 
 
+pytestmark = pytest.mark.alone
+"""Its sandbox has all mounts of the host in it, of which another test may have made one that is dead."""
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with a sound vault, to copy from."""
