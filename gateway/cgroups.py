@@ -112,7 +112,7 @@ def _base(run: str, session: sessions.Session) -> str | None:
     """The cgroup of ours that `session` is in, arranged; None when there is none."""
     base = _delegated(session.pid)
     if base is None and os.path.exists(_bus()):
-        if sessions.sweep(os.path.join(sessions.directory(run), session.id)):
+        if sessions.has_ended(run, session):
             raise NotUnlocked(f"session {session.id} has just ended")
         _ask_systemd(session)
         base = _delegated(session.pid)

@@ -63,7 +63,7 @@ def _end(run: str, session: sessions.Session) -> None:
     except ProcessLookupError:
         return
     try:
-        if not sessions.sweep(os.path.join(sessions.directory(run), session.id)):
+        if not sessions.has_ended(run, session):
             signal.pidfd_send_signal(handle, signal.SIGKILL)
             select.select([handle], [], [], 5)
     finally:

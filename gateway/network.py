@@ -55,7 +55,7 @@ def given(run: str, session: sessions.Session) -> Iterator[int]:
             held.callback(os.close, users)
         except OSError as error:
             raise ended from error
-        if sessions.sweep(os.path.join(sessions.directory(run), session.id)):
+        if sessions.has_ended(run, session):
             raise ended  # while its lock is held, the pid is certainly its own
         namespace = _make(users)
         held.callback(os.close, namespace)

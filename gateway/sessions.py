@@ -129,6 +129,11 @@ def sweep(path: str) -> bool:
         os.close(fd)
 
 
+def has_ended(run: str, session: Session) -> bool:
+    """Whether it lives no more. While it does, its pid is certainly its own."""
+    return sweep(os.path.join(directory(run), session.id))
+
+
 def _sweep_draft(path: str) -> None:
     try:
         _unlink(os.path.join(path, LOCK))
