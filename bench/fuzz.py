@@ -16,11 +16,14 @@ from collections.abc import Callable
 import atheris
 
 with atheris.instrument_imports():
-    from gateway import authorized_keys, config, plaintoml, protocol, sessions
+    from gateway.base import toml
+    from gateway.config import loader
     from gateway.errors import EncError, Misconfigured, Usage
-    from gateway.names import Principal, ProjectName
-    from rshell import command, grammar
+    from gateway.identity import authorized_keys
+    from gateway.identity.names import Principal, ProjectName
+    from gateway.session import protocol, registry
     from rshell.commands import rsync
+    from rshell.language import command, grammar, verbs
 
 
 def of_grammar(data: bytes) -> None:
@@ -45,7 +48,7 @@ def of_commands(data: bytes) -> None:
     except EncError as error:
         assert error.line().isprintable() and len(error.line()) < 300, error.line()
         return
-    assert asked.verb.name in command.VERBS
+    assert asked.verb.name in verbs.VERBS
     assert asked.project is None or ProjectName.accepts(asked.project)
 
 
@@ -78,13 +81,13 @@ def of_toml(data: bytes) -> None:
     """vault.toml, a slot's description, gateway.toml: what is understood reads the same after it was written."""
     text = data.decode(errors="replace")
     try:
-        values = {name: located.value for name, located in plaintoml.parse(text).items()}
-    except plaintoml.PlainTomlError:
+        values = {name: located.value for name, located in toml.parse(text).items()}
+    except toml.PlainTomlError:
         return
-    again = plaintoml.parse(plaintoml.dump(values))
+    again = toml.parse(toml.dump(values))
     assert {name: located.value for name, located in again.items()} == values
     try:
-        config.parse(text)
+        loader.parse(text)
     except Misconfigured as error:
         assert "\n" not in str(error)
 
@@ -92,10 +95,10 @@ def of_toml(data: bytes) -> None:
 def of_records(data: bytes) -> None:
     """A session's record in the run directory."""
     try:
-        session = sessions.load(data.decode(errors="replace"))
+        session = registry.load(data.decode(errors="replace"))
     except (ValueError, TypeError, Usage):
         return
-    assert sessions.load(session.dump()) == session
+    assert registry.load(session.dump()) == session
 
 
 PARSERS: tuple[Callable[[bytes], None], ...] = (

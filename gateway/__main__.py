@@ -1,4 +1,4 @@
-"""`enc-gateway` as a file for an isolated interpreter (gateway.sandbox.python): for units, which need no venv."""
+"""`enc-gateway` run as a file by an isolated interpreter, for systemd units: they need no venv."""
 
 import sys
 

@@ -8,12 +8,12 @@ import sys
 
 sys.path.insert(0, __file__.rsplit("/", 2)[0])
 
-from gateway import interruption
+from gateway.base import signals
 from gateway.errors import Interrupted
 
-interruption.hold()
+signals.hold()
 
-from rshell.main import main  # noqa: E402
+from rshell.front.main import main  # noqa: E402
 
 try:
     status = main(sys.argv[1])

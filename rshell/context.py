@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from gateway import pausing, sessions, vaults
-from gateway.audit import AuditLog
-from gateway.config import Config
+from gateway.audit.log import AuditLog
+from gateway.base.records import Record
+from gateway.config.schema import Config
 from gateway.errors import Paused
-from gateway.identity import Identity
-from gateway.names import ProjectName
-from gateway.record import Record
+from gateway.identity.authentication import Identity
+from gateway.identity.names import ProjectName
+from gateway.session import maintenance, registry
+from gateway.session.registry import Session
+from gateway.vault import store
+from gateway.vault.store import Vault
 
 
 class Context(Record):
@@ -28,17 +31,17 @@ class Context(Record):
 
     @property
     def vaults_home(self) -> str:
-        return vaults.home(self.config.paths_vaults, self.caller.principal)
+        return store.home(self.config.paths_vaults, self.caller.principal)
 
-    def vault(self, project: ProjectName | None) -> vaults.Vault:
+    def vault(self, project: ProjectName | None) -> Vault:
         """The caller's vault of that name. Raises NoSuchProject."""
-        return vaults.find(self.vaults_home, required(project))
+        return store.find(self.vaults_home, required(project))
 
     @property
     def pause(self) -> Paused | None:
         """The refusal of what would begin, while the sysadmin has the gateway paused."""
-        said = pausing.message(self.config.paths_pause)
-        return None if said is None else pausing.paused(said)
+        said = maintenance.message(self.config.paths_pause)
+        return None if said is None else maintenance.paused(said)
 
     @property
     def has_room(self) -> bool:
@@ -50,13 +53,13 @@ class Context(Record):
         """Where the caller is, as sessions show it."""
         return f"{self.caller.address}:{self.caller.port}"
 
-    def live(self) -> tuple[sessions.Session, ...]:
+    def live(self) -> tuple[Session, ...]:
         """The caller's live sessions."""
-        return sessions.of_principal(self.config.paths_run, self.caller.principal)
+        return registry.of_principal(self.config.paths_run, self.caller.principal)
 
-    def session_here(self) -> sessions.Session | None:
+    def session_here(self) -> Session | None:
         """The session anchored on this connection."""
-        return sessions.of_connection(self.live(), self.caller.connection)
+        return registry.of_connection(self.live(), self.caller.connection)
 
 
 def required(project: ProjectName | None) -> ProjectName:

@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from client.cli import group as enc
-from gateway import config, configdoc
 from gateway.cli import main as enc_gateway
+from gateway.config import reference, schema
 
 SEE_ALSO = {
     "enc": "enc-gateway(8), ssh(1), sshfs(1)",
@@ -71,9 +71,9 @@ def options(of: click.Command, context: click.Context) -> str:
 
 def keys() -> str:
     """gateway.toml(5)."""
-    parts = [".SH DESCRIPTION\n", paragraphs(configdoc.INTRODUCTION), ".SH KEYS\n"]
-    for key in config.KEYS:
-        parts.append(f".TP\n\\fB{text(key.name)}\\fR (default: {text(configdoc.written(key))})\n{text(key.doc)}\n")
+    parts = [".SH DESCRIPTION\n", paragraphs(reference.INTRODUCTION), ".SH KEYS\n"]
+    for key in schema.KEYS:
+        parts.append(f".TP\n\\fB{text(key.name)}\\fR (default: {text(reference.written(key))})\n{text(key.doc)}\n")
     parts.append(".SH FILES\n/etc/enc/gateway.toml\n")
     return page("gateway.toml", 5, "configuration of an ENC gateway", parts)
 

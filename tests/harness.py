@@ -24,8 +24,8 @@ from typing import TypeVar
 
 import pytest
 
-from gateway.names import Principal
-from gateway.process import readable
+from gateway.base.process import readable
+from gateway.identity.names import Principal
 
 T = TypeVar("T")
 
@@ -220,7 +220,15 @@ class Gateway:
 
     def session_processes(self) -> dict[int, str]:
         """What only a live session has: bubblewrap, gocryptfs, attached programs, the warden."""
-        signs = ("/usr/bin/bwrap", "gocryptfs", "gateway/warden", "sftp-server", "/usr/bin/rsync", "/usr/bin/scp")
+        signs = (
+            "/usr/bin/bwrap",
+            "gocryptfs",
+            "gateway/warden",
+            "disk/supervisor",
+            "sftp-server",
+            "/usr/bin/rsync",
+            "/usr/bin/scp",
+        )
         return {pid: args for pid, args in self.processes().items() if any(sign in args for sign in signs)}
 
     def leftovers(self) -> list[str]:

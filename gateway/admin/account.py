@@ -9,8 +9,8 @@ import os
 import pwd
 from collections.abc import Iterator
 
-from gateway.audit import AuditLog
-from gateway.config import Config
+from gateway.audit.log import AuditLog
+from gateway.config.schema import Config
 from gateway.errors import Misconfigured
 
 _UNSET = 0xFFFFFFFF

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import click
 
-from gateway import structure, vaults
-from gateway.admin import account, copying, options, projects
-from gateway.admin.copying import Copied
-from gateway.config import Config
+from gateway.admin import account, options, output, vaults
+from gateway.config.schema import Config
 from gateway.errors import Busy, CannotCreate, DamagedVault, EncError, NoSuchProject, Usage
-from gateway.names import Principal, ProjectName
-from gateway.vaults import Vault
+from gateway.identity.names import Principal, ProjectName
+from gateway.vault import ciphertext, copying, store
+from gateway.vault.copying import Copied
+from gateway.vault.store import Vault
 
 _DRAFT = ".restoring-"
 """Not that of vaults that are being made, which is swept after an hour: a large project takes longer."""
@@ -36,17 +36,17 @@ def backup(directory: Path, settings: Config, as_json: bool) -> None:
     """
     _prepare(directory)
     copied = []
-    for principal, home in projects.homes(settings):
-        for name in vaults.names(home):
+    for principal, home in vaults.homes(settings):
+        for name in store.names(home):
             target = directory / principal.directory
             target.mkdir(mode=0o700, exist_ok=True)
             copied.append(_one(settings, principal, Vault(name=name, path=os.path.join(home, name)), target))
     failed = [one for one in copied if one.problem]
     account.record(settings, "backup", vaults=len(copied), incomplete=len(failed))
     rows = [(one.principal, one.project, one.problem or "copied", str(one.attempts)) for one in copied]
-    words = options.table(("PRINCIPAL", "PROJECT", "RESULT", "ATTEMPTS"), rows, "no projects")
+    words = output.table(("PRINCIPAL", "PROJECT", "RESULT", "ATTEMPTS"), rows, "no projects")
     fields = {"directory": str(directory), "vaults": [one.as_dict() for one in copied], "incomplete": len(failed)}
-    options.result(fields, words, as_json)
+    output.result(fields, words, as_json)
     sys.exit(Busy.code if failed else 0)
 
 
@@ -86,7 +86,7 @@ def restore(directory: Path, principal: str, project: str, name: str, settings: 
         raise NoSuchProject(f"{directory} has no copy of that project", "`enc-gateway backup` makes one")
     new = ProjectName.of(name or f"{project}.restored")
     with account.acting(settings):
-        home = vaults.home(settings.paths_vaults, whose)
+        home = store.home(settings.paths_vaults, whose)
     final = Vault(name=new, path=os.path.join(home, new))
     draft = Vault(name=new, path=os.path.join(home, _DRAFT + new))
     _refuse_if_there(settings, final)
@@ -103,7 +103,7 @@ def restore(directory: Path, principal: str, project: str, name: str, settings: 
             shutil.rmtree(draft.path, ignore_errors=True)
     account.record(settings, "restored", principal=whose, project=new)
     words = f"restored {project} of {whose} as {new}; its owner can check it: ssh -t gateway fsck {new}"
-    options.result({"principal": whose, "project": project, "restored_as": new}, words, as_json)
+    output.result({"principal": whose, "project": project, "restored_as": new}, words, as_json)
 
 
 def _refuse_if_there(settings: Config, vault: Vault) -> None:
@@ -113,6 +113,6 @@ def _refuse_if_there(settings: Config, vault: Vault) -> None:
 
 
 def _check(vault: Vault) -> None:
-    vaults.check(vault)
-    if wrong := structure.problems(vault):
+    store.check(vault)
+    if wrong := ciphertext.problems(vault):
         raise DamagedVault(f"the copy is damaged: {'; '.join(wrong)}", "nothing was restored")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
 import click
 
 from gateway.admin import options
+from gateway.base import json
 
 
 @click.command()

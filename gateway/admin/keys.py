@@ -10,13 +10,14 @@ from typing import IO
 
 import click
 
-from gateway import authorized_keys, enrolment, keylint, sessions
-from gateway.admin import account, invites, keyfile, options
-from gateway.authorized_keys import NEVER, Entry
-from gateway.config import Config
-from gateway.enrolment import HandedIn
+from gateway.admin import account, moments, options, output
+from gateway.config.schema import Config
 from gateway.errors import NoSuchKey, Usage
-from gateway.names import Principal
+from gateway.identity import authorized_keys, enrolment, invitations, keyfile, lint
+from gateway.identity.authorized_keys import NEVER, Entry
+from gateway.identity.enrolment import HandedIn
+from gateway.identity.names import Principal
+from gateway.session import registry
 
 _HOST_KEY = Path("/etc/ssh/ssh_host_ed25519_key.pub")
 
@@ -40,18 +41,18 @@ def add(file: IO[str], principal: str, expires: str, origin: str, settings: Conf
     """Authorize the public key in FILE (- for standard input)."""
     new = enrolment.of_line(file.read())
     named = Principal.of(principal) if principal else ""
-    chosen = invites.options(named, options.expiry(expires) if expires else "", _networks(origin))
+    chosen = invitations.options(named, moments.expiry(expires) if expires else "", _networks(origin))
     fingerprint = authorized_keys.fingerprint(new.blob)
-    line = authorized_keys.dump(chosen, new.key_type, new.blob, options.visible(new.label))
+    line = authorized_keys.dump(chosen, new.key_type, new.blob, output.visible(new.label))
 
     def change(lines: list[str]) -> None:
-        invites.refuse_if_listed(keyfile.entries(lines), new.blob)
+        invitations.refuse_if_listed(keyfile.entries(lines), new.blob)
         keyfile.append(lines, line)
         account.record(settings, "key-added", key=fingerprint, principal=named or fingerprint)
 
     keyfile.edit(settings.paths_authorized_keys, change)
     fields = {"fingerprint": fingerprint, "principal": named or fingerprint, "line": line}
-    options.result(fields, f"added {fingerprint} as {named or 'a principal of its own'}", as_json)
+    output.result(fields, f"added {fingerprint} as {named or 'a principal of its own'}", as_json)
 
 
 def _networks(text: str) -> str:
@@ -70,7 +71,7 @@ def list_(settings: Config, as_json: bool) -> None:
     rows = [_row(entry) for entry in authorized_keys.load(settings.paths_authorized_keys)]
     words = [tuple(str(row[name] or "-") for name in _COLUMNS) for row in rows]
     header = tuple(name.upper() for name in _COLUMNS)
-    options.result({"keys": rows}, options.table(header, words, "no keys; `enc-gateway key add` adds one"), as_json)
+    output.result({"keys": rows}, output.table(header, words, "no keys; `enc-gateway key add` adds one"), as_json)
 
 
 _COLUMNS = ("line", "fingerprint", "principal", "state", "expires", "from", "label")
@@ -84,9 +85,9 @@ def _row(entry: Entry) -> dict[str, object]:
         "principal": _whose(entry),
         "state": _state(entry),
         "type": entry.key_type,
-        "expires": "" if entry.expires == NEVER else options.utc(entry.expires),
+        "expires": "" if entry.expires == NEVER else moments.utc(entry.expires),
         "from": entry.value("from"),
-        "label": options.visible(entry.label),
+        "label": output.visible(entry.label),
     }
 
 
@@ -129,10 +130,10 @@ def revoke(fingerprint: str, settings: Config, as_json: bool) -> None:
     named = _whose(removed[0])
     with account.acting(settings):
         enrolment.withdraw(settings.paths_enrolments, fingerprint)
-        ending = [one.id for one in sessions.live(settings.paths_run) if one.fingerprint == fingerprint]
+        ending = [one.id for one in registry.live(settings.paths_run) if one.fingerprint == fingerprint]
     words = f"revoked {fingerprint} of {named}" + (f"; these sessions end now: {' '.join(ending)}" if ending else "")
     lines = [entry.line for entry in removed]
-    options.result({"revoked": fingerprint, "principal": named, "lines": lines, "sessions": ending}, words, as_json)
+    output.result({"revoked": fingerprint, "principal": named, "lines": lines, "sessions": ending}, words, as_json)
 
 
 @key.command(name="lint")
@@ -141,14 +142,14 @@ def revoke(fingerprint: str, settings: Config, as_json: bool) -> None:
 def lint_(settings: Config, as_json: bool) -> None:
     """Check authorized_keys. Exits with 0, 1 for warnings, 2 for errors."""
     path = settings.paths_authorized_keys
-    findings = keylint.examine(path, time.time())
+    findings = lint.examine(path, time.time())
     rows = [{**finding.as_dict(), "level": finding.level.value} for finding in findings]
     words = [_finding(path, finding) for finding in findings]
-    options.result({"findings": rows}, options.visible_lines(words) if words else f"{path}: nothing to say", as_json)
-    sys.exit(keylint.exit_code(findings))
+    output.result({"findings": rows}, output.visible_lines(words) if words else f"{path}: nothing to say", as_json)
+    sys.exit(lint.exit_code(findings))
 
 
-def _finding(path: str, finding: keylint.Finding) -> str:
+def _finding(path: str, finding: lint.Finding) -> str:
     where = f"{path}:{finding.line}" if finding.line else path
     return f"{finding.level.value:5}  {where}: {finding.problem}" + (f"; {finding.fix}" if finding.fix else "")
 
@@ -166,22 +167,22 @@ def _finding(path: str, finding: keylint.Finding) -> str:
 @options.as_json
 def invite(principal: str, expires: str, as_key: bool, host_key: Path | None, settings: Config, as_json: bool) -> None:
     """Print a one-time code with which somebody can hand in a key to be approved for PRINCIPAL."""
-    named, until = Principal.of(principal), options.expiry(expires)
+    named, until = Principal.of(principal), moments.expiry(expires)
     account.give(settings, settings.paths_enrolments)
-    secret = invites.make_key()
+    secret = invitations.make_key()
     pinned = host_key or (_HOST_KEY if _HOST_KEY.is_file() else None)
-    printed = secret.private if as_key else invites.code(secret, pinned)
+    printed = secret.private if as_key else invitations.code(secret, pinned)
     fingerprint = authorized_keys.fingerprint(secret.blob)
-    ends = options.utc(authorized_keys.moment(until) or 0)
+    ends = moments.utc(authorized_keys.moment(until) or 0)
 
     def change(lines: list[str]) -> None:
-        keyfile.append(lines, invites.line(named, secret, until))
+        keyfile.append(lines, invitations.line(named, secret, until))
         account.record(settings, "invited", invite=fingerprint, principal=named, expires=ends)
 
     keyfile.edit(settings.paths_authorized_keys, change)
     click.echo(f"invitation {fingerprint} for {named}, good once until {ends}:", err=True)
     form = {"private_key": secret.private} if as_key else {"code": printed}
-    options.result({"invite": fingerprint, "principal": named, "expires": ends, **form}, printed.rstrip(), as_json)
+    output.result({"invite": fingerprint, "principal": named, "expires": ends, **form}, printed.rstrip(), as_json)
 
 
 @key.command(name="invites")
@@ -196,7 +197,7 @@ def invites_(settings: Config, as_json: bool) -> None:
             rows.append({**_row(entry), **_handed_in(handed_in.get(_print(entry)))})
     words = [tuple(str(row[name] or "-") for name in _INVITE_COLUMNS) for row in rows]
     header = ("INVITATION", "FOR", "STATE", "UNTIL", "KEY HANDED IN", "LABEL", "FROM", "AT")
-    options.result({"invites": rows}, options.table(header, words, "no invitations"), as_json)
+    output.result({"invites": rows}, output.table(header, words, "no invitations"), as_json)
 
 
 _INVITE_COLUMNS = ("fingerprint", "principal", "state", "expires", "key", "key_label", "address", "time")
@@ -229,13 +230,13 @@ def approve(fingerprint: str, deny: bool, expires: str, origin: str, settings: C
     found = [one for one in _pending(settings) if one.fingerprint == fingerprint]
     if not found:
         raise NoSuchKey("no key with that fingerprint was handed in", "`enc-gateway key invites` lists them")
-    new, until, networks = found[0], options.expiry(expires) if expires else "", _networks(origin)
+    new, until, networks = found[0], moments.expiry(expires) if expires else "", _networks(origin)
     changed: list[Entry] = []
 
     def change(lines: list[str]) -> None:
         if not deny:
-            changed.append(invites.accept(lines, new, until, networks))
-        elif invited := invites.invitation(keyfile.entries(lines), new):
+            changed.append(invitations.accept(lines, new, until, networks))
+        elif invited := invitations.invitation(keyfile.entries(lines), new):
             changed.append(invited)
             del lines[invited.line - 1]
         principal = changed[0].invites if changed else ""
@@ -249,4 +250,4 @@ def approve(fingerprint: str, deny: bool, expires: str, origin: str, settings: C
     done = "denied" if deny else "approved"
     about = f"{done} {fingerprint} ({new.label or 'no label'}, handed in from {new.address} at {new.time})"
     words = about if deny else f"{about} for {principal}, line {changed[0].line}"
-    options.result({"fingerprint": fingerprint, "principal": principal, "approved": not deny}, words, as_json)
+    output.result({"fingerprint": fingerprint, "principal": principal, "approved": not deny}, words, as_json)

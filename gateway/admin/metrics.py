@@ -15,11 +15,15 @@ from pathlib import Path
 
 import click
 
-from gateway import auditview, authorized_keys, enrolment, sessions
-from gateway.admin import account, files, options, projects, timeline
-from gateway.auditview import Event, Filter
-from gateway.config import Config
-from gateway.record import Record
+from gateway.admin import account, options, output, vaults
+from gateway.audit import query
+from gateway.audit.query import Event, Filter
+from gateway.audit.report import timeline
+from gateway.base import files
+from gateway.base.records import Record
+from gateway.config.schema import Config
+from gateway.identity import authorized_keys, enrolment
+from gateway.session import registry
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -55,11 +59,11 @@ def collect(settings: Config) -> tuple[Metric, ...]:
 
 
 def _now(settings: Config) -> tuple[Metric, ...]:
-    kept = projects.look(settings)
+    kept = vaults.look(settings)
     keys = authorized_keys.load(settings.paths_authorized_keys)
     now = time.time()
     with account.acting(settings):
-        live = sessions.live(settings.paths_run)
+        live = registry.live(settings.paths_run)
         waiting = len(enrolment.pending(settings.paths_enrolments))
         log = settings.paths_audit
         size = os.path.getsize(log) if os.path.exists(log) else 0
@@ -117,7 +121,7 @@ def _counted(settings: Config) -> tuple[Metric, ...]:
     tally = _Tally()
     with account.acting(settings):
         if os.path.exists(settings.paths_audit):
-            for event in auditview.events(settings.paths_audit, Filter()):
+            for event in query.events(settings.paths_audit, Filter()):
                 tally.take(event)
     newest = timeline.seconds(tally.newest) if tally.newest else 0.0
     locks, unlock_failures, incomplete = (tally.reasons[name] for name in _BY_REASON)
@@ -153,4 +157,4 @@ def metrics(textfile: Path | None, settings: Config, as_json: bool) -> None:
         for labels, value in one.samples.items()
     ]
     words = f"wrote {textfile}" if textfile else text(found).rstrip()
-    options.result({"metrics": rows}, words, as_json)
+    output.result({"metrics": rows}, words, as_json)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 
 import click
 
-from gateway import audit, config, killing, pausing, sessions
 from gateway.admin import options
+from gateway.audit.log import AuditLog
+from gateway.base import json
+from gateway.config import loader
 from gateway.errors import Misconfigured
+from gateway.session import liveness, maintenance, registry, termination
 
 _PATIENCE = 30.0
 """Seconds that a session which was being started takes at most until it shows itself, or gives up."""
@@ -26,11 +28,11 @@ def pause(settings: Path, message: str, lock_now: bool, as_json: bool) -> None:
 
     Live sessions go on to their own end, unless --lock-now ends them; it returns when that is done.
     """
-    values = config.load(str(settings))
-    pausing.begin(values.paths_pause, message)
-    audit.AuditLog(values.paths_audit, values.audit_syslog, required=False).write("paused", locks_now=lock_now)
+    values = loader.load(str(settings))
+    maintenance.begin(values.paths_pause, message)
+    AuditLog(values.paths_audit, values.audit_syslog, required=False).write("paused", locks_now=lock_now)
     ended = _end_all(values.paths_run) if lock_now else []
-    live = len(sessions.live(values.paths_run))
+    live = len(registry.live(values.paths_run))
     if as_json:
         click.echo(json.dumps({"paused": True, "ended": ended, "live": live}))
     else:
@@ -41,8 +43,8 @@ def _end_all(run: str) -> list[str]:
     """Every session, also those that are just being started. Raises Misconfigured when one does not end."""
     ended = []
     deadline = time.monotonic() + _PATIENCE
-    while sessions.held(run):
-        ended += [id_ for id_, _ in killing.kill(run, sessions.live(run), reason="paused")]
+    while liveness.count(run):
+        ended += [id_ for id_, _ in termination.kill(run, registry.live(run), reason="paused")]
         if time.monotonic() > deadline:
             raise Misconfigured("a session does not end", "`enc-gateway sessions kill --all`")
         time.sleep(0.05)
@@ -54,10 +56,10 @@ def _end_all(run: str) -> list[str]:
 @options.as_json
 def resume(settings: Path, as_json: bool) -> None:
     """End a pause."""
-    values = config.load(str(settings))
-    was_paused = pausing.end(values.paths_pause)
+    values = loader.load(str(settings))
+    was_paused = maintenance.end(values.paths_pause)
     if was_paused:
-        audit.AuditLog(values.paths_audit, values.audit_syslog, required=False).write("resumed")
+        AuditLog(values.paths_audit, values.audit_syslog, required=False).write("resumed")
     if as_json:
         click.echo(json.dumps({"paused": False, "was_paused": was_paused}))
     else:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 
 import click
 
+from gateway.base import json
 from gateway.install import setup as installing
 
 

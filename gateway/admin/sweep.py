@@ -6,8 +6,11 @@ from pathlib import Path
 
 import click
 
-from gateway import audit, config, sweeping
 from gateway.admin import account, options
+from gateway.audit.log import AuditLog
+from gateway.config import loader
+from gateway.session import cleanup
+from gateway.vault import garbage
 
 
 @click.command()
@@ -20,12 +23,12 @@ def sweep(settings: Path) -> None:
     from gateway.doctor import examination, keys
     from gateway.doctor.finding import Level
 
-    values = config.load(str(settings))
-    log = audit.AuditLog(values.paths_audit, values.audit_syslog, required=False)
+    values = loader.load(str(settings))
+    log = AuditLog(values.paths_audit, values.audit_syslog, required=False)
     findings = list(keys.check(examination.patient(str(settings), values)))
     with account.acting(values):
         for finding in findings:
             if finding.level is Level.FAIL:
                 log.write("misconfigured", where=finding.state)
-        counted = sweeping.sweep(values.paths_vaults, values.paths_run, values.trash_days)
+        counted = {"sessions": cleanup.sweep(values.paths_run), **garbage.sweep(values.paths_vaults, values.trash_days)}
     click.echo(", ".join(f"{number} {kind}" for kind, number in counted.items()))

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
 
 import click
 
-from gateway import config, origins, process, sandbox
-from gateway.admin import options
+from gateway.admin import options, output
+from gateway.base import interpreter, json, process
+from gateway.base.records import Record
+from gateway.config import loader
 from gateway.errors import Internal, Usage
-from gateway.names import Principal
-from gateway.record import Record
+from gateway.identity import from_patterns
+from gateway.identity.names import Principal
 
 _SETPRIV = "/usr/bin/setpriv"
 
@@ -48,7 +49,7 @@ def why(fingerprint: str, words: tuple[str, ...], settings: Path, origin: str, a
     done or recorded. Exits with 0, or with what the caller would get (255 from sshd). Options stand before FINGERPRINT.
     """
     Principal.of_fingerprint(fingerprint)
-    if origin and origins.address(origin) is None:
+    if origin and from_patterns.address(origin) is None:
         raise Usage("--from takes an IP address", "a line's from= is tried against it, as sshd would")
     line = " ".join(words) if words else None
     told = dry_run(str(settings), fingerprint, line, origin)
@@ -56,20 +57,18 @@ def why(fingerprint: str, words: tuple[str, ...], settings: Path, origin: str, a
     verdict = f"It would be refused, with exit {told.exit}." if told.exit else "It would be carried out."
     rows = [step.as_dict() for step in told.steps]
     fields = {"fingerprint": fingerprint, "command": line, "allowed": not told.exit, "exit": told.exit, "steps": rows}
-    options.result(fields, options.visible_lines([*steps, verdict]), as_json)
+    output.result(fields, output.visible_lines([*steps, verdict]), as_json)
     sys.exit(told.exit)
 
 
 def dry_run(settings: str, fingerprint: str, line: str | None, origin: str = "") -> Told:
-    """Have the installed front judge (rshell/why.py), as the account that it would run as. Raises EncError."""
-    argv = sandbox.python("rshell/why.py", settings)
+    """Have the installed front judge (rshell/front/why.py), as the account that it would run as. Raises EncError."""
+    argv = interpreter.python("rshell/front/why.py", settings)
     if os.geteuid() == 0:
-        owner = os.stat(config.load(settings).paths_vaults)
+        owner = os.stat(loader.load(settings).paths_vaults)
         argv = [_SETPRIV, f"--reuid={owner.st_uid}", f"--regid={owner.st_gid}", "--clear-groups", *argv]
-    fd = os.memfd_create("why")
+    fd = process.memory_file(json.dumps({"fingerprint": fingerprint, "origin": origin, "line": line}).encode())
     try:
-        os.write(fd, json.dumps({"fingerprint": fingerprint, "origin": origin, "line": line}).encode())
-        os.lseek(fd, 0, os.SEEK_SET)
         status, said = process.run([*argv, str(fd)], [fd])
     finally:
         os.close(fd)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway import auditcheck
+from gateway.audit import verification
 from gateway.doctor.finding import Finding, Patient, fail, ok, warn
 
 TYPE_CHECKING = False
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def check(patient: Patient) -> Iterator[Finding]:
     path = patient.config.paths_audit
     try:
-        report = auditcheck.verify(path)
+        report = verification.verify(path)
     except FileNotFoundError:
         yield ok("audit", "empty")
         return

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import calendar
 import ctypes
-import json
 import os
 import time
 
+from gateway.base import json
 from gateway.doctor.finding import Finding, Patient, ok, warn
 
 TYPE_CHECKING = False

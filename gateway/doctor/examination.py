@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-from gateway import config
+from gateway.config import loader
+from gateway.config.schema import Config
 from gateway.doctor import (
     auditing,
     clock,
@@ -46,10 +47,10 @@ def examine(path: str, sessions: int) -> tuple[Finding, ...]:
     """
     found: list[Finding] = []
     try:
-        settings = config.load(path)
+        settings = loader.load(path)
         found.append(ok("configuration", f"{path} is sound"))
     except Misconfigured as error:
-        settings = config.parse("")
+        settings = loader.parse("")
         found.append(fail("configuration", str(error), "until it is right no login succeeds"))
     looked_at = patient(path, settings, sessions)
     for check in TOPICS:
@@ -57,7 +58,7 @@ def examine(path: str, sessions: int) -> tuple[Finding, ...]:
     return tuple(found)
 
 
-def patient(path: str, settings: config.Config, sessions: int = 1) -> Patient:
+def patient(path: str, settings: Config, sessions: int = 1) -> Patient:
     """The gateway of `settings`, which came from the file `path`, as we can look at it."""
     return Patient(path=path, config=settings, sessions=sessions, uid=_uid(), as_root=os.geteuid() == 0)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from enum import Enum
 
-from gateway.config import Config
-from gateway.record import Record
+from gateway.base.records import Record
+from gateway.config.schema import Config
 
 
 class Level(Enum):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
-from gateway import authorized_keys, keylint
 from gateway.doctor.finding import Finding, Patient, fail, ok, warn
 from gateway.errors import Misconfigured
+from gateway.identity import authorized_keys, lint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,11 +20,11 @@ def check(patient: Patient) -> Iterator[Finding]:
     path = patient.config.paths_authorized_keys
     try:
         entries = authorized_keys.load(path)
-        found = keylint.examine(path, time.time())
+        found = lint.examine(path, time.time())
     except (Misconfigured, OSError) as error:
         yield fail("keys", str(error), "until it can be read nobody gets in, and live sessions end")
         return
-    errors = [one for one in found if one.level is keylint.Level.ERROR]
+    errors = [one for one in found if one.level is lint.Level.ERROR]
     for one in errors:
         yield fail("keys", f"{path}, line {one.line}: {one.problem}" if one.line else one.problem, one.fix or _FIX)
     remarks = len(found) - len(errors)

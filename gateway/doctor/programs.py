@@ -6,9 +6,11 @@ import os
 import re
 import stat
 
-from gateway import gocryptfs, process, sandbox
+from gateway.base import process
+from gateway.base.records import Record
 from gateway.doctor.finding import Finding, Patient, fail, ok, warn
-from gateway.record import Record
+from gateway.sandbox import bubblewrap, transfer
+from gateway.vault import gocryptfs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ WANTED = (
         because="it has to serve a mount that it is handed as /dev/fd/N",
     ),
     Wanted(
-        program=sandbox.BWRAP,
+        program=bubblewrap.BWRAP,
         package="bubblewrap",
         ask="--version",
         oldest=(0, 8),
@@ -62,11 +64,11 @@ _RACE_FIXED = (9, 8)
 def check(_: Patient) -> Iterator[Finding]:
     for wanted in WANTED:
         yield _version(wanted)
-    for name, path in sandbox.PROGRAMS.items():
+    for name, path in transfer.PROGRAMS.items():
         if not os.access(path, os.X_OK):
-            yield fail(name, f"{path} is missing", f"apt install {sandbox.PACKAGES[name]}")
-    if os.path.exists(sandbox.BWRAP) and os.stat(sandbox.BWRAP).st_mode & stat.S_ISUID:
-        fix = f"chmod u-s {sandbox.BWRAP}: user namespaces do without, and CVE-2020-5291 was a hole of that mode"
+            yield fail(name, f"{path} is missing", f"apt install {transfer.PACKAGES[name]}")
+    if os.path.exists(bubblewrap.BWRAP) and os.stat(bubblewrap.BWRAP).st_mode & stat.S_ISUID:
+        fix = f"chmod u-s {bubblewrap.BWRAP}: user namespaces do without, and CVE-2020-5291 was a hole of that mode"
         yield warn("bubblewrap", "is setuid root", fix)
     yield from _race(_said(_SSH, "-V"), _package_version("openssh-server"))
 

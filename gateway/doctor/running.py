@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from gateway import cgroups, network, seccomp
 from gateway.doctor.finding import Finding, Patient, fail, ok
 from gateway.errors import EncError
+from gateway.sandbox import cgroups, network, syscall_filter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ def check(patient: Patient) -> Iterator[Finding]:
         yield ok("run", "switched off")
         return
     try:
-        yield ok("run", f"the system call filter can be made ({len(seccomp.compiled())} bytes)")
+        yield ok("run", f"the system call filter can be made ({len(syscall_filter.compiled())} bytes)")
     except EncError as error:
         yield fail("run", str(error), error.hint)
     yield _limits(patient)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from gateway import sandbox
 from gateway.doctor.finding import Finding, Patient, fail, ok
 from gateway.errors import EncError
 from gateway.host import fuse, userns
+from gateway.sandbox import paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def check(_: Patient) -> Iterator[Finding]:
     for subject, look, state in (
-        ("FUSE", fuse.ready, f"{sandbox.FUSE} is open to the account"),
+        ("FUSE", fuse.ready, f"{paths.FUSE} is open to the account"),
         ("user namespaces", userns.ready, "bubblewrap makes a sandbox as an ordinary account"),
     ):
         try:

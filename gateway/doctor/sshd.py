@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 
-from gateway import dropin
 from gateway.doctor.finding import Finding, Patient, fail, ok, warn
 from gateway.errors import Misconfigured
-from gateway.host import account, sshd
+from gateway.host import account, sshd, sshd_template
 from gateway.install.dropin import ineffective, render, require_safe_code
 from gateway.install.files import read
 from gateway.install.plan import CONFIG
@@ -45,12 +44,12 @@ def _drop_in(patient: Patient, text: str) -> Iterator[Finding]:
         yield fail("code", str(error), error.hint)
     wrong = ineffective(text)
     for keyword, value in wrong.items():
-        wanted = dropin.settings(text)[keyword]
+        wanted = sshd_template.settings(text)[keyword]
         yield fail("sshd", f"{keyword} is {value or 'not set'} for {account.NAME}, not {wanted}", "sshd -T -C user=enc")
     if text != render(patient.config, patient.path):
         yield warn("sshd", f"{sshd.DROP_IN} is not what setup would write", f"{_SETUP} --dry-run")
     if not wrong:
-        yield ok("sshd", f"{len(dropin.settings(text))} settings hold for logins as {account.NAME}")
+        yield ok("sshd", f"{len(sshd_template.settings(text))} settings hold for logins as {account.NAME}")
 
 
 def _who_may_log_in() -> Iterator[Finding]:

@@ -7,9 +7,12 @@ import pwd
 import stat
 from pathlib import Path
 
-from gateway import config, dropin, plaintoml, process, sandbox
+from gateway.base import interpreter, process, toml
+from gateway.base.records import Record
+from gateway.config import loader, schema
 from gateway.errors import Misconfigured, Usage
-from gateway.record import Record
+from gateway.host import sshd_template
+from gateway.sandbox import transfer
 
 SSH_KEYGEN = "/usr/bin/ssh-keygen"
 _DIGITS = 9
@@ -61,7 +64,7 @@ def settings(layout: Layout, given: dict[str, str]) -> str:
         "paths.enrolments": str(layout.enrolments),
         "paths.pause": str(layout.root / "paused"),
     }
-    known = {key.name: key for key in config.KEYS}
+    known = {key.name: key for key in schema.KEYS}
     for name, text in given.items():
         if name not in known:
             raise Usage(f"gateway.toml has no key {name!r}", f"it has {', '.join(known)}")
@@ -74,9 +77,9 @@ def settings(layout: Layout, given: dict[str, str]) -> str:
         else:
             values[name] = _utf8(name, text)
     ordered = {name: values[name] for name in known if name in values}
-    text = plaintoml.dump(ordered)
+    text = toml.dump(ordered)
     try:
-        config.parse(text, "--set")
+        loader.parse(text, "--set")
     except Misconfigured as error:
         raise Usage(str(error)) from error
     return text
@@ -90,11 +93,11 @@ def _utf8(name: str, text: str) -> str:
 
 def sshd_config(layout: Layout, port: int) -> str:
     """The shipped drop-ins with this directory's paths, below what a main sshd_config would say."""
-    drop_in = dropin.overridden(
+    drop_in = sshd_template.overridden(
         {
             "Match": f"User {layout.account.pw_name}",
             "AuthorizedKeysFile": _quoted(layout.authorized_keys),
-            "ForceCommand": dropin.force_command(sandbox.python("rshell/__main__.py", str(layout.config))),
+            "ForceCommand": sshd_template.force_command(interpreter.python("rshell/__main__.py", str(layout.config))),
         }
     )
     return f"""\
@@ -108,9 +111,9 @@ LogLevel VERBOSE
 StrictModes no
 PerSourceMaxStartups none
 MaxStartups 1000
-Subsystem sftp {sandbox.PROGRAMS["sftp-server"]}
+Subsystem sftp {transfer.PROGRAMS["sftp-server"]}
 
-{dropin.shipped(dropin.TRANSPORT)}
+{sshd_template.shipped(sshd_template.TRANSPORT)}
 {drop_in}"""
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import json
 import os
 import select
 import signal
@@ -14,10 +13,11 @@ from pathlib import Path
 
 import structlog
 
-from gateway import process, sessions
+from gateway.base import json, process
 from gateway.embedded import host, layout
 from gateway.errors import Misconfigured
 from gateway.host import sshd
+from gateway.session import registry
 
 _PR_SET_CHILD_SUBREAPER = 36
 _PATIENCE = 15.0
@@ -145,12 +145,12 @@ def _end(plan: layout.Layout, listener: int) -> None:
     """No new logins, then every session locks, then whatever is left."""
     _signal(listener, signal.SIGTERM)
     ours = _descendants()  # a record is the account's, and could name any process for root's signal
-    for session in sessions.live(str(plan.run)):
+    for session in registry.live(str(plan.run)):
         log.info("locking", session=session.id)
         if session.pid in ours:
             _signal(session.pid, signal.SIGTERM)
     deadline = time.monotonic() + _PATIENCE
-    while sessions.live(str(plan.run)) and time.monotonic() < deadline:
+    while registry.live(str(plan.run)) and time.monotonic() < deadline:
         time.sleep(0.02)
     for number in (signal.SIGTERM, signal.SIGKILL):
         for pid in _descendants():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pwd
 import time
 
-from gateway import process
+from gateway.base import process
 from gateway.errors import Misconfigured
 from gateway.host import sshd
 

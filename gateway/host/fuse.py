@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 import stat
 
-from gateway import process
+from gateway.base import process
 from gateway.errors import Misconfigured
-from gateway.sandbox import FUSE
+from gateway.sandbox.paths import FUSE
 
 _OPEN = 0o666
 _MODPROBE = "/usr/sbin/modprobe"

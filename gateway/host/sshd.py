@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import signal
 
-from gateway import process
+from gateway.base import process
 from gateway.errors import Misconfigured
 
 PROGRAM = "/usr/sbin/sshd"

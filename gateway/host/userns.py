@@ -10,8 +10,9 @@ import glob
 import os
 import re
 
-from gateway import process, sandbox
+from gateway.base import process
 from gateway.errors import Misconfigured
+from gateway.sandbox import bubblewrap
 
 PROFILE = "/etc/apparmor.d/enc-bwrap"
 PROFILE_TEXT = f"""\
@@ -19,7 +20,7 @@ PROFILE_TEXT = f"""\
 abi <abi/4.0>,
 include <tunables/global>
 
-profile enc-bwrap {sandbox.BWRAP} flags=(unconfined) {{
+profile enc-bwrap {bubblewrap.BWRAP} flags=(unconfined) {{
   userns,
 
   include if exists <local/enc-bwrap>
@@ -33,7 +34,7 @@ _NOBODY = 65534
 
 def works() -> bool:
     """Whether an ordinary account may mount in a user namespace that bubblewrap makes: root would be let through."""
-    words = sandbox.trial_argv()
+    words = bubblewrap.trial_argv()
     if os.geteuid() == 0:
         words = ["/usr/bin/setpriv", f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups", *words]
     return process.run(words, seconds=20)[0] == 0
@@ -55,7 +56,7 @@ def needs_profile() -> bool:
 
 def ready(repair: bool) -> None:
     """Raise Misconfigured unless bubblewrap works; with `repair`, after installing our profile where that may help."""
-    process.require(sandbox.BWRAP, "bubblewrap")
+    process.require(bubblewrap.BWRAP, "bubblewrap")
     if works():
         return
     if not restricted():
@@ -105,7 +106,7 @@ def _parse(how: str) -> None:
 
 
 def _other_profile() -> str:
-    attached = re.compile(rf"^[^#\n]*{re.escape(sandbox.BWRAP)}\b.*\{{\s*$", re.MULTILINE)
+    attached = re.compile(rf"^[^#\n]*{re.escape(bubblewrap.BWRAP)}\b.*\{{\s*$", re.MULTILINE)
     for path in sorted(glob.glob("/etc/apparmor.d/*")):
         if path != PROFILE and os.path.isfile(path):
             with open(path, encoding="utf-8", errors="replace") as file:

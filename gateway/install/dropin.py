@@ -6,12 +6,11 @@ from __future__ import annotations
 
 import os
 import stat
-import sys
 
-from gateway import dropin, sandbox
-from gateway.config import Config
+from gateway.base import interpreter
+from gateway.config.schema import Config
 from gateway.errors import Misconfigured
-from gateway.host import account, sshd
+from gateway.host import account, sshd, sshd_template
 from gateway.install.files import File, read, write
 
 OTHERS = ("root", "nobody")
@@ -23,13 +22,13 @@ _GLOBAL = frozenset({"permituserenvironment"})
 
 def render(config: Config, config_path: str) -> str:
     """The shipped drop-in with this installation's interpreter, code and paths."""
-    words = [interpreter(), *sandbox.python("rshell/__main__.py", config_path)[1:]]
-    return dropin.overridden(
+    words = [interpreter.program(), *interpreter.python("rshell/__main__.py", config_path)[1:]]
+    return sshd_template.overridden(
         {
             "PermitUserEnvironment": _with_ours(_variables()),
             "Match": f"User {account.NAME}",
             "AuthorizedKeysFile": config.paths_authorized_keys,
-            "ForceCommand": dropin.force_command(words),
+            "ForceCommand": sshd_template.force_command(words),
         }
     )
 
@@ -47,12 +46,6 @@ def _with_ours(variables: str) -> str:
     if variables == "no":
         return _VARIABLE
     return variables if variables == "yes" or _VARIABLE in variables.split(",") else f"{variables},{_VARIABLE}"
-
-
-def interpreter() -> str:
-    """This Python, by the name that outlives an upgrade of it where it has one."""
-    real = os.path.realpath(sys.executable)
-    return "/usr/bin/python3" if os.path.realpath("/usr/bin/python3") == real else real
 
 
 class DropIn(File):
@@ -115,8 +108,10 @@ def ineffective(text: str) -> dict[str, str]:
     Raises Misconfigured when sshd does not say.
     """
     effective = sshd.effective(account.NAME)
-    found = {keyword: effective.get(keyword, "") for keyword in dropin.settings(text)}
-    return {keyword: found[keyword] for keyword, value in dropin.settings(text).items() if found[keyword] != value}
+    found = {keyword: effective.get(keyword, "") for keyword in sshd_template.settings(text)}
+    return {
+        keyword: found[keyword] for keyword, value in sshd_template.settings(text).items() if found[keyword] != value
+    }
 
 
 def _require_unharmed(others: dict[str, dict[str, str]]) -> None:
@@ -140,7 +135,12 @@ def _restore(path: str, before: str | None) -> None:
 
 def require_safe_code(config_path: str) -> None:
     """Raise Misconfigured unless only root can change what a login runs: whoever else can, is the gateway."""
-    for path in (interpreter(), os.path.realpath(interpreter()), sandbox.code_root(), os.path.dirname(config_path)):
+    for path in (
+        interpreter.program(),
+        os.path.realpath(interpreter.program()),
+        interpreter.code_root(),
+        os.path.dirname(config_path),
+    ):
         while path != "/":
             found = os.stat(path) if os.path.exists(path) else None
             sticky = found and stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX

@@ -7,6 +7,8 @@ import os
 import shutil
 import stat
 
+from gateway.base import files
+
 
 class File:
     """A file of root's with this text."""
@@ -128,16 +130,9 @@ def read(path: str) -> str | None:
 
 
 def write(path: str, text: str, mode: int) -> None:
-    """The file with this text, at once as a whole: a crash leaves the old one or the new one."""
-    draft = f"{path}.enc-new"
+    """The file with this text, at once as a whole, in a directory that is made if it is missing."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fchmod(fd, mode)
-        os.fsync(fd)
-    os.rename(draft, path)
+    files.replace(path, text, mode)
 
 
 def move(path: str, to: str) -> None:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from gateway.host import account, fuse, userns
 from gateway.install.files import diff, read
-from gateway.sandbox import FUSE
+from gateway.sandbox.paths import FUSE
 
 
 class Item(Protocol):

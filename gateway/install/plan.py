@@ -6,7 +6,8 @@ import glob
 import os
 import time
 
-from gateway import config, configdoc
+from gateway.config import loader, reference
+from gateway.config.schema import Config
 from gateway.errors import Misconfigured
 from gateway.install import texts
 from gateway.install.dropin import DropIn
@@ -22,20 +23,20 @@ _UNITS = "/etc/systemd/system"
 _SYSTEMD_HERE = "/usr/lib/systemd/system"
 
 
-def current() -> config.Config:
+def current() -> Config:
     """The configuration that is there, else the defaults. Raises Misconfigured when what is there is wrong."""
-    return config.load(CONFIG) if os.path.exists(CONFIG) else config.parse("")
+    return loader.load(CONFIG) if os.path.exists(CONFIG) else loader.parse("")
 
 
-def current_or_default() -> config.Config:
+def current_or_default() -> Config:
     """The same, by the defaults where what is there is wrong: that must not keep a gateway from being removed."""
     try:
         return current()
     except Misconfigured:
-        return config.parse("")
+        return loader.parse("")
 
 
-def items(settings: config.Config, sessions: int) -> tuple[Item, ...]:
+def items(settings: Config, sessions: int) -> tuple[Item, ...]:
     """Everything, by `settings`, for a gateway that is to carry so many sessions at once."""
     audit = os.path.dirname(settings.paths_audit)
     kept = f"{KEPT}/{time.strftime('%Y-%m-%dT%H%M%SZ', time.gmtime())}"
@@ -49,7 +50,7 @@ def items(settings: config.Config, sessions: int) -> tuple[Item, ...]:
         Scratch(settings.paths_run, private=True),
         Directory(ETC),
         Grown(settings.paths_pause, kept),
-        Seed(CONFIG, configdoc.template(), kept),
+        Seed(CONFIG, reference.template(), kept),
         Seed(settings.paths_authorized_keys, texts.AUTHORIZED_KEYS, kept),
         OpenFuse(),
         UserNamespaces(),
@@ -59,7 +60,7 @@ def items(settings: config.Config, sessions: int) -> tuple[Item, ...]:
     )
 
 
-def _systemd(settings: config.Config) -> tuple[Item, ...]:
+def _systemd(settings: Config) -> tuple[Item, ...]:
     """Files only: that is all it takes, also in an image that does not run."""
     return (
         File("/etc/tmpfiles.d/enc.conf", texts.tmpfiles(settings)),

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 
-from gateway import gocryptfs, killing, process, sandbox, sessions
+from gateway.base import process
 from gateway.errors import Misconfigured, NotYours
 from gateway.host import sshd
 from gateway.install import dropin, plan
 from gateway.install.dropin import DropIn
 from gateway.install.items import Item
+from gateway.sandbox import bubblewrap, transfer
+from gateway.sandbox.transfer import require_program
+from gateway.session import registry, termination
+from gateway.vault import gocryptfs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,7 +57,7 @@ def remove() -> Iterator[str]:
         if isinstance(item, DropIn):
             if item.done:
                 yield f"! {item.done}"
-            for id_, _ in killing.kill(run, sessions.live(run)):
+            for id_, _ in termination.kill(run, registry.live(run)):
                 yield f"! ended session {id_}"
     _tell_systemd()
 
@@ -68,9 +72,9 @@ def _required(wanted: int, remove: bool) -> tuple[Item, ...]:
     if said := sshd.complaint():
         raise Misconfigured("sshd does not take its configuration as it is, so nothing was changed", said)
     gocryptfs.require()
-    for name in sandbox.PROGRAMS:
-        sandbox.require_program(name)
-    process.require(sandbox.BWRAP, "bubblewrap")
+    for name in transfer.PROGRAMS:
+        require_program(name)
+    process.require(bubblewrap.BWRAP, "bubblewrap")
     dropin.require_safe_code(plan.CONFIG)
     return plan.items(plan.current(), wanted)
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from gateway import sandbox
-from gateway.config import Config
+from gateway.base import interpreter
+from gateway.config.schema import Config
 from gateway.host import account
-from gateway.install.dropin import interpreter
 
 AUTHORIZED_KEYS = """\
 # ENC: who may come in. One line a key, Ed25519 or sk-Ed25519; keys of one person share their ENC_USER:
@@ -20,7 +19,7 @@ def tmpfiles(config: Config) -> str:
 
 def service(config_path: str) -> str:
     """A unit that does the housekeeping once."""
-    command = " ".join([interpreter(), *sandbox.python("gateway/__main__.py")[1:]])
+    command = " ".join([interpreter.program(), *interpreter.python("gateway/__main__.py")[1:]])
     return f"""\
 # From enc-gateway setup.
 [Unit]

@@ -1,4 +1,4 @@
-"""Entry of the warden, run as a file by an isolated interpreter without `site` (gateway.sandbox.python)."""
+"""Entry of the warden, run as a file by an isolated interpreter without `site` (gateway.base.interpreter.python)."""
 
 import os
 import sys

@@ -6,7 +6,7 @@ and by lines typed at its prompt. Times are CLOCK_BOOTTIME, in seconds.
 
 from __future__ import annotations
 
-from gateway.record import Record
+from gateway.base.records import Record
 
 SESSION = ""
 """The session itself, among the names of views."""

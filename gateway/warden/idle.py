@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from gateway.base.clock import boottime
 from gateway.warden.activity import SESSION, Activity, Expired, Limits, Warned
-from gateway.warden.loop import Loop, now
+from gateway.warden.loop import Loop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.warden.voice import Voice
+    from gateway.warden.messages import Voice
 
 
 class Idle:
@@ -33,7 +34,7 @@ class Idle:
         self._look = look
         self._lock = lock
         self._close = close
-        self._activity = Activity(limits, now(), by)
+        self._activity = Activity(limits, boottime(), by)
         self._planned = float("inf")
         self._said: set[str] = set()
 
@@ -42,7 +43,7 @@ class Idle:
         self._plan()
 
     def add(self, view: str, by: str, limit: int) -> None:
-        self._activity.add(view, now(), by, limit)
+        self._activity.add(view, boottime(), by, limit)
         self._plan()
 
     def remove(self, view: str) -> None:
@@ -51,7 +52,7 @@ class Idle:
 
     def touch(self, kind: str, by: str, view: str = SESSION) -> None:
         """Note activity, and say so to whoever was warned."""
-        for name in self._activity.touch(now(), kind, by, view):
+        for name in self._activity.touch(boottime(), kind, by, view):
             if name in self._said:
                 self._said.remove(name)
                 self._voice.relieved(name)
@@ -59,7 +60,7 @@ class Idle:
     def report(self, name: str) -> dict[str, object]:
         """Last activity of a view or the session: what, by whom, how many seconds ago, and in how many it ends."""
         subject = self._activity.subjects[name]
-        moment = now()
+        moment = boottime()
         return {
             "last_activity": subject.kind,
             "by": subject.by,
@@ -72,13 +73,13 @@ class Idle:
         due = self._activity.next()
         if due < self._planned:
             self._planned = due
-            self._loop.at(max(0.0, due - now()), self._strike)
+            self._loop.at(max(0.0, due - boottime()), self._strike)
 
     def _strike(self) -> None:
         """One lock at a time: it can take seconds, in which whoever else is due may have done something."""
         self._planned = float("inf")
         self._look()
-        due = self._activity.due(now())
+        due = self._activity.due(boottime())
         for one in due:
             if isinstance(one, Warned) and not (one.name == SESSION and self._is_said_of_a_view()):
                 self._said.add(one.name)

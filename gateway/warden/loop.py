@@ -9,23 +9,20 @@ import heapq
 import os
 import select
 import signal
-import time
 
-from gateway import syscalls
-from gateway.process import exit_status
+from gateway.base import syscalls
+from gateway.base.clock import boottime
+from gateway.base.process import exit_status
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 READ = select.POLLIN
+
+
 HANGUP = 0
 """Events to watch for; errors and hang-ups are always reported (poll(2))."""
-
-
-def now() -> float:
-    """Seconds, counting time suspended (CLOCK_BOOTTIME)."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class Loop:
@@ -67,12 +64,12 @@ class Loop:
     def at(self, delay: float, callback: Callable[[], None]) -> None:
         """Call `callback` once, `delay` seconds from now, time suspended included."""
         self._count += 1  # keeps two timers of one moment in order, and apart
-        heapq.heappush(self._timers, (now() + delay, self._count, callback))
+        heapq.heappush(self._timers, (boottime() + delay, self._count, callback))
         syscalls.set_timer(self._timer, self._timers[0][0])
 
     def _run_timers(self) -> None:
         """What is due now. What a callback sets for now comes with the next round, so that nothing else starves."""
-        moment = now()
+        moment = boottime()
         due = []
         while self._timers and self._timers[0][0] <= moment:
             due.append(heapq.heappop(self._timers))
@@ -103,11 +100,11 @@ class Loop:
 
         Signals that arrive meanwhile are kept for `run`.
         """
-        deadline = now() + seconds
+        deadline = boottime() + seconds
         waiting = select.poll()
         waiting.register(self._wakeup, READ)
         while not condition():
-            left = deadline - now()
+            left = deadline - boottime()
             if left <= 0:
                 return False
             if waiting.poll(min(left, 0.02) * 1000):  # not every condition comes with a signal

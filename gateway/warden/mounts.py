@@ -10,10 +10,10 @@ from __future__ import annotations
 import contextlib
 import os
 
-from gateway import syscalls
-from gateway.names import ProjectName
-from gateway.sandbox import FUSE, PROJECTS, WRITABLE_PROJECTS
-from gateway.syscalls import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_REMOUNT, MS_SHARED
+from gateway.base import syscalls
+from gateway.base.syscalls import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_REMOUNT, MS_SHARED
+from gateway.identity.names import ProjectName
+from gateway.sandbox.paths import FUSE, PROJECTS, WRITABLE_PROJECTS
 
 _TERMINALS = 32
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 
-from gateway.record import Record
+from gateway.base.records import Record
 from gateway.warden import mounts
 
 TYPE_CHECKING = False

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import socket
 
-from gateway import errors, process, protocol
-from gateway.record import Record
+from gateway import errors
+from gateway.base import process
+from gateway.base.clock import boottime
+from gateway.base.records import Record
+from gateway.session import channel, protocol
 from gateway.warden import mounts, processes
-from gateway.warden.loop import HANGUP, Loop, now
+from gateway.warden.loop import HANGUP, Loop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,7 +84,7 @@ class Programs:
         if program.view:
             self._tell(program)
         try:
-            protocol.send(program.front, protocol.failed(overdue) if overdue else protocol.Exited(status=status))
+            channel.send(program.front, protocol.failed(overdue) if overdue else protocol.Exited(status=status))
         except OSError:  # the front is gone, so nobody is left to be told
             pass
         finally:
@@ -105,11 +108,11 @@ class Programs:
         """Those that use the file system `device`. To look at all that one may have open could take minutes: what we
         have not come to in time counts as using it.
         """
-        deadline = now() + _LOOKING
+        deadline = boottime() + _LOOKING
         return {
             tree.monitor
             for tree in processes.trees(self._running)
-            if any(now() > deadline or processes.holds(member, device) for member in tree.members())
+            if any(boottime() > deadline or processes.holds(member, device) for member in tree.members())
         }
 
     def left(self) -> bool:

@@ -5,9 +5,16 @@ from __future__ import annotations
 import os
 import signal
 
-from gateway import attempts, gocryptfs, launch, process, quota, slots, syscalls, vaults
+from gateway.base import process, syscalls
+from gateway.base.clock import utc_now
+from gateway.base.interpreter import python
 from gateway.errors import EncError, Misconfigured, WrongSecret
-from gateway.sandbox import VAULTS, python
+from gateway.limits import backoff
+from gateway.limits.disk import usage
+from gateway.sandbox.paths import VAULTS
+from gateway.session.spec import NO_FD
+from gateway.vault import gocryptfs, lease, slots, store
+from gateway.vault.lease import Holder
 from gateway.warden import mounts, processes
 from gateway.warden.loop import READ, Loop
 
@@ -15,7 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.names import ProjectName, SlotName
+    from gateway.identity.names import ProjectName, SlotName
     from gateway.warden.programs import Programs
 
 _FLUSH = 10.0
@@ -30,26 +37,26 @@ class View:
     of the principal may take together, 0 for no limit; the descriptor `ledger` has what they do.
     """
 
-    def __init__(self, loop: Loop, project: ProjectName, holder: vaults.Holder, disk: int, ledger: int) -> None:
+    def __init__(self, loop: Loop, project: ProjectName, holder: Holder, disk: int, ledger: int) -> None:
         self.project = project
         self.since = ""
         self._abandoned = False
         self._disk = disk
         self._ledger = ledger
         self._loop = loop
-        self._vault = vaults.find(VAULTS, project)
-        vaults.check(self._vault)
-        self._lock = vaults.hold(self._vault, holder)
+        self._vault = store.find(VAULTS, project)
+        store.check(self._vault)
+        self._lock = lease.hold(self._vault, holder)
         self._pid = 0
         self._output = b""
-        self._turn = launch.NO_FD
-        self._place = launch.NO_FD
+        self._turn = NO_FD
+        self._place = NO_FD
         self._stuck = False
 
     @property
     def idle_limit(self) -> int:
         """Seconds, as the project asks for; 0 for the usual."""
-        return vaults.idle_limit(self._vault)
+        return store.idle_limit(self._vault)
 
     @property
     def device(self) -> str:
@@ -83,8 +90,8 @@ class View:
         argv = gocryptfs.mount_argv(self._vault.cipher, config, secret, fuse)
         passed = [secret, fuse, self._lock]
         if self._disk:
-            limit, passed = str(self._disk * quota.MEBI), [*passed, self._ledger]
-            argv = python("gateway/warden/meter.py", VAULTS, limit, str(self._ledger), *argv)
+            limit, passed = str(self._disk * usage.MEBI), [*passed, self._ledger]
+            argv = python("gateway/limits/disk/supervisor.py", VAULTS, limit, str(self._ledger), *argv)
         try:
             # It has the vault's lock as well: nobody else can have the vault while it lives, whatever becomes of us.
             self._pid = process.spawn(argv, {1: writer, 2: writer}, passed, apart=True)
@@ -115,7 +122,7 @@ class View:
 
     def _serves(self) -> None:
         if self._pid and not self.since and not self._abandoned:
-            self.since = vaults.now()
+            self.since = utc_now()
             self._conclude(None)
 
     def _ended(self, status: int) -> None:
@@ -126,10 +133,10 @@ class View:
             self._conclude(gocryptfs.failure(status))
 
     def _conclude(self, error: EncError | None) -> None:
-        if self._turn != launch.NO_FD:
+        if self._turn != NO_FD:
             right = False if isinstance(error, WrongSecret) else True if error is None else None
-            attempts.end(self._turn, self.project, right)
-            self._turn = launch.NO_FD
+            backoff.end(self._turn, self.project, right)
+            self._turn = NO_FD
         if error:
             self._dispose()
         self._unlocked(error)
@@ -211,12 +218,12 @@ class View:
         """Free the mount point and, unless gocryptfs still has it, the vault."""
         mounts.detach(self.project, force=True)
         mounts.remove_directory(self.project)
-        if self._lock != launch.NO_FD and not self._pid:
-            vaults.release(self._lock, stuck=self._stuck)
-            self._lock = launch.NO_FD
-        if self._place != launch.NO_FD:
+        if self._lock != NO_FD and not self._pid:
+            lease.release(self._lock, stuck=self._stuck)
+            self._lock = NO_FD
+        if self._place != NO_FD:
             os.close(self._place)
-            self._place = launch.NO_FD
+            self._place = NO_FD
 
 
 def _in_child(touch: Callable[[], object]) -> int:

@@ -11,17 +11,23 @@ import os
 import signal
 import socket
 
-from gateway import errors, launch, plainjson, protocol, sandbox, sessions, syscalls, vaults
-from gateway.names import Principal, ProjectName, SlotName
-from gateway.warden import anchors, executing, mounts, processes, service
+from gateway import errors
+from gateway.base import json, syscalls
+from gateway.base.clock import boottime, utc_now
+from gateway.identity.names import Principal, ProjectName, SlotName
+from gateway.sandbox import paths, transfer
+from gateway.session import layout, protocol, registry
+from gateway.session.spec import NO_FD, Spec, read_spec
+from gateway.vault.lease import Holder
+from gateway.warden import execution, hangup, mounts, processes, server
 from gateway.warden.activity import SESSION, Limits
-from gateway.warden.following import Following
 from gateway.warden.idle import Idle
-from gateway.warden.journal import Journal, since
-from gateway.warden.loop import Loop, now
+from gateway.warden.loop import Loop
+from gateway.warden.messages import Voice
 from gateway.warden.programs import Programs
+from gateway.warden.records import Journal, since
+from gateway.warden.tracking.trackers import Following
 from gateway.warden.view import View
-from gateway.warden.voice import Voice
 
 _ASKED_FOR = ("unmount", "logout")
 """Reasons for which a held session ends with 0: its user wanted it so."""
@@ -30,7 +36,7 @@ _ASKED_FOR = ("unmount", "logout")
 class Warden:
     """One session, from its Spec to its end."""
 
-    def __init__(self, spec: launch.Spec) -> None:
+    def __init__(self, spec: Spec) -> None:
         self._spec = spec
         self._loop = Loop()
         self._voice = Voice(spec.id, spec.json)
@@ -59,7 +65,7 @@ class Warden:
     def run(self) -> int:
         """Open the session, hold it to its end, and return its exit status."""
         mounts.prepare()
-        anchors.watch(self._loop, self._spec, self._end)
+        hangup.watch(self._loop, self._spec, self._end)
         if self._spec.project:
             first = protocol.Unlock(
                 principal=Principal(self._spec.principal),
@@ -75,20 +81,20 @@ class Warden:
 
     def _open(self) -> None:
         """Let the world reach the session."""
-        path = os.path.join(sandbox.SESSION, sessions.SOCKET)
-        service.serve(self._loop, path, self._spec.principal, self._answer)
+        path = os.path.join(paths.SESSION, layout.SOCKET)
+        server.serve(self._loop, path, self._spec.principal, self._answer)
         self.journal.record("session-opened", anchor=self._spec.anchor)
         self._publish()
         self._idle.start()
         self._loop.at(0, self._follow)
-        if self._spec.leash_fd == launch.NO_FD and not self._spec.project:
+        if self._spec.leash_fd == NO_FD and not self._spec.project:
             self._voice.opened()
-        if self._spec.ready_fd != launch.NO_FD:
+        if self._spec.ready_fd != NO_FD:
             os.write(self._spec.ready_fd, b"1")
             os.close(self._spec.ready_fd)
 
     def _follow(self) -> None:
-        keys = os.path.join(sandbox.KEYS, self._spec.keys_name)
+        keys = os.path.join(paths.KEYS, self._spec.keys_name)
         self._following.begin(keys, self._spec.blob, self._spec.principal, lambda: self._end("revoked"))
         for view in self._views.values():
             self._following.add(view)
@@ -109,22 +115,22 @@ class Warden:
             case protocol.Close() if request.reason in protocol.CLOSE_REASONS:
                 self._end(request.reason, front)
             case protocol.Touch():
-                service.reply(front, protocol.Done())
+                server.reply(front, protocol.Done())
             case protocol.Ask():
-                service.reply(front, protocol.State(report=plainjson.dumps(self._report())))
-            case protocol.Attach() if len(fds) == 3 and request.program in sandbox.PROGRAMS:
-                executing.attach(self._programs, request, fds, front)
-            case protocol.Execute() if len(fds) == executing.expected(request):
+                server.reply(front, protocol.State(report=json.dumps(self._report())))
+            case protocol.Attach() if len(fds) == 3 and request.program in transfer.PROGRAMS:
+                execution.attach(self._programs, request, fds, front)
+            case protocol.Execute() if len(fds) == execution.expected(request):
                 self._require_view(request.project)
-                executing.start(self._programs, request, fds, front)
+                execution.start(self._programs, request, fds, front)
             case _:
                 raise errors.Internal("the request does not fit the session's protocol")
 
     def _unlock(self, request: protocol.Unlock, fds: list[int], front: socket.socket | None) -> None:
         """Begin to unlock; the answer comes when gocryptfs serves or ends."""
         project = request.project
-        began = now()
-        holder = vaults.Holder(session=self._spec.id, since=vaults.now(), address=self._spec.address)
+        began = boottime()
+        holder = Holder(session=self._spec.id, since=utc_now(), address=self._spec.address)
         try:
             view = View(self._loop, project, holder, self._spec.disk, self._spec.ledger_fd)
         except errors.EncError as error:
@@ -154,7 +160,7 @@ class Warden:
             del self._views[view.project]
             self.journal.record("unlock-failed", project=view.project, reason=error.slug)
             if front:
-                service.reply(front, protocol.failed(error))
+                server.reply(front, protocol.failed(error))
             else:
                 self._never_opened(error)
             return
@@ -167,7 +173,7 @@ class Warden:
         self._following.add(view)
         self.journal.record("unlocked", project=view.project, took_ms=since(began))
         if front:
-            service.reply(front, protocol.Done())
+            server.reply(front, protocol.Done())
         if not self._is_prompt(origin):
             self._voice.unlocked(view.project)
 
@@ -189,14 +195,14 @@ class Warden:
     def _lock_one(self, request: protocol.Lock, front: socket.socket) -> None:
         view = self._require_view(request.project)
         remains = self._lock(view, "unmount", self._is_prompt(request.origin))
-        service.reply(front, protocol.failed(_incomplete(view.project, remains)) if remains else protocol.Done())
+        server.reply(front, protocol.failed(_incomplete(view.project, remains)) if remains else protocol.Done())
 
     def _lock(self, view: View, reason: str, quiet: bool = False) -> str:
         """Lock one view; the session goes on, unless a `mount` holds it and this was the last one.
 
         Returns what could not be ended, for it is stuck in the kernel: then it is not `locked` that is recorded.
         """
-        began = now()
+        began = boottime()
         self._following.remove(view.project)
         self._idle.remove(view.project)
         forced = view.lock(self._programs)
@@ -225,7 +231,7 @@ class Warden:
         if self._status is not None:
             return
         self._finish(0 if reason in _ASKED_FOR else errors.Busy.code)
-        opened = os.path.exists(os.path.join(sandbox.SESSION, sessions.RECORD))
+        opened = os.path.exists(os.path.join(paths.SESSION, layout.RECORD))
         self._programs.stop(self._programs.all())
         for view in list(self._views.values()):
             if view.project not in self._views:  # its gocryptfs died while another one was being locked
@@ -235,11 +241,11 @@ class Warden:
             else:
                 view.abandon()
         self._kill_the_rest()
-        sessions.retire(sandbox.SESSION)
+        registry.retire(paths.SESSION)
         if opened:
             self.journal.record("session-closed", reason=reason)
         if front:
-            service.reply(front, protocol.Done())
+            server.reply(front, protocol.Done())
 
     def _report(self) -> dict[str, object]:
         """What `status` shows of us beside the record."""
@@ -274,7 +280,7 @@ def main(spec_fd: int) -> int:
     """The warden's whole run: the one place where the unforeseen ends up. It locks what it can and returns 70."""
     syscalls.drop_inheritable_capabilities()
     syscalls.leave_no_core_dumps()
-    warden = Warden(launch.read_spec(spec_fd))
+    warden = Warden(read_spec(spec_fd))
     try:
         status = warden.run()
     except Exception as fault:

@@ -6,12 +6,20 @@ import os
 import select
 import signal
 
-from gateway import attempts, gocryptfs, process, sandbox, slots, vaults
+from gateway.base import process
+from gateway.base.clock import utc_now
 from gateway.errors import DamagedVault, Dropped, WrongSecret
-from rshell import terminal
-from rshell.command import Command
+from gateway.limits import backoff
+from gateway.sandbox import paths
+from gateway.sandbox.fsck import check_argv
+from gateway.sandbox.host import require_host
+from gateway.vault import gocryptfs, lease, slots, store
+from gateway.vault.lease import Holder
+from gateway.vault.store import Vault
 from rshell.commands import mount
 from rshell.context import Context, required
+from rshell.language.command import Command
+from rshell.terminal import output, questions
 
 _LARGEST = 256 * 1024
 """Bytes that gocryptfs says and we pass on: a vault that is damaged all over is not listed file by file."""
@@ -22,24 +30,24 @@ def run(context: Context, command: Command) -> int:
 
     Raises DamagedVault when something is, and what `mount` raises. The vault is held, so nobody unlocks it meanwhile.
     """
-    vaults.reopen(context.vault(command.project))
+    store.reopen(context.vault(command.project))
     slot = foresee(context, command)
-    sandbox.require_host()
+    require_host()
     project = required(command.project)
     vault = context.vault(project)
-    holder = vaults.Holder(session="fsck", since=vaults.now(), address=context.caller.address)
-    held = vaults.hold(vault, holder)
+    holder = Holder(session="fsck", since=utc_now(), address=context.caller.address)
+    held = lease.hold(vault, holder)
     try:
-        secret = terminal.pipe(terminal.secret(f"Passphrase of {project}: "))
+        secret = questions.pipe(questions.secret(f"Passphrase of {project}: "))
         status, said = _check(context, vault, slot, secret)
     finally:
-        vaults.release(held)
+        lease.release(held)
     damage = tuple(line.removeprefix("fsck: ") for line in said.splitlines() if line.startswith("fsck: "))
     sound = status == 0
     context.audit.write("checked", project=project, sound=sound)
     words = f"{project} is sound" if sound else "\n".join(damage)
     if sound or not command.wants_json:
-        terminal.result({"project": project, "sound": sound}, words, command.wants_json)
+        output.result({"project": project, "sound": sound}, words, command.wants_json)
     if not sound:
         raise DamagedVault(f"{project} is damaged: {len(damage)} problems", "a sysadmin can restore it from a backup")
     return 0
@@ -48,7 +56,7 @@ def run(context: Context, command: Command) -> int:
 foresee = mount.foresee
 
 
-def _check(context: Context, vault: vaults.Vault, slot: slots.Slot, secret: int) -> tuple[int, str]:
+def _check(context: Context, vault: Vault, slot: slots.Slot, secret: int) -> tuple[int, str]:
     """gocryptfs's exit status (0, or that of a corrupt vault) and what it said. Raises what went wrong otherwise."""
     turn = mount.take_turn(context, vault.name)
     right = None
@@ -61,16 +69,16 @@ def _check(context: Context, vault: vaults.Vault, slot: slots.Slot, secret: int)
         right = False if isinstance(error, WrongSecret) else None
         raise error
     finally:
-        attempts.end(turn, vault.name, right)
+        backoff.end(turn, vault.name, right)
 
 
-def _run(vault: vaults.Vault, slot: slots.Slot, secret: int) -> tuple[int, str]:
+def _run(vault: Vault, slot: slots.Slot, secret: int) -> tuple[int, str]:
     """Run it to its end; raises Dropped, and kills it, when the caller is gone before."""
     said = os.memfd_create("said")
-    inside = vaults.Vault(name=vault.name, path=sandbox.VAULTS)
+    inside = Vault(name=vault.name, path=paths.VAULTS)
     check = gocryptfs.fsck_argv(inside.cipher, slots.config_path(inside.slots, slot.name), secret)
     try:
-        pid = process.spawn(sandbox.check_argv(vault.path, check), {1: said, 2: said}, [secret])
+        pid = process.spawn(check_argv(vault.path, check), {1: said, 2: said}, [secret])
         _wait(pid)
         status = process.exit_status(os.waitpid(pid, 0)[1])
         return status, os.pread(said, _LARGEST, 0).decode(errors="replace")

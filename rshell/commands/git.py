@@ -7,14 +7,14 @@ answer, and is no wall.
 
 from __future__ import annotations
 
-from gateway import sessions
-from gateway.config import ANY
+from gateway.config.schema import ANY
 from gateway.errors import NotUnlocked, Usage
-from gateway.names import ProjectName
-from gateway.sandbox import PROJECTS
-from rshell import execution, transfer
-from rshell.command import Command
+from gateway.identity.names import ProjectName
+from gateway.sandbox.paths import PROJECTS
+from gateway.session import registry
 from rshell.context import Context
+from rshell.language.command import Command
+from rshell.session import execution, transfer
 
 GIT = "/usr/bin/git"
 _SERVICES = {
@@ -53,7 +53,7 @@ def foresee(context: Context, command: Command) -> tuple[ProjectName, str]:
     if len(words) != 1 or words[0].startswith("-"):
         raise Usage("git is for fetching from and pushing to here", "run it on your own machine: git clone gateway:P")
     project, path = repository(words[0])
-    sessions.with_project(context.live(), context.vault(project).name)
+    registry.with_project(context.live(), context.vault(project).name)
     return project, path
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from rshell import terminal
-from rshell.command import VERBS, Command, Verb
+from gateway.base import text
 from rshell.context import Context
+from rshell.language.command import Command
+from rshell.language.verbs import VERBS, Verb
+from rshell.terminal import output
 
 _MORE = {
     "new": "Asks twice for a passphrase at a terminal (ssh -t), or reads one line from standard input.\n"
@@ -44,12 +46,12 @@ def run(_context: Context, command: Command) -> int:
     verbs = [VERBS[command.topic]] if command.topic else list(VERBS.values())
     rows = [(verb.usage, verb.summary) for verb in verbs]
     fields = {"commands": [{"usage": usage, "summary": summary} for usage, summary in rows]}
-    terminal.result(fields, terminal.columns(rows), command.wants_json)
+    output.result(fields, text.columns(rows), command.wants_json)
     return 0
 
 
 def explain(verb: Verb) -> int:
     """Print the page of one command."""
     more = _MORE.get(verb.name, "")
-    terminal.write(1, f"usage: {verb.usage}\n{verb.summary}\n" + (more + "\n" if more else ""))
+    output.write(1, f"usage: {verb.usage}\n{verb.summary}\n" + (more + "\n" if more else ""))
     return 0

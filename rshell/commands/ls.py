@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 
-from gateway import vaults
+from gateway.base import text
 from gateway.errors import NoSuchProject
-from rshell import terminal
-from rshell.command import Command
+from gateway.limits.disk import usage
+from gateway.vault import lease, store
+from gateway.vault.store import Vault
 from rshell.context import Context
+from rshell.language.command import Command
+from rshell.terminal import output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,22 +26,22 @@ def run(context: Context, command: Command) -> int:
     unlocked = {view.project for session in context.live() for view in session.views}
     deadline = time.monotonic() + _COUNTING
     projects = [_about(vault, vault.name in unlocked, deadline) for vault in _found(context.vaults_home)]
-    words = terminal.columns([_HEADER, *map(_row, projects)]) if projects else "no projects yet; `new NAME` creates one"
-    terminal.result({"projects": projects}, words, command.wants_json)
+    words = text.columns([_HEADER, *map(_row, projects)]) if projects else "no projects yet; `new NAME` creates one"
+    output.result({"projects": projects}, words, command.wants_json)
     return 0
 
 
-def _found(home: str) -> Iterator[vaults.Vault]:
-    for name in vaults.names(home):
+def _found(home: str) -> Iterator[Vault]:
+    for name in store.names(home):
         try:
-            yield vaults.find(home, name)
+            yield store.find(home, name)
         except NoSuchProject:  # removed since we listed
             continue
 
 
-def _about(vault: vaults.Vault, unlocked: bool, deadline: float) -> dict[str, object]:
-    size, complete = vaults.size(vault, max(0.0, deadline - time.monotonic()))
-    used = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(vaults.last_used(vault)))
+def _about(vault: Vault, unlocked: bool, deadline: float) -> dict[str, object]:
+    size, complete = usage.size(vault.path, max(0.0, deadline - time.monotonic()))
+    used = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(lease.last_used(vault)))
     state = "unlocked" if unlocked else "locked"
     return {"name": vault.name, "state": state, "size": size, "size_complete": complete, "last_used": used}
 

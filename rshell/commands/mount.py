@@ -5,40 +5,49 @@ from __future__ import annotations
 import os
 import time
 
-from gateway import attempts, gocryptfs, launch, pausing, places, protocol, sessions, vaults
-from gateway.names import ProjectName
-from gateway.slots import Slot
-from rshell import link, terminal
-from rshell.command import Command
+from gateway.identity.names import ProjectName
+from gateway.limits import backoff, concurrency
+from gateway.session import launch, maintenance, protocol
+from gateway.session.registry import Session
+from gateway.session.spec import Anchor
+from gateway.vault import gocryptfs, store
+from gateway.vault.slots import Slot
 from rshell.context import Context, required
+from rshell.language.command import Command
+from rshell.session import warden_client
+from rshell.terminal import output, questions
 
 
 def run(context: Context, command: Command) -> int:
     """Ask for the passphrase and unlock. Without a session on this connection it becomes one, and does not return."""
     project = required(command.project)
-    vaults.reopen(context.vault(project))
+    store.reopen(context.vault(project))
     slot = foresee(context, command)
-    place = places.take(context.config.paths_run, context.caller.principal, places.VIEWS, context.config.limits_views)
-    secret = terminal.pipe(terminal.secret(f"Passphrase of {project}: "))
+    place = concurrency.take(
+        context.config.paths_run, context.caller.principal, concurrency.VIEWS, context.config.limits_views
+    )
+    secret = questions.pipe(questions.secret(f"Passphrase of {project}: "))
     turn = take_turn(context, project)
     try:
-        pausing.require_running(context.config.paths_pause)  # typing, and waiting, took their time
+        maintenance.require_running(context.config.paths_pause)  # typing, and waiting, took their time
         here = context.session_here()
         if here is None and not context.at_prompt:
             anchor = _anchor(context, command, slot, secret, turn).replace(view_fd=place)
             launch.start(context.config, context.caller, anchor, context.vaults_home)
-        link.ask(context, here or _own_session(context), _unlock(context, project, slot), [secret, turn, place])
+        warden_client.ask(
+            context, here or _own_session(context), _unlock(context, project, slot), [secret, turn, place]
+        )
     finally:  # the prompt lives on, and turn and place are held as long as anybody has them
         for fd in (secret, turn, place):
             os.close(fd)
-    terminal.result({"event": "unlocked", "project": project}, f"unlocked {project}", command.wants_json)
+    output.result({"event": "unlocked", "project": project}, f"unlocked {project}", command.wants_json)
     return 0
 
 
 def foresee(context: Context, command: Command) -> Slot:
     """The slot that would be used; raises what is known to stand against it before a passphrase is asked for."""
     gocryptfs.require()
-    slot = vaults.check(context.vault(command.project))[0]
+    slot = store.check(context.vault(command.project))[0]
     _refuse_if_unlocked(context, required(command.project))
     return slot
 
@@ -56,16 +65,16 @@ def _refuse_if_unlocked(context: Context, project: ProjectName) -> None:
 
 def take_turn(context: Context, project: ProjectName) -> int:
     """Wait as long as the principal's earlier wrong passphrases for the project cost."""
-    turn = attempts.begin(context.config.paths_run, context.caller.principal)
-    seconds = attempts.wait(turn, project, context.config.passphrase_wait_max)
+    turn = backoff.begin(context.config.paths_run, context.caller.principal)
+    seconds = backoff.wait(turn, project, context.config.passphrase_wait_max)
     if seconds > 0:
-        terminal.note(f"waiting {seconds:.1f} s after wrong passphrases")
+        output.note(f"waiting {seconds:.1f} s after wrong passphrases")
         time.sleep(seconds)
     return turn
 
 
-def _anchor(context: Context, command: Command, slot: Slot, secret: int, turn: int) -> launch.Anchor:
-    return launch.Anchor(
+def _anchor(context: Context, command: Command, slot: Slot, secret: int, turn: int) -> Anchor:
+    return Anchor(
         name="mount",
         json=command.wants_json,
         request=context.request,
@@ -77,9 +86,9 @@ def _anchor(context: Context, command: Command, slot: Slot, secret: int, turn: i
     )
 
 
-def _own_session(context: Context) -> sessions.Session:
+def _own_session(context: Context) -> Session:
     """The prompt's session, started when it is first needed."""
-    anchor = launch.Anchor(name="prompt", json=False, request=context.request, began=context.began)
+    anchor = Anchor(name="prompt", json=False, request=context.request, began=context.began)
     launch.start_child(context.config, context.caller, anchor, context.vaults_home)
     started = context.session_here()
     if started is None:

@@ -4,32 +4,33 @@ from __future__ import annotations
 
 import os
 
-from gateway import vaults
+from gateway.base.signals import Undisturbed
 from gateway.errors import CannotCreate, Usage
-from gateway.interruption import Undisturbed
-from rshell import terminal
-from rshell.command import Command
+from gateway.vault import store
 from rshell.context import Context, required
+from rshell.language.command import Command
+from rshell.terminal import output, questions
 
 
 def run(context: Context, command: Command) -> int:
     """Ask for a passphrase (twice at a terminal) and create the vault."""
-    from gateway import pausing, sweeping, vaultmaking
+    from gateway.session import maintenance
+    from gateway.vault import garbage, lifecycle
 
     foresee(context, command)
     project = required(command.project)
     home = context.vaults_home
-    sweeping.sweep_home(home, context.config.trash_days)
+    garbage.sweep_home(home, context.config.trash_days)
     minimum = 1 if "--allow-weak" in command.flags else context.config.passphrase_minimum
-    terminal.note(f"The passphrase needs at least {minimum} characters. Nobody can recover it for you.")
+    output.note(f"The passphrase needs at least {minimum} characters. Nobody can recover it for you.")
     passphrase = _ask(minimum)
-    pausing.require_running(context.config.paths_pause)  # typing took its time
-    with vaultmaking.alone(home):
+    maintenance.require_running(context.config.paths_pause)  # typing took its time
+    with lifecycle.alone(home):
         _require_room(context)
         with Undisturbed():  # what is there is recorded and said
-            vaultmaking.create(home, project, context.caller.fingerprint, terminal.pipe(passphrase))
+            lifecycle.create(home, project, context.caller.fingerprint, questions.pipe(passphrase))
             context.audit.write("created", project=project)
-            terminal.result({"project": project, "created": True}, f"created {project}", command.wants_json)
+            output.result({"project": project, "created": True}, f"created {project}", command.wants_json)
     return 0
 
 
@@ -43,19 +44,19 @@ def foresee(context: Context, command: Command) -> None:
 def _require_room(context: Context) -> None:
     """Raise CannotCreate when the caller has as many projects as is allowed."""
     most = context.config.limits_projects
-    if most and len(vaults.names(context.vaults_home)) >= most:
+    if most and len(store.names(context.vaults_home)) >= most:
         raise CannotCreate(f"you have {most} projects, as many as you may", "`rm` removes one")
     if context.config.limits_disk:
-        from gateway import quota
+        from gateway.limits.disk import usage
 
-        quota.require_room(context.vaults_home, context.config.limits_disk)
+        usage.require_room(context.vaults_home, context.config.limits_disk)
 
 
 def _ask(minimum: int) -> bytes:
-    passphrase = terminal.secret("New passphrase: ")
+    passphrase = questions.secret("New passphrase: ")
     if len(passphrase.decode(errors="replace")) < minimum:
         hint = "--allow-weak takes a shorter one" if minimum > 1 else ""
         raise Usage(f"the passphrase has fewer than {minimum} characters", hint)
-    if os.isatty(0) and terminal.secret("The same again: ") != passphrase:
+    if os.isatty(0) and questions.secret("The same again: ") != passphrase:
         raise Usage("the two passphrases differ", "nothing was created")
     return passphrase

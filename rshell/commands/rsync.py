@@ -8,10 +8,10 @@ never see (`-s`), so what it may be told is listed here: the options that a clie
 from __future__ import annotations
 
 from gateway.errors import Usage
-from gateway.sessions import Session
-from rshell import link, transfer
-from rshell.command import Command
+from gateway.session.registry import Session
 from rshell.context import Context
+from rshell.language.command import Command
+from rshell.session import transfer, warden_client
 
 _LETTERS = frozenset("ACDEHIJKLNORSUWXbcdgklmnopqrtuvxyz")
 _CAPABILITIES = frozenset("." + "0123456789" + "abcdefghijklmnopqrstuvwxyz" + "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
@@ -52,7 +52,7 @@ _PATHS = frozenset(("backup-dir", "compare-dest", "copy-dest", "files-from", "li
 def run(context: Context, command: Command) -> int:
     """Run rsync in the session that has the paths."""
     session, arguments = foresee(context, command)
-    return link.run(context, session, "rsync", arguments)
+    return warden_client.run(context, session, "rsync", arguments)
 
 
 def foresee(context: Context, command: Command) -> tuple[Session, tuple[str, ...]]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from rshell import execution
-from rshell.command import Command
 from rshell.commands import unmount
 from rshell.context import Context, required
+from rshell.language.command import Command
+from rshell.session import execution
 
 foresee = unmount.foresee
 """An unlocked project is needed, as there."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from gateway.errors import Usage
-from gateway.sessions import Session
-from rshell import link, transfer
-from rshell.command import Command
+from gateway.session.registry import Session
 from rshell.context import Context
+from rshell.language.command import Command
+from rshell.session import transfer, warden_client
 
 _FLAGS = frozenset(["-r", "-p", "-d", "-v", "-q"])
 _DIRECTIONS = frozenset(("-t", "-f"))
@@ -15,7 +15,7 @@ _DIRECTIONS = frozenset(("-t", "-f"))
 def run(context: Context, command: Command) -> int:
     """Run scp in the session that has the path."""
     session, arguments = foresee(context, command)
-    return link.run(context, session, "scp", arguments)
+    return warden_client.run(context, session, "scp", arguments)
 
 
 def foresee(context: Context, command: Command) -> tuple[Session, tuple[str, ...]]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from gateway import launch
 from gateway.errors import Busy
-from rshell.command import Command
+from gateway.session import launch
+from gateway.session.spec import Anchor
 from rshell.context import Context
+from rshell.language.command import Command
 
 
 def run(context: Context, command: Command) -> int:
@@ -13,6 +14,6 @@ def run(context: Context, command: Command) -> int:
     here = context.session_here()
     if here or context.at_prompt:
         raise Busy(f"this connection has a session already{f': {here.id}' if here else ''}")
-    anchor = launch.Anchor(name="session", json=command.wants_json, request=context.request, began=context.began)
+    anchor = Anchor(name="session", json=command.wants_json, request=context.request, began=context.began)
     launch.start(context.config, context.caller, anchor, context.vaults_home)
     raise AssertionError("start does not return")

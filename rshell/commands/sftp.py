@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from gateway import sessions
 from gateway.errors import EncError
-from rshell import link
-from rshell.command import Command
+from gateway.session import registry
+from gateway.session.registry import Session
 from rshell.context import Context
+from rshell.language.command import Command
+from rshell.session import warden_client
 
 
 def run(context: Context, command: Command) -> int:
@@ -15,13 +16,13 @@ def run(context: Context, command: Command) -> int:
         session = foresee(context, command)
     except EncError as error:
         if command.words[0] != command.verb.name:  # a client's spelling, and not a person who typed `sftp`
-            from rshell import nosftp
+            from rshell.session import sftp_refusal
 
-            nosftp.refuse(error.line())
+            sftp_refusal.refuse(error.line())
         raise
-    return link.run(context, session, "sftp-server", ("-e", "-l", "QUIET"))
+    return warden_client.run(context, session, "sftp-server", ("-e", "-l", "QUIET"))
 
 
-def foresee(context: Context, _command: Command) -> sessions.Session:
+def foresee(context: Context, _command: Command) -> Session:
     """The session of the channel. Raises NotUnlocked, Busy."""
-    return sessions.find(context.live(), context.caller.connection)
+    return registry.find(context.live(), context.caller.connection)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from gateway import sandbox
-from rshell import execution
-from rshell.command import Command
+from gateway.sandbox import paths
 from rshell.commands import unmount
 from rshell.context import Context, required
+from rshell.language.command import Command
+from rshell.session import execution
 
 foresee = unmount.foresee
 """An unlocked project is needed, as there."""
@@ -18,7 +18,7 @@ def run(context: Context, command: Command) -> int:
     wanted = execution.Wanted(
         project=required(command.project),
         label="shell",
-        arguments=(sandbox.SHELL, "-l"),
+        arguments=(paths.SHELL, "-l"),
         directory=execution.directory(project),
         network="--net" in command.flags,
         seconds=command.seconds,

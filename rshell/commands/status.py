@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from gateway.sessions import Session
-from rshell import link, terminal
-from rshell.command import Command
+from gateway.base import text
+from gateway.session.registry import Session
 from rshell.context import Context
+from rshell.language.command import Command
+from rshell.session import warden_client
+from rshell.terminal import output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,12 +18,12 @@ _HIDDEN = ("connection", "pid", "views")
 
 def run(context: Context, command: Command) -> int:
     """Print each session and view: who, from where, since when, last activity, and when it locks. Is no activity."""
-    live = [_about(session, link.state(context, session)) for session in context.live()]
+    live = [_about(session, warden_client.state(context, session)) for session in context.live()]
     disk = _disk(context)
     words = "\n".join(map(_words, live)) if live else "no sessions; nothing is unlocked"
     if disk:
         words += f"\ndisk: {disk['used'] >> 20} of {disk['limit'] >> 20} MiB"
-    terminal.result({"sessions": live, **({"disk": disk} if disk else {})}, words, command.wants_json)
+    output.result({"sessions": live, **({"disk": disk} if disk else {})}, words, command.wants_json)
     return 0
 
 
@@ -29,9 +31,9 @@ def _disk(context: Context) -> dict[str, int]:
     """Bytes that the caller's projects take and may take; empty without a quota."""
     if not context.config.limits_disk:
         return {}
-    from gateway import quota
+    from gateway.limits.disk import usage
 
-    return {"used": quota.used(context.vaults_home), "limit": context.config.limits_disk * quota.MEBI}
+    return {"used": usage.used(context.vaults_home), "limit": context.config.limits_disk * usage.MEBI}
 
 
 def _about(session: Session, state: dict[str, Any]) -> dict[str, Any]:
@@ -47,7 +49,7 @@ def _words(session: dict[str, Any]) -> str:
     key = f"held by {session['anchor']}, key {session['fingerprint']}"
     rows = [("", "LAST ACTIVITY", "AGO", "BY", "LOCKS IN"), _row("(session)", session)]
     rows += [_row(view["project"], view) for view in session["views"]]
-    return f"{head}\n{key}\n{terminal.columns(rows)}"
+    return f"{head}\n{key}\n{text.columns(rows)}"
 
 
 def _row(name: str, one: dict[str, Any]) -> tuple[str, ...]:

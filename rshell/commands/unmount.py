@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from gateway import protocol, sessions
-from rshell import link, terminal
-from rshell.command import Command
+from gateway.session import protocol, registry
+from gateway.session.registry import Session
 from rshell.context import Context, required
+from rshell.language.command import Command
+from rshell.session import warden_client
+from rshell.terminal import output
 
 
 def run(context: Context, command: Command) -> int:
@@ -13,11 +15,11 @@ def run(context: Context, command: Command) -> int:
     session = foresee(context, command)
     project = required(command.project)
     request = protocol.Lock(principal=context.caller.principal, origin=context.origin, project=project)
-    link.ask(context, session, request)
-    terminal.result({"project": project, "state": "locked"}, f"locked {project}", command.wants_json)
+    warden_client.ask(context, session, request)
+    output.result({"project": project, "state": "locked"}, f"locked {project}", command.wants_json)
     return 0
 
 
-def foresee(context: Context, command: Command) -> sessions.Session:
+def foresee(context: Context, command: Command) -> Session:
     """The session that has the project. Raises NoSuchProject, NotUnlocked."""
-    return sessions.with_project(context.live(), context.vault(command.project).name)
+    return registry.with_project(context.live(), context.vault(command.project).name)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from rshell import terminal
-from rshell.command import Command
+from gateway.base import text
 from rshell.context import Context
-from rshell.grammar import printable
+from rshell.language.command import Command
+from rshell.language.grammar import printable
+from rshell.terminal import output
 
 
 def run(context: Context, command: Command) -> int:
@@ -21,5 +22,5 @@ def run(context: Context, command: Command) -> int:
         ("from", f"{caller.address} port {caller.port}"),
         ("sessions", " ".join(live) or "none"),
     ]
-    terminal.result(fields, terminal.columns(rows), command.wants_json)
+    output.result(fields, text.columns(rows), command.wants_json)
     return 0

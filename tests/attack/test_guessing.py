@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 
-from gateway.names import Principal
+from gateway.identity.names import Principal
 from tests.harness import PASSPHRASE, Person, eventually
 
 

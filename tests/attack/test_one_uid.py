@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.names import Principal
+from gateway.identity.names import Principal
 from tests.harness import Gateway, Person, bindir, need_root, parent
 from tests.life import session
 
@@ -111,7 +111,7 @@ FORGED = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from gateway import protocol
-from gateway.names import Principal, ProjectName
+from gateway.identity.names import Principal, ProjectName
 principal = Principal(sys.argv[3])
 for kind in (
     lambda about: protocol.Ask(**about),

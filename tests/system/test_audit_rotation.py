@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from gateway.audit import AuditLog
+from gateway.audit.log import AuditLog
 from tests.harness import Gateway, Result, bindir, run
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway import structure
-from gateway.names import ProjectName
-from gateway.vaults import Vault
+from gateway.identity.names import ProjectName
+from gateway.vault import ciphertext
+from gateway.vault.store import Vault
 from tests.harness import PASSPHRASE, Gateway, Person, admin, eventually, need
 from tests.life import keep_doing, sshfs
 
@@ -79,7 +79,7 @@ def test_a_copy_of_a_project_in_use_is_whole_and_current(kept: Gateway, owner: P
         writer.join()
         assert opened(backup / vault, tmp_path, "file") == b"two" * 10_000
         assert (backup / vault).stat().st_ino != before, "it is replaced as a whole"
-        assert not structure.problems(Vault(name=ProjectName("work"), path=str(backup / vault)))
+        assert not ciphertext.problems(Vault(name=ProjectName("work"), path=str(backup / vault)))
     assert not (backup / vault / "lock").exists()
     assert sorted(path.name for path in (backup / f"u-{owner.name}").iterdir()) == [".seen-work", "work"]
     assert backup.stat().st_mode & 0o777 == 0o700
@@ -164,7 +164,7 @@ def test_a_torn_copy_is_not_brought_back(kept: Gateway, owner: Person, tmp_path:
     with owner.mounted("work"):
         assert owner.sftp("mkdir work/deep").status == 0
     copied(kept, backup)
-    (iv,) = (backup / f"u-{owner.name}" / "work" / "cipher").glob(f"*/{structure.DIRIV}")
+    (iv,) = (backup / f"u-{owner.name}" / "work" / "cipher").glob(f"*/{ciphertext.DIRIV}")
     iv.unlink()
     result = admin(kept, "restore", str(backup), owner.name, "work")
     assert result.status == 65 and "nothing was restored" in result.err
@@ -239,7 +239,7 @@ def test_what_is_no_file_is_copied_as_what_it_is_and_what_leads_elsewhere_is_tol
     assert gateway.as_account("/usr/bin/python3", "-c", script).status == 0
     instead(home / "slots" / "slots")
     instead(home / "slot" / "slots" / "passphrase.conf")
-    instead(home / "iv" / "cipher" / structure.DIRIV)
+    instead(home / "iv" / "cipher" / ciphertext.DIRIV)
     instead(home / "meta" / "vault.toml")
     result = copied(gateway, tmp_path / "backup")
     assert result["someone", "links"] == ""
@@ -261,4 +261,4 @@ def _text(path: Path) -> str:
     [(0, True), (18, False), (50, False), (51, True), (4146, True), (4147, False), (4179, True), (8274, True)],
 )
 def test_the_sizes_of_ciphertext(size: int, whole: bool) -> None:
-    assert structure.is_whole(size) == whole
+    assert ciphertext.is_whole(size) == whole

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.names import Principal
+from gateway.identity.names import Principal
 from tests.harness import PASSPHRASE, Gateway, Person, Result, eventually, need
 
 ONE_LINE = re.compile(r"enc: [\x20-\x7e]+\n")

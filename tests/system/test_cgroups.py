@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway import cgroups
 from gateway.host import account
+from gateway.sandbox import cgroups
 from tests.harness import Gateway, eventually, need, need_root
 from tests.life import report
 from tests.running import Desk, desk

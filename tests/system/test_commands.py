@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from rshell.command import VERBS
+from rshell.language.verbs import VERBS
 from tests.harness import PASSPHRASE, Gateway, Person, Result, eventually
 
 UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")

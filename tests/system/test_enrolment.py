@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway import authorized_keys
+from gateway.identity import authorized_keys
 from tests.harness import Gateway, Person, admin, run
 
 

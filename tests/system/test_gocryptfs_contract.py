@@ -1,4 +1,4 @@
-"""What gateway/gocryptfs.py relies on, asked of the real gocryptfs.
+"""What gateway/vault/gocryptfs.py relies on, asked of the real gocryptfs.
 
 Run as a file, this module is the inside of a sandbox: it mounts FUSE as the warden does and serves one view.
 """
@@ -16,7 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway import errors, gocryptfs, process, syscalls
+from gateway import errors
+from gateway.base import process, syscalls
+from gateway.vault import gocryptfs
 from tests.harness import need
 
 ROOT = Path(__file__).resolve().parents[2]

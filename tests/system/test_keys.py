@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway import authorized_keys, keylint
-from gateway.admin import keyfile
 from gateway.errors import Busy
+from gateway.identity import authorized_keys, keyfile, lint
 from tests.harness import Gateway, Person, admin, eventually, need
 from tests.life import session
 
@@ -171,7 +170,7 @@ def test_lint_finds_an_error_where_sshd_lets_nobody_in(
     number = next(number for number, line in enumerate(changed.splitlines(), 1) if blob in line)
     gateway.authorized_keys.write_text(changed)
     try:
-        findings = keylint.examine(str(gateway.authorized_keys), time.time())
+        findings = lint.examine(str(gateway.authorized_keys), time.time())
         mine = [finding for finding in findings if finding.line == number]
         said = any("sshd lets nobody in" in finding.problem or "expired" in finding.problem for finding in mine)
         assert said != taken, mine
@@ -210,8 +209,8 @@ def test_lint_names_the_line_and_the_level(tmp_path: Path, text: str, level: str
     file = tmp_path / "authorized_keys"
     file.write_text(text)
     file.chmod(0o644)
-    findings = keylint.examine(str(file), time.time())
-    assert keylint.exit_code(findings) == (0 if level is None else ["WARN", "ERROR"].index(level) + 1), findings
+    findings = lint.examine(str(file), time.time())
+    assert lint.exit_code(findings) == (0 if level is None else ["WARN", "ERROR"].index(level) + 1), findings
     if level:
         (finding,) = findings
         assert finding.level.value == level and said in finding.problem
@@ -223,7 +222,7 @@ def test_lint_minds_owner_and_mode(tmp_path: Path) -> None:
     file.write_text("")
     for mode, said in ((0o664, "written by others"), (0o666, "written by others"), (0o600, "cannot be read")):
         file.chmod(mode)
-        assert any(said in finding.problem for finding in keylint.examine(str(file), 0)), oct(mode)
+        assert any(said in finding.problem for finding in lint.examine(str(file), 0)), oct(mode)
 
 
 def test_lint_on_the_command_line(make_gateway: Callable[..., Gateway]) -> None:

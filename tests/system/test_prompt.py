@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rshell.command import VERBS
+from rshell.language.verbs import VERBS
 from tests.harness import PASSPHRASE, PROMPT, Gateway, Person, Terminal, eventually
 
 

@@ -59,7 +59,7 @@ def test_a_full_view_says_so_keeps_what_it_has_and_takes_more_after_a_removal(sm
         assert at.run("rm", "more").status == 0
         eventually(lambda: fill(at, "again", 5) == "", 20)
         assert at.person.ssh("unmount", at.project, extra=at.shared).status == 0
-        assert not [args for args in small.processes().values() if "meter.py" in args]
+        assert not [args for args in small.processes().values() if "disk/supervisor.py" in args]
     assert at.person.fsck(at.project).status == 0
 
 
@@ -144,7 +144,7 @@ def test_without_its_meter_a_view_takes_nothing_new(small: Gateway) -> None:
         assert fill(at, "f", 1) == ""
         before = at.run("sha256sum", "f").out
         for pid, args in small.processes().items():
-            if "meter.py" in args:
+            if "disk/supervisor.py" in args:
                 os.kill(pid, signal.SIGKILL)
         assert fill(at, "g", 1) != ""
         assert at.run("sha256sum", "f").out == before
@@ -154,5 +154,5 @@ def test_without_its_meter_a_view_takes_nothing_new(small: Gateway) -> None:
 
 def test_without_a_quota_there_is_no_meter(gateway: Gateway) -> None:
     with desk(gateway, "free") as at:
-        assert not [args for args in gateway.processes().values() if "meter.py" in args]
+        assert not [args for args in gateway.processes().values() if "disk/supervisor.py" in args]
         assert "disk" not in at.person.ssh("status", "--json", extra=at.shared).json

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.admin import timeline
+from gateway.audit.report import timeline
 from tests.harness import Gateway, Person, admin, bindir, eventually, need, run
 from tests.life import session, unlock
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway import config
+from gateway.config import schema
 from gateway.host import userns
 from tests.harness import PASSPHRASE, need_root
 from tests.machine import Host, machine
@@ -336,7 +336,7 @@ def test_the_page_for_the_sysadmin_does_what_it_says(host: Host, package: Path) 
 def test_the_manual_has_every_command_and_every_key(host: Host) -> None:
     for page, words in (
         ("man8/enc-gateway.8", ("setup", "doctor", "pause", "resume", "audit rotate", "audit verify", "sessions kill")),
-        ("man5/gateway.toml.5", tuple(key.name for key in config.KEYS)),
+        ("man5/gateway.toml.5", tuple(key.name for key in schema.KEYS)),
         ("man1/enc.1", ("enc login", "enc mount", "enc unmount", "enc doctor")),
     ):
         # as a terminal of 200 columns shows it, so that no name is parted

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway import drafts, sessions, sweeping
+from gateway.base import staging
+from gateway.session import cleanup, layout
+from gateway.vault import garbage
 from tests.harness import PASSPHRASE, Gateway, Person, bindir, eventually, run
 from tests.life import report, session, unlock
 
@@ -93,9 +95,9 @@ def test_half_made_vaults_are_swept_when_nobody_can_be_making_them_any_more(
     (draft / "cipher").mkdir(parents=True)
     assert sweep(gateway_) == "0 sessions, 0 drafts, 0 trash"
     assert draft.exists()
-    _later(monkeypatch, drafts.AGE + 1)
-    counted = sweeping.sweep(str(gateway_.vaults), str(gateway_.root / "run"), 30)
-    assert counted == {"sessions": 0, "drafts": 1, "trash": 0}
+    _later(monkeypatch, staging.AGE + 1)
+    assert cleanup.sweep(str(gateway_.root / "run")) == 0
+    assert garbage.sweep(str(gateway_.vaults), 30) == {"drafts": 1, "trash": 0}
     assert not draft.exists() and (home / "work").exists()
 
 
@@ -104,11 +106,11 @@ def test_half_made_sessions_are_swept_when_nobody_can_be_making_them_any_more(
 ) -> None:
     draft = tmp_path / "sessions" / ".new-s-0123456789ab"
     draft.mkdir(parents=True)
-    (draft / sessions.LOCK).touch()
-    assert sweeping.sweep(str(tmp_path / "none"), str(tmp_path), 30)["sessions"] == 0
+    (draft / layout.LOCK).touch()
+    assert cleanup.sweep(str(tmp_path)) == 0
     assert draft.exists(), "somebody opens its lock at this very moment"
-    _later(monkeypatch, drafts.AGE + 1)
-    assert sweeping.sweep(str(tmp_path / "none"), str(tmp_path), 30)["sessions"] == 1
+    _later(monkeypatch, staging.AGE + 1)
+    assert cleanup.sweep(str(tmp_path)) == 1
     assert not draft.exists()
 
 
@@ -119,7 +121,7 @@ def test_removed_projects_are_deleted_after_their_days(
     assert sweep(gateway_) == "0 sessions, 0 drafts, 0 trash"
     (thrown,) = gateway_.vaults.glob("*/.trash/*")
     _later(monkeypatch, 30 * 86400 + 1)
-    assert sweeping.sweep(str(gateway_.vaults), str(gateway_.root / "run"), 30)["trash"] == 1
+    assert garbage.sweep(str(gateway_.vaults), 30)["trash"] == 1
     assert not thrown.exists()
 
 
@@ -145,10 +147,11 @@ def test_sweeping_all_the_time_disturbs_nobody(make_gateway: Callable[..., Gatew
     people = [gateway.person(f"p{number}") for number in range(3)]
     troubles: list[str] = []
     script = (
-        "import sys\nsys.path.insert(0, sys.argv[1])\nfrom gateway import sweeping\n"
-        "while True: sweeping.sweep(sys.argv[2], sys.argv[3], 0)"
+        "import sys\nsys.path.insert(0, sys.argv[1])\n"
+        "from gateway.session import cleanup\nfrom gateway.vault import garbage\n"
+        "while True: garbage.sweep(sys.argv[2], 0), cleanup.sweep(sys.argv[3])"
     )
-    root = str(Path(sweeping.__file__).parents[1])
+    root = str(Path(garbage.__file__).parents[2])
     words = ["python3", "-I", "-c", script, root, str(gateway.vaults), str(gateway.root / "run")]
     sweepers = [subprocess.Popen(words, stderr=subprocess.PIPE) for _ in range(3)]
 

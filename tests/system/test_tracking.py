@@ -14,10 +14,10 @@ from pathlib import Path
 import pyinotify
 import pytest
 
-from gateway.warden import tracker as tracking
 from gateway.warden.loop import READ, Loop
-from gateway.warden.tracker import Tracker
-from gateway.warden.watcher import Watcher
+from gateway.warden.tracking import tracker as tracking
+from gateway.warden.tracking.inotify import Watcher
+from gateway.warden.tracking.tracker import Tracker
 from tests.harness import PASSPHRASE, Gateway, Person, eventually, need
 from tests.life import SLACK, keep_doing, locks, sshfs
 

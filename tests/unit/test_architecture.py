@@ -65,16 +65,69 @@ def test_imports_go_in_one_direction(path: Path) -> None:
     assert {name.partition(".")[0] for name in imports(path)} & set(FOLDERS) <= MAY_IMPORT[own]
 
 
+# Rooms, each of which may import from those before it; a module beside the rooms counts as one.
+ROOMS = {
+    "gateway": (
+        *("errors", "base", "identity", "config", "audit", "vault", "limits", "sandbox", "session", "warden"),
+        *("host", "install", "embedded", "doctor", "admin", "cli"),
+    ),
+    "rshell": ("language", "terminal", "context", "session", "commands", "front"),
+}
+
+
+def rooms_of(path: Path) -> Iterator[str]:
+    """The rooms of its own package that a module imports from."""
+    own = path.relative_to(ROOT).parts[0]
+    for name in imports(path):
+        package, _, rest = name.partition(".")
+        if package == own:
+            yield rest.partition(".")[0]
+
+
+@pytest.mark.parametrize(
+    "path", [pytest.param(path, id=name_of(path)) for path in MODULES if path.relative_to(ROOT).parts[0] in ROOMS]
+)
+def test_rooms_import_in_one_direction(path: Path) -> None:
+    package, room = path.relative_to(ROOT).with_suffix("").parts[:2]
+    if room.startswith("__"):  # an entry, run as a file
+        return
+    order = ROOMS[package]
+    allowed = set(order[: order.index(room) + 1])
+    assert set(rooms_of(path)) <= allowed
+
+
+def test_every_room_is_on_the_list_and_in_the_architecture_page() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    for package, order in ROOMS.items():
+        here = (path for path in (ROOT / package).iterdir() if not path.name.startswith("__"))
+        assert {path.stem for path in here} == set(order)
+        assert all(f"{room}/" in page for room in order if (ROOT / package / room).is_dir())
+
+
+@pytest.mark.parametrize("path", EACH)
+def test_a_module_is_no_longer_than_300_lines(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 300
+
+
+def test_a_folder_has_no_more_than_15_modules() -> None:
+    for folder in {path.parent for path in MODULES}:
+        if folder.name != "commands":
+            assert len([path for path in folder.glob("*.py") if path.name != "__init__.py"]) <= 15, folder
+
+
 # What a request must be able to trust without reading anything else: no effects, so nothing that could have one.
+_LEAN = {"gateway.errors", "gateway.identity.names", "gateway.base.records"}
 PURE = {
     "gateway/errors.py": set(),
-    "gateway/names.py": {"gateway.errors"},
-    "gateway/record.py": set(),
-    "gateway/plaintoml.py": set(),
-    "gateway/config.py": {"gateway.errors", "gateway.names", "gateway.record", "gateway.plaintoml"},
-    "rshell/grammar.py": set(),
-    "rshell/command.py": {"gateway.errors", "gateway.names", "gateway.record", "rshell.grammar"},
-    "rshell/policy.py": {"gateway.config", "gateway.errors", "gateway.record", "rshell.command", "rshell.context"},
+    "gateway/identity/names.py": {"gateway.errors"},
+    "gateway/base/records.py": set(),
+    "gateway/base/toml.py": set(),
+    "gateway/config/schema.py": {"gateway.base.records"},
+    "gateway/config/loader.py": {*_LEAN, "gateway.base.toml", "gateway.config.schema"},
+    "rshell/language/grammar.py": set(),
+    "rshell/language/verbs.py": {"gateway.base.records"},
+    "rshell/language/command.py": {*_LEAN, "rshell.language.grammar", "rshell.language.verbs"},
+    "rshell/front/policy.py": {*_LEAN, "gateway.config.schema", "rshell.language.command", "rshell.context"},
 }
 
 
@@ -87,18 +140,18 @@ def test_policy_has_no_effects(module: str, allowed: set[str]) -> None:
 
 
 TEXTS = [
-    pytest.param("/usr/bin/gocryptfs", ["gateway/gocryptfs.py"], id="gocryptfs"),
-    pytest.param("/usr/bin/bwrap", ["gateway/sandbox.py"], id="bubblewrap"),
-    pytest.param("/usr/bin/scp", ["gateway/sandbox.py"], id="attached programs"),
+    pytest.param("/usr/bin/gocryptfs", ["gateway/vault/gocryptfs.py"], id="gocryptfs"),
+    pytest.param("/usr/bin/bwrap", ["gateway/sandbox/bubblewrap.py"], id="bubblewrap"),
+    pytest.param("/usr/bin/scp", ["gateway/sandbox/transfer.py"], id="attached programs"),
     pytest.param("--passfile", [], id="no passphrase file by its long name"),
-    pytest.param("-passfile", ["gateway/gocryptfs.py"], id="where a passphrase goes"),
-    pytest.param("--unshare", ["gateway/sandbox.py"], id="namespaces"),
+    pytest.param("-passfile", ["gateway/vault/gocryptfs.py"], id="where a passphrase goes"),
+    pytest.param("--unshare", ["gateway/sandbox/bubblewrap.py"], id="namespaces"),
     pytest.param("/usr/sbin/sshd", ["gateway/host/sshd.py"], id="sshd"),
-    pytest.param("sk-ssh-ed25519@openssh.com", ["gateway/authorized_keys.py"], id="authorized_keys"),
-    pytest.param("/dev/fuse", ["gateway/sandbox.py"], id="FUSE"),
-    pytest.param("SSH_USER_AUTH", ["gateway/identity.py"], id="who is calling"),
-    pytest.param("SSH_CONNECTION", ["gateway/identity.py"], id="where from"),
-    pytest.param("SSH_ORIGINAL_COMMAND", ["rshell/main.py"], id="what is asked"),
+    pytest.param("sk-ssh-ed25519@openssh.com", ["gateway/identity/authorized_keys.py"], id="authorized_keys"),
+    pytest.param("/dev/fuse", ["gateway/sandbox/paths.py"], id="FUSE"),
+    pytest.param("SSH_USER_AUTH", ["gateway/identity/authentication.py"], id="who is calling"),
+    pytest.param("SSH_CONNECTION", ["gateway/identity/authentication.py"], id="where from"),
+    pytest.param("SSH_ORIGINAL_COMMAND", ["rshell/front/main.py"], id="what is asked"),
 ]
 
 
@@ -109,11 +162,11 @@ def test_one_module_knows_it(text: str, modules: list[str]) -> None:
 
 
 IMPORTED = [
-    pytest.param("pyinotify", ["gateway/warden/watcher.py"], id="pyinotify"),
+    pytest.param("pyinotify", ["gateway/warden/tracking/inotify.py"], id="pyinotify"),
     pytest.param("click", ["gateway/admin/", "gateway/cli.py"], id="click"),
     pytest.param("structlog", ["gateway/cli.py", "gateway/embedded/supervisor.py"], id="structlog"),
-    pytest.param("subprocess", [], id="nobody: gateway.process starts programs"),
-    pytest.param("hashlib", ["gateway/digest.py"], id="OpenSSL's hashes, which are slow to load"),
+    pytest.param("subprocess", [], id="nobody: gateway.base.process starts programs"),
+    pytest.param("hashlib", ["gateway/base/sha256.py"], id="OpenSSL's hashes, which are slow to load"),
 ]
 
 
@@ -134,13 +187,20 @@ def test_one_module_imports_it(module: str, modules: list[str]) -> None:
 
 
 CALLED = [
-    pytest.param({"os.posix_spawn", "os.posix_spawnp"}, ["gateway/process.py"], id="starting a program"),
-    pytest.param({"os.execve", "os.execv"}, ["gateway/launch.py", "gateway/warden/meter.py"], id="becoming one"),
+    pytest.param({"os.posix_spawn", "os.posix_spawnp"}, ["gateway/base/process.py"], id="starting a program"),
+    pytest.param(
+        {"os.execve", "os.execv"}, ["gateway/limits/disk/supervisor.py", "gateway/session/launch.py"], id="becoming one"
+    ),
     pytest.param({"os.system", "os.popen", "os.execl", "os.execlp", "os.execvpe", "os.spawnv"}, [], id="by a shell"),
     pytest.param({"eval", "exec", "compile"}, [], id="text as code"),
     pytest.param(
         {"os.fork"},
-        ["gateway/launch.py", "gateway/network.py", "gateway/warden/meter.py", "gateway/warden/view.py"],
+        [
+            "gateway/limits/disk/supervisor.py",
+            "gateway/sandbox/network.py",
+            "gateway/session/launch.py",
+            "gateway/warden/view.py",
+        ],
         id="forking",
     ),
     pytest.param({"os.getenv", "os.environb", "os.putenv"}, [], id="the environment by other names"),
@@ -156,7 +216,10 @@ def test_one_module_calls_it(names: set[str], modules: list[str]) -> None:
 def test_only_the_front_touches_the_environment() -> None:
     found = [name_of(path) for path in MODULES if "os.environ" in set(attributes(path))]
     # the prompt sets readline's, in an environment that main emptied
-    assert [name for name in found if not name.startswith("client/")] == ["rshell/editing.py", "rshell/main.py"]
+    assert [name for name in found if not name.startswith("client/")] == [
+        "rshell/front/main.py",
+        "rshell/terminal/editing.py",
+    ]
 
 
 # `ssh gateway ls` is judged by what it costs over /bin/true. Each of these costs 1 to 15 ms of import.
@@ -184,9 +247,9 @@ HEAVY = {
 @pytest.mark.parametrize(
     "modules",
     [
-        pytest.param(("rshell.main", "rshell.command", "rshell.commands.ls"), id="ls"),
-        pytest.param(("rshell.main", "rshell.commands.help"), id="help"),
-        pytest.param(("rshell.main", "rshell.commands.whoami"), id="whoami"),
+        pytest.param(("rshell.front.main", "rshell.language.command", "rshell.commands.ls"), id="ls"),
+        pytest.param(("rshell.front.main", "rshell.commands.help"), id="help"),
+        pytest.param(("rshell.front.main", "rshell.commands.whoami"), id="whoami"),
     ],
 )
 def test_a_plain_request_loads_nothing_heavy(modules: tuple[str, ...]) -> None:

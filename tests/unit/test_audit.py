@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import auditcheck
-from gateway.audit import FIRST_PREV, AuditLog
+from gateway.audit import verification
+from gateway.audit.log import FIRST_PREV, AuditLog
 from gateway.errors import Misconfigured
 
 COUNT = 6
@@ -42,7 +42,7 @@ def put(path: Path, lines: Lines) -> None:
 
 
 def found(path: Path) -> list[int]:
-    return [finding.line for finding in auditcheck.verify(str(path)).findings]
+    return [finding.line for finding in verification.verify(str(path)).findings]
 
 
 def rechained(lines: Lines) -> Lines:
@@ -76,7 +76,7 @@ def test_log_and_head_are_the_gateways_alone(path: Path) -> None:
 
 
 def test_an_untouched_log_is_sound(path: Path) -> None:
-    report = auditcheck.verify(str(path))
+    report = verification.verify(str(path))
     assert (report.lines, report.findings) == (COUNT, ())
     assert report.head == sha256(lines_of(path)[-1]).hexdigest()
 
@@ -84,12 +84,12 @@ def test_an_untouched_log_is_sound(path: Path) -> None:
 def test_an_empty_log_is_sound(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.touch()
-    assert auditcheck.verify(str(path)) == auditcheck.Report(lines=0, head=FIRST_PREV, findings=())
+    assert verification.verify(str(path)) == verification.Report(lines=0, head=FIRST_PREV, findings=())
 
 
 def test_a_missing_log_is_an_error_and_not_a_sound_one(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        auditcheck.verify(str(tmp_path / "log"))
+        verification.verify(str(tmp_path / "log"))
 
 
 def changed(at: int) -> Callable[[Lines], Lines]:
@@ -160,7 +160,7 @@ def test_lines_cut_off_the_end_are_still_found_when_others_were_written_since(pa
     put(path, lines_of(path)[:keep])
     AuditLog(str(path)).write("request")
     AuditLog(str(path)).write("request")
-    (finding,) = auditcheck.verify(str(path)).findings
+    (finding,) = verification.verify(str(path)).findings
     assert (finding.line, finding.problem) == (keep + 1, f"is number {COUNT + 1}, expected {keep + 1}")
 
 
@@ -249,7 +249,7 @@ def test_many_processes_at_once_keep_the_chain_sound(tmp_path: Path) -> None:
     for writer in writers:
         writer.join(60)
     assert [writer.exitcode for writer in writers] == [0] * 8
-    report = auditcheck.verify(str(path))
+    report = verification.verify(str(path))
     assert (report.lines, report.findings) == (400, ())
     records = [json.loads(line) for line in lines_of(path)]
     for writing in range(8):
@@ -281,7 +281,7 @@ def test_a_syslog_that_does_not_take_it_stops_nothing(tmp_path: Path, kind: str)
         log = AuditLog(str(path), str(address))
         for _ in range(600):  # more than a socket queues (net.unix.max_dgram_qlen)
             log.write("request")
-    assert auditcheck.verify(str(path)).lines == 600
+    assert verification.verify(str(path)).lines == 600
     assert found(path) == []
 
 

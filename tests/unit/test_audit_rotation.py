@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway import auditcheck
-from gateway.audit import AuditLog, archives
+from gateway.audit import verification
+from gateway.audit.log import AuditLog, archives
 from gateway.errors import Misconfigured
 
 
@@ -30,7 +30,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def problems(path: Path) -> list[tuple[str, int]]:
-    return [(finding.file, finding.line) for finding in auditcheck.verify(str(path)).findings]
+    return [(finding.file, finding.line) for finding in verification.verify(str(path)).findings]
 
 
 def names(path: Path) -> list[str]:
@@ -39,7 +39,7 @@ def names(path: Path) -> list[str]:
 
 def test_a_rotated_log_is_one_chain(path: Path) -> None:
     assert names(path) == ["audit.jsonl.000000000003", "audit.jsonl.000000000007"]
-    report = auditcheck.verify(str(path))
+    report = verification.verify(str(path))
     assert (report.lines, report.findings, report.first) == (11, (), 1)
     first = json.loads(path.read_text().splitlines()[0])
     assert (first["seq"], first["event"], first["previous"]) == (8, "rotated", "audit.jsonl.000000000007")
@@ -72,7 +72,7 @@ def test_a_change_in_a_rotated_log_is_found_in_its_file(path: Path) -> None:
 def test_what_rotation_drops_is_recorded_and_in_order(path: Path) -> None:
     AuditLog(str(path)).rotate(keep=1)
     assert names(path) == ["audit.jsonl.000000000011"]
-    report = auditcheck.verify(str(path))
+    report = verification.verify(str(path))
     assert (report.findings, report.first, report.lines) == ((), 8, 5)
     assert json.loads(path.read_text())["dropped"] == 7
     Path(archives(str(path))[0]).unlink()  # this one nobody recorded
@@ -113,7 +113,7 @@ def test_writers_and_rotations_at_once_lose_no_line(tmp_path: Path) -> None:
         rotations += bool(AuditLog(path).rotate(keep=0))
     for writer in writers:
         writer.join(60)
-    report = auditcheck.verify(path)
+    report = verification.verify(path)
     assert [writer.exitcode for writer in writers] == [0] * 4
     assert rotations > 1
     assert (report.lines, report.findings) == (400 + rotations, ())

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from gateway import authorized_keys
-from gateway.authorized_keys import Entry, fingerprint, parse
 from gateway.errors import Misconfigured
+from gateway.identity import authorized_keys
+from gateway.identity.authorized_keys import Entry, fingerprint, parse
 
 
 def blob(kind: str, *fields: bytes) -> str:

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import EncError, UnknownCommand, Usage
-from rshell.command import TIME, VERBS, Command, parse
+from rshell.language.command import Command, parse
+from rshell.language.verbs import TIME, VERBS
 
 SIMPLE = ("whoami", "ls", "session", "status", "logout")
 PROJECT = ("new", "mount", "unmount", "rm")

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import config
-from gateway.config import KEYS, Key
+from gateway.config import loader, schema
+from gateway.config.schema import KEYS, Config, Key
 from gateway.embedded.layout import Layout, settings
 from gateway.errors import Misconfigured, Usage
 
@@ -36,7 +36,7 @@ DEFAULTS: dict[str, str | int] = {
 }
 
 
-def value(parsed: config.Config, key: Key) -> object:
+def value(parsed: Config, key: Key) -> object:
     return parsed.as_dict()[key.name.replace(".", "_")]
 
 
@@ -48,7 +48,7 @@ def as_toml(key: Key, written: str) -> str:
 
 @pytest.mark.parametrize("key", EVERY_KEY)
 def test_an_absent_key_has_its_default(key: Key) -> None:
-    assert value(config.parse(""), key) == key.default
+    assert value(loader.parse(""), key) == key.default
     if key.name in DEFAULTS:
         assert key.default == DEFAULTS[key.name]
 
@@ -56,33 +56,33 @@ def test_an_absent_key_has_its_default(key: Key) -> None:
 @pytest.mark.parametrize("key", EVERY_KEY)
 def test_every_key_says_what_it_means_and_is_a_field(key: Key) -> None:
     assert key.doc
-    assert key.name.replace(".", "_") in config.Config._fields
+    assert key.name.replace(".", "_") in Config._fields
 
 
 def test_there_are_no_other_fields() -> None:
-    assert len(config.Config._fields) == len(KEYS) == len(BY_NAME)
+    assert len(Config._fields) == len(KEYS) == len(BY_NAME)
     assert set(DEFAULTS) <= set(BY_NAME)
 
 
 @pytest.mark.parametrize("key", NUMBERS)
 def test_a_number_is_taken_from_its_least_value_on(key: Key) -> None:
-    assert value(config.parse(as_toml(key, str(key.least))), key) == key.least
-    assert value(config.parse(as_toml(key, "86400")), key) == 86400
+    assert value(loader.parse(as_toml(key, str(key.least))), key) == key.least
+    assert value(loader.parse(as_toml(key, "86400")), key) == 86400
     with pytest.raises(Misconfigured) as caught:
-        config.parse(as_toml(key, str(key.least - 1)))
+        loader.parse(as_toml(key, str(key.least - 1)))
     assert str(caught.value) == f"gateway.toml, line 3: {key.name} must be at least {key.least}"
 
 
 @pytest.mark.parametrize("key", STRINGS)
 def test_a_string_is_taken(key: Key) -> None:
-    assert value(config.parse(as_toml(key, '"/some/where"')), key) == "/some/where"
+    assert value(loader.parse(as_toml(key, '"/some/where"')), key) == "/some/where"
 
 
 @pytest.mark.parametrize("key", NUMBERS)
 @pytest.mark.parametrize("written", ['"12"', "true", "false", "[12]", "[]"])
 def test_a_number_of_another_type_is_refused_with_its_line(key: Key, written: str) -> None:
     with pytest.raises(Misconfigured) as caught:
-        config.parse(as_toml(key, written))
+        loader.parse(as_toml(key, written))
     assert str(caught.value) == f"gateway.toml, line 3: {key.name} must be a whole number"
 
 
@@ -90,16 +90,16 @@ def test_a_number_of_another_type_is_refused_with_its_line(key: Key, written: st
 @pytest.mark.parametrize("written", ["12", "true", '["/dev/log"]', "[]"])
 def test_a_string_of_another_type_is_refused_with_its_line(key: Key, written: str) -> None:
     with pytest.raises(Misconfigured) as caught:
-        config.parse(as_toml(key, written))
+        loader.parse(as_toml(key, written))
     assert str(caught.value) == f"gateway.toml, line 3: {key.name} must be a string"
 
 
 @pytest.mark.parametrize("key", CHOICES)
 def test_a_choice_is_one_of_its_words(key: Key) -> None:
     for word in key.choices:
-        assert value(config.parse(as_toml(key, f'"{word}"')), key) == word
+        assert value(loader.parse(as_toml(key, f'"{word}"')), key) == word
     with pytest.raises(Misconfigured) as caught:
-        config.parse(as_toml(key, '"other"'))
+        loader.parse(as_toml(key, '"other"'))
     assert str(caught.value) == f"gateway.toml, line 3: {key.name} must be {' or '.join(key.choices)}"
 
 
@@ -116,47 +116,47 @@ def test_a_choice_is_one_of_its_words(key: Key) -> None:
 )
 def test_a_list_that_is_none_is_refused_with_its_line(key: Key, written: str, said: str) -> None:
     items = ITEMS.get(key.name, ("/opt/x", "/opt/y"))
-    assert value(config.parse(as_toml(key, '["{}", "{}"]'.format(*items))), key) == items
-    assert value(config.parse(as_toml(key, "[]")), key) == ()
+    assert value(loader.parse(as_toml(key, '["{}", "{}"]'.format(*items))), key) == items
+    assert value(loader.parse(as_toml(key, "[]")), key) == ()
     with pytest.raises(Misconfigured) as caught:
-        config.parse(as_toml(key, written))
+        loader.parse(as_toml(key, written))
     assert str(caught.value) == f"gateway.toml, line 3: {key.name} {said}"
 
 
 def test_who_may_create_projects_is_a_principal_or_everybody() -> None:
     fingerprint = "SHA256:" + "a" * 43
     allowed = ("*", "dev1", fingerprint)
-    assert config.parse(f'projects.create = ["*", "dev1", "{fingerprint}"]').projects_create == allowed
+    assert loader.parse(f'projects.create = ["*", "dev1", "{fingerprint}"]').projects_create == allowed
     for wrong in ("dev 1", "-dev", "SHA256:short", "**"):
         with pytest.raises(Misconfigured, match=r"line 2: projects\.create must be principals, fingerprints or"):
-            config.parse(f'[projects]\ncreate = ["dev1", "{wrong}"]')
+            loader.parse(f'[projects]\ncreate = ["dev1", "{wrong}"]')
 
 
 @pytest.mark.parametrize(
     ("text", "place"),
     [
-        pytest.param("", config.DEFAULT_AUDIT, id="nothing"),
+        pytest.param("", schema.DEFAULT_AUDIT, id="nothing"),
         pytest.param("[paths]\naudit = '/a/log'\n[idle]\nview = soon\n", "/a/log", id="wrong behind it"),
-        pytest.param("= x\n[paths]\naudit = '/a/log'\n", config.DEFAULT_AUDIT, id="wrong before it"),
-        pytest.param("[paths]\naudit = 'a/log'\nx = 1\n", config.DEFAULT_AUDIT, id="not absolute"),
+        pytest.param("= x\n[paths]\naudit = '/a/log'\n", schema.DEFAULT_AUDIT, id="wrong before it"),
+        pytest.param("[paths]\naudit = 'a/log'\nx = 1\n", schema.DEFAULT_AUDIT, id="not absolute"),
         pytest.param("[paths]\naudit = '/a/log'\nunknown = 1\n", "/a/log", id="an unknown key"),
     ],
 )
 def test_a_broken_configuration_still_tells_where_the_audit_is(text: str, place: str) -> None:
-    assert config.audit_of(text) == place
+    assert loader.audit_of(text) == place
 
 
 @pytest.mark.parametrize("path", ["opt", "/", "//", "/etc", "/etc/", "/home", "/proc", "/opt/../etc", "/projects"])
 def test_programs_are_not_given_the_hosts_own_directories(path: str) -> None:
     with pytest.raises(Misconfigured, match=r"line 2: run\.paths must be absolute paths, and not /, /etc, /home"):
-        config.parse(f'[run]\npaths = ["{path}"]')
+        loader.parse(f'[run]\npaths = ["{path}"]')
 
 
 @pytest.mark.parametrize("key", PATHS)
 @pytest.mark.parametrize("written", ['"vaults"', '""', '"./x"', '"~/x"'])
 def test_a_path_that_is_not_absolute_is_refused_with_its_line(key: Key, written: str) -> None:
     with pytest.raises(Misconfigured) as caught:
-        config.parse(as_toml(key, written))
+        loader.parse(as_toml(key, written))
     assert str(caught.value) == f"gateway.toml, line 3: {key.name} must be an absolute path"
 
 
@@ -173,7 +173,7 @@ def test_a_path_that_is_not_absolute_is_refused_with_its_line(key: Key, written:
 )
 def test_what_is_not_a_configuration_is_refused_with_its_line(text: str, said: str) -> None:
     with pytest.raises(Misconfigured) as caught:
-        config.parse(text, "/etc/enc/gateway.toml")
+        loader.parse(text, "/etc/enc/gateway.toml")
     assert str(caught.value).startswith(f"/etc/enc/gateway.toml, {said}")
     assert caught.value.code == 75
 
@@ -181,7 +181,7 @@ def test_what_is_not_a_configuration_is_refused_with_its_line(text: str, said: s
 @given(st.text(st.characters()))
 def test_no_text_raises_anything_but_misconfigured(text: str) -> None:
     try:
-        config.parse(text)
+        loader.parse(text)
     except Misconfigured as error:
         assert str(error).isprintable()
 
@@ -189,12 +189,12 @@ def test_no_text_raises_anything_but_misconfigured(text: str) -> None:
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     path = tmp_path / "gateway.toml"
     with pytest.raises(Misconfigured, match=f"^{path} cannot be read: No such file or directory$"):
-        config.load(str(path))
+        loader.load(str(path))
     path.write_bytes(b"\xff")
     with pytest.raises(Misconfigured, match=f"^{path} cannot be read: not UTF-8$"):
-        config.load(str(path))
+        loader.load(str(path))
     path.write_text("[lock]\ngrace = 5\n")
-    assert config.load(str(path)).lock_grace == 5
+    assert loader.load(str(path)).lock_grace == 5
 
 
 # `enc-gateway embedded DIR --set KEY=VALUE`
@@ -206,7 +206,7 @@ def layout(tmp_path: Path) -> Layout:
 
 
 def test_an_embedded_gateway_keeps_everything_in_its_directory(layout: Layout, tmp_path: Path) -> None:
-    parsed = config.parse(settings(layout, {}))
+    parsed = loader.parse(settings(layout, {}))
     assert parsed.paths_vaults == f"{tmp_path}/vaults"
     assert parsed.paths_run == f"{tmp_path}/run"
     assert parsed.paths_audit == f"{tmp_path}/audit/audit.jsonl"
@@ -222,7 +222,7 @@ def test_every_key_can_be_set(layout: Layout, key: Key) -> None:
     if isinstance(key.default, tuple):
         wanted = ITEMS.get(key.name, (text, "/d"))
         text = ",".join(ITEMS.get(key.name, (text, "/d")))
-    assert value(config.parse(settings(layout, {key.name: text})), key) == wanted
+    assert value(loader.parse(settings(layout, {key.name: text})), key) == wanted
 
 
 @pytest.mark.parametrize("key", NUMBERS)

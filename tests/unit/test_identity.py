@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from gateway import authorized_keys, identity
-from gateway.authorized_keys import Entry
 from gateway.errors import EncError, Misconfigured, NotYours
-from gateway.identity import Identity
-from gateway.names import Principal
+from gateway.identity import authentication, authorized_keys
+from gateway.identity.authentication import Identity
+from gateway.identity.authorized_keys import Entry
+from gateway.identity.names import Principal
 
 ED = "ssh-ed25519"
 ONE = "AAAAC3NzaC1lZDI1NTE5AAAAIAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB"
@@ -26,7 +26,7 @@ def environment(tmp_path: Path, auth: str | bytes = f"publickey {ED} {ONE}\n", *
 
 
 def test_without_a_principal_the_fingerprint_is_one(tmp_path: Path) -> None:
-    assert identity.of_environment(environment(tmp_path)) == Identity(
+    assert authentication.of_environment(environment(tmp_path)) == Identity(
         principal=Principal(PRINT),
         fingerprint=PRINT,
         key_type=ED,
@@ -38,26 +38,28 @@ def test_without_a_principal_the_fingerprint_is_one(tmp_path: Path) -> None:
 
 
 def test_enc_user_names_the_principal(tmp_path: Path) -> None:
-    caller = identity.of_environment(environment(tmp_path, ENC_USER="dev1"))
+    caller = authentication.of_environment(environment(tmp_path, ENC_USER="dev1"))
     assert (caller.principal, caller.fingerprint) == ("dev1", PRINT)
 
 
 def test_an_empty_enc_user_names_nobody(tmp_path: Path) -> None:
-    assert identity.of_environment(environment(tmp_path, ENC_USER="")).principal == PRINT
+    assert authentication.of_environment(environment(tmp_path, ENC_USER="")).principal == PRINT
 
 
 def test_an_ipv6_address_is_taken_as_it_stands(tmp_path: Path) -> None:
-    caller = identity.of_environment(environment(tmp_path, SSH_CONNECTION="2001:db8::7%eth0 50022 ::1 22"))
+    caller = authentication.of_environment(environment(tmp_path, SSH_CONNECTION="2001:db8::7%eth0 50022 ::1 22"))
     assert (caller.address, caller.port) == ("2001:db8::7%eth0", 50022)
 
 
 def test_nothing_else_of_the_environment_counts(tmp_path: Path) -> None:
     more = {"SSH_CLIENT": "x", "USER": "root", "SSH_ORIGINAL_COMMAND": "ls", "ENC_CONFIG": "/x", "LOGNAME": "root"}
-    assert identity.of_environment(environment(tmp_path, **more)) == identity.of_environment(environment(tmp_path))
+    assert authentication.of_environment(environment(tmp_path, **more)) == authentication.of_environment(
+        environment(tmp_path)
+    )
 
 
 def test_the_audit_gets_no_key_material(tmp_path: Path) -> None:
-    fields = identity.of_environment(environment(tmp_path)).as_fields()
+    fields = authentication.of_environment(environment(tmp_path)).as_fields()
     assert set(fields) == {"principal", "fingerprint", "key_type", "address", "port"}
     assert ONE not in fields.values()
 
@@ -77,7 +79,7 @@ AUTH = {
 @pytest.mark.parametrize("auth", AUTH.values(), ids=AUTH)
 def test_refuses_an_authentication_by_anything_but_one_key(tmp_path: Path, auth: str | bytes) -> None:
     with pytest.raises(Misconfigured, match=r"^sshd did not"):
-        identity.of_environment(environment(tmp_path, auth))
+        authentication.of_environment(environment(tmp_path, auth))
 
 
 @pytest.mark.parametrize(
@@ -101,14 +103,14 @@ def test_refuses_an_authentication_by_anything_but_one_key(tmp_path: Path, auth:
 )
 def test_refuses_an_environment_that_sshd_would_not_make(tmp_path: Path, changes: dict[str, str], said: str) -> None:
     with pytest.raises(Misconfigured, match=said) as caught:
-        identity.of_environment({**environment(tmp_path), **changes})
+        authentication.of_environment({**environment(tmp_path), **changes})
     assert caught.value.line().isprintable()
     assert not any(value in caught.value.line() for value in changes.values() if value not in ("", "/"))
 
 
 def test_refuses_an_environment_without_anything() -> None:
     with pytest.raises(EncError):
-        identity.of_environment({})
+        authentication.of_environment({})
 
 
 def listed(blob: str = ONE, principal: str = "", line: int = 1) -> Entry:
@@ -125,9 +127,9 @@ def listed(blob: str = ONE, principal: str = "", line: int = 1) -> Entry:
     ],
 )
 def test_finds_the_line_of_the_caller(tmp_path: Path, named: str, entries: list[Entry], line: int) -> None:
-    caller = identity.of_environment(environment(tmp_path, ENC_USER=named))
-    assert isinstance(caller, identity.Identity)
-    assert identity.still_listed(caller, tuple(entries)).line == line
+    caller = authentication.of_environment(environment(tmp_path, ENC_USER=named))
+    assert isinstance(caller, authentication.Identity)
+    assert authentication.still_listed(caller, tuple(entries)).line == line
 
 
 @pytest.mark.parametrize(
@@ -145,8 +147,8 @@ def test_finds_the_line_of_the_caller(tmp_path: Path, named: str, entries: list[
     ],
 )
 def test_a_caller_whose_line_is_gone_or_changed_is_refused(tmp_path: Path, named: str, entries: list[Entry]) -> None:
-    caller = identity.of_environment(environment(tmp_path, ENC_USER=named))
-    assert isinstance(caller, identity.Identity)
+    caller = authentication.of_environment(environment(tmp_path, ENC_USER=named))
+    assert isinstance(caller, authentication.Identity)
     with pytest.raises(NotYours) as caught:
-        identity.still_listed(caller, tuple(entries))
+        authentication.still_listed(caller, tuple(entries))
     assert caught.value.code == 77

@@ -8,49 +8,49 @@ from pathlib import Path
 
 import pytest
 
-from gateway import logins, places
 from gateway.errors import Busy
-from gateway.identity import Identity
-from gateway.names import Principal
+from gateway.identity.authentication import Identity
+from gateway.identity.names import Principal
+from gateway.limits import concurrency, login_rate
 
 ONE, OTHER = Principal("one"), Principal("other")
 
 
 def test_there_are_as_many_places_as_allowed(tmp_path: Path) -> None:
-    held = [places.take(str(tmp_path), ONE, places.VIEWS, 3) for _ in range(3)]
+    held = [concurrency.take(str(tmp_path), ONE, concurrency.VIEWS, 3) for _ in range(3)]
     with pytest.raises(Busy, match="you have 3 unlocked projects, as many as you may"):
-        places.take(str(tmp_path), ONE, places.VIEWS, 3)
-    os.close(places.take(str(tmp_path), OTHER, places.VIEWS, 3))
-    os.close(places.take(str(tmp_path), ONE, places.SESSIONS, 3))
+        concurrency.take(str(tmp_path), ONE, concurrency.VIEWS, 3)
+    os.close(concurrency.take(str(tmp_path), OTHER, concurrency.VIEWS, 3))
+    os.close(concurrency.take(str(tmp_path), ONE, concurrency.SESSIONS, 3))
     os.close(held[1])
-    held[1] = places.take(str(tmp_path), ONE, places.VIEWS, 3)
+    held[1] = concurrency.take(str(tmp_path), ONE, concurrency.VIEWS, 3)
     for fd in held:
         os.close(fd)
 
 
 def test_without_a_limit_nothing_is_refused(tmp_path: Path) -> None:
-    for fd in [places.take(str(tmp_path), ONE, places.PROGRAMS, 0) for _ in range(200)]:
+    for fd in [concurrency.take(str(tmp_path), ONE, concurrency.PROGRAMS, 0) for _ in range(200)]:
         os.close(fd)
 
 
 def test_a_place_is_held_until_its_last_copy_is_closed(tmp_path: Path) -> None:
     """As it is by a session: bubblewrap and the warden both have it."""
-    fd = places.take(str(tmp_path), ONE, places.SESSIONS, 1)
+    fd = concurrency.take(str(tmp_path), ONE, concurrency.SESSIONS, 1)
     copy = os.dup(fd)
     os.close(fd)
     with pytest.raises(Busy):
-        places.take(str(tmp_path), ONE, places.SESSIONS, 1)
+        concurrency.take(str(tmp_path), ONE, concurrency.SESSIONS, 1)
     os.close(copy)
-    os.close(places.take(str(tmp_path), ONE, places.SESSIONS, 1))
+    os.close(concurrency.take(str(tmp_path), ONE, concurrency.SESSIONS, 1))
 
 
 def test_a_place_ends_with_its_process_however_that_ends(tmp_path: Path) -> None:
     pid = os.fork()
     if pid == 0:
-        places.take(str(tmp_path), ONE, places.SESSIONS, 1)
+        concurrency.take(str(tmp_path), ONE, concurrency.SESSIONS, 1)
         os.kill(os.getpid(), 9)
     os.waitpid(pid, 0)
-    os.close(places.take(str(tmp_path), ONE, places.SESSIONS, 1))
+    os.close(concurrency.take(str(tmp_path), ONE, concurrency.SESSIONS, 1))
 
 
 def caller(port: int, principal: Principal = ONE) -> Identity:
@@ -60,24 +60,24 @@ def caller(port: int, principal: Principal = ONE) -> Identity:
 
 def test_connections_are_counted_and_not_channels(tmp_path: Path) -> None:
     for _ in range(9):
-        logins.admit(str(tmp_path), caller(1), 2)
-    logins.admit(str(tmp_path), caller(2), 2)
+        login_rate.admit(str(tmp_path), caller(1), 2)
+    login_rate.admit(str(tmp_path), caller(2), 2)
     with pytest.raises(Busy, match="you connected 2 times within a minute, as often as you may"):
-        logins.admit(str(tmp_path), caller(3), 2)
-    logins.admit(str(tmp_path), caller(1), 2)
-    logins.admit(str(tmp_path), caller(3, OTHER), 2)
-    logins.admit(str(tmp_path), caller(4), 0)
+        login_rate.admit(str(tmp_path), caller(3), 2)
+    login_rate.admit(str(tmp_path), caller(1), 2)
+    login_rate.admit(str(tmp_path), caller(3, OTHER), 2)
+    login_rate.admit(str(tmp_path), caller(4), 0)
 
 
 def test_a_minute_later_there_is_room_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    logins.admit(str(tmp_path), caller(1), 1)
+    login_rate.admit(str(tmp_path), caller(1), 1)
     now = time.clock_gettime(time.CLOCK_BOOTTIME)
     monkeypatch.setattr(time, "clock_gettime", lambda _: now + 61)
-    logins.admit(str(tmp_path), caller(2), 1)
+    login_rate.admit(str(tmp_path), caller(2), 1)
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe\n", b"x y z\n", b"1\n", b"-5 a\n", b"99999999999999999999 a\n"])
 def test_a_spoilt_file_is_as_none(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "logins").mkdir()
     (tmp_path / "logins" / ONE.directory).write_bytes(content)
-    logins.admit(str(tmp_path), caller(1), 1)
+    login_rate.admit(str(tmp_path), caller(1), 1)

@@ -10,16 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from gateway import config, plainjson, protocol, sessions
-from gateway.admin import live
-from gateway.names import Principal, SessionId
-from gateway.sessions import Session
+from gateway.admin import sessions
+from gateway.base import json
+from gateway.config import loader
+from gateway.identity.names import Principal, SessionId
+from gateway.session import channel, layout, protocol, registry
+from gateway.session.registry import Session
 
 
 @contextmanager
 def answering(run: Path, report: str) -> Iterator[None]:
     """A session in `run` whose warden says `report`."""
-    id_, path, lock = sessions.prepare(str(run))
+    id_, path, lock = registry.prepare(str(run))
     record = Session(
         id=SessionId(id_),
         principal=Principal("dev1"),
@@ -31,14 +33,14 @@ def answering(run: Path, report: str) -> Iterator[None]:
         since="2026-11-25T00:00:00Z",
         pid=os.getpid(),
     )
-    sessions.publish(path, record)
-    socket = protocol.listen(os.path.join(path, sessions.SOCKET))
+    registry.publish(path, record)
+    socket = channel.listen(os.path.join(path, layout.SOCKET))
 
     def answer() -> None:
         front, _ = socket.accept()
         with front:
-            protocol.receive(front)
-            protocol.send(front, protocol.State(report=report))
+            channel.receive(front)
+            channel.send(front, protocol.State(report=report))
 
     thread = threading.Thread(target=answer)
     thread.start()
@@ -56,14 +58,14 @@ def answering(run: Path, report: str) -> Iterator[None]:
         ("{not json", ""),
         ("[" * 20_000, ""),
         ("[]", ""),
-        (plainjson.dumps({"last_activity": "a\x1b[2Jb", "idle": "soon"}), "a\\x1b[2Jb"),
+        (json.dumps({"last_activity": "a\x1b[2Jb", "idle": "soon"}), "a\\x1b[2Jb"),
     ],
 )
 def test_a_session_that_talks_nonsense_is_shown_and_harms_nobody(tmp_path: Path, report: str, activity: str) -> None:
     names = ("run", "vaults", "authorized_keys")
-    settings = config.parse("[paths]\n" + "".join(f'{name} = "{tmp_path}/{name}"\n' for name in names))
+    settings = loader.parse("[paths]\n" + "".join(f'{name} = "{tmp_path}/{name}"\n' for name in names))
     (tmp_path / "run").mkdir()
     (tmp_path / "vaults").mkdir()
     with answering(tmp_path / "run", report):
-        (seen,) = live.look(settings)
+        (seen,) = sessions.look(settings)
     assert seen.clock.last_activity == activity and seen.clock.idle is None

@@ -9,7 +9,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from gateway.errors import Usage
-from gateway.names import Name, Principal, ProjectName, SessionId, SlotName
+from gateway.identity.names import Name, Principal, ProjectName, SessionId, SlotName
 
 PROJECTS = [
     pytest.param("a", id="one letter"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway import origins
+from gateway.identity import from_patterns
 
 ALLOWED = [
     pytest.param("127.0.0.2", "127.0.0.2", True, id="an address"),
@@ -37,8 +37,8 @@ ALLOWED = [
 
 @pytest.mark.parametrize(("patterns", "address", "allowed"), ALLOWED)
 def test_patterns_are_read_as_sshd_reads_them(patterns: str, address: str, allowed: bool) -> None:
-    assert (origins.against(patterns, address) == "") == allowed
+    assert (from_patterns.against(patterns, address) == "") == allowed
 
 
 def test_no_address_is_none() -> None:
-    assert origins.address("nowhere.example") is None and origins.address("") is None
+    assert from_patterns.address("nowhere.example") is None and from_patterns.address("") is None

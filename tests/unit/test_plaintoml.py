@@ -11,10 +11,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from gateway.plaintoml import LARGEST, PlainTomlError, dump, parse
+from gateway.base.toml import LARGEST, PlainTomlError, dump, parse
 
 if TYPE_CHECKING:
-    from gateway.plaintoml import Value
+    from gateway.base.toml import Value
 
 ACCEPTED: dict[str, tuple[str, dict[str, tuple[Value, int]]]] = {
     "nothing": ("", {}),

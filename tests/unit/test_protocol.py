@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import protocol
 from gateway.errors import EncError, Internal
-from gateway.names import Principal, ProjectName, SlotName
-from gateway.protocol import Attach, Done, Exited, Failed, Lock, Malformed, Message, Unlock, decode, encode
+from gateway.identity.names import Principal, ProjectName, SlotName
+from gateway.session import channel, protocol
+from gateway.session.protocol import Attach, Done, Exited, Failed, Lock, Malformed, Message, Unlock, decode, encode
 
 FINGERPRINT = "SHA256:" + "A/+" * 14 + "A"
 
@@ -176,10 +176,10 @@ def test_an_error_of_an_unknown_name_is_internal() -> None:
 def test_descriptors_arrive_with_the_message_and_are_not_inherited(pair: tuple[socket.socket, socket.socket]) -> None:
     left, right = pair
     reader, writer = os.pipe()
-    protocol.send(left, UNLOCK, [reader, writer])
+    channel.send(left, UNLOCK, [reader, writer])
     os.close(reader)
     os.close(writer)
-    received = protocol.receive(right)
+    received = channel.receive(right)
     assert received is not None
     message, (reader, writer) = received
     assert message == UNLOCK
@@ -192,10 +192,10 @@ def test_descriptors_arrive_with_the_message_and_are_not_inherited(pair: tuple[s
 
 def test_the_end_is_none(pair: tuple[socket.socket, socket.socket]) -> None:
     left, right = pair
-    protocol.send(left, Done())
+    channel.send(left, Done())
     left.close()
-    assert protocol.receive(right) == (Done(), [])
-    assert protocol.receive(right) is None
+    assert channel.receive(right) == (Done(), [])
+    assert channel.receive(right) is None
 
 
 @pytest.mark.parametrize(
@@ -203,10 +203,10 @@ def test_the_end_is_none(pair: tuple[socket.socket, socket.socket]) -> None:
     [
         pytest.param(b"{}", 1, id="malformed, with one"),
         pytest.param(b"\xff", 3, id="malformed, with as many as there may be"),
-        pytest.param(encode(UNLOCK), protocol.MOST_FDS + 1, id="one too many"),
+        pytest.param(encode(UNLOCK), channel.MOST_FDS + 1, id="one too many"),
         pytest.param(encode(UNLOCK), 50, id="very many"),
-        pytest.param(b" " * (protocol.LARGEST + 1), 2, id="too large"),
-        pytest.param(encode(Done()) + b" " * protocol.LARGEST, 2, id="too large behind a good message"),
+        pytest.param(b" " * (channel.LARGEST + 1), 2, id="too large"),
+        pytest.param(encode(Done()) + b" " * channel.LARGEST, 2, id="too large behind a good message"),
         pytest.param(b"[" * 60_000, 3, id="nested deeply"),
     ],
 )
@@ -218,7 +218,7 @@ def test_what_comes_with_a_malformed_packet_is_closed(
         before = descriptors()
         socket.send_fds(left, [packet], [file.fileno()] * count)
         with pytest.raises(Malformed):
-            protocol.receive(right)
+            channel.receive(right)
         assert descriptors() == before
 
 
@@ -226,7 +226,7 @@ def test_what_comes_with_an_empty_packet_is_closed(pair: tuple[socket.socket, so
     left, right = pair
     before = descriptors()
     socket.send_fds(left, [b""], [0, 0])
-    assert protocol.receive(right) is None
+    assert channel.receive(right) is None
     assert descriptors() == before
 
 
@@ -235,8 +235,8 @@ def test_the_longest_line_that_the_grammar_lets_through_fits_into_a_packet(
 ) -> None:
     left, right = pair
     message = ATTACH.replace(arguments=("\u00e9" * 4096,))  # MAX_LINE bytes, six for two when encoded
-    protocol.send(left, message, (0, 1, 2))
-    received = protocol.receive(right)
+    channel.send(left, message, (0, 1, 2))
+    received = channel.receive(right)
     assert received is not None and received[0] == message
     for fd in received[1]:
         os.close(fd)
@@ -247,12 +247,12 @@ def test_a_socket_is_reached_however_long_its_path_is_and_by_the_gateway_alone(t
     directory.mkdir()
     before = descriptors()
     here = os.open(directory, os.O_PATH)
-    with protocol.listen(f"/proc/self/fd/{here}/sock") as listening:
+    with channel.listen(f"/proc/self/fd/{here}/sock") as listening:
         os.close(here)
         assert (directory / "sock").stat().st_mode & 0o777 == 0o600
-        with protocol.connect(str(directory), "sock") as link, listening.accept()[0] as accepted:
-            protocol.send(link, LOCK)
-            assert protocol.receive(accepted) == (LOCK, [])
+        with channel.connect(str(directory), "sock") as link, listening.accept()[0] as accepted:
+            channel.send(link, LOCK)
+            assert channel.receive(accepted) == (LOCK, [])
     assert descriptors() == before
 
 
@@ -260,8 +260,8 @@ def test_nobody_there_is_an_error_and_leaves_no_descriptor(tmp_path: Path) -> No
     before = descriptors()
     for name in ("none", "sock"):
         with pytest.raises(OSError):
-            protocol.connect(str(tmp_path), name)
-        protocol.listen(str(tmp_path / f"sock{name}")).close()
+            channel.connect(str(tmp_path), name)
+        channel.listen(str(tmp_path / f"sock{name}")).close()
     with pytest.raises(OSError):
-        protocol.connect(str(tmp_path), "socknone")
+        channel.connect(str(tmp_path), "socknone")
     assert descriptors() == before

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.record import Record
+from gateway.base.records import Record
 
 
 class Point(Record):

@@ -10,8 +10,8 @@ from collections.abc import Callable
 import pytest
 
 from gateway.errors import Dropped
-from rshell import execution
-from rshell.relay import Relay
+from rshell.session import execution
+from rshell.terminal.relay import Relay
 
 
 def _attach() -> None:

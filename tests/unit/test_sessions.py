@@ -14,10 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import drafts, sessions
+from gateway.base import staging
 from gateway.errors import Busy, Misconfigured, NotUnlocked
-from gateway.names import Principal, ProjectName, SessionId
-from gateway.sessions import Session, View
+from gateway.identity.names import Principal, ProjectName, SessionId
+from gateway.session import cleanup, layout, registry
+from gateway.session.registry import Session, View
 
 DEV1, DEV2 = Principal.of("dev1"), Principal.of("dev2")
 P, Q = ProjectName.of("p"), ProjectName.of("q")
@@ -41,9 +42,9 @@ def session(number: int = 0, principal: Principal = DEV1, views: tuple[ProjectNa
 
 def start(run: Path, **about: object) -> tuple[Session, str, int]:
     """A session as a warden makes it: record, directory, and the lock that keeps it alive."""
-    id_, path, lock = sessions.prepare(str(run))
+    id_, path, lock = registry.prepare(str(run))
     made = session().replace(id=id_, **about)
-    sessions.publish(path, made)
+    registry.publish(path, made)
     return made, path, lock
 
 
@@ -53,7 +54,7 @@ def left(run: Path) -> list[str]:
 
 def test_a_record_is_read_as_it_was_written() -> None:
     for one in (session(), session(views=(P, Q)), session(principal=Principal("SHA256:x"))):
-        assert sessions.load(one.dump()) == one
+        assert registry.load(one.dump()) == one
 
 
 @pytest.mark.parametrize(
@@ -70,51 +71,51 @@ def test_a_record_is_read_as_it_was_written() -> None:
 )
 def test_a_record_of_another_shape_is_refused(change: dict[str, object]) -> None:
     with pytest.raises((ValueError, TypeError)):
-        sessions.load(json.dumps({**json.loads(session().dump()), **change}))
+        registry.load(json.dumps({**json.loads(session().dump()), **change}))
 
 
 @given(st.text() | st.recursive(st.none() | st.text(), lambda inner: st.dictionaries(st.text(), inner)).map(json.dumps))
 def test_no_text_raises_anything_else(text: str) -> None:
     with pytest.raises((ValueError, TypeError)):
-        sessions.load(text)
+        registry.load(text)
 
 
 def test_a_live_session_is_shown_and_a_dead_one_is_swept(tmp_path: Path) -> None:
     one, _, lock = start(tmp_path, views=())
     other, _, other_lock = start(tmp_path, since="2023-01-01T00:00:00Z")
-    assert sessions.live(str(tmp_path)) == (other, one), "oldest first"
+    assert registry.live(str(tmp_path)) == (other, one), "oldest first"
     os.close(lock)
-    assert sessions.live(str(tmp_path)) == (other,)
+    assert registry.live(str(tmp_path)) == (other,)
     assert left(tmp_path) == [other.id]
     os.close(other_lock)
-    assert sessions.live(str(tmp_path)) == ()
+    assert registry.live(str(tmp_path)) == ()
     assert left(tmp_path) == []
 
 
 def test_a_session_is_swept_with_all_that_it_left(tmp_path: Path) -> None:
     _, path, lock = start(tmp_path)
-    Path(path, sessions.SOCKET).touch()
+    Path(path, layout.SOCKET).touch()
     os.close(lock)
-    assert sessions.sweep(path)
+    assert cleanup.remove_if_dead(path)
     assert left(tmp_path) == []
-    assert sessions.sweep(path), "gone is gone"
+    assert cleanup.remove_if_dead(path), "gone is gone"
 
 
 def test_a_session_that_is_not_published_yet_is_neither_shown_nor_swept(tmp_path: Path) -> None:
-    id_, path, lock = sessions.prepare(str(tmp_path))
-    assert sessions.live(str(tmp_path)) == ()
-    assert not sessions.sweep(path)
+    id_, path, lock = registry.prepare(str(tmp_path))
+    assert registry.live(str(tmp_path)) == ()
+    assert not cleanup.remove_if_dead(path)
     assert left(tmp_path) == [id_]
     os.close(lock)
 
 
 def test_a_retired_session_is_no_longer_shown_and_goes_with_its_lock(tmp_path: Path) -> None:
     one, path, lock = start(tmp_path)
-    sessions.retire(path)
-    assert sessions.live(str(tmp_path)) == ()
+    registry.retire(path)
+    assert registry.live(str(tmp_path)) == ()
     assert left(tmp_path) == [one.id]
     os.close(lock)
-    sessions.live(str(tmp_path))
+    registry.live(str(tmp_path))
     assert left(tmp_path) == []
 
 
@@ -124,10 +125,10 @@ def test_a_lock_that_another_process_inherited_keeps_the_session(tmp_path: Path)
     warden = FORK.Process(target=stop.wait)
     warden.start()
     os.close(lock)
-    assert sessions.live(str(tmp_path)) == (one,)
+    assert registry.live(str(tmp_path)) == (one,)
     warden.kill()
     warden.join()
-    assert sessions.live(str(tmp_path)) == ()
+    assert registry.live(str(tmp_path)) == ()
     assert not os.path.exists(path)
 
 
@@ -135,8 +136,8 @@ def test_a_record_that_cannot_be_read_does_not_hide_the_others(tmp_path: Path) -
     one, _, lock = start(tmp_path)
     _, path, other_lock = start(tmp_path)
     for content in ("", "{", "[]", '{"id":1}'):
-        Path(path, sessions.RECORD).write_text(content)
-        assert sessions.live(str(tmp_path)) == (one,)
+        Path(path, layout.RECORD).write_text(content)
+        assert registry.live(str(tmp_path)) == (one,)
     os.close(lock)
     os.close(other_lock)
 
@@ -147,7 +148,7 @@ def test_what_is_no_session_is_left_alone(tmp_path: Path) -> None:
         (tmp_path / "sessions" / name).mkdir()
         (tmp_path / "sessions" / name / "lock").touch()
     before = left(tmp_path)
-    assert sessions.live(str(tmp_path)) == ()
+    assert registry.live(str(tmp_path)) == ()
     assert left(tmp_path) == before
 
 
@@ -164,7 +165,7 @@ def test_ids_differ_and_the_files_are_the_gateways_alone(tmp_path: Path) -> None
 def test_a_run_directory_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "run").touch()
     with pytest.raises(Misconfigured, match="run directory"):
-        sessions.live(str(tmp_path / "run"))
+        registry.live(str(tmp_path / "run"))
 
 
 def _live_and_die(run: Path, until: float) -> None:
@@ -172,14 +173,14 @@ def _live_and_die(run: Path, until: float) -> None:
     while time.monotonic() < until:
         one, path, lock = start(run)
         for _ in range(10):
-            assert os.path.exists(os.path.join(path, sessions.LOCK)), "swept while its lock was held"
-            assert sessions.load(Path(path, sessions.RECORD).read_text()) == one
+            assert os.path.exists(os.path.join(path, layout.LOCK)), "swept while its lock was held"
+            assert registry.load(Path(path, layout.RECORD).read_text()) == one
         os.close(lock)
 
 
 def _sweep(run: Path, stop: Event) -> None:
     while not stop.is_set():
-        sessions.live(str(run))
+        registry.live(str(run))
 
 
 def _in_processes(run: Path, count: int, work: Callable[..., None], *arguments: object) -> list[int | None]:
@@ -201,15 +202,15 @@ def test_no_sweep_ever_takes_a_session_whose_lock_is_held(tmp_path: Path) -> Non
     (tmp_path / "sessions").mkdir()
     codes = _in_processes(tmp_path, 3, _live_and_die, tmp_path, time.monotonic() + 2)
     assert codes == [0] * 6
-    assert sessions.live(str(tmp_path)) == ()
+    assert registry.live(str(tmp_path)) == ()
     assert left(tmp_path) == [], "and every dead one is gone"
 
 
 def test_a_record_that_was_being_written_when_its_session_died_is_swept_with_it(tmp_path: Path) -> None:
-    _, path, lock = sessions.prepare(str(tmp_path))
-    (Path(path) / "record.json.new").write_text('{"id": ')
+    _, path, lock = registry.prepare(str(tmp_path))
+    (Path(path) / f"{staging.PREFIX}record.json-0badcafe").write_text('{"id": ')
     os.close(lock)
-    assert sessions.live(str(tmp_path)) == ()
+    assert registry.live(str(tmp_path)) == ()
     assert left(tmp_path) == []
 
 
@@ -219,19 +220,19 @@ def test_a_directory_that_never_became_a_session_is_swept_when_it_is_old(
     draft = tmp_path / "sessions" / ".new-s-0123456789ab"
     draft.mkdir(parents=True)
     (draft / "lock").touch()
-    sessions.live(str(tmp_path))
+    registry.live(str(tmp_path))
     assert draft.is_dir(), "somebody may be at it"
-    monkeypatch.setattr(drafts, "AGE", -1)  # a ctime cannot be made old
-    sessions.live(str(tmp_path))
+    monkeypatch.setattr(staging, "AGE", -1)  # a ctime cannot be made old
+    registry.live(str(tmp_path))
     assert not draft.exists()
 
 
 def test_sessions_are_their_principals_own(tmp_path: Path) -> None:
     one, _, lock = start(tmp_path)
     other, _, other_lock = start(tmp_path, principal=DEV2)
-    assert sessions.of_principal(str(tmp_path), DEV1) == (one,)
-    assert sessions.of_principal(str(tmp_path), DEV2) == (other,)
-    assert sessions.of_principal(str(tmp_path), Principal.of("dev3")) == ()
+    assert registry.of_principal(str(tmp_path), DEV1) == (one,)
+    assert registry.of_principal(str(tmp_path), DEV2) == (other,)
+    assert registry.of_principal(str(tmp_path), Principal.of("dev3")) == ()
     os.close(lock)
     os.close(other_lock)
 
@@ -249,30 +250,30 @@ ONE, TWO, THREE = session(1, views=(P,)), session(2, views=(Q,)), session(3)
     ],
 )
 def test_a_channel_without_a_project_means(mine: tuple[Session, ...], connection: str, found: Session) -> None:
-    assert sessions.find(mine, connection) is found
+    assert registry.find(mine, connection) is found
 
 
 def test_of_several_without_a_hint_all_are_listed() -> None:
     with pytest.raises(Busy) as caught:
-        sessions.find((ONE, TWO, session(3, views=(P, Q))), "elsewhere")
+        registry.find((ONE, TWO, session(3, views=(P, Q))), "elsewhere")
     said = "s-000000000001 (p), s-000000000002 (q), s-000000000003 (p q)"
     assert str(caught.value) == f"you have several sessions: {said}"
 
 
 def test_of_none_nothing_is_found() -> None:
     with pytest.raises(NotUnlocked, match="nothing is unlocked"):
-        sessions.find((), "elsewhere")
+        registry.find((), "elsewhere")
 
 
 def test_a_project_is_found_in_the_session_that_has_it() -> None:
-    assert sessions.with_project((ONE, TWO), P) is ONE
-    assert sessions.with_project((ONE, TWO), Q) is TWO
+    assert registry.with_project((ONE, TWO), P) is ONE
+    assert registry.with_project((ONE, TWO), Q) is TWO
     for mine in ((), (THREE,), (TWO, THREE)):
         with pytest.raises(NotUnlocked, match="p is not unlocked"):
-            sessions.with_project(mine, P)
+            registry.with_project(mine, P)
 
 
 def test_a_connections_session_is_that_of_the_very_connection() -> None:
-    assert sessions.of_connection((ONE, TWO), TWO.connection) is TWO
-    assert sessions.of_connection((ONE, TWO), TWO.connection[:-1]) is None
-    assert sessions.of_connection((), "") is None
+    assert registry.of_connection((ONE, TWO), TWO.connection) is TWO
+    assert registry.of_connection((ONE, TWO), TWO.connection[:-1]) is None
+    assert registry.of_connection((), "") is None

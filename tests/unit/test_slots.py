@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import slots
 from gateway.errors import DamagedVault, EncError
-from gateway.names import SlotName
-from gateway.slots import Kind, Slot
+from gateway.identity.names import SlotName
+from gateway.vault import slots
+from gateway.vault.slots import Kind, Slot
 
 
 def slot(name: str = "passphrase", kind: Kind = Kind.PASSPHRASE, **more: str) -> Slot:

@@ -11,10 +11,10 @@ CODE = f"""
 import sys
 sys.path.insert(0, {str(ROOT)!r})
 from gateway.errors import Usage
-from rshell import terminal
-terminal.PATIENCE = float(sys.argv[1])
+from rshell.terminal import questions
+questions.PATIENCE = float(sys.argv[1])
 try:
-    print("answer:", terminal.line("?"))
+    print("answer:", questions.line("?"))
 except Usage as error:
     print("usage:", error)
 """

@@ -10,14 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import config, sessions
-from gateway.audit import AuditLog
+from gateway.audit.log import AuditLog
+from gateway.config import loader
 from gateway.errors import Busy, NoSuchProject, NotAllowedHere, NotUnlocked
-from gateway.identity import Identity
-from gateway.names import Principal, ProjectName
-from gateway.sessions import Session, View
-from rshell import command, policy, transfer
+from gateway.identity.authentication import Identity
+from gateway.identity.names import Principal, ProjectName
+from gateway.session import registry
+from gateway.session.registry import Session, View
 from rshell.context import Context
+from rshell.front import policy
+from rshell.language import command, verbs
+from rshell.session import transfer
 
 HERE, THERE = "192.0.2.7 50001 198.51.100.1 22", "192.0.2.7 50002 198.51.100.1 22"
 DEV1, DEV2 = Principal.of("dev1"), Principal.of("dev2")
@@ -70,7 +73,7 @@ class Place:
         self.locks: list[int] = []
         paths = {"vaults": "vaults", "run": "run", "audit": "audit", "authorized_keys": "keys"}
         lines = [f'{key} = "{root}/{name}"' for key, name in paths.items()]
-        self.config = config.parse("\n".join(["[paths]", *lines]))
+        self.config = loader.parse("\n".join(["[paths]", *lines]))
 
     def context(self, principal: Principal = DEV1, connection: str = HERE) -> Context:
         caller = Identity(
@@ -90,7 +93,7 @@ class Place:
             os.makedirs(os.path.join(self.context(principal).vaults_home, name))
 
     def session(self, *unlocked: str, principal: Principal = DEV1, connection: str = THERE) -> Session:
-        id_, path, lock = sessions.prepare(self.config.paths_run)
+        id_, path, lock = registry.prepare(self.config.paths_run)
         self.locks.append(lock)
         made = Session(
             id=id_,
@@ -104,7 +107,7 @@ class Place:
             pid=1,
             views=tuple(View(project=ProjectName.of(name), since="") for name in unlocked),
         )
-        sessions.publish(path, made)
+        registry.publish(path, made)
         return made
 
 
@@ -165,10 +168,10 @@ def test_every_path_must_be_in_an_unlocked_project(place: Place) -> None:
             transfer.session_of(place.context(), paths)
 
 
-@pytest.mark.parametrize("name", command.VERBS)
+@pytest.mark.parametrize("name", verbs.VERBS)
 def test_transfers_are_not_for_the_prompt_and_all_else_is(name: str) -> None:
-    asked = command.Command(verb=command.VERBS[name], words=(name,))
-    settings = config.parse("")
+    asked = command.Command(verb=verbs.VERBS[name], words=(name,))
+    settings = loader.parse("")
     assert policy.decide(asked, False, settings) == policy.Allow()
     decision = policy.decide(asked, True, settings)
     if name in ("sftp", "scp", "rsync", "git-upload-pack", "git-receive-pack", "git-upload-archive"):

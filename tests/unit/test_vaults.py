@@ -13,10 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from gateway import gocryptfs, plaintoml, slots, vaultmaking, vaults
+from gateway.base import toml
 from gateway.errors import Busy, CannotCreate, DamagedVault, EncError, NoSuchProject
-from gateway.names import Principal, ProjectName, SlotName
-from gateway.vaults import Holder, Vault
+from gateway.identity.names import Principal, ProjectName, SlotName
+from gateway.limits.disk import usage
+from gateway.vault import gocryptfs, lease, lifecycle, slots, store
+from gateway.vault.lease import Holder
+from gateway.vault.store import Vault
 
 P = ProjectName.of("p")
 FINGERPRINT = "SHA256:" + "A" * 43
@@ -30,7 +33,7 @@ def create(home: Path, name: ProjectName = P, passphrase: bytes = PASSPHRASE) ->
     os.write(writer, passphrase + b"\n")
     os.close(writer)
     try:
-        return vaultmaking.create(str(home), name, FINGERPRINT, reader)
+        return lifecycle.create(str(home), name, FINGERPRINT, reader)
     finally:
         os.close(reader)
 
@@ -72,13 +75,13 @@ def test_a_new_vault_has_the_layout_that_the_docs_show(pristine: Vault) -> None:
         "slots/passphrase.toml",
     }
     assert all(entry.lstat().st_mode & 0o077 == 0 for entry in (Path(pristine.cipher), Path(pristine.slots)))
-    about = {key: located.value for key, located in plaintoml.parse(Path(pristine.metadata).read_text()).items()}
+    about = {key: located.value for key, located in toml.parse(Path(pristine.metadata).read_text()).items()}
     assert (about["format"], about["owner"]) == (1, FINGERPRINT)
     assert set(about) == {"format", "id", "created", "owner"}
 
 
 def test_a_new_vault_is_whole_and_has_one_passphrase_slot(pristine: Vault) -> None:
-    (slot,) = vaults.check(pristine)
+    (slot,) = store.check(pristine)
     assert (slot.name, slot.kind, slot.fingerprint, slot.salt) == ("passphrase", slots.Kind.PASSPHRASE, FINGERPRINT, "")
 
 
@@ -158,7 +161,7 @@ def test_of_several_that_create_the_same_project_at_once_one_does(tmp_path: Path
         child.join(60)
     assert sorted(child.exitcode or 0 for child in children) == [0, 3, 3, 3]
     assert [path.name for path in tmp_path.iterdir()] == ["p"]
-    assert len(vaults.check(vaults.find(str(tmp_path), P))) == 1
+    assert len(store.check(store.find(str(tmp_path), P))) == 1
 
 
 def test_a_draft_and_the_trash_are_no_projects(vault: Vault) -> None:
@@ -166,18 +169,18 @@ def test_a_draft_and_the_trash_are_no_projects(vault: Vault) -> None:
     for name in (".new-q-00000000", ".trash", "Not-a-name", "-x"):
         (home / name).mkdir()
     (home / "notes").write_text("a file that somebody left is no project either")
-    assert vaults.names(str(home)) == ("p",)
+    assert store.names(str(home)) == ("p",)
 
 
 # finding
 
 
 def test_a_principals_home_is_its_own_and_private(tmp_path: Path) -> None:
-    home = vaults.home(str(tmp_path), Principal.of("dev1"))
+    home = store.home(str(tmp_path), Principal.of("dev1"))
     assert home == f"{tmp_path}/u-dev1"
     assert Path(home).stat().st_mode & 0o077 == 0
-    assert vaults.home(str(tmp_path), Principal.of("dev1")) == home
-    assert vaults.names(home) == ()
+    assert store.home(str(tmp_path), Principal.of("dev1")) == home
+    assert store.names(home) == ()
 
 
 @pytest.mark.parametrize("there", ["nothing", "file", "dangling link"])
@@ -187,7 +190,7 @@ def test_a_project_that_is_not_there_is_not_found(tmp_path: Path, there: str) ->
     elif there == "dangling link":
         (tmp_path / "p").symlink_to("nowhere")
     with pytest.raises(NoSuchProject, match="you have no project p") as caught:
-        vaults.find(str(tmp_path), P)
+        store.find(str(tmp_path), P)
     assert caught.value.code == 66
 
 
@@ -254,7 +257,7 @@ def test_damage_is_said_and_left_untouched(vault: Vault, damage: Callable[[Path]
     damage(Path(vault.path))
     before = tree(Path(vault.path).parent)
     with pytest.raises(DamagedVault, match=said) as caught:
-        vaults.check(vault)
+        store.check(vault)
     assert caught.value.code == 65
     assert caught.value.line().isprintable() and vault.path not in caught.value.line()
     assert tree(Path(vault.path).parent) == before
@@ -266,24 +269,24 @@ def test_damage_is_said_and_left_untouched(vault: Vault, damage: Callable[[Path]
 def test_a_part_that_belongs_to_another_account_is_damage(vault: Vault, part: str, uid: int, gid: int) -> None:
     os.chown(os.path.join(vault.path, part), uid, gid)
     with pytest.raises(DamagedVault, match="belongs to another account") as caught:
-        vaults.check(vault)
+        store.check(vault)
     assert "chown" in caught.value.hint
 
 
 def test_a_missing_lock_is_no_damage(vault: Vault) -> None:
     os.unlink(vault.lock)
-    assert len(vaults.check(vault)) == 1
-    vaults.release(vaults.hold(vault, HOLDER))
+    assert len(store.check(vault)) == 1
+    lease.release(lease.hold(vault, HOLDER))
 
 
 def test_a_limit_of_its_own_changes_nothing_else(vault: Vault) -> None:
-    assert vaults.idle_limit(vault) == 0
-    before = plaintoml.parse(Path(vault.metadata).read_text())
-    vaults.set_idle_limit(vault, 60)
-    vaults.set_idle_limit(vault, 90)
-    assert vaults.idle_limit(vault) == 90
-    assert len(vaults.check(vault)) == 1
-    after = plaintoml.parse(Path(vault.metadata).read_text())
+    assert store.idle_limit(vault) == 0
+    before = toml.parse(Path(vault.metadata).read_text())
+    store.set_idle_limit(vault, 60)
+    store.set_idle_limit(vault, 90)
+    assert store.idle_limit(vault) == 90
+    assert len(store.check(vault)) == 1
+    after = toml.parse(Path(vault.metadata).read_text())
     assert {name: after[name].value for name in before} == {name: located.value for name, located in before.items()}
     assert "vault.toml.new" not in tree(Path(vault.path))
 
@@ -292,43 +295,43 @@ def test_a_limit_of_its_own_changes_nothing_else(vault: Vault) -> None:
 
 
 def test_a_vault_has_one_holder_who_is_named(vault: Vault) -> None:
-    fd = vaults.hold(vault, HOLDER)
+    fd = lease.hold(vault, HOLDER)
     for _ in range(2):
         with pytest.raises(Busy) as caught:
-            vaults.hold(vault, HOLDER.replace(session="s-000000000002"))
+            lease.hold(vault, HOLDER.replace(session="s-000000000002"))
         by = "by session s-000000000001 from 192.0.2.7 since 2024-01-01T00:00:00Z"
         assert str(caught.value) == f"p is unlocked already {by}"
         assert caught.value.code == 75
-    vaults.release(fd)
-    vaults.release(vaults.hold(vault, HOLDER))
+    lease.release(fd)
+    lease.release(lease.hold(vault, HOLDER))
 
 
 def test_a_holder_that_was_killed_holds_nothing(vault: Vault) -> None:
-    fd = vaults.hold(vault, HOLDER)
+    fd = lease.hold(vault, HOLDER)
     child = FORK.Process(target=FORK.Event().wait)
     child.start()
     os.close(fd)
     with pytest.raises(Busy):
-        vaults.hold(vault, HOLDER)
+        lease.hold(vault, HOLDER)
     child.kill()
     child.join()
-    vaults.release(vaults.hold(vault, HOLDER))
+    lease.release(lease.hold(vault, HOLDER))
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"session":"s"}', b"\xff", b'{"a":1}'])
 def test_a_holder_who_is_not_legible_is_not_named(vault: Vault, content: bytes) -> None:
-    fd = vaults.hold(vault, HOLDER)
+    fd = lease.hold(vault, HOLDER)
     Path(vault.lock).write_bytes(content)
     with pytest.raises(Busy, match=r"^p is unlocked already$"):
-        vaults.hold(vault, HOLDER)
+        lease.hold(vault, HOLDER)
     os.close(fd)
 
 
 def test_a_refused_holder_leaves_no_descriptor_behind(vault: Vault) -> None:
-    fd = vaults.hold(vault, HOLDER)
+    fd = lease.hold(vault, HOLDER)
     before = os.listdir("/proc/self/fd")
     with pytest.raises(Busy):
-        vaults.hold(vault, HOLDER)
+        lease.hold(vault, HOLDER)
     assert os.listdir("/proc/self/fd") == before
     os.close(fd)
 
@@ -339,26 +342,26 @@ def test_a_refused_holder_leaves_no_descriptor_behind(vault: Vault) -> None:
 def test_a_removed_vault_is_whole_in_the_trash(vault: Vault) -> None:
     home = Path(vault.path).parent
     parts = set(tree(Path(vault.path)))
-    first = vaultmaking.remove(str(home), vault, HOLDER)
-    assert vaults.names(str(home)) == ()
+    first = lifecycle.remove(str(home), vault, HOLDER)
+    assert store.names(str(home)) == ()
     assert first.startswith(f"{home}/.trash/p-")
     assert set(tree(Path(first))) == parts
-    assert len(vaults.check(Vault(name=P, path=first))) == 1
+    assert len(store.check(Vault(name=P, path=first))) == 1
 
 
 def test_a_vault_that_is_held_is_not_removed(vault: Vault) -> None:
-    fd = vaults.hold(vault, HOLDER)
+    fd = lease.hold(vault, HOLDER)
     with pytest.raises(Busy):
-        vaultmaking.remove(str(Path(vault.path).parent), vault, HOLDER)
+        lifecycle.remove(str(Path(vault.path).parent), vault, HOLDER)
     assert os.path.isdir(vault.path)
-    vaults.release(fd)
+    lease.release(fd)
 
 
 def test_the_same_name_can_be_made_and_removed_again(vault: Vault) -> None:
     home = Path(vault.path).parent
-    vaultmaking.remove(str(home), vault, HOLDER)
+    lifecycle.remove(str(home), vault, HOLDER)
     again = create(home)
-    vaultmaking.remove(str(home), again, HOLDER)
+    lifecycle.remove(str(home), again, HOLDER)
     assert len(list((home / ".trash").iterdir())) == 2
 
 
@@ -366,29 +369,29 @@ def test_the_same_name_can_be_made_and_removed_again(vault: Vault) -> None:
 
 
 def test_the_size_is_what_the_vault_takes_on_disk(vault: Vault) -> None:
-    before, complete = vaults.size(vault, 10)
+    before, complete = usage.size(vault.path, 10)
     assert complete
     Path(vault.cipher, "x").mkdir()
     Path(vault.cipher, "x", "y").write_bytes(b"x" * 1_000_000)
-    after, complete = vaults.size(vault, 10)
+    after, complete = usage.size(vault.path, 10)
     assert complete and 900_000 < after - before < 1_200_000
 
 
 def test_counting_stops_at_its_time_and_says_so(vault: Vault) -> None:
-    assert vaults.size(vault, -1)[1] is False
+    assert usage.size(vault.path, -1)[1] is False
 
 
 def test_a_vault_that_is_gone_takes_nothing(tmp_path: Path) -> None:
     gone = Vault(name=P, path=str(tmp_path / "p"))
-    assert vaults.size(gone, 10) == (0, True)
-    assert vaults.last_used(gone) == 0.0
+    assert usage.size(gone.path, 10) == (0, True)
+    assert lease.last_used(gone) == 0.0
 
 
 def test_it_was_last_used_when_it_was_locked(vault: Vault) -> None:
     os.utime(vault.lock, (1, 1))
-    assert vaults.last_used(vault) == 1
-    vaults.release(vaults.hold(vault, HOLDER))
-    assert vaults.last_used(vault) > 1_700_000_000
+    assert lease.last_used(vault) == 1
+    lease.release(lease.hold(vault, HOLDER))
+    assert lease.last_used(vault) > 1_700_000_000
 
 
 # gocryptfs's exit codes

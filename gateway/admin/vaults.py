@@ -1,0 +1,125 @@
+"""`enc-gateway vaults`: every project of everybody, as it lies on the disk."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import click
+
+from gateway.admin import account, moments, options, output
+from gateway.base import text, toml
+from gateway.base.records import Record
+from gateway.config.schema import Config
+from gateway.errors import DamagedVault, Usage
+from gateway.identity import authorized_keys
+from gateway.identity.names import Principal
+from gateway.limits.disk import usage
+from gateway.session import registry
+from gateway.vault import lease, store
+from gateway.vault.store import Vault
+
+_COUNTING = 30.0
+"""Seconds for counting the sizes of all vaults together."""
+
+
+class Kept(Record):
+    """A vault. `state` is locked, unlocked or damaged (`problem` says how); `owner` the fingerprint of the key that
+    made it; `ownerless`: no line of authorized_keys has its principal any more. `slots` are names with their kinds.
+    """
+
+    principal: str
+    project: str
+    owner: str
+    state: str
+    problem: str
+    ownerless: bool
+    size: int
+    size_complete: bool
+    last_used: str
+    slots: tuple[str, ...]
+
+
+def look(settings: Config) -> tuple[Kept, ...]:
+    """Every vault, by principal and project. Raises Misconfigured when authorized_keys cannot be read."""
+    entries = authorized_keys.load(settings.paths_authorized_keys)
+    listed = {named for entry in entries if (named := _principal(entry))}
+    with account.acting(settings):
+        live = registry.live(settings.paths_run)
+        unlocked = {(session.principal, view.project) for session in live for view in session.views}
+        deadline = time.monotonic() + _COUNTING
+        return tuple(
+            _kept(vault, principal, listed, (principal, vault.name) in unlocked, deadline)
+            for principal, home in homes(settings)
+            for vault in (Vault(name=name, path=os.path.join(home, name)) for name in store.names(home))
+        )
+
+
+def homes(settings: Config) -> list[tuple[Principal, str]]:
+    """Each principal's directory. What is none of ours is left out."""
+    found = []
+    for name in sorted(os.listdir(settings.paths_vaults)):
+        try:
+            found.append((Principal.of_directory(name), os.path.join(settings.paths_vaults, name)))
+        except Usage:
+            continue
+    return found
+
+
+def _principal(entry: authorized_keys.Entry) -> str:
+    try:
+        return "" if entry.invites else entry.principal or authorized_keys.fingerprint(entry.blob)
+    except ValueError:
+        return ""
+
+
+def _kept(vault: Vault, principal: Principal, listed: set[str], unlocked: bool, deadline: float) -> Kept:
+    state, problem = "unlocked" if unlocked else "locked", ""
+    slots: tuple[str, ...] = ()
+    try:
+        slots = tuple(f"{slot.name} ({slot.kind.value})" for slot in store.check(vault))
+    except DamagedVault as error:
+        state, problem = "damaged", error.line()
+    size, complete = usage.size(vault.path, max(0.0, deadline - time.monotonic()))
+    return Kept(
+        principal=principal,
+        project=vault.name,
+        owner=_owner(vault),
+        state=state,
+        problem=problem,
+        ownerless=principal not in listed,
+        size=size,
+        size_complete=complete,
+        last_used=moments.utc(lease.last_used(vault)),
+        slots=slots,
+    )
+
+
+def _owner(vault: Vault) -> str:
+    try:
+        with open(vault.metadata, encoding="utf-8") as file:
+            return str(toml.parse(file.read())["owner"].value)
+    except (OSError, KeyError, ValueError):
+        return ""
+
+
+@click.command(name="vaults")
+@click.option("--ownerless", is_flag=True, help="Only those whose principal has no key any more.")
+@click.option("--damaged", is_flag=True, help="Only those that are not whole.")
+@options.configured
+@options.as_json
+def vaults_(ownerless: bool, damaged: bool, settings: Config, as_json: bool) -> None:
+    """Show everybody's projects: size, last use, slots, and whether they are locked."""
+    kept = [one for one in look(settings) if one.ownerless >= ownerless and (one.state == "damaged") >= damaged]
+    rows = [_row(one) for one in kept]
+    words = output.table(_HEADER, rows, "no projects")
+    output.result({"vaults": [{**one.as_dict(), "slots": list(one.slots)} for one in kept]}, words, as_json)
+
+
+_HEADER = ("PRINCIPAL", "PROJECT", "STATE", "SIZE", "LAST USED", "SLOTS", "REMARK")
+
+
+def _row(one: Kept) -> tuple[str, ...]:
+    size = text.human_size(one.size) + ("" if one.size_complete else " or more")
+    remark = "; ".join(filter(None, (one.problem, "no key has this principal" if one.ownerless else "")))
+    return one.principal, one.project, one.state, size, one.last_used, ", ".join(one.slots) or "-", remark or "-"

@@ -1,0 +1,1 @@
+"""The audit log: writing, rotating, verifying and querying it."""

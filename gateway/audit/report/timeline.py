@@ -1,0 +1,134 @@
+"""Sessions and views over time, as one SVG picture: a row a principal, a lane for each session at the same time."""
+
+from __future__ import annotations
+
+import calendar
+import time
+from collections.abc import Sequence
+from html import escape
+
+from gateway.audit.report.summary import Span
+from gateway.base.records import Record
+
+MOST = 300
+"""Sessions that are drawn: the newest. More would be a picture of nothing."""
+
+_WIDTH, _LEFT, _RIGHT, _TOP = 1000.0, 190.0, 16.0, 26.0
+_LANE, _GAP, _NARROWEST = 20.0, 10.0, 3.0
+_STEPS = (60, 300, 900, 1800, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 86400, 7 * 86400, 30 * 86400, 365 * 86400)
+_QUIET = ("unmount", "logout", "idle-view", "idle-session", "hangup", "")
+"""Ends that nobody needs to look at; the others are marked."""
+
+
+class Bar(Record):
+    """A span in seconds since the epoch, and the lane that it is drawn in, from 0 for each principal."""
+
+    span: Span
+    began: float
+    ended: float
+    lane: int
+
+
+class Row(Record):
+    """A principal's lanes; `top` is where they begin."""
+
+    principal: str
+    top: float
+    lanes: int
+    bars: tuple[Bar, ...]
+
+
+def seconds(moment: str) -> float:
+    """Seconds since the epoch of RFC 3339 in UTC."""
+    return calendar.timegm(time.strptime(moment[:19], "%Y-%m-%dT%H:%M:%S"))
+
+
+def svg(sessions: Sequence[Span], views: Sequence[Span], first: str, last: str) -> str:
+    """The picture; "" when there was no session. Every text in it is escaped."""
+    drawn = sessions[-MOST:]
+    if not drawn:
+        return ""
+    begin, end = seconds(first), max(seconds(last), seconds(first) + 1)
+    rows = _rows(drawn, end)
+    height = rows[-1].top + rows[-1].lanes * _LANE + _GAP
+    parts = [
+        f'<svg class="timeline" viewBox="0 0 {_WIDTH:.0f} {height:.0f}" role="img" aria-labelledby="timeline-title">',
+        f'<title id="timeline-title">{len(drawn)} sessions between {escape(first)} and {escape(last)}</title>',
+        _axis(begin, end, height),
+    ]
+    for row in rows:
+        parts.append(_row(row, views, begin, end))
+    return "\n".join((*parts, "</svg>"))
+
+
+def _rows(spans: Sequence[Span], end: float) -> tuple[Row, ...]:
+    rows, top = [], _TOP
+    for principal in dict.fromkeys(span.principal for span in spans):
+        bars = _in_lanes([span for span in spans if span.principal == principal], end)
+        rows.append(Row(principal=principal, top=top, lanes=1 + max(bar.lane for bar in bars), bars=bars))
+        top += rows[-1].lanes * _LANE + _GAP
+    return tuple(rows)
+
+
+def _in_lanes(spans: Sequence[Span], end: float) -> tuple[Bar, ...]:
+    """Each in the first lane that is free when it begins."""
+    free: list[float] = []
+    bars = []
+    for span in spans:
+        began, ended = seconds(span.began), seconds(span.ended) if span.ended else end
+        lane = next((number for number, until in enumerate(free) if until <= began), len(free))
+        free[lane : lane + 1] = [max(ended, began + 1)]
+        bars.append(Bar(span=span, began=began, ended=ended, lane=lane))
+    return tuple(bars)
+
+
+def _at(moment: float, begin: float, end: float) -> float:
+    return _LEFT + (min(max(moment, begin), end) - begin) / (end - begin) * (_WIDTH - _LEFT - _RIGHT)
+
+
+def _axis(begin: float, end: float, height: float) -> str:
+    step = next((step for step in _STEPS if (end - begin) / step <= 8), _STEPS[-1])
+    form = "%d %b" if step >= 86400 else "%d %b %H:%M" if end - begin > 86400 else "%H:%M"
+    lines = []
+    moment = begin - begin % step + step
+    while moment < end:
+        x = _at(moment, begin, end)
+        text = time.strftime(form, time.gmtime(moment))
+        lines.append(f'<line class="tick" x1="{x:.1f}" y1="{_TOP - 6}" x2="{x:.1f}" y2="{height:.0f}"/>')
+        lines.append(f'<text class="when" x="{x:.1f}" y="12" text-anchor="middle">{text}</text>')
+        moment += step
+    return "".join(lines)
+
+
+def _row(row: Row, views: Sequence[Span], begin: float, end: float) -> str:
+    middle = row.top + _LANE * row.lanes / 2 + 4
+    named = row.principal if len(row.principal) <= 22 else row.principal[:19] + "\u2026"
+    parts = [
+        f'<text class="who" x="{_LEFT - 10}" y="{middle:.1f}" text-anchor="end">{escape(named)}'
+        f"<title>{escape(row.principal)}</title></text>"
+    ]
+    for bar in row.bars:
+        y = row.top + bar.lane * _LANE
+        parts.append(_rect("session", bar.span, bar.began, bar.ended, begin, end, y, _LANE - 4))
+        for view in views:
+            if view.session == bar.span.session:
+                ended = seconds(view.ended) if view.ended else end
+                parts.append(_rect("view", view, seconds(view.began), ended, begin, end, y + 4, _LANE - 12))
+        if bar.span.why not in _QUIET:
+            x = _at(bar.ended, begin, end)
+            parts.append(f'<circle class="abrupt" cx="{x:.1f}" cy="{y + (_LANE - 4) / 2:.1f}" r="3.5"/>')
+    return "".join(parts)
+
+
+def _rect(
+    kind: str, span: Span, began: float, ended: float, begin: float, end: float, top: float, height: float
+) -> str:
+    left, right = _at(began, begin, end), _at(ended, begin, end)
+    left = min(left, _WIDTH - _RIGHT - _NARROWEST)
+    until = f"{span.ended} ({span.why})" if span.ended else "still open"
+    what = f"{span.project} in {span.session}" if span.project else f"{span.session} from {span.address}"
+    title = escape(f"{span.principal}: {what}, {span.began} to {until}")
+    return (
+        f'<rect class="{kind}" x="{left:.1f}" y="{top:.1f}" width="{max(right - left, _NARROWEST):.1f}" '
+        f'height="{height:.1f}" rx="3"><title>{title}</title></rect>'
+    )

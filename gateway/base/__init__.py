@@ -1,0 +1,1 @@
+"""The interpreter and the kernel: what every other room may use, and which uses nothing of ours but errors."""

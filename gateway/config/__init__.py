@@ -1,0 +1,1 @@
+"""gateway.toml: its keys, reading it, and its reference text."""

@@ -1,0 +1,49 @@
+"""What was shipped for sshd_config.d: 50-enc.conf, with the values of the place where it is to be used, and the
+transport, which concerns every login and has none.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from gateway.base import interpreter
+from gateway.errors import Misconfigured
+
+NAME = "sshd_config.d/50-enc.conf"
+TRANSPORT = "sshd_config.d/40-enc-transport.conf"
+
+
+def shipped(name: str = NAME) -> str:
+    """The text of a shipped file. Raises Misconfigured."""
+    for base in (os.path.join(sys.prefix, "share/enc"), interpreter.code_root()):
+        try:
+            with open(os.path.join(base, name), encoding="utf-8") as file:
+                return file.read()
+        except FileNotFoundError:
+            continue
+    raise Misconfigured(f"{name} is missing from this installation", "install it again")
+
+
+def overridden(values: dict[str, str]) -> str:
+    """The shipped text with the values of some keywords replaced, each of which must be there exactly once."""
+    lines = shipped().splitlines()
+    for keyword, value in values.items():
+        at = [number for number, line in enumerate(lines) if line.split()[:1] == [keyword]]
+        if len(at) != 1:
+            raise Misconfigured(f"the shipped sshd configuration has {keyword} {len(at)} times, expected once")
+        indent = lines[at[0]][: len(lines[at[0]]) - len(lines[at[0]].lstrip())]
+        lines[at[0]] = f"{indent}{keyword} {value}"
+    return "\n".join(lines) + "\n"
+
+
+def force_command(words: list[str]) -> str:
+    """The shipped ForceCommand with `words` for what it executes."""
+    before, exec_, _ = settings(shipped())["forcecommand"].partition("exec ")
+    return before + exec_ + " ".join(words)
+
+
+def settings(text: str) -> dict[str, str]:
+    """What `text` sets for the gateway's account, as `sshd -T` spells keywords: all of it but the Match line itself."""
+    words = (line.split(None, 1) for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#"))
+    return {keyword.lower(): value.strip() for keyword, value in words if keyword != "Match"}

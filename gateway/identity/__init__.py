@@ -1,0 +1,1 @@
+"""Who calls, and who may: names, the authenticated key, authorized_keys, enrolment."""

@@ -1,0 +1,1 @@
+"""How much a principal may have and do: concurrency, login rate, passphrase backoff, disk."""

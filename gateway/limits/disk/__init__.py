@@ -1,0 +1,1 @@
+"""The disk quota: what is taken, and the supervisor that stops gocryptfs at it."""

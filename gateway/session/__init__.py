@@ -1,0 +1,1 @@
+"""Live sessions, seen from outside: registry, liveness, protocol, launch, termination, maintenance mode."""

@@ -1,0 +1,68 @@
+"""The unix socket between a front and a warden: connect, listen, send and receive messages with descriptors."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from gateway.session import protocol
+from gateway.session.protocol import Malformed, Message
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+LARGEST = 64 * 1024
+
+
+MOST_FDS = 7
+
+
+def send(to: socket.socket, message: Message, fds: Sequence[int] = ()) -> None:
+    """Send one message, descriptors with it. Raises OSError when the other side is gone."""
+    socket.send_fds(to, [protocol.encode(message)], list(fds))
+
+
+def receive(source: socket.socket) -> tuple[Message, list[int]] | None:
+    """The next message and its descriptors (the caller closes them), or None at the end. Raises Malformed, OSError."""
+    packet, fds, flags, _ = socket.recv_fds(source, LARGEST, MOST_FDS)
+    for fd in fds:  # recv_fds ignores MSG_CMSG_CLOEXEC, and a program that kept a turn would hold up the next attempt
+        os.set_inheritable(fd, False)
+    try:
+        if not packet:
+            _close(fds)
+            return None
+        if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+            raise Malformed("the packet is too large")
+        return protocol.decode(packet), fds
+    except Malformed:
+        _close(fds)
+        raise
+
+
+def _close(fds: Sequence[int]) -> None:
+    for fd in fds:
+        os.close(fd)
+
+
+def connect(directory: str, name: str) -> socket.socket:
+    """Connect to the socket `name` in `directory`. Raises OSError. Through a descriptor: sun_path holds 108 bytes."""
+    fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
+        link.connect(f"/proc/self/fd/{fd}/{name}")
+        return link
+    finally:
+        os.close(fd)
+
+
+def listen(path: str) -> socket.socket:
+    """A listening socket at `path`, which only the gateway's account can reach."""
+    link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
+    before = os.umask(0o177)
+    try:
+        link.bind(path)
+    finally:
+        os.umask(before)
+    link.listen(16)
+    return link

@@ -1,0 +1,167 @@
+"""Turning a front into a session: what the warden needs to know, and the exec of bubblewrap.
+
+`start` replaces this process, so a session costs one interpreter; `start_child` leaves this one running (the
+prompt) and ties the session to it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from gateway.base import interpreter, json, process, rlimits
+from gateway.errors import Internal
+from gateway.limits import concurrency
+from gateway.sandbox import bubblewrap
+from gateway.sandbox.host import require_host
+from gateway.sandbox.session import Ground, session_argv
+from gateway.session import cleanup, registry
+from gateway.session.spec import NO_FD, Anchor, Spec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from gateway.config.schema import Config
+    from gateway.identity.authentication import Identity
+
+_TERMINAL_SIGNALS = (
+    *(signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGHUP),
+    *(signal.SIGTTIN, signal.SIGTTOU),
+)
+"""Not for bubblewrap, which stays as the warden's parent; SIG_IGN outlives its exec. The last two would stop a
+prompt's session, which is in the background of its terminal, when it says something and the client's `stty` has
+`tostop`: stopped, it would neither lock nor end.
+"""
+
+
+def start(config: Config, caller: Identity, anchor: Anchor, vaults_home: str, place_fd: int = NO_FD) -> None:
+    """Replace this process by a session. Returns only by raising: Misconfigured when the host does not let us, Busy
+    when the caller has as many sessions as is allowed. `place_fd`: the session's place, if it has one already.
+    """
+    require_host()
+    if place_fd == NO_FD:
+        place_fd = _place(config, caller)
+    id_, path, lock_fd = registry.prepare(config.paths_run)
+    try:
+        argv = _argv(config, caller, anchor, vaults_home, id_, path, lock_fd, place_fd)
+        for ignored in _TERMINAL_SIGNALS:
+            signal.signal(ignored, signal.SIG_IGN)
+        rlimits.lift()
+        os.execve(argv[0], argv, {})  # noqa: S606 - no shell is the point
+    except OSError as error:
+        raise Internal("the session's sandbox cannot be started", os.strerror(error.errno or 0)) from error
+    finally:
+        os.close(lock_fd)
+        cleanup.remove_if_dead(path)
+
+
+def start_child(config: Config, caller: Identity, anchor: Anchor, vaults_home: str) -> int:
+    """Start a session that lives no longer than this process, and wait until it can be reached. Returns its pid.
+
+    Raises what `start` raises, and Internal when the session ends at once.
+    """
+    require_host()
+    place_fd = _place(config, caller)
+    leash, held = os.pipe()
+    ready, announced = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        status = Internal.code
+        try:
+            os.close(held)
+            os.close(ready)
+            os.setpgid(0, 0)  # Ctrl-C at the prompt is the prompt's
+            start(config, caller, anchor.replace(leash_fd=leash, ready_fd=announced), vaults_home, place_fd)
+        finally:
+            os._exit(status)
+    os.close(place_fd)
+    os.close(leash)
+    os.close(announced)
+    said = os.read(ready, 1)
+    os.close(ready)
+    if not said:
+        os.close(held)
+        os.waitpid(pid, 0)
+        raise Internal("the session could not be started")
+    return pid  # `held` stays open until this process ends
+
+
+def _place(config: Config, caller: Identity) -> int:
+    return concurrency.take(config.paths_run, caller.principal, concurrency.SESSIONS, config.limits_sessions)
+
+
+def _argv(
+    config: Config,
+    caller: Identity,
+    anchor: Anchor,
+    vaults_home: str,
+    id_: str,
+    path: str,
+    lock_fd: int,
+    place_fd: int,
+) -> list[str]:
+    status_fd, status_writer = os.pipe()
+    about = {key: value for key, value in anchor.as_dict().items() if key != "name"}
+    spec = Spec(
+        id=id_,
+        principal=caller.principal,
+        fingerprint=caller.fingerprint,
+        address=caller.address,
+        port=caller.port,
+        connection=caller.connection,
+        anchor=anchor.name,
+        audit_name=os.path.basename(config.paths_audit),
+        syslog=config.audit_syslog,
+        grace=config.lock_grace,
+        idle_session=config.idle_session,
+        idle_view=config.idle_view,
+        idle_view_longest=config.idle_view_longest,
+        idle_warning=config.idle_warning,
+        disk=config.limits_disk,
+        keys_name=os.path.basename(config.paths_authorized_keys),
+        blob=caller.blob,
+        place_fd=place_fd,
+        lock_fd=lock_fd,
+        status_fd=status_fd,
+        monitor_fd=_sshd_monitor(),
+        ledger_fd=concurrency.file(config.paths_run, caller.principal, concurrency.DISK)
+        if config.limits_disk
+        else NO_FD,
+        **about,
+    )
+    spec_fd = process.memory_file(json.dumps(spec.as_dict()).encode())
+    passwd_fd = process.memory_file(bubblewrap.passwd())
+    for fd in (*spec.descriptors(), spec_fd, passwd_fd, status_writer):
+        os.set_inheritable(fd, True)
+    ground = Ground(
+        vaults=vaults_home,
+        session=path,
+        audit_directory=os.path.dirname(config.paths_audit),
+        syslog=config.audit_syslog,
+        keys_directory=os.path.dirname(config.paths_authorized_keys),
+        extra=config.run_paths,
+    )
+    command = interpreter.python("gateway/warden/__main__.py", str(spec_fd))
+    return session_argv(ground, passwd_fd, status_writer, command)
+
+
+def _sshd_monitor() -> int:
+    """A pidfd of sshd's monitor of this connection: its child, which has the pipes, would survive a kill -9 of it."""
+    pid, name = os.getpid(), ""
+    try:
+        while not name.startswith("sshd"):
+            pid, name = _parent(pid)
+        return os.pidfd_open(_parent(pid)[0])
+    except OSError:  # ended this moment, or hidden from us (hidepid), or no sshd at all
+        return NO_FD
+
+
+def _parent(pid: int) -> tuple[int, str]:
+    """Pid and name of the parent of `pid` (proc(5), stat)."""
+    ppid = int(_stat(pid)[1][1])
+    return ppid, _stat(ppid)[0]
+
+
+def _stat(pid: int) -> tuple[str, list[str]]:
+    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+        before, _, after = file.read().rpartition(")")
+    return before.partition("(")[2], after.split()

@@ -1,0 +1,148 @@
+"""The records of live sessions: `<paths.run>/sessions/<id>/` with `record.json`, `sock` and `lock`.
+
+The warden holds `lock` for life (gateway.session.liveness), so a record whose lock nobody holds is that of a dead
+session: readers ignore it, and gateway.session.cleanup removes it. A session becomes visible by the rename of a
+directory whose lock is held already, so it is never taken for a dead one.
+"""
+
+from __future__ import annotations
+
+import os
+
+from gateway.base import files, json, locks, staging
+from gateway.base.records import Record
+from gateway.errors import Busy, Misconfigured, NotUnlocked, Usage
+from gateway.identity.names import Principal, ProjectName, SessionId
+from gateway.session import cleanup, layout
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class View(Record):
+    """An unlocked project in a session."""
+
+    project: ProjectName
+    since: str
+
+
+class Session(Record):
+    """`anchor` is the command that holds it; `pid` is the warden's, as the host sees it; times are UTC, RFC 3339."""
+
+    id: SessionId
+    principal: Principal
+    fingerprint: str
+    address: str
+    port: int
+    connection: str
+    anchor: str
+    since: str
+    pid: int
+    views: tuple[View, ...] = ()
+
+    def dump(self) -> str:
+        return json.dumps({**self.as_dict(), "views": [view.as_dict() for view in self.views]})
+
+    def has(self, project: ProjectName) -> bool:
+        return any(view.project == project for view in self.views)
+
+
+def load(text: str) -> Session:
+    """The session in a record. Raises ValueError or TypeError for anything but what `dump` made."""
+    values = json.loads(text)
+    try:
+        views = tuple(View(project=ProjectName.of(view["project"]), since=view["since"]) for view in values["views"])
+        checked = {"id": SessionId.of(values["id"]), "principal": Principal(values["principal"]), "views": views}
+        return Session(**{**values, **checked})
+    except (KeyError, Usage) as error:
+        raise ValueError("not a session's record") from error
+
+
+def read(path: str) -> Session | None:
+    """The record of the session whose directory is `path`; None for one that shows nothing, not yet or not any more,
+    and for one of another version of this gateway, which is no reason to fail everybody's commands.
+    """
+    try:
+        with open(os.path.join(path, layout.RECORD), encoding="utf-8") as file:
+            return load(file.read())
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+
+
+def live(run: str) -> tuple[Session, ...]:
+    """Every live session of the gateway that can be reached, oldest first. What dead ones left behind is removed.
+
+    Raises Misconfigured when the run directory cannot be read.
+    """
+    root = layout.directory(run)
+    found = []
+    for name in layout.names(root):
+        path = os.path.join(root, name)
+        if not SessionId.accepts(name) or cleanup.remove_if_dead(path):
+            continue
+        if session := read(path):
+            found.append(session)
+    cleanup.remove_abandoned(root)
+    return tuple(sorted(found, key=lambda session: (session.since, session.id)))
+
+
+def of_principal(run: str, principal: Principal) -> tuple[Session, ...]:
+    """The principal's live sessions, as `live` has them."""
+    return tuple(session for session in live(run) if session.principal == principal)
+
+
+def prepare(run: str) -> tuple[SessionId, str, int]:
+    """A new session's id, its directory and its lock, held by the returned descriptor. Raises Misconfigured."""
+    root = layout.directory(run)
+    try:
+        os.makedirs(root, 0o700, exist_ok=True)
+    except OSError as error:
+        raise Misconfigured("the gateway cannot write its run directory", error.strerror) from error
+    id_ = SessionId(f"s-{os.urandom(6).hex()}")
+    staged, final = os.path.join(root, staging.PREFIX + id_), layout.path(run, id_)
+    os.mkdir(staged, 0o700)
+    fd = os.open(os.path.join(staged, layout.LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    locks.hold(fd)
+    os.rename(staged, final)
+    return id_, final, fd
+
+
+def publish(path: str, session: Session) -> None:
+    """Write the record of `session` into its directory `path`, at once as a whole."""
+    files.replace(os.path.join(path, layout.RECORD), session.dump(), durable=False)
+
+
+def retire(path: str) -> None:
+    """Remove what a session showed the world; gateway.session.cleanup removes its directory."""
+    layout.unlink(os.path.join(path, layout.SOCKET))
+    layout.unlink(os.path.join(path, layout.RECORD))
+
+
+def with_project(mine: Iterable[Session], project: ProjectName) -> Session:
+    """The session that has `project` unlocked; raises NotUnlocked."""
+    for session in mine:
+        if session.has(project):
+            return session
+    raise NotUnlocked(f"{project} is not unlocked", f"`mount {project}` unlocks it")
+
+
+def of_connection(mine: Iterable[Session], connection: str) -> Session | None:
+    """The session anchored on this very connection, if there is one."""
+    return next((session for session in mine if session.connection == connection), None)
+
+
+def find(mine: tuple[Session, ...], connection: str) -> Session:
+    """The session that a channel without a project means: its connection's, else the only one.
+
+    Raises NotUnlocked when there is none, Busy when there are several.
+    """
+    here = of_connection(mine, connection)
+    if here:
+        return here
+    if not mine:
+        raise NotUnlocked("nothing is unlocked", "`mount PROJECT` unlocks a project")
+    if len(mine) > 1:
+        listed = ", ".join(f"{session.id} ({' '.join(view.project for view in session.views)})" for session in mine)
+        raise Busy(f"you have several sessions: {listed}", "name a project, or use the connection of one of them")
+    return mine[0]

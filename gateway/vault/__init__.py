@@ -1,0 +1,1 @@
+"""The on-disk format: a project's vault, its unlock slots, its life, its ciphertext, gocryptfs."""

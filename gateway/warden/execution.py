@@ -1,0 +1,162 @@
+"""Starting programs for fronts: transfers, and what a user chose (`run`, `shell`, and git with its hooks)."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import itertools
+import os
+import struct
+import termios
+
+from gateway.base import process, syscalls
+from gateway.base.syscalls import CLONE_NEWNET, MS_NOEXEC, MS_NOSUID
+from gateway.errors import Misconfigured
+from gateway.sandbox import bubblewrap, network, paths
+from gateway.sandbox.execution import Limits, execution_argv, on_terminal
+from gateway.sandbox.paths import TERMINALS
+from gateway.sandbox.transfer import require_program, transfer_argv
+from gateway.session import channel, protocol
+from gateway.warden import mounts, server
+from gateway.warden.programs import Program, Programs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Iterator
+
+_TERMINALS = "/tmp/terminals-"  # noqa: S108 - the sandbox's own
+_numbers = itertools.count(1)
+
+_CHOSEN = ("run", "shell")
+"""What keeps its view in use for as long as it lives; of a transfer, such as git's, only its file I/O does."""
+
+
+def attach(programs: Programs, request: protocol.Attach, fds: list[int], front: socket.socket) -> None:
+    """Start a transfer and close the descriptors. Raises EncError, and then nothing runs and they are the caller's."""
+    require_program(request.program)
+    argv = transfer_argv(request.program, request.arguments)
+    programs.start(argv, Program(front=front, label=request.program, origin=request.origin), dict(enumerate(fds)))
+    server.close(fds)
+
+
+def expected(request: protocol.Execute) -> int:
+    """How many descriptors come with the request."""
+    return 1 + request.network + 2 * request.cgroup + (0 if request.terminal else 3)
+
+
+def start(programs: Programs, request: protocol.Execute, fds: list[int], front: socket.socket) -> None:
+    """The same for what a user chose."""
+    filter_fd, *rest = fds
+    given = rest.pop(0) if request.network else None
+    room = (rest.pop(0), rest.pop(0)) if request.cgroup else None
+    accounts = process.memory_file(bubblewrap.passwd(paths.HOME))
+    resolver = process.memory_file(network.RESOLVER) if request.network else None
+    limits = Limits(**{name: getattr(request, name) for name in Limits._fields})
+    terminals = f"{_TERMINALS}{next(_numbers)}"
+    argv = execution_argv(
+        request.arguments, request.directory, terminals, request.paths, limits, filter_fd, accounts, resolver
+    )
+    view = request.project if request.label in _CHOSEN else ""
+    program = Program(front=front, label=request.label, origin=request.origin, view=view, terminals=terminals)
+    passed = tuple(fd for fd in (filter_fd, accounts, resolver) if fd is not None)
+    with contextlib.ExitStack() as undo:
+        for fd in passed[1:]:
+            undo.callback(os.close, fd)
+        with contextlib.ExitStack() as unstarted:
+            _make_terminals(terminals)
+            unstarted.callback(mounts.remove_terminals, terminals)
+            with _in_network(given), _in_cgroup(room):
+                if request.terminal:
+                    pid = _on_terminal(programs, request, argv, program, passed)
+                else:
+                    pid = programs.start(argv, program, dict(enumerate(rest)), passed)
+            unstarted.pop_all()
+    server.close(fds)
+    if request.seconds:
+        programs.stop_after(pid, request.seconds)
+
+
+def _make_terminals(where: str) -> None:
+    try:
+        mounts.make_terminals(where)
+    except OSError as error:
+        raise Misconfigured("the gateway's host refuses terminals for a program", error.strerror) from error
+
+
+@contextlib.contextmanager
+def _in_network(namespace: int | None) -> Iterator[None]:
+    """What is started meanwhile is started in this network namespace; None for the session's own."""
+    if namespace is None:
+        yield
+        return
+    own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        try:
+            syscalls.setns(namespace, CLONE_NEWNET)
+        except OSError as error:
+            raise Misconfigured("the session cannot enter the program's network", error.strerror) from error
+        try:
+            yield
+        finally:
+            syscalls.setns(own, CLONE_NEWNET)
+    finally:
+        os.close(own)
+
+
+@contextlib.contextmanager
+def _in_cgroup(room: tuple[int, int] | None) -> Iterator[None]:
+    """What is started meanwhile is started in the cgroup that the first descriptor enters; None for the session's."""
+    if room is None:
+        yield
+        return
+    enter, leave = room
+    try:
+        os.write(enter, b"0")
+    except OSError as error:
+        raise Misconfigured("the session cannot enter the program's cgroup", error.strerror) from error
+    try:
+        yield
+    finally:
+        os.write(leave, b"0")
+
+
+def _on_terminal(
+    programs: Programs, request: protocol.Execute, argv: list[str], program: Program, passed: tuple[int, ...]
+) -> int:
+    """The front gets the other end and carries what goes through it: the session has other things to attend to."""
+    try:
+        controller, terminal = _pair(request.rows, request.columns)
+    except OSError as error:
+        raise Misconfigured("the gateway's host refuses a terminal", error.strerror) from error
+    try:
+        argv = on_terminal(argv, request.terminal)
+        pid = programs.start(argv, program, dict.fromkeys((0, 1, 2), terminal), passed)
+        with contextlib.suppress(OSError):  # the front is gone; its end is watched for
+            channel.send(program.front, protocol.Terminal(), [controller])
+        return pid
+    finally:
+        os.close(controller)
+        os.close(terminal)
+
+
+def _pair(rows: int, columns: int) -> tuple[int, int]:
+    """Both ends of a new terminal. It is the session's own: one of the host's has no name in a sandbox, and what a
+    program asks first is what its terminal is called (ttyname(3)).
+    """
+    if not os.path.exists(_MULTIPLEXER):
+        syscalls.mount("devpts", TERMINALS, "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620")
+    controller = os.open(_MULTIPLEXER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        fcntl.ioctl(controller, termios.TIOCSWINSZ, struct.pack("HHHH", rows & 0xFFFF, columns & 0xFFFF, 0, 0))
+        fcntl.ioctl(controller, _TIOCSPTLCK, struct.pack("i", 0))
+        (number,) = struct.unpack("i", fcntl.ioctl(controller, _TIOCGPTN, b"\0" * 4))
+        return controller, os.open(f"{TERMINALS}/{number}", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:
+        os.close(controller)
+        raise
+
+
+_MULTIPLEXER = f"{TERMINALS}/ptmx"
+_TIOCGPTN, _TIOCSPTLCK = 0x80045430, 0x40045431
+"""ioctl_tty(2), asm-generic; the termios module has neither. The other end's number, and, with 0, its unlocking."""

@@ -1,0 +1,75 @@
+"""What a session says to the one who holds it: a line for a person, or one JSON object an event."""
+
+from __future__ import annotations
+
+import os
+
+from gateway.base import json
+from gateway.base.clock import utc_now
+from gateway.errors import EncError
+
+_WHY = {
+    "unmount": "as you asked",
+    "logout": "you logged out",
+    "idle-view": "nothing was read or written in it",
+    "idle-session": "nothing happened in the session",
+    "revoked": "the key that opened the session is no longer authorized",
+    "hangup": "the connection is gone",
+    "killed": "the session was killed",
+    "paused": "the gateway is paused for maintenance",
+    "shutdown": "the gateway is shutting down",
+    "failed": "gocryptfs ended unexpectedly",
+}
+
+
+class Voice:
+    """Results to standard output, errors to standard error. A reader that is gone or slow never holds us up."""
+
+    def __init__(self, session: str, as_json: bool) -> None:
+        self._session = session
+        self._json = as_json
+        self._out, self._err = _own(1), _own(2)
+
+    def opened(self) -> None:
+        self._say("session", {}, f"session {self._session}: open until you close it (Ctrl-C, or `logout`)")
+
+    def unlocked(self, project: str) -> None:
+        self._say("unlocked", {"project": project}, f"unlocked {project} in session {self._session}")
+
+    def locked(self, project: str, reason: str) -> None:
+        self._say("locked", {"project": project, "reason": reason}, f"locked {project}: {_WHY[reason]}")
+
+    def warning(self, project: str, seconds: int) -> None:
+        what = f"{project} will be locked" if project else "the session will be closed"
+        stay = "read or write a file in it" if project else "run a command"
+        words = f"in {seconds} s {what} for want of use; {stay} to keep it"
+        self._say("warning", {"project": project, "seconds": seconds}, words)
+
+    def relieved(self, project: str) -> None:
+        self._say("relieved", {"project": project}, f"{project or 'the session'} is in use again")
+
+    def failed(self, error: EncError) -> None:
+        if self._json:
+            fields = {"error": error.slug, "message": str(error), "hint": error.hint, "exit": error.code}
+            self._say("failed", fields, "")
+        _write(self._err, f"enc: {error.line()}\n")
+
+    def _say(self, event: str, fields: dict[str, object], words: str) -> None:
+        about = {"event": event, "session": self._session, "time": utc_now(), **fields}
+        _write(self._out, (json.dumps(about) if self._json else words) + "\n")
+
+
+def _own(fd: int) -> int:
+    """`fd` opened once more, non-blocking: the flag would be shared with a prompt that reads from the same terminal."""
+    try:
+        return os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:  # a socket, which cannot be opened and is nobody's to read from
+        os.set_blocking(fd, False)
+        return fd
+
+
+def _write(fd: int, text: str) -> None:
+    try:
+        os.write(fd, text.encode())
+    except OSError:  # nobody reads any more, or not now: the session's fate does not hang on its words
+        return

@@ -1,0 +1,80 @@
+"""What a session leaves in writing: its record among the live sessions, and its lines in the audit."""
+
+from __future__ import annotations
+
+import os
+
+from gateway.audit.log import AuditLog
+from gateway.base import json
+from gateway.base.clock import boottime, utc_now
+from gateway.errors import Misconfigured
+from gateway.identity.names import Principal, SessionId
+from gateway.sandbox import paths
+from gateway.session import registry
+from gateway.session.registry import Session
+from gateway.session.spec import NO_FD, Spec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from gateway.errors import EncError
+    from gateway.warden.view import View
+
+
+class Journal:
+    """`complain` tells the user of an audit that cannot be written."""
+
+    def __init__(self, spec: Spec, complain: Callable[[EncError], None]) -> None:
+        self._spec = spec
+        self._complain = complain
+        self._pid = _host_pid(spec.status_fd)
+        self._since = utc_now()
+        self._audit = AuditLog(
+            os.path.join(paths.AUDIT, spec.audit_name),
+            spec.syslog,
+            request=spec.request,
+            session=spec.id,
+            principal=spec.principal,
+            fingerprint=spec.fingerprint,
+            address=spec.address,
+            port=spec.port,
+        )
+
+    def record(self, event: str, **fields: object) -> None:
+        """Write to the audit. What begins is recorded by the front or refused; to lock, a full disk is no hindrance."""
+        try:
+            self._audit.write(event, **fields)
+        except Misconfigured as error:
+            self._complain(error)
+
+    def result(self, status: int) -> None:
+        """The end of the request that the session answered; a prompt's session answers none."""
+        if self._spec.leash_fd == NO_FD:
+            self.record("result", status=status, took_ms=since(self._spec.began))
+
+    def publish(self, views: Iterable[View]) -> None:
+        """Show the session with its live `views`."""
+        record = Session(
+            id=SessionId(self._spec.id),
+            principal=Principal(self._spec.principal),
+            fingerprint=self._spec.fingerprint,
+            address=self._spec.address,
+            port=self._spec.port,
+            connection=self._spec.connection,
+            anchor=self._spec.anchor,
+            since=self._since,
+            pid=self._pid,
+            views=tuple(registry.View(project=view.project, since=view.since) for view in views),
+        )
+        registry.publish(paths.SESSION, record)
+
+
+def since(began: float) -> int:
+    """Milliseconds from `began` (CLOCK_BOOTTIME, seconds) until now."""
+    return round((boottime() - began) * 1000)
+
+
+def _host_pid(status_fd: int) -> int:
+    """Our pid as the host sees it, from bwrap's --json-status-fd, which stays open as long as bwrap lives."""
+    return int(json.loads(os.read(status_fd, 4096).splitlines()[0])["child-pid"])

@@ -1,0 +1,1 @@
+"""Following file I/O in views with inotify, and with gocryptfs's counters where it is blind."""

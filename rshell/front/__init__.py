@@ -1,0 +1,1 @@
+"""The front door: who is it, is it allowed, record, do, report."""

@@ -1,0 +1,1 @@
+"""The command language: a line into words, words into a command."""

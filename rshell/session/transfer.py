@@ -1,0 +1,38 @@
+"""What sftp, scp and rsync have in common: the projects that their paths name, and the session that has them.
+
+The paths are checked for a clear answer, not for safety: the program sees nothing but the views.
+"""
+
+from __future__ import annotations
+
+from gateway.errors import Busy
+from gateway.identity.names import ProjectName
+from gateway.sandbox.paths import PROJECTS
+from gateway.session import registry
+from gateway.session.registry import Session
+from rshell.context import Context
+
+
+def session_of(context: Context, paths: tuple[str, ...]) -> Session:
+    """The session that has the project of every path, or, where none is named, the channel's.
+
+    Raises NotUnlocked or NoSuchProject for a path into a project that is not there, Busy when no session has all.
+    """
+    mine = context.live()
+    named = [project for project in map(project_of, paths) if project]
+    if not named:
+        return registry.find(mine, context.caller.connection)
+    for project in named:
+        context.vault(project)
+    chosen = {project: registry.with_project(mine, project) for project in named}
+    if len({session.id for session in chosen.values()}) > 1:
+        raise Busy("those projects are unlocked in different sessions", "copy them one by one")
+    return chosen[named[0]]
+
+
+def project_of(path: str) -> ProjectName | None:
+    """The project that a path of a transfer lies in, if it lies in one."""
+    for prefix in (f"{PROJECTS}/", "~/", "./"):
+        path = path.removeprefix(prefix)
+    first = path.partition("/")[0]
+    return ProjectName(first) if ProjectName.accepts(first) else None

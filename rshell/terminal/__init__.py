@@ -1,0 +1,1 @@
+"""The caller's terminal: output, questions, line editing, carrying bytes."""
