@@ -11,15 +11,15 @@ from pathlib import Path
 
 import click
 
-from gateway.admin import account, moments, options, output
+from gateway.admin import options, output
 from gateway.audit import query, verification
 from gateway.audit.log import AuditLog
 from gateway.audit.query import Event, Filter
 from gateway.audit.report import page, summary
-from gateway.base import files
-from gateway.config import loader
+from gateway.base import clock, files, privileges
 from gateway.config.schema import Config
 from gateway.errors import Misconfigured
+from gateway.identity import moments
 
 Command = Callable[..., None]
 
@@ -63,9 +63,7 @@ def _reading(path: Path | None, settings: Path, asked: dict[str, str]) -> Iterat
     if path:
         yield query.events(str(path), wanted)
         return
-    loaded = loader.load(str(settings))
-    with account.acting(loaded):
-        yield _events(loaded, wanted)
+    yield _events(options.enter(settings), wanted)
 
 
 def _events(loaded: Config, wanted: Filter) -> Iterator[Event]:
@@ -77,7 +75,7 @@ def _events(loaded: Config, wanted: Filter) -> Iterator[Event]:
 
 
 def _moment(text: str) -> str:
-    return moments.utc(moments.past(text)) if text else ""
+    return clock.utc(moments.past(text)) if text else ""
 
 
 @click.group()
@@ -113,7 +111,8 @@ def report(file: Path, path: Path | None, settings: Path, as_json: bool, **asked
     with _reading(path, settings, asked) as records:
         told = summary.of(records)
     chosen = ", ".join(f"{name} {value}" for name, value in asked.items() if value)
-    files.replace(file, page.html(told, chosen, moments.utc(time.time())))
+    with privileges.root():
+        files.replace(file, page.html(told, chosen, clock.utc(time.time())), 0o644)
     words = f"wrote {file}: {told.records} records, {told.sessions.count} sessions"
     output.result({"file": str(file), "records": told.records, "sessions": told.sessions.count}, words, as_json)
 
@@ -124,7 +123,7 @@ def report(file: Path, path: Path | None, settings: Path, as_json: bool, **asked
 @options.as_json
 def verify(path: Path | None, settings: Path, as_json: bool) -> None:
     """Check that no line was changed, removed or inserted. Exits with 1 when one was."""
-    found = verification.verify(str(path or loader.load(str(settings)).paths_audit))
+    found = verification.verify(str(path or options.enter(settings).paths_audit))
     rows = [one.as_dict() for one in found.findings]
     since = f" from number {found.first} on" if found.first > 1 else ""
     words = [f"{one.place()}: {one.problem}" for one in found.findings]
@@ -135,20 +134,18 @@ def verify(path: Path | None, settings: Path, as_json: bool) -> None:
 
 
 @audit.command()
-@options.settings
+@options.configured
 @click.option("--due", is_flag=True, help="Only when the log has reached audit.rotate.")
 @options.as_json
-def rotate(settings: Path, due: bool, as_json: bool) -> None:
+def rotate(settings: Config, due: bool, as_json: bool) -> None:
     """Close the log as LOG.NUMBER and begin a new one that goes on with its chain.
 
     `audit verify` checks both as one. audit.keep says how many closed ones are kept; that others were deleted is in
     the record with which the new one begins.
     """
-    values = loader.load(str(settings))
     closed = ""
-    if not due or _is_due(values):
-        with account.acting(values):
-            closed = AuditLog(values.paths_audit, values.audit_syslog).rotate(values.audit_keep)
+    if not due or _is_due(settings):
+        closed = AuditLog(settings.paths_audit, settings.audit_syslog).rotate(settings.audit_keep)
     words = f"closed {closed}" if closed else "nothing to rotate"
     output.result({"closed": closed or None}, words, as_json)
 

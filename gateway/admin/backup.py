@@ -9,7 +9,9 @@ from pathlib import Path
 
 import click
 
-from gateway.admin import account, options, output, vaults
+from gateway.admin import options, output, vaults
+from gateway.audit import administration
+from gateway.base import privileges
 from gateway.config.schema import Config
 from gateway.errors import Busy, CannotCreate, DamagedVault, EncError, NoSuchProject, Usage
 from gateway.identity.names import Principal, ProjectName
@@ -34,15 +36,16 @@ def backup(directory: Path, settings: Config, as_json: bool) -> None:
     Nothing in it is plaintext. A copy is replaced as a whole or not at all, and one whose project was removed is kept.
     Exits with 75 when a vault gave no consistent copy, for the earlier one is still there then.
     """
-    _prepare(directory)
+    with privileges.root():
+        _prepare(directory)
+    account = privileges.owner(settings.paths_vaults)
     copied = []
     for principal, home in vaults.homes(settings):
         for name in store.names(home):
-            target = directory / principal.directory
-            target.mkdir(mode=0o700, exist_ok=True)
-            copied.append(_one(settings, principal, Vault(name=name, path=os.path.join(home, name)), target))
+            vault = Vault(name=name, path=os.path.join(home, name))
+            copied.append(_one(account, principal, vault, directory / principal.directory))
     failed = [one for one in copied if one.problem]
-    account.record(settings, "backup", vaults=len(copied), incomplete=len(failed))
+    administration.record(settings, "backup", vaults=len(copied), incomplete=len(failed))
     rows = [(one.principal, one.project, one.problem or "copied", str(one.attempts)) for one in copied]
     words = output.table(("PRINCIPAL", "PROJECT", "RESULT", "ATTEMPTS"), rows, "no projects")
     fields = {"directory": str(directory), "vaults": [one.as_dict() for one in copied], "incomplete": len(failed)}
@@ -50,10 +53,12 @@ def backup(directory: Path, settings: Config, as_json: bool) -> None:
     sys.exit(Busy.code if failed else 0)
 
 
-def _one(settings: Config, principal: Principal, vault: Vault, target: Path) -> Copied:
+def _one(account: copying.Account, principal: Principal, vault: Vault, target: Path) -> Copied:
     """One vault's trouble is not the others'."""
     try:
-        return copying.back_up(settings, principal, vault, target)
+        with privileges.root():
+            target.mkdir(mode=0o700, exist_ok=True)
+            return copying.back_up(account, principal, vault, target)
     except EncError as error:
         return Copied(principal=principal, project=vault.name, attempts=0, problem=error.line())
 
@@ -82,34 +87,31 @@ def restore(directory: Path, principal: str, project: str, name: str, settings: 
     """
     whose = Principal.of_fingerprint(principal) if principal.startswith("SHA256:") else Principal.of(principal)
     source = directory / whose.directory / ProjectName.of(project)
-    if not (directory / _MARK).exists() or not source.is_dir():
-        raise NoSuchProject(f"{directory} has no copy of that project", "`enc-gateway backup` makes one")
+    with privileges.root():
+        if not (directory / _MARK).exists() or not source.is_dir():
+            raise NoSuchProject(f"{directory} has no copy of that project", "`enc-gateway backup` makes one")
     new = ProjectName.of(name or f"{project}.restored")
-    with account.acting(settings):
-        home = store.home(settings.paths_vaults, whose)
+    home = store.home(settings.paths_vaults, whose)
     final = Vault(name=new, path=os.path.join(home, new))
     draft = Vault(name=new, path=os.path.join(home, _DRAFT + new))
-    _refuse_if_there(settings, final)
+    _refuse_if_there(final)
     try:
-        with account.acting(settings):
-            shutil.rmtree(draft.path, ignore_errors=True)  # of a run that was killed
-        copying.bring_back(settings, source, draft.path)
-        with account.acting(settings):
-            _check(draft)
-            _refuse_if_there(settings, final)
-            os.rename(draft.path, final.path)
+        shutil.rmtree(draft.path, ignore_errors=True)  # of a run that was killed
+        with privileges.root():
+            copying.bring_back(privileges.owner(settings.paths_vaults), source, draft.path)
+        _check(draft)
+        _refuse_if_there(final)
+        os.rename(draft.path, final.path)
     finally:
-        with account.acting(settings):
-            shutil.rmtree(draft.path, ignore_errors=True)
-    account.record(settings, "restored", principal=whose, project=new)
+        shutil.rmtree(draft.path, ignore_errors=True)
+    administration.record(settings, "restored", principal=whose, project=new)
     words = f"restored {project} of {whose} as {new}; its owner can check it: ssh -t gateway fsck {new}"
     output.result({"principal": whose, "project": project, "restored_as": new}, words, as_json)
 
 
-def _refuse_if_there(settings: Config, vault: Vault) -> None:
-    with account.acting(settings):
-        if os.path.lexists(vault.path):
-            raise CannotCreate(f"there is a project {vault.name} already", "--as gives it another name")
+def _refuse_if_there(vault: Vault) -> None:
+    if os.path.lexists(vault.path):
+        raise CannotCreate(f"there is a project {vault.name} already", "--as gives it another name")
 
 
 def _check(vault: Vault) -> None:

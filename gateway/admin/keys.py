@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import sys
 import time
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import IO
 
 import click
 
-from gateway.admin import account, moments, options, output
+from gateway.admin import options, output
+from gateway.audit import administration
+from gateway.base import clock, privileges
 from gateway.config.schema import Config
 from gateway.errors import NoSuchKey, Usage
-from gateway.identity import authorized_keys, enrolment, invitations, keyfile, lint
+from gateway.identity import authorized_keys, enrolment, invitations, keyfile, lint, moments
 from gateway.identity.authorized_keys import NEVER, Entry
 from gateway.identity.enrolment import HandedIn
 from gateway.identity.names import Principal
@@ -48,9 +51,10 @@ def add(file: IO[str], principal: str, expires: str, origin: str, settings: Conf
     def change(lines: list[str]) -> None:
         invitations.refuse_if_listed(keyfile.entries(lines), new.blob)
         keyfile.append(lines, line)
-        account.record(settings, "key-added", key=fingerprint, principal=named or fingerprint)
+        administration.record(settings, "key-added", key=fingerprint, principal=named or fingerprint)
 
-    keyfile.edit(settings.paths_authorized_keys, change)
+    with privileges.root():
+        keyfile.edit(settings.paths_authorized_keys, change)
     fields = {"fingerprint": fingerprint, "principal": named or fingerprint, "line": line}
     output.result(fields, f"added {fingerprint} as {named or 'a principal of its own'}", as_json)
 
@@ -85,7 +89,7 @@ def _row(entry: Entry) -> dict[str, object]:
         "principal": _whose(entry),
         "state": _state(entry),
         "type": entry.key_type,
-        "expires": "" if entry.expires == NEVER else moments.utc(entry.expires),
+        "expires": "" if entry.expires == NEVER else clock.utc(entry.expires),
         "from": entry.value("from"),
         "label": output.visible(entry.label),
     }
@@ -124,13 +128,13 @@ def revoke(fingerprint: str, settings: Config, as_json: bool) -> None:
             del lines[entry.line - 1]
         if not removed:
             raise NoSuchKey("no line of authorized_keys has that key", "`enc-gateway key list` lists them")
-        account.record(settings, "key-revoked", key=fingerprint, principal=_whose(removed[0]))
+        administration.record(settings, "key-revoked", key=fingerprint, principal=_whose(removed[0]))
 
-    keyfile.edit(settings.paths_authorized_keys, change)
+    with privileges.root():
+        keyfile.edit(settings.paths_authorized_keys, change)
     named = _whose(removed[0])
-    with account.acting(settings):
-        enrolment.withdraw(settings.paths_enrolments, fingerprint)
-        ending = [one.id for one in registry.live(settings.paths_run) if one.fingerprint == fingerprint]
+    enrolment.withdraw(settings.paths_enrolments, fingerprint)
+    ending = [one.id for one in registry.live(settings.paths_run) if one.fingerprint == fingerprint]
     words = f"revoked {fingerprint} of {named}" + (f"; these sessions end now: {' '.join(ending)}" if ending else "")
     lines = [entry.line for entry in removed]
     output.result({"revoked": fingerprint, "principal": named, "lines": lines, "sessions": ending}, words, as_json)
@@ -168,21 +172,32 @@ def _finding(path: str, finding: lint.Finding) -> str:
 def invite(principal: str, expires: str, as_key: bool, host_key: Path | None, settings: Config, as_json: bool) -> None:
     """Print a one-time code with which somebody can hand in a key to be approved for PRINCIPAL."""
     named, until = Principal.of(principal), moments.expiry(expires)
-    account.give(settings, settings.paths_enrolments)
-    secret = invitations.make_key()
+    _make_directory(settings.paths_enrolments, *privileges.owner(settings.paths_vaults))
+    with privileges.root():  # the key passes through a file in memory, which is not for the account
+        secret = invitations.make_key()
     pinned = host_key or (_HOST_KEY if _HOST_KEY.is_file() else None)
     printed = secret.private if as_key else invitations.code(secret, pinned)
     fingerprint = authorized_keys.fingerprint(secret.blob)
-    ends = moments.utc(authorized_keys.moment(until) or 0)
+    ends = clock.utc(authorized_keys.moment(until) or 0)
 
     def change(lines: list[str]) -> None:
         keyfile.append(lines, invitations.line(named, secret, until))
-        account.record(settings, "invited", invite=fingerprint, principal=named, expires=ends)
+        administration.record(settings, "invited", invite=fingerprint, principal=named, expires=ends)
 
-    keyfile.edit(settings.paths_authorized_keys, change)
+    with privileges.root():
+        keyfile.edit(settings.paths_authorized_keys, change)
     click.echo(f"invitation {fingerprint} for {named}, good once until {ends}:", err=True)
     form = {"private_key": secret.private} if as_key else {"code": printed}
     output.result({"invite": fingerprint, "principal": named, "expires": ends, **form}, printed.rstrip(), as_json)
+
+
+def _make_directory(path: str, uid: int, gid: int) -> None:
+    """Where keys are handed in: the account's alone."""
+    if not os.path.isdir(path):
+        with privileges.root():
+            os.mkdir(path, 0o700)
+            if privileges.invoker() == 0:
+                os.chown(path, uid, gid, follow_symlinks=False)
 
 
 @key.command(name="invites")
@@ -211,8 +226,7 @@ def _handed_in(key: HandedIn | None) -> dict[str, object]:
 
 
 def _pending(settings: Config) -> tuple[HandedIn, ...]:
-    with account.acting(settings):
-        return enrolment.pending(settings.paths_enrolments)
+    return enrolment.pending(settings.paths_enrolments)
 
 
 @key.command()
@@ -241,11 +255,11 @@ def approve(fingerprint: str, deny: bool, expires: str, origin: str, settings: C
             del lines[invited.line - 1]
         principal = changed[0].invites if changed else ""
         event = "denied" if deny else "approved"
-        account.record(settings, event, key=fingerprint, invite=new.invite, principal=principal)
+        administration.record(settings, event, key=fingerprint, invite=new.invite, principal=principal)
 
-    keyfile.edit(settings.paths_authorized_keys, change)
-    with account.acting(settings):
-        enrolment.withdraw(settings.paths_enrolments, new.invite)
+    with privileges.root():
+        keyfile.edit(settings.paths_authorized_keys, change)
+    enrolment.withdraw(settings.paths_enrolments, new.invite)
     principal = changed[0].invites if changed else ""
     done = "denied" if deny else "approved"
     about = f"{done} {fingerprint} ({new.label or 'no label'}, handed in from {new.address} at {new.time})"

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import click
 
-from gateway.admin import account, options, output, vaults
+from gateway.admin import options, output, vaults
 from gateway.audit import query
 from gateway.audit.query import Event, Filter
 from gateway.audit.report import timeline
-from gateway.base import files
+from gateway.base import files, privileges
 from gateway.base.records import Record
 from gateway.config.schema import Config
 from gateway.identity import authorized_keys, enrolment
@@ -62,11 +62,10 @@ def _now(settings: Config) -> tuple[Metric, ...]:
     kept = vaults.look(settings)
     keys = authorized_keys.load(settings.paths_authorized_keys)
     now = time.time()
-    with account.acting(settings):
-        live = registry.live(settings.paths_run)
-        waiting = len(enrolment.pending(settings.paths_enrolments))
-        log = settings.paths_audit
-        size = os.path.getsize(log) if os.path.exists(log) else 0
+    live = registry.live(settings.paths_run)
+    waiting = len(enrolment.pending(settings.paths_enrolments))
+    log = settings.paths_audit
+    size = os.path.getsize(log) if os.path.exists(log) else 0
     states = Counter(one.state for one in kept)
     return (
         _gauge("info", "Version of the gateway.", {(("version", version("enc-gateway")),): 1}),
@@ -119,10 +118,9 @@ _BY_REASON = ("locked", "unlock-failed", "lock-incomplete")
 
 def _counted(settings: Config) -> tuple[Metric, ...]:
     tally = _Tally()
-    with account.acting(settings):
-        if os.path.exists(settings.paths_audit):
-            for event in query.events(settings.paths_audit, Filter()):
-                tally.take(event)
+    if os.path.exists(settings.paths_audit):
+        for event in query.events(settings.paths_audit, Filter()):
+            tally.take(event)
     newest = timeline.seconds(tally.newest) if tally.newest else 0.0
     locks, unlock_failures, incomplete = (tally.reasons[name] for name in _BY_REASON)
     return (
@@ -150,7 +148,8 @@ def metrics(textfile: Path | None, settings: Config, as_json: bool) -> None:
     """Print the gateway's numbers in Prometheus's text format."""
     found = collect(settings)
     if textfile:
-        files.replace(textfile, text(found))
+        with privileges.root():
+            files.replace(textfile, text(found), 0o644)
     rows = [
         {"name": f"enc_{one.name}", "labels": dict(labels), "value": value}
         for one in found

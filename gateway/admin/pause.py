@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 import click
 
-from gateway.admin import options
-from gateway.audit.log import AuditLog
-from gateway.base import json
-from gateway.config import loader
+from gateway.admin import options, output
+from gateway.audit import administration
+from gateway.base import privileges
+from gateway.config.schema import Config
 from gateway.errors import Misconfigured
 from gateway.session import liveness, maintenance, registry, termination
 
@@ -19,24 +18,22 @@ _PATIENCE = 30.0
 
 
 @click.command()
-@options.settings
+@options.configured
 @click.option("--message", default="", help="What people are told, on one line.")
 @click.option("--lock-now", is_flag=True, help="Lock everything and end all live sessions, too.")
 @options.as_json
-def pause(settings: Path, message: str, lock_now: bool, as_json: bool) -> None:
+def pause(settings: Config, message: str, lock_now: bool, as_json: bool) -> None:
     """Let nothing new begin: no session, unlocking or new project, until `resume`, also across a reboot.
 
     Live sessions go on to their own end, unless --lock-now ends them; it returns when that is done.
     """
-    values = loader.load(str(settings))
-    maintenance.begin(values.paths_pause, message)
-    AuditLog(values.paths_audit, values.audit_syslog, required=False).write("paused", locks_now=lock_now)
-    ended = _end_all(values.paths_run) if lock_now else []
-    live = len(registry.live(values.paths_run))
-    if as_json:
-        click.echo(json.dumps({"paused": True, "ended": ended, "live": live}))
-    else:
-        click.echo(f"paused; {f'{len(ended)} sessions ended, ' if lock_now else ''}{live} live")
+    with privileges.root():
+        maintenance.begin(settings.paths_pause, message)
+    administration.record(settings, "paused", required=False, locks_now=lock_now)
+    ended = _end_all(settings.paths_run) if lock_now else []
+    live = len(registry.live(settings.paths_run))
+    words = f"paused; {f'{len(ended)} sessions ended, ' if lock_now else ''}{live} live"
+    output.result({"paused": True, "ended": ended, "live": live}, words, as_json)
 
 
 def _end_all(run: str) -> list[str]:
@@ -52,15 +49,13 @@ def _end_all(run: str) -> list[str]:
 
 
 @click.command()
-@options.settings
+@options.configured
 @options.as_json
-def resume(settings: Path, as_json: bool) -> None:
+def resume(settings: Config, as_json: bool) -> None:
     """End a pause."""
-    values = loader.load(str(settings))
-    was_paused = maintenance.end(values.paths_pause)
+    with privileges.root():
+        was_paused = maintenance.end(settings.paths_pause)
     if was_paused:
-        AuditLog(values.paths_audit, values.audit_syslog, required=False).write("resumed")
-    if as_json:
-        click.echo(json.dumps({"paused": False, "was_paused": was_paused}))
-    else:
-        click.echo("resumed" if was_paused else "it was not paused")
+        administration.record(settings, "resumed", required=False)
+    words = "resumed" if was_paused else "it was not paused"
+    output.result({"paused": False, "was_paused": was_paused}, words, as_json)

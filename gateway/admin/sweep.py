@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import time
 
 import click
 
-from gateway.admin import account, options
+from gateway.admin import options
 from gateway.audit.log import AuditLog
-from gateway.config import loader
+from gateway.config.schema import Config
+from gateway.errors import Misconfigured
+from gateway.identity import lint
 from gateway.session import cleanup
 from gateway.vault import garbage
 
 
 @click.command()
-@options.settings
-def sweep(settings: Path) -> None:
+@options.configured
+def sweep(settings: Config) -> None:
     """Clear away what crashes left behind, and removed projects past their age.
 
     Keys that sshd will not take are told to the audit: to whoever has one they look like an unknown key.
     """
-    from gateway.doctor import examination, keys
-    from gateway.doctor.finding import Level
-
-    values = loader.load(str(settings))
-    log = AuditLog(values.paths_audit, values.audit_syslog, required=False)
-    findings = list(keys.check(examination.patient(str(settings), values)))
-    with account.acting(values):
-        for finding in findings:
-            if finding.level is Level.FAIL:
-                log.write("misconfigured", where=finding.state)
-        counted = {"sessions": cleanup.sweep(values.paths_run), **garbage.sweep(values.paths_vaults, values.trash_days)}
+    log = AuditLog(settings.paths_audit, settings.audit_syslog, required=False)
+    for problem in _problems(settings.paths_authorized_keys):
+        log.write("misconfigured", where=problem)
+    sessions = cleanup.sweep(settings.paths_run)
+    counted = {"sessions": sessions, **garbage.sweep(settings.paths_vaults, settings.trash_days)}
     click.echo(", ".join(f"{number} {kind}" for kind, number in counted.items()))
+
+
+def _problems(path: str) -> list[str]:
+    """What is wrong with authorized_keys: nobody gets in by it, or not as was meant."""
+    try:
+        return [one.words(path) for one in lint.examine(path, time.time()) if one.level is lint.Level.ERROR]
+    except (Misconfigured, OSError) as error:
+        return [str(error)]

@@ -7,8 +7,8 @@ import time
 
 import click
 
-from gateway.admin import account, moments, options, output
-from gateway.base import text, toml
+from gateway.admin import options, output
+from gateway.base import clock, text, toml
 from gateway.base.records import Record
 from gateway.config.schema import Config
 from gateway.errors import DamagedVault, Usage
@@ -44,15 +44,14 @@ def look(settings: Config) -> tuple[Kept, ...]:
     """Every vault, by principal and project. Raises Misconfigured when authorized_keys cannot be read."""
     entries = authorized_keys.load(settings.paths_authorized_keys)
     listed = {named for entry in entries if (named := _principal(entry))}
-    with account.acting(settings):
-        live = registry.live(settings.paths_run)
-        unlocked = {(session.principal, view.project) for session in live for view in session.views}
-        deadline = time.monotonic() + _COUNTING
-        return tuple(
-            _kept(vault, principal, listed, (principal, vault.name) in unlocked, deadline)
-            for principal, home in homes(settings)
-            for vault in (Vault(name=name, path=os.path.join(home, name)) for name in store.names(home))
-        )
+    live = registry.live(settings.paths_run)
+    unlocked = {(session.principal, view.project) for session in live for view in session.views}
+    deadline = time.monotonic() + _COUNTING
+    return tuple(
+        _kept(vault, principal, listed, (principal, vault.name) in unlocked, deadline)
+        for principal, home in homes(settings)
+        for vault in (Vault(name=name, path=os.path.join(home, name)) for name in store.names(home))
+    )
 
 
 def homes(settings: Config) -> list[tuple[Principal, str]]:
@@ -90,7 +89,7 @@ def _kept(vault: Vault, principal: Principal, listed: set[str], unlocked: bool, 
         ownerless=principal not in listed,
         size=size,
         size_complete=complete,
-        last_used=moments.utc(lease.last_used(vault)),
+        last_used=clock.utc(lease.last_used(vault)),
         slots=slots,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -9,14 +10,12 @@ from pathlib import Path
 import click
 
 from gateway.admin import options, output
-from gateway.base import interpreter, json, process
+from gateway.base import interpreter, json, privileges, process
 from gateway.base.records import Record
 from gateway.config import loader
 from gateway.errors import Internal, Usage
 from gateway.identity import from_patterns
 from gateway.identity.names import Principal
-
-_SETPRIV = "/usr/bin/setpriv"
 
 
 class Step(Record):
@@ -64,12 +63,12 @@ def why(fingerprint: str, words: tuple[str, ...], settings: Path, origin: str, a
 def dry_run(settings: str, fingerprint: str, line: str | None, origin: str = "") -> Told:
     """Have the installed front judge (rshell/front/why.py), as the account that it would run as. Raises EncError."""
     argv = interpreter.python("rshell/front/why.py", settings)
-    if os.geteuid() == 0:
-        owner = os.stat(loader.load(settings).paths_vaults)
-        argv = [_SETPRIV, f"--reuid={owner.st_uid}", f"--regid={owner.st_gid}", "--clear-groups", *argv]
     fd = process.memory_file(json.dumps({"fingerprint": fingerprint, "origin": origin, "line": line}).encode())
     try:
-        status, said = process.run([*argv, str(fd)], [fd])
+        with contextlib.ExitStack() as work:
+            if privileges.invoker() == 0:
+                work.enter_context(privileges.account(*privileges.owner(loader.load(settings).paths_vaults)))
+            status, said = process.run([*argv, str(fd)], [fd])
     finally:
         os.close(fd)
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from gateway.base import privileges
 from gateway.config import loader
 from gateway.config.schema import Config
 from gateway.doctor import (
@@ -24,20 +25,10 @@ from gateway.doctor.finding import Finding, Patient, fail, ok
 from gateway.errors import Misconfigured
 from gateway.host import account
 
-TOPICS = (
-    programs.check,
-    sandboxing.check,
-    running.check,
-    sshd.check,
-    keys.check,
-    owners.check,
-    inotify.check,
-    memory.check,
-    clock.check,
-    disk.check,
-    live.check,
-    auditing.check,
-)
+OF_THE_HOST = (programs.check, sandboxing.check, running.check, sshd.check, inotify.check, memory.check)
+"""These look at what only root can change; that of sshd needs root."""
+OF_THE_ACCOUNT = (keys.check, owners.check, clock.check, disk.check, live.check, auditing.check)
+"""These read what the gateway's account can write, and do so as that account."""
 
 
 def examine(path: str, sessions: int) -> tuple[Finding, ...]:
@@ -53,9 +44,21 @@ def examine(path: str, sessions: int) -> tuple[Finding, ...]:
         settings = loader.parse("")
         found.append(fail("configuration", str(error), "until it is right no login succeeds"))
     looked_at = patient(path, settings, sessions)
-    for check in TOPICS:
+    for check in OF_THE_HOST:
         found += check(looked_at)
+    with privileges.account(*_reader(settings, looked_at.uid)):
+        for check in OF_THE_ACCOUNT:
+            found += check(looked_at)
     return tuple(found)
+
+
+def _reader(settings: Config, uid: int) -> tuple[int, int]:
+    """Who reads the account's directories: their owner, or, where there are none yet, the account."""
+    try:
+        return privileges.owner(settings.paths_vaults)
+    except OSError:
+        there = account.find()
+        return uid, there.pw_gid if there else os.getegid()
 
 
 def patient(path: str, settings: Config, sessions: int = 1) -> Patient:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
+from gateway.base import privileges
 from gateway.doctor.finding import Finding, Patient, fail, ok
 
 TYPE_CHECKING = False
@@ -56,7 +57,7 @@ def _roots(path: str) -> Finding | None:
         found = os.stat(path)
     except OSError:
         return None
-    if found.st_mode & 0o022 or found.st_uid not in (0, os.geteuid()):
+    if found.st_mode & 0o022 or found.st_uid not in (0, privileges.invoker()):
         fix = f"chown root {path}; chmod go-w {path}"
         return fail("owners and modes", f"{path} can be changed by others than root", fix)
     return None

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import structlog
 
-from gateway.base import json, process
+from gateway.base import json, privileges, process
 from gateway.embedded import host, layout
 from gateway.errors import Misconfigured
 from gateway.host import sshd
@@ -144,20 +144,26 @@ def _announce(plan: layout.Layout, port: int) -> None:
 def _end(plan: layout.Layout, listener: int) -> None:
     """No new logins, then every session locks, then whatever is left."""
     _signal(listener, signal.SIGTERM)
-    ours = _descendants()  # a record is the account's, and could name any process for root's signal
-    for session in registry.live(str(plan.run)):
-        log.info("locking", session=session.id)
-        if session.pid in ours:
-            _signal(session.pid, signal.SIGTERM)
-    deadline = time.monotonic() + _PATIENCE
-    while registry.live(str(plan.run)) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    with privileges.account(plan.account.pw_uid, plan.account.pw_gid):
+        _lock_all(str(plan.run))
     for number in (signal.SIGTERM, signal.SIGKILL):
         for pid in _descendants():
             _signal(pid, number)
         deadline = time.monotonic() + 3
         while _reap_all() and time.monotonic() < deadline:
             time.sleep(0.01)
+
+
+def _lock_all(run: str) -> None:
+    """Ask every session to lock, and wait for that. A record is the account's, and could name any process."""
+    ours = _descendants()
+    for session in registry.live(run):
+        log.info("locking", session=session.id)
+        if session.pid in ours:
+            _signal(session.pid, signal.SIGTERM)
+    deadline = time.monotonic() + _PATIENCE
+    while registry.live(run) and time.monotonic() < deadline:
+        time.sleep(0.02)
 
 
 def _signal(pid: int, number: signal.Signals) -> None:

@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterator
 from enum import Enum
 
+from gateway.base import privileges
 from gateway.base.records import Record
 from gateway.identity import authorized_keys
 from gateway.identity.authorized_keys import KEY_TYPES, Entry
@@ -41,6 +42,10 @@ class Finding(Record):
     problem: str
     fix: str = ""
 
+    def words(self, path: str) -> str:
+        """The problem, with its place in the file `path`."""
+        return f"{path}, line {self.line}: {self.problem}" if self.line else self.problem
+
 
 def examine(path: str, now: float) -> tuple[Finding, ...]:
     """All findings of the file, by line. Raises Misconfigured when it cannot be read."""
@@ -69,7 +74,7 @@ def _of_file(path: str) -> Iterator[Finding]:
     path = os.path.realpath(path)
     for place in (path, os.path.dirname(path)):
         found = os.stat(place)
-        if found.st_uid not in (0, os.geteuid()):
+        if found.st_uid not in (0, privileges.invoker()):
             yield _error(0, f"{place} does not belong to root, so another account decides who gets in", "chown root")
         if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not found.st_mode & stat.S_ISVTX:
             yield _error(0, f"{place} can be written by others, and sshd lets nobody in by it", "chmod go-w")

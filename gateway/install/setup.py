@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-from gateway.base import process
+from gateway.base import privileges, process
+from gateway.config.schema import Config
 from gateway.errors import Misconfigured, NotYours
 from gateway.host import sshd
 from gateway.install import dropin, plan
@@ -48,7 +49,7 @@ def apply(wanted: int) -> Iterator[str]:
 def remove() -> Iterator[str]:
     """Take it all back but the vaults: first the door, then the sessions, then the rest, last made first."""
     listed = _required(SESSIONS, remove=True)
-    run = plan.current_or_default().paths_run
+    settings = plan.current_or_default()
     _tell_systemd(("stop", "enc-housekeeping.timer"))
     for item in reversed(listed):
         if text := item.present():
@@ -57,9 +58,16 @@ def remove() -> Iterator[str]:
         if isinstance(item, DropIn):
             if item.done:
                 yield f"! {item.done}"
-            for id_, _ in termination.kill(run, registry.live(run)):
-                yield f"! ended session {id_}"
+            yield from (f"! ended session {id_}" for id_ in _end_sessions(settings))
     _tell_systemd()
+
+
+def _end_sessions(settings: Config) -> list[str]:
+    """The ids of the sessions that were live. As the account that wrote their records."""
+    if not os.path.isdir(settings.paths_vaults):
+        return []
+    with privileges.account(*privileges.owner(settings.paths_vaults)):
+        return [id_ for id_, _ in termination.kill(settings.paths_run, registry.live(settings.paths_run))]
 
 
 def _required(wanted: int, remove: bool) -> tuple[Item, ...]:

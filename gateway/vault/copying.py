@@ -5,8 +5,8 @@ the vault at one moment. gocryptfs writes each of its operations as several of t
 middle of one could miss an IV or half a block; where somebody keeps writing, the copy is tried again, and what has not
 changed since is not copied again. A copy that is not consistent never takes the place of one that is.
 
-What is read from or written to the vaults is read and written by a process of the gateway's account, also when root
-calls; so no link that is put there leads root anywhere.
+A copy belongs to whoever makes it, mostly root; the vaults belong to the gateway's account. So `account` (uid and gid)
+is who looks into a vault, and who runs the side of rsync that reads or writes one: no link there leads root anywhere.
 """
 
 from __future__ import annotations
@@ -18,16 +18,13 @@ import tempfile
 import time
 from pathlib import Path
 
-from gateway.admin import account
-from gateway.base import files, json, process, syscalls
+from gateway.base import files, json, privileges, process, syscalls
 from gateway.base.records import Record
-from gateway.config.schema import Config
 from gateway.errors import CannotCreate
-from gateway.sandbox import transfer
-from gateway.sandbox.transfer import require_program
 from gateway.vault import ciphertext
 from gateway.vault.store import Vault
 
+RSYNC = "/usr/bin/rsync"
 ATTEMPTS = 5
 _PAUSE = 0.5
 """Seconds after the first attempt; each time as much longer, for work comes in bursts."""
@@ -38,6 +35,7 @@ _SETTLED = 0.1
 _DAY = 86400.0
 _PARTS = ("cipher", "slots", "vault.toml")
 
+Account = tuple[int, int]
 Look = dict[str, tuple[int, ...]]
 """Of each path in a vault: type, inode, size, modification and change time."""
 
@@ -51,7 +49,7 @@ class Copied(Record):
     problem: str = ""
 
 
-def back_up(settings: Config, principal: str, vault: Vault, home: Path) -> Copied:
+def back_up(account: Account, principal: str, vault: Vault, home: Path) -> Copied:
     """Bring the copy of `vault` in the directory `home` up to date, at once as a whole, or leave it as it is."""
     target, draft, old = home / vault.name, home / f".new-{vault.name}", home / f".old-{vault.name}"
     seen = home / f".seen-{vault.name}"
@@ -59,7 +57,7 @@ def back_up(settings: Config, principal: str, vault: Vault, home: Path) -> Copie
         old.rename(target)
     shutil.rmtree(old, ignore_errors=True)
     try:
-        attempts, look = _copy(settings, vault, target, draft, _load(seen) if target.exists() else {})
+        attempts, look = _copy(account, vault, target, draft, _load(seen) if target.exists() else {})
         problem = "" if look else f"it was written to during all of {attempts} attempts"
         if not problem and (wrong := ciphertext.problems(Vault(name=vault.name, path=str(draft)))):
             problem = "; ".join(wrong)
@@ -88,7 +86,7 @@ def _flush(copy: Path) -> None:
         os.close(fd)
 
 
-def _copy(settings: Config, vault: Vault, target: Path, draft: Path, known: Look) -> tuple[int, Look]:
+def _copy(account: Account, vault: Vault, target: Path, draft: Path, known: Look) -> tuple[int, Look]:
     """Copy to `draft` until nothing changes meanwhile: how many attempts that took, and the look (empty: in vain).
 
     `known` is the look of what is at `target`. rsync goes by size and time, which a program in the view may have set
@@ -98,8 +96,8 @@ def _copy(settings: Config, vault: Vault, target: Path, draft: Path, known: Look
     changed: set[str] = set()
     for attempt in range(1, ATTEMPTS + 1):
         began = time.time()
-        before = _look(settings, vault)
-        failed = _rsync(settings, vault.path, draft, ["--delete", f"--link-dest={target}", *_only_parts()])
+        before = _look(account, vault)
+        failed = _rsync(account, vault.path, draft, ["--delete", f"--link-dest={target}", *_only_parts()])
         files_now = {path for path, found in before.items() if _is_file(found)}
         changed = (changed | {path for path in files_now & known.keys() if known[path] != before[path]}) & files_now
         if changed:
@@ -107,8 +105,8 @@ def _copy(settings: Config, vault: Vault, target: Path, draft: Path, known: Look
                 list_.write("".join(f"{path}\0" for path in changed))
                 list_.flush()
                 words = ["--ignore-times", "--from0", f"--files-from={list_.name}"]
-                failed = failed or _rsync(settings, vault.path, draft, words)
-        unchanged = before == _look(settings, vault)
+                failed = failed or _rsync(account, vault.path, draft, words)
+        unchanged = before == _look(account, vault)
         if failed and unchanged:
             raise failed
         newest = max((found[4] for found in before.values()), default=0) / 1e9
@@ -129,10 +127,10 @@ def _is_file(found: tuple[int, ...]) -> bool:
     return stat.S_ISREG(found[0])
 
 
-def _look(settings: Config, vault: Vault) -> Look:
+def _look(account: Account, vault: Vault) -> Look:
     """Raises FileNotFoundError when a part is missing."""
     found: Look = {}
-    with account.acting(settings):
+    with privileges.account(*account):
         for part in _PARTS:
             pending = [part]
             while pending:
@@ -153,32 +151,32 @@ def _load(path: Path) -> Look:
         return {}
 
 
-def bring_back(settings: Config, source: Path, draft: str) -> None:
+def bring_back(account: Account, source: Path, draft: str) -> None:
     """Copy the vault at `source` to `draft`, which the gateway's account makes. Raises CannotCreate."""
     words = ["-a", "--modify-window=-1", *_only_parts(), f"{source}/", f"{_remote()}{draft}/"]
-    _run([*_as_account(settings), *words])
+    _run([*_as_account(account), *words])
 
 
-def _rsync(settings: Config, source: str, target: Path, words: list[str]) -> CannotCreate | None:
+def _rsync(account: Account, source: str, target: Path, words: list[str]) -> CannotCreate | None:
     """Copy a vault out; why that failed, which may be because somebody wrote there meanwhile. Nanoseconds count."""
     try:
-        _run([*_as_account(settings), "-a", "--modify-window=-1", *words, f"{_remote()}{source}/", f"{target}/"])
+        _run([*_as_account(account), "-a", "--modify-window=-1", *words, f"{_remote()}{source}/", f"{target}/"])
     except CannotCreate as error:
         return error
     return None
 
 
-def _as_account(settings: Config) -> list[str]:
+def _as_account(account: Account) -> list[str]:
     """rsync has a way to run its other side elsewhere; here "elsewhere" is the gateway's account on this host.
 
     It starts the words of -e, the "host", and its own command: setpriv becomes the account and runs env(1), which runs
     rsync. With -s, paths go down the pipe and not through those words.
     """
-    rsync = [transfer.PROGRAMS["rsync"], "-s"]
+    rsync = [RSYNC, "-s"]
     if os.geteuid() != 0:
         return rsync
-    owner = os.stat(settings.paths_vaults)
-    return [*rsync, "-e", f"/usr/bin/setpriv --reuid={owner.st_uid} --regid={owner.st_gid} --clear-groups"]
+    uid, gid = account
+    return [*rsync, "-e", f"/usr/bin/setpriv --reuid={uid} --regid={gid} --clear-groups"]
 
 
 def _remote() -> str:
@@ -186,7 +184,7 @@ def _remote() -> str:
 
 
 def _run(argv: list[str]) -> None:
-    require_program("rsync")
+    process.require(RSYNC, "rsync")
     status, said = process.run(argv, seconds=_DAY)
     if status:
         raise CannotCreate(f"rsync ended with {status}", said.strip().splitlines()[0] if said.strip() else "")

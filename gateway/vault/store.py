@@ -58,9 +58,14 @@ def home(root: str, principal: Principal) -> str:
 
 
 def names(home_: str) -> tuple[ProjectName, ...]:
-    """The projects in a principal's directory, sorted."""
-    entries = (entry for entry in sorted(os.listdir(home_)) if ProjectName.accepts(entry))
-    return tuple(ProjectName(entry) for entry in entries if os.path.isdir(os.path.join(home_, entry)))
+    """The projects in a principal's directory, sorted. A link in the place of one counts: `check` says what it is."""
+    with os.scandir(home_) as entries:
+        found = [
+            entry.name
+            for entry in entries
+            if ProjectName.accepts(entry.name) and (entry.is_symlink() or entry.is_dir(follow_symlinks=False))
+        ]
+    return tuple(ProjectName(name) for name in sorted(found))
 
 
 def find(home_: str, name: ProjectName) -> Vault:

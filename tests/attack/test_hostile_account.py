@@ -14,11 +14,11 @@ import pytest
 from tests.harness import Gateway, alive, bindir, need_root, run
 
 FORGED = """
-import fcntl, json, os, sys
+import fcntl, json, os, struct, sys
 path, pid = sys.argv[1], int(sys.argv[2])
 os.makedirs(path)
 lock = os.open(path + "/lock", os.O_RDWR | os.O_CREAT)
-fcntl.flock(lock, fcntl.LOCK_EX)
+fcntl.fcntl(lock, fcntl.F_OFD_SETLK, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 1, 0))
 record = {"id": os.path.basename(path), "principal": "x", "fingerprint": "", "address": "", "port": 1, "connection": ""}
 record |= {"anchor": "session", "since": "", "pid": pid, "views": []}
 with open(path + "/record.json", "w") as file:

@@ -37,12 +37,12 @@ def owner(gateway: Gateway) -> Person:
 @pytest.mark.parametrize(
     ("words", "where"),
     [
-        pytest.param(("ls",), r"rshell/policy\.py:\d+", id="a plain command"),
-        pytest.param(("whoami",), r"rshell/policy\.py:\d+", id="another"),
-        pytest.param(("lss",), r"rshell/command\.py:\d+", id="no command"),
-        pytest.param(("ls; id",), r"rshell/command\.py:\d+", id="an operator"),
-        pytest.param(("ls", "x"), r"rshell/command\.py:\d+", id="a word too many"),
-        pytest.param(("unmount", "../x"), r"gateway/names\.py:\d+", id="no name"),
+        pytest.param(("ls",), r"rshell/front/policy\.py:\d+", id="a plain command"),
+        pytest.param(("whoami",), r"rshell/front/policy\.py:\d+", id="another"),
+        pytest.param(("lss",), r"rshell/language/command\.py:\d+", id="no command"),
+        pytest.param(("ls; id",), r"rshell/language/command\.py:\d+", id="an operator"),
+        pytest.param(("ls", "x"), r"rshell/language/command\.py:\d+", id="a word too many"),
+        pytest.param(("unmount", "../x"), r"gateway/identity/names\.py:\d+", id="no name"),
         pytest.param(("unmount", "none"), r".*/u-owner-of-two/none", id="no project"),
         pytest.param(("unmount", "myproj"), r".*/u-owner-of-two/myproj", id="a locked project"),
         pytest.param(("new", "myproj"), r".*/u-owner-of-two/myproj", id="a name that is taken"),
@@ -55,7 +55,7 @@ def owner(gateway: Gateway) -> Person:
             id="what a setting forbids",
         ),
         pytest.param(("git-upload-pack", "x/../y"), r"rshell/commands/git\.py:\d+", id="git to nowhere"),
-        pytest.param(("scp", "-t", "myproj"), r"gateway/sessions\.py:\d+", id="scp to a locked project"),
+        pytest.param(("scp", "-t", "myproj"), r"gateway/session/registry\.py:\d+", id="scp to a locked project"),
     ],
 )
 def test_the_login_gets_what_why_says(gateway: Gateway, owner: Person, words: tuple[str, ...], where: str) -> None:

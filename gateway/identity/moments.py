@@ -1,4 +1,4 @@
-"""Moments and spans of time, as a sysadmin writes them."""
+"""Moments and spans of time as a sysadmin writes them, and as authorized_keys has them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,6 @@ from gateway.errors import Usage
 from gateway.identity import authorized_keys
 
 _UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-
-
-def utc(seconds: float) -> str:
-    """RFC 3339, to the second."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 def seconds(text: str) -> int | None:
