@@ -305,26 +305,34 @@ def test_doctor_looks_at_what_sshd_really_does(installed: Host) -> None:
 
 
 def test_the_page_for_the_sysadmin_does_what_it_says(host: Host, package: Path) -> None:
-    """Every command of the page up to `gateway.toml`, in its order; `laptop$` is somebody on the same machine."""
+    """Every command of the page up to `Keys`, in its order; `laptop$` is somebody on the same machine, `SHA256:...` the
+    fingerprint of their key, and `--invite -` reads the code that was printed before.
+    """
     machine = host.machine
     page = (ROOT / "docs" / "administration.md").read_text(encoding="utf-8").partition("## Keys")[0]
     commands = re.findall(r"^    (gw#|laptop\$) (.*)$", page, re.MULTILINE)
     machine.ok("sh", "-euc", "echo 127.0.0.1 gateway.example >>/etc/hosts; useradd -m -p '*' laptop")
-    laptop = ["setpriv", "--reuid=laptop", "--regid=laptop", "--clear-groups", "env", "HOME=/home/laptop", "sh", "-euc"]
-    done = []
-    for where, command in commands:
-        if command.startswith("apt install"):  # that is how `host` came to it, without a mirror
-            assert command == f"apt install ./{package.name}"
+    machine.ok("install", "-d", "-m", "700", "-o", "laptop", "/run/laptop")
+    own = ["HOME=/home/laptop", "XDG_RUNTIME_DIR=/run/laptop"]
+    laptop = ["setpriv", "--reuid=laptop", "--regid=laptop", "--clear-groups", "env", *own, "sh", "-euc"]
+    done, code = [], ""
+    for where, written in commands:
+        if written.startswith("apt install"):  # that is how `host` came to it, without a mirror
+            assert written == f"apt install ./{package.name}"
             continue
+        shown = machine.run("ssh-keygen", "-lf", "/home/laptop/.ssh/id_ed25519.pub").out.split()
+        command = written.replace("SHA256:...", shown[1]) if "SHA256:..." in written else written
         if where == "gw#":
             machine.run("cp", "/home/laptop/.ssh/id_ed25519.pub", "/tmp/id_ed25519.pub")
             result = machine.run("sh", "-euc", command)
             assert result.status == 0 or ("doctor" in command and "FAIL" not in result.out), (command, result)
         else:
             accepting = command.replace("ssh ", "ssh -o StrictHostKeyChecking=accept-new ", 1)
-            stdin = 2 * (PASSPHRASE + "\n") if " -t " in command else ""
+            secret = " -t " in command or command.startswith("enc new ")
+            stdin = code + "\n" if command.endswith("--invite -") else 2 * (PASSPHRASE + "\n") if secret else ""
             result = machine.run(*laptop, accepting, stdin=stdin)
             assert result.status == 0, (command, result)
+        code = next((line for line in result.out.splitlines() if line.startswith("enc1-")), code)
         done.append(result.out)
     assert any("dev1" in out for out in done)
     assert any(re.search(r"^myproj +locked", out, re.MULTILINE) for out in done)

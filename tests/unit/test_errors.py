@@ -91,4 +91,5 @@ def test_the_place_of_a_fault_names_type_file_and_line_but_no_message() -> None:
 
 
 if __name__ == "__main__":
-    DOCUMENT.write_text(f"# Exit codes of errors\n\n{table()}", encoding="utf-8")
+    words = DOCUMENT.read_text(encoding="utf-8").partition("| exit |")[0]
+    DOCUMENT.write_text(words + table(), encoding="utf-8")
