@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 from collections.abc import Iterator
 from functools import cache
@@ -102,6 +103,15 @@ def test_every_room_is_on_the_list_and_in_the_architecture_page() -> None:
         here = (path for path in (ROOT / package).iterdir() if not path.name.startswith("__"))
         assert {path.stem for path in here} == set(order)
         assert all(f"{room}/" in page for room in order if (ROOT / package / room).is_dir())
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", *(f"docs/{name}.md" for name in ("architecture", "threat-model", "protocol"))]
+)
+def test_every_file_that_a_page_names_is_there(page: str) -> None:
+    """A path is from the checkout, or from one of the three packages."""
+    named = re.findall(r"`([a-z_]+/[a-z_/]*(?:[a-z_]+\.py)?)`", (ROOT / page).read_text())
+    assert not [path for path in named if not any((ROOT / top / path).exists() for top in ("", *FOLDERS))]
 
 
 @pytest.mark.parametrize("path", EACH)
