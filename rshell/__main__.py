@@ -3,13 +3,19 @@
 It is started with SIGINT ignored (`trap` in ForceCommand), or Ctrl-C while Python starts would be answered by Python.
 """
 
+import gc
 import os
 import sys
 
 sys.path.insert(0, __file__.rsplit("/", 2)[0])
 
-from gateway.base import signals
-from gateway.errors import Interrupted
+from rshell import bundle
+
+gc.set_threshold(10_000)  # imports leave no garbage: to look for it every 700 objects would take 0.4 ms
+bundle.load()
+
+from gateway.base import signals  # noqa: E402
+from gateway.errors import Interrupted  # noqa: E402
 
 signals.hold()
 

@@ -72,7 +72,7 @@ ROOMS = {
         *("errors", "base", "identity", "config", "audit", "vault", "limits", "sandbox", "session", "warden"),
         *("host", "install", "embedded", "doctor", "admin", "cli"),
     ),
-    "rshell": ("language", "terminal", "context", "session", "commands", "front"),
+    "rshell": ("bundle", "language", "terminal", "context", "session", "commands", "front"),
 }
 
 
