@@ -13,8 +13,8 @@ import sys
 import click
 
 from client import options
-from client.config import Choice
 from client.errors import EncError
+from client.state.config import Choice
 
 COMMANDS = {
     "init": "Set up a gateway: host, key, host key.",

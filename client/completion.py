@@ -9,12 +9,14 @@ from client.errors import EncError
 
 def _names(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """Never connects: a Tab must not ask for a key's passphrase, or wait for a network."""
-    from client import config, gateway_command, options, ssh
+    from client import options
+    from client.connection import remote_command, ssh
+    from client.state import config
 
     ctx.obj = ctx.find_root().obj
     try:
         with ctx.scope():
-            store = gateway_command.connected(config.choose(options.choice(None, None, None)))
+            store = remote_command.connected(config.choose(options.choice(None, None, None)))
         names = [each["name"] for each in ssh.ask(store, "ls", seconds=3)["projects"]] if store else []
     except EncError:
         return []

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 import click
 
-from client import config
-from client.config import Choice, Profile
+from client.state import config
+from client.state.config import Choice, Profile
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from client import platform_linux as platform
-from client.platform_linux import MountEntry
-from client.processes import Process, alive
-from client.state import Mount, State, Store
+from client.state.store import Mount, State, Store
+from client.system import linux as platform
+from client.system.linux import MountEntry
+from client.system.processes import Process, alive
 from tests.harness import PASSPHRASE, Gateway, Person, Result, Terminal, bindir, eventually, run
 
 PROMPT = "ready> "

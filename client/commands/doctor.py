@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from client import doctor, options
+from client import options
+from client.operations import doctor
 
 
 @click.command("doctor")

@@ -9,9 +9,11 @@ from collections.abc import Iterator
 
 import click
 
-from client import config, hostkey, invitation, options, ssh
-from client.config import Profile
+from client import options
+from client.connection import host_key, invitation, ssh
 from client.errors import FromGateway, HostKeyRefused, NotAccepted, Usage
+from client.state import config
+from client.state.config import Profile
 
 
 @click.command("init")
@@ -124,8 +126,8 @@ def _enrol(profile: Profile, code: invitation.Invitation, fingerprint: str | Non
 @contextlib.contextmanager
 def _trusting(profile: Profile, code: invitation.Invitation, fingerprint: str | None, alone: bool) -> Iterator[None]:
     """Have the host key recorded, once it is the code's, or where the code has none, the one that is accepted."""
-    known = hostkey.is_known(profile)
-    key = hostkey.of(profile, "ssh-ed25519" if code.host else "")
+    known = host_key.is_known(profile)
+    key = host_key.of(profile, "ssh-ed25519" if code.host else "")
     if not invitation.host_key(code, key) and not known:
         _accept(profile, key, fingerprint, alone)
     with contextlib.nullcontext() if known else _recorded(profile, key):
@@ -133,13 +135,13 @@ def _trusting(profile: Profile, code: invitation.Invitation, fingerprint: str | 
 
 
 @contextlib.contextmanager
-def _recorded(profile: Profile, key: hostkey.HostKey) -> Iterator[None]:
+def _recorded(profile: Profile, key: host_key.HostKey) -> Iterator[None]:
     """Have the host key recorded; not for longer than the block if the host then shows another one."""
-    where = hostkey.record(profile, key)
+    where = host_key.record(profile, key)
     try:
         yield
     except HostKeyRefused:
-        hostkey.forget(where, key)
+        host_key.forget(where, key)
         raise
     options.note(f"recorded in {where}")
 
@@ -151,16 +153,16 @@ def _checked(profile: Profile, fingerprint: str | None, alone: bool) -> dict[str
     except HostKeyRefused as refused:
         if "is not known here" not in str(refused):
             raise
-    key = hostkey.of(profile)
+    key = host_key.of(profile)
     _accept(profile, key, fingerprint, alone)
     with _recorded(profile, key):
         return _whoami(profile)
 
 
-def _accept(profile: Profile, key: hostkey.HostKey, fingerprint: str | None, alone: bool) -> None:
+def _accept(profile: Profile, key: host_key.HostKey, fingerprint: str | None, alone: bool) -> None:
     """Raises HostKeyRefused unless it is the key of `fingerprint`, or the user says that it is right."""
     if fingerprint:
-        hostkey.must_be(key, fingerprint)
+        host_key.must_be(key, fingerprint)
     else:
         options.note(f"The host key of {profile.host} is not known here. It is {key.kind}\n  {key.fingerprint}")
         if not alone:
@@ -177,5 +179,5 @@ def _whoami(profile: Profile) -> dict[str, object]:
     except NotAccepted as error:
         public = f"{profile.identity}.pub"
         if profile.identity and os.path.exists(public):
-            raise NotAccepted(str(error), f"give your sysadmin {public} ({hostkey.fingerprint(public)})") from error
+            raise NotAccepted(str(error), f"give your sysadmin {public} ({host_key.fingerprint(public)})") from error
         raise

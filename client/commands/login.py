@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
-from client import options, session
-from client.config import Profile
+from client import options
+from client.connection import session
+from client.state.config import Profile
 
 
 @click.command("login")

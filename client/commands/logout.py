@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import click
 
-from client import ending, options, session
-from client.config import Profile
+from client import options
+from client.connection import session
 from client.errors import NotMounted
+from client.mount import teardown
+from client.state.config import Profile
 
 
 @click.command("logout")
@@ -27,9 +29,9 @@ def command(profile: Profile, everything: bool, as_json: bool) -> None:
         raise NotMounted(f"this terminal has no login to {profile.name}", hint)
     mounts = [mount.project for id_ in leaving for mount in state.mounts_of(id_)]
     for id_ in leaving:
-        ending.end_terminal(store, id_, ending.WHEN_ASKED)
+        teardown.end_terminal(store, id_, teardown.WHEN_ASKED)
     if everything:
-        ending.end_connection(store)
+        teardown.end_connection(store)
     after = store.read()
     closed = after.connection is None
     words = f"logged out of {profile.name}" + ("" if closed else f"; {len(after.terminals)} other terminals stay")

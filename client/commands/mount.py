@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import click
 
-from client import options, projects, session
+from client import options
 from client.completion import PROJECT
-from client.config import Profile
+from client.connection import session
+from client.operations import projects
+from client.state.config import Profile
 
 
 @click.command("mount")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import click
 
-from client import gateway_command, options, projects, secret, ssh
-from client.config import Profile
+from client import options
+from client.connection import remote_command, ssh
+from client.operations import projects
+from client.state.config import Profile
+from client.system import passphrase_prompt
 
 
 @click.command("new")
@@ -21,12 +24,12 @@ def command(profile: Profile, project: str, allow_weak: bool, source: str | None
     """
     projects.checked_name(project)
     if source:
-        from client import upload
+        from client.operations import upload
 
         upload.need_rsync()
-    passphrase = secret.obtain(f"New passphrase of {project}: ", twice=True)
+    passphrase = passphrase_prompt.obtain(f"New passphrase of {project}: ", twice=True)
     words = ["new", project, *(["--allow-weak"] if allow_weak else [])]
-    store = gateway_command.connected(profile)
+    store = remote_command.connected(profile)
     if store:
         ssh.ask(store, *words, secret=passphrase)
     else:

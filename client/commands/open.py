@@ -9,10 +9,13 @@ import subprocess
 
 import click
 
-from client import ending, options, projects, session
+from client import options
 from client.completion import PROJECT
-from client.config import Profile
+from client.connection import session
 from client.errors import Missing
+from client.mount import teardown
+from client.operations import projects
+from client.state.config import Profile
 
 
 @click.command("open")
@@ -34,7 +37,7 @@ def command(profile: Profile, project: str, editor: bool, as_json: bool) -> int:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the shell's
         status = _run(argv, mount.directory)
     finally:
-        ending.end_terminal(store, terminal.id, ending.WHEN_ASKED)
+        teardown.end_terminal(store, terminal.id, teardown.WHEN_ASKED)
     options.say({"project": project, "exit": status}, f"locked {project}", as_json)
     return status
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import click
 
-from client import gateway_command, options
+from client import options
 from client.completion import PROJECT
-from client.config import Profile
+from client.connection import remote_command
+from client.state.config import Profile
 
 
 @click.command("run", context_settings={"ignore_unknown_options": True})
@@ -23,4 +24,4 @@ def command(
     Standard output is CMD's, so --json is for our own errors alone.
     """
     flags = [*(["--net"] if net else []), *(["--time", seconds] if seconds else [])]
-    return gateway_command.pass_on(profile, ["run", project, *flags, "--", *words], tty=not as_json)
+    return remote_command.pass_on(profile, ["run", project, *flags, "--", *words], tty=not as_json)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import click
 
-from client import gateway_command, mounting, options, processes, ssh
-from client.config import Profile
+from client import options
+from client.connection import remote_command, ssh
 from client.errors import Missing
-from client.state import Mount
+from client.mount import sshfs
+from client.state.config import Profile
+from client.state.store import Mount
+from client.system import processes
 
 
 @click.command("status")
@@ -21,8 +24,8 @@ def command(profile: Profile, as_json: bool) -> int:
     if not as_json:
         for mount in mounts:
             click.echo(f"{mount.project} is at {mount.directory}: {_condition(mount)}")
-        return gateway_command.pass_on(profile, ["status"])
-    store = gateway_command.connected(profile)
+        return remote_command.pass_on(profile, ["status"])
+    store = remote_command.connected(profile)
     answer = ssh.ask(store, "status") if store else ssh.ask_directly(profile, "status")
     about = [{"project": each.project, "directory": each.directory, "condition": _condition(each)} for each in mounts]
     options.say({"mounts": about, **answer}, "", as_json)
@@ -30,6 +33,6 @@ def command(profile: Profile, as_json: bool) -> int:
 
 
 def _condition(mount: Mount) -> str:
-    if mounting.entry_of(mount) is None or not processes.alive(mount.sshfs):
+    if sshfs.entry_of(mount) is None or not processes.alive(mount.sshfs):
         return "gone"
     return "watched" if processes.alive(mount.monitor) else "not watched"

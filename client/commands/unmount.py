@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import click
 
-from client import options, projects
+from client import options
 from client.completion import PROJECTS
-from client.config import Profile
 from client.errors import Usage
+from client.operations import projects
+from client.state.config import Profile
 
 
 @click.command("unmount")

@@ -13,24 +13,26 @@ from tests.unit.test_architecture import MODULES, ROOT, attributes, imports, nam
 CLIENT = [path for path in MODULES if name_of(path).startswith("client/")]
 
 TEXTS = [
-    pytest.param("StrictHostKeyChecking", ["client/hostkey.py", "client/ssh.py"], id="host keys"),
-    pytest.param("/proc/", ["client/platform_linux.py", "client/ssh.py"], id="Linux"),
-    pytest.param("fusermount3", ["client/platform_linux.py"], id="unmounting"),
+    pytest.param(
+        "StrictHostKeyChecking", ["client/connection/host_key.py", "client/connection/ssh.py"], id="host keys"
+    ),
+    pytest.param("/proc/", ["client/connection/ssh.py", "client/system/linux.py"], id="Linux"),
+    pytest.param("fusermount3", ["client/system/linux.py"], id="unmounting"),
     pytest.param("allow_other", [], id="nobody lets others in"),
-    pytest.param("systemd-inhibit", ["client/sleep.py"], id="logind"),
+    pytest.param("systemd-inhibit", ["client/background/sleep_inhibitor.py"], id="logind"),
 ]
 
 
 @pytest.mark.parametrize(("text", "modules"), TEXTS)
 def test_one_module_knows_it(text: str, modules: list[str]) -> None:
     found = [name_of(path) for path in CLIENT if any(text in said for said in strings(path))]
-    assert [name for name in found if name != "client/doctor.py"] == modules
+    assert [name for name in found if name != "client/operations/doctor.py"] == modules
 
 
 CALLED = [
-    pytest.param({"os.fork"}, ["client/asking.py"], id="the question that may hang"),
+    pytest.param({"os.fork"}, ["client/mount/probe.py"], id="the question that may hang"),
     pytest.param({"os.system", "os.popen", "eval", "exec"}, [], id="by a shell"),
-    pytest.param({"os.statvfs", "os.fstatvfs"}, ["client/asking.py"], id="asking a mount"),
+    pytest.param({"os.statvfs", "os.fstatvfs"}, ["client/mount/probe.py"], id="asking a mount"),
 ]
 
 
@@ -50,7 +52,7 @@ def test_click_is_for_the_command_line_alone() -> None:
 
 
 def test_what_runs_in_the_background_needs_the_standard_library_alone_and_little_of_it() -> None:
-    code = f"import sys; sys.path.append({str(ROOT)!r}); import client.background; print(*sys.modules)"
+    code = f"import sys; sys.path.append({str(ROOT)!r}); import client.background.main; print(*sys.modules)"
     said = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
     assert not set(said.stdout.split()) & {"click", "asyncio", "dataclasses", "inspect", "tomllib", "ctypes", "gateway"}
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from client import processes
 from client.errors import DamagedState
-from client.processes import Process
-from client.state import Connection, Mount, State, Store, Terminal
+from client.state.store import Connection, Mount, State, Store, Terminal
+from client.system import processes
+from client.system.processes import Process
 
 WHOLE = State(
     connection=Connection("gateway", Process(12, 345), "s1"),

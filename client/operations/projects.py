@@ -8,12 +8,15 @@ import shutil
 import subprocess
 import time
 
-from client import ending, events, mounting, mountpoint, processes, secret, session, ssh, watchdog, watchers
-from client import platform_linux as platform
-from client.config import Profile
+from client.background import dead_man_switch, watchdog
+from client.connection import session, session_events, ssh
 from client.errors import Busy, CannotCreate, Missing, NoSuchProject, NotMounted, Usage
-from client.mountpoint import MountPoint
-from client.state import Connection, Mount, State, Store, Terminal
+from client.mount import mount_point, sshfs, teardown
+from client.mount.mount_point import MountPoint
+from client.state.config import Profile
+from client.state.store import Connection, Mount, State, Store, Terminal
+from client.system import linux as platform
+from client.system import passphrase_prompt, processes
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _SETTLES = 6.0
@@ -32,7 +35,7 @@ def checked_name(project: str) -> str:
 
 def need_sshfs() -> None:
     """Raises Missing when this machine cannot mount."""
-    for program, package in ((mounting.SSHFS, "sshfs"), (platform.UNMOUNT[0], "fuse3")):
+    for program, package in ((sshfs.SSHFS, "sshfs"), (platform.UNMOUNT[0], "fuse3")):
         if not shutil.which(program):
             raise Missing(f"{program} is not installed", f"apt install {package}")
     if not os.access("/dev/fuse", os.R_OK | os.W_OK):
@@ -52,15 +55,15 @@ def mount(
     unlocked = False
     try:
         connection, _ = session.join(profile, store, terminal)
-        with mountpoint.prepared(directory or mountpoint.default(project)) as point:
+        with mount_point.prepared(directory or mount_point.default(project)) as point:
             unlocked = _unlock(store, connection, project)
             mounted = _mounted(store, connection, reserved, point, synchronous)
     except BaseException:
         if unlocked:
-            ending.lock(store, project)
+            teardown.lock(store, project)
         store.change(lambda now: now.without_mount(project))
         if new:
-            ending.end_terminal(store, terminal.id)
+            teardown.end_terminal(store, terminal.id)
         raise
     watchdog.start_monitors(store, terminal.id)
     return mounted
@@ -74,14 +77,14 @@ def _settle(store: Store, project: str) -> None:
             break
         time.sleep(0.05)
     with store.lock("login"):
-        ending.sweep(store)
+        teardown.sweep(store)
 
 
 def _reserve(store: Store, mount: Mount) -> None:
     """Take the project's place in the state, so that two at once do not both mount it. Raises CannotCreate."""
 
     def reserve(now: State) -> State:
-        if (there := now.mounts.get(mount.project)) and there.ending and mounting.upon(there):
+        if (there := now.mounts.get(mount.project)) and there.ending and sshfs.upon(there):
             stays = f"{mount.project} cannot be unmounted from {there.directory} until what is mounted over it is gone"
             raise CannotCreate(stays, f"nothing can be read through it; `umount {there.directory}` as root ends that")
         if there:
@@ -105,8 +108,8 @@ def _unlock(store: Store, connection: Connection, project: str) -> bool:
             ssh.ask(store, "unmount", project)
         else:
             ssh.ask(store, "mount", project)  # says who has it, before it would read anything
-    ssh.ask(store, "mount", project, secret=secret.obtain(f"Passphrase of {project}: "))
-    events.wait_until_unlocked(store, project)
+    ssh.ask(store, "mount", project, secret=passphrase_prompt.obtain(f"Passphrase of {project}: "))
+    session_events.wait_until_unlocked(store, project)
     return True
 
 
@@ -121,17 +124,17 @@ def _holder(store: Store, project: str) -> str:
 def _mounted(store: Store, connection: Connection, reserved: Mount, point: MountPoint, synchronous: bool) -> Mount:
     """The mount, made and recorded: the process as soon as it runs, the mount as soon as it is there."""
     earlier = {entry.id for entry in platform.mounts()}
-    mount = reserved._replace(directory=point.path, made=point.made, source=mounting.source_of(reserved.project))
-    with watchers.guarding(store, connection.master) as guard:
-        child = mounting.start(store, mount.project, point.path, synchronous, guard)
+    mount = reserved._replace(directory=point.path, made=point.made, source=sshfs.source_of(reserved.project))
+    with dead_man_switch.guarding(store, connection.master) as guard:
+        child = sshfs.start(store, mount.project, point.path, synchronous, guard)
     try:
         mount = mount._replace(sshfs=processes.of(child.pid))
         store.change(lambda now: now.with_mount(mount))
-        entry = mounting.appeared(child, mount.project, point.path, earlier)
+        entry = sshfs.appeared(child, mount.project, point.path, earlier)
     except BaseException:
         _stop(child)
         raise
-    mounting.keep_apart(entry)
+    sshfs.keep_apart(entry)
     mount = mount._replace(device=entry.device, mount_id=entry.id)
     store.change(lambda now: now.with_mount(mount))
     child.returncode = 0  # it is the monitor's from here on
@@ -155,8 +158,8 @@ def unmount(store: Store, project: str, force: bool) -> bool:
     if mount is None:
         raise NotMounted(f"{project} is not mounted", "`enc status` shows what is")
     if force:
-        return ending.end_mount(store, mount)
-    if not ending.end_mount_if_unused(store, mount, _FLUSH):
+        return teardown.end_mount(store, mount)
+    if not teardown.end_mount_if_unused(store, mount, _FLUSH):
         pids = platform.users(mount.directory)
         by = ", ".join(f"{platform.name_of(pid)} ({pid})" for pid in pids[:5]) or "another program"
         raise Busy(f"{project} is in use by {by}", f"close it, or `enc unmount --force {project}`")

@@ -9,12 +9,15 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from client import ending, events, notice, processes, session, watchers
+from client.background import dead_man_switch, notification
+from client.background.sleep_inhibitor import SleepSignal
+from client.connection import session, session_events
 from client.errors import DamagedState
-from client.processes import Process
-from client.sleep import SleepSignal
-from client.state import Mount, State, Store, Terminal
-from client.waiting import Ends
+from client.mount import teardown
+from client.state.store import Mount, State, Store, Terminal
+from client.system import processes
+from client.system.pidfd_poll import Ends
+from client.system.processes import Process
 
 EVERY = 3.0
 
@@ -28,31 +31,31 @@ def run(directory: str, id_: str) -> None:
         return
     sleep = SleepSignal()
     ends = Ends(terminal.followed)
-    heard = len(events.spoken(store))
+    heard = len(session_events.spoken(store))
     had_mounts = False
     try:
         while id_ in (state := store.read()).terminals:
-            if ending.ended(terminal):
-                ending.end_terminal(store, id_)
+            if teardown.ended(terminal):
+                teardown.end_terminal(store, id_)
                 return
             if sleep.is_near():
-                ending.end_terminal(store, id_)
-                notice.tell(terminal, "everything is locked: this machine is going to sleep")
+                teardown.end_terminal(store, id_)
+                notification.tell(terminal, "everything is locked: this machine is going to sleep")
                 return
             heard = _pass_on(store, terminal, heard)
             if _is_over(store, terminal):
-                ending.end_terminal(store, id_)
+                teardown.end_terminal(store, id_)
                 if not had_mounts:  # else its monitor has said so
-                    notice.tell(terminal, "the connection has ended; `enc login` makes a new one")
+                    notification.tell(terminal, "the connection has ended; `enc login` makes a new one")
                 return
             had_mounts = bool(store.read().mounts_of(id_))
             start_monitors(store, id_)
             _start_watchdogs(store, state)
             ends.wait(EVERY, *sleep.descriptors)
     except DamagedState as lost:
-        ending.end_unrecorded(state, state.mounts_of(id_))
+        teardown.end_unrecorded(state, state.mounts_of(id_))
         if not state.mounts_of(id_):
-            notice.tell(terminal, f"logged out: {lost}")
+            notification.tell(terminal, f"logged out: {lost}")
     finally:
         ends.close()
         sleep.close()
@@ -63,9 +66,9 @@ def _is_over(store: Store, terminal: Terminal) -> bool:
     state = store.read()
     if state.mounts_of(terminal.id):
         return False
-    if ending.is_connected(store, state):
-        return not ending.holds(state, terminal)
-    ending.forget_connection(store, state)
+    if teardown.is_connected(store, state):
+        return not teardown.holds(state, terminal)
+    teardown.forget_connection(store, state)
     return True
 
 
@@ -80,7 +83,7 @@ def start_monitors(store: Store, id_: str) -> None:
     """See that each mount of the terminal has a monitor that lives; undo one whose making was broken off."""
     for mount in store.read().mounts_of(id_):
         if not mount.mount_id:
-            ending.end_if_abandoned(store, mount)
+            teardown.end_if_abandoned(store, mount)
         elif not processes.alive(mount.monitor):
             _start_monitor(store, mount.project)
 
@@ -90,7 +93,7 @@ def _start_monitor(store: Store, project: str) -> None:
     with store.lock("start"):
         mount = store.read().mounts.get(project)
         if mount and not processes.alive(mount.monitor):
-            with watchers.held(store) as pipe:
+            with dead_man_switch.held(store) as pipe:
                 started = processes.start_background("monitor", store.directory, project, keeping=pipe)
             store.change(functools.partial(_with_monitor, mount, started))
 
@@ -102,10 +105,10 @@ def _with_monitor(mount: Mount, monitor: Process, now: State) -> State:
 
 def _pass_on(store: Store, terminal: Terminal, heard: int) -> int:
     """Say what the gateway has warned of since; how many events that makes."""
-    said = events.spoken(store)
+    said = session_events.spoken(store)
     for event in said[heard:]:
         if words := _words(store, terminal, event):
-            notice.tell(terminal, words)
+            notification.tell(terminal, words)
     return len(said)
 
 

@@ -6,9 +6,9 @@ import os
 import select
 import signal
 
-from client import control
-from client import platform_linux as platform
-from client.state import Mount, Store
+from client.connection import control_socket
+from client.state.store import Mount, Store
+from client.system import linux as platform
 
 DEADLINE = 2.0
 """Seconds for an answer."""
@@ -54,7 +54,7 @@ def _ask(store: Store, mount: Mount, master: int) -> int:
         return _SILENT
     if f"{os.major(about)}:{os.minor(about)}" != mount.device:
         return _SILENT
-    return 0 if control.answers(store, master) else 2
+    return 0 if control_socket.answers(store, master) else 2
 
 
 def _reap() -> None:

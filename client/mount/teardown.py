@@ -9,10 +9,12 @@ from __future__ import annotations
 import contextlib
 import os
 
-from client import events, mounting, mountpoint, processes, ssh
+from client.connection import session_events, ssh
 from client.errors import EncError
-from client.processes import Process
-from client.state import DETACHED, Mount, State, Store, Terminal
+from client.mount import mount_point, sshfs
+from client.state.store import DETACHED, Mount, State, Store, Terminal
+from client.system import processes
+from client.system.processes import Process
 
 _GENTLE = 0.6
 """Seconds for an unmount that writes back, when a terminal has ended."""
@@ -34,10 +36,10 @@ def end_mount(store: Store, mount: Mount, gentle: float = _GENTLE, lock_it: bool
     with store.lock(f"end-{mount.project}"):
         if not _is(store.read(), mount):  # somebody else did it all
             return True
-        gone = bool(gentle and mounting.unmount_gently(mount, gentle)) or mounting.unmount_by_force(mount)
+        gone = bool(gentle and sshfs.unmount_gently(mount, gentle)) or sshfs.unmount_by_force(mount)
         processes.end(mount.sshfs)
         if gone:
-            mountpoint.tidy(mount.directory, mount.made)
+            mount_point.tidy(mount.directory, mount.made)
         locked = lock_it and lock(store, mount.project)
         if gone:
             store.change(lambda now: now.without_mount(mount.project))
@@ -49,7 +51,7 @@ def end_mount_if_unused(store: Store, mount: Mount, seconds: float) -> bool:
     _mark(store, mount, processes.of(os.getpid()))
     if not _is(store.read(), mount):
         return True
-    if mounting.unmount_gently(mount, seconds):
+    if sshfs.unmount_gently(mount, seconds):
         return end_mount(store, mount)
     _mark(store, mount, None)
     return False
@@ -112,8 +114,8 @@ def end_connection(store: Store) -> bool:
 def end_unrecorded(known: State, mounts: list[Mount]) -> None:
     """End `mounts`, and the connection, when the record of them is lost: the gateway locks what ends with it."""
     for mount in mounts:
-        if mounting.unmount_by_force(mount):
-            mountpoint.tidy(mount.directory, mount.made)
+        if sshfs.unmount_by_force(mount):
+            mount_point.tidy(mount.directory, mount.made)
     if known.connection:
         processes.end(known.connection.master)
 
@@ -136,7 +138,7 @@ def forget_connection(store: Store, seen: State) -> None:
 
 def is_connected(store: Store, state: State) -> bool:
     """Whether there is a connection, and on it still the session that it was made for."""
-    return state.connection is not None and processes.alive(state.connection.master) and events.is_open(store)
+    return state.connection is not None and processes.alive(state.connection.master) and session_events.is_open(store)
 
 
 def ended(terminal: Terminal) -> bool:
@@ -159,7 +161,7 @@ def sweep(store: Store) -> None:
             end_if_abandoned(store, mount)
         elif mount.ending and processes.alive(mount.ending):
             continue
-        elif state.connection is None or mounting.entry_of(mount) is None or mount.ending:
+        elif state.connection is None or sshfs.entry_of(mount) is None or mount.ending:
             end_mount(store, mount, gentle=0, lock_it=False)
         elif mount.terminal not in state.terminals:
             end_mount(store, mount)
@@ -171,5 +173,5 @@ def end_if_abandoned(store: Store, mount: Mount) -> None:
         return
     processes.tell(mount.sshfs)
     processes.end(mount.sshfs, grace=1.0)  # at a SIGTERM it unmounts, which nobody else can: we do not know the id
-    mountpoint.tidy(mount.directory, mount.made)
+    mount_point.tidy(mount.directory, mount.made)
     store.change(lambda now: now.without_mount(mount.project) if _is(now, mount) else now)

@@ -18,10 +18,11 @@ import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from client import ssh, state
-from client.config import Profile
+from client.connection import ssh
+from client.connection.host_key import HostKey
 from client.errors import CannotCreate, FromGateway, HostKeyRefused, NotAccepted, Usage
-from client.hostkey import HostKey
+from client.state import store
+from client.state.config import Profile
 
 _START = "enc1-"
 _KIND = b"ssh-ed25519"
@@ -118,7 +119,7 @@ def hand_in(profile: Profile, invitation: Invitation, public: str) -> dict[str, 
 
 @contextlib.contextmanager
 def _as_file(invitation: Invitation) -> Iterator[str]:
-    directory = tempfile.mkdtemp(prefix="invite-", dir=state.runtime())
+    directory = tempfile.mkdtemp(prefix="invite-", dir=store.runtime())
     try:
         path = os.path.join(directory, "key")
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -14,12 +14,12 @@ import subprocess
 import sys
 from typing import NamedTuple
 
-from client import platform_linux as platform
+from client.system import linux as platform
 
-_CODE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_CODE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 """Where this package is: a directory, or the zipapp."""
 
-_START = "import sys; sys.path.append(sys.argv[1]); from client import background; background.main(sys.argv[2:])"
+_START = "import sys; sys.path.append(sys.argv[1]); from client.background import main; main.main(sys.argv[2:])"
 
 
 class Process(NamedTuple):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from client import processes
-from client.state import Terminal
+from client.state.store import Terminal
+from client.system import processes
 
 
 def tell(terminal: Terminal | None, words: str) -> None:

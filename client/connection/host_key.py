@@ -11,9 +11,10 @@ import os
 import subprocess
 from typing import NamedTuple
 
-from client import ssh, state
-from client.config import Profile
+from client.connection import ssh
 from client.errors import HostKeyRefused, Misconfigured, NotAccepted
+from client.state import store
+from client.state.config import Profile
 
 _KEYGEN = "ssh-keygen"
 
@@ -28,7 +29,7 @@ class HostKey(NamedTuple):
 
 def of(profile: Profile, kind: str = "") -> HostKey:
     """The key that the host shows now, of type `kind` if named. Raises what keeps us from reaching it."""
-    place = os.path.join(state.runtime(), f"first-contact-{os.getpid()}")
+    place = os.path.join(store.runtime(), f"first-contact-{os.getpid()}")
     extra = {
         "StrictHostKeyChecking": "accept-new",  # into an empty file of our own, which nothing else ever reads
         "UserKnownHostsFile": ssh.quoted(place),

@@ -13,8 +13,8 @@ import stat
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from client import platform_linux as platform
 from client.errors import CannotCreate
+from client.system import linux as platform
 
 _CLOSED = 0o500
 _OPEN = 0o700

@@ -12,11 +12,11 @@ import contextlib
 import os
 from collections.abc import Iterator
 
-from client import platform_linux as platform
-from client import processes
 from client.errors import Unreachable
-from client.processes import Process
-from client.state import Store
+from client.state.store import Store
+from client.system import linux as platform
+from client.system import processes
+from client.system.processes import Process
 
 
 @contextlib.contextmanager

@@ -9,12 +9,15 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from client import ending, events, processes, ssh, watchers
-from client.config import Profile
+from client.background import dead_man_switch
+from client.connection import session_events, ssh
 from client.errors import Unreachable
-from client.platform_linux import name_of
-from client.processes import Process
-from client.state import DETACHED, Connection, State, Store, Terminal
+from client.mount import teardown
+from client.state.config import Profile
+from client.state.store import DETACHED, Connection, State, Store, Terminal
+from client.system import processes
+from client.system.linux import name_of
+from client.system.processes import Process
 
 _PATIENCE = 20.0
 """Seconds for a session to open once the connection is there."""
@@ -63,7 +66,7 @@ def join(profile: Profile, store: Store, terminal: Terminal) -> tuple[Connection
     Also whether it was made now. Raises what keeps it from being made.
     """
     with store.lock("login"):
-        ending.sweep(store)
+        teardown.sweep(store)
         connection = store.read().connection
         made = connection is None
         if connection is None:
@@ -89,7 +92,7 @@ def start_watchdog(store: Store, id_: str) -> None:
         known = store.read().terminals.get(id_)
         if known is None or processes.alive(known.watchdog):
             return
-        with watchers.held(store) as pipe:
+        with dead_man_switch.held(store) as pipe:
             started = processes.start_background("watchdog", store.directory, id_, keeping=pipe)
 
         def recorded(now: State) -> State:
@@ -112,7 +115,7 @@ def _connect(profile: Profile, store: Store) -> Connection:
     deadline = time.monotonic() + _PATIENCE
     try:
         while time.monotonic() < deadline:
-            for event in events.spoken(store):
+            for event in session_events.spoken(store):
                 if event["event"] == "session" and pid:
                     return Connection(profile.host, processes.of(pid), str(event["session"]))
                 if event["event"] == "failed" or "error" in event:
@@ -138,7 +141,7 @@ def _maybe(pid: int) -> Process | None:
 def _fresh(path: str) -> Iterator[Any]:
     """An empty file. A new one, because an ssh that is just ending may still write to the old one.
 
-    It is locked for as long as anybody has it open, which tells when the session's channel is closed: events.is_open.
+    It is locked for as long as anybody has it open, which tells when the session's channel is closed.
     """
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)

@@ -14,10 +14,10 @@ import shlex
 import subprocess
 from typing import IO, Any
 
-from client import platform_linux as platform
-from client.config import Profile
 from client.errors import EncError, FromGateway, HostKeyRefused, Missing, NotAccepted, Unreachable
-from client.state import Store
+from client.state.config import Profile
+from client.state.store import Store
+from client.system import linux as platform
 
 SSH = "ssh"
 _FIXED = {

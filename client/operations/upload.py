@@ -11,10 +11,11 @@ import shutil
 import subprocess
 import sys
 
-from client import ending, session, ssh
-from client.config import Profile
+from client.connection import session, ssh
 from client.errors import EncError, Missing
-from client.state import Store
+from client.mount import teardown
+from client.state.config import Profile
+from client.state.store import Store
 
 RSYNC = "rsync"
 
@@ -43,8 +44,8 @@ def fill(profile: Profile, project: str, source: str, passphrase: bytes) -> int:
         _copy(store, project, source)
         return _compared(store, project, source)
     finally:
-        ending.lock(store, project)
-        ending.end_terminal(store, terminal.id)
+        teardown.lock(store, project)
+        teardown.end_terminal(store, terminal.id)
 
 
 def _rsync(store: Store, project: str, source: str, *options: str) -> list[str]:

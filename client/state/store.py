@@ -16,10 +16,10 @@ import stat
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from client import platform_linux as platform
 from client.errors import DamagedState, Missing
-from client.plain import made
-from client.processes import Process
+from client.state.typed_json import made
+from client.system import linux as platform
+from client.system.processes import Process
 
 DETACHED = "detached"
 """The id of the terminal that is none: what belongs to it stays until `enc unmount` or `enc logout`."""

@@ -8,7 +8,7 @@ import json
 import time
 from typing import Any
 
-from client.state import Store
+from client.state.store import Store
 
 
 def spoken(store: Store) -> list[dict[str, Any]]:

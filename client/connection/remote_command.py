@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from client import processes, ssh
-from client.config import Profile
+from client.connection import ssh
 from client.errors import Missing
-from client.state import Store
+from client.state.config import Profile
+from client.state.store import Store
+from client.system import processes
 
 
 def pass_on(profile: Profile, words: list[str], tty: bool = False) -> int:

@@ -11,8 +11,8 @@ import shlex
 import subprocess
 import sys
 
-from client import platform_linux as platform
 from client.errors import Missing, Usage
+from client.system import linux as platform
 
 _LONGEST = 2048
 

@@ -9,9 +9,13 @@ import subprocess
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from client import config, mounting, projects, sleep, ssh, state
-from client.config import Choice, Profile
+from client.background import sleep_inhibitor
+from client.connection import ssh
 from client.errors import EncError
+from client.mount import sshfs
+from client.operations import projects
+from client.state import config, store
+from client.state.config import Choice, Profile
 
 _FIXED = "contain_symlinks"
 """An option by which to know an sshfs without CVE-2026-47187 (a server's symlinks lead out of the mount) and
@@ -71,9 +75,9 @@ def _ssh() -> Finding:
 
 def _sshfs() -> Finding:
     projects.need_sshfs()
-    version = _version(_said(mounting.SSHFS, "--version"), r"SSHFS version (\d+\.\d+(?:\.\d+)?)")
+    version = _version(_said(sshfs.SSHFS, "--version"), r"SSHFS version (\d+\.\d+(?:\.\d+)?)")
     name = f"sshfs {'.'.join(map(str, version)) or 'of an unknown version'}"
-    if _FIXED not in _said(mounting.SSHFS, "--help"):
+    if _FIXED not in _said(sshfs.SSHFS, "--help"):
         says = f"{name} lets a server's symlinks lead out of the mount (CVE-2026-47187)"
         return Finding("sshfs", "warning", says, "upgrade sshfs; Debian 12 has it right since 3.7.3-1.2~deb12u1")
     return Finding("sshfs", "ok", f"{name}, contains symlinks")
@@ -90,11 +94,11 @@ def _fuse() -> Finding:
 
 
 def _runtime() -> Finding:
-    return Finding("runtime", "ok", f"state is kept in {state.runtime()}")
+    return Finding("runtime", "ok", f"state is kept in {store.runtime()}")
 
 
 def _sleep() -> Finding:
-    found = sleep.obstacle()
+    found = sleep_inhibitor.obstacle()
     if found is None:
         return Finding("sleep", "ok", "no systemd-logind suspends this machine")
     if found:

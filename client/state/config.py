@@ -17,8 +17,8 @@ import os
 import re
 from typing import Any, NamedTuple
 
-from client import state
 from client.errors import Misconfigured, Usage
+from client.state import store
 
 _TYPES: dict[str, type] = {"host": str, "user": str, "port": int, "identity": str, "ssh_config": str}
 _NO_GATEWAY = "run `enc init`, or name one with --host or ENC_HOST"
@@ -34,9 +34,9 @@ class Profile(NamedTuple):
     identity: str = ""
     ssh_config: str = ""
 
-    def store(self) -> state.Store:
+    def store(self) -> store.Store:
         """Where its state is. Raises Missing."""
-        return state.of_gateway(self.host, self.user, str(self.port), self.identity, self.ssh_config)
+        return store.of_gateway(self.host, self.user, str(self.port), self.identity, self.ssh_config)
 
 
 class Config(NamedTuple):

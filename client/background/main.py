@@ -11,8 +11,9 @@ import os
 import signal
 import sys
 
-from client import ending, monitor, watchdog
-from client.state import Store
+from client.background import monitor, watchdog
+from client.mount import teardown
+from client.state.store import Store
 
 
 class _Told(Exception):
@@ -40,6 +41,6 @@ def _told(*_: object) -> None:
 
 def _end(store: Store, role: str, name: str) -> None:
     if role == "watchdog":
-        ending.end_terminal(store, name)
+        teardown.end_terminal(store, name)
     elif mount := store.read().mounts.get(name):
-        ending.end_mount(store, mount)
+        teardown.end_mount(store, mount)

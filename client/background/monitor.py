@@ -12,10 +12,13 @@ from __future__ import annotations
 import os
 import time
 
-from client import asking, ending, events, mounting, notice, processes, session
+from client.background import notification
+from client.connection import session, session_events
 from client.errors import DamagedState
-from client.state import Mount, State, Store, Terminal
-from client.waiting import Ends
+from client.mount import probe, sshfs, teardown
+from client.state.store import Mount, State, Store, Terminal
+from client.system import processes
+from client.system.pidfd_poll import Ends
 
 EVERY = 3.0
 _ENDING = 3.0
@@ -32,15 +35,15 @@ def run(directory: str, project: str) -> None:
             state = store.read()
             _look(store, mount, state)
     except DamagedState as lost:
-        ending.end_unrecorded(state, [first] if first else [])
-        notice.tell(state.terminals.get(first.terminal) if first else None, f"{project} was unmounted: {lost}")
+        teardown.end_unrecorded(state, [first] if first else [])
+        notification.tell(state.terminals.get(first.terminal) if first else None, f"{project} was unmounted: {lost}")
 
 
 def _look(store: Store, mount: Mount, state: State) -> None:
     terminal = state.terminals.get(mount.terminal)
     if mount.ending:
         _let_end(store, mount)
-    elif terminal is None or ending.ended(terminal):
+    elif terminal is None or teardown.ended(terminal):
         _end_terminal(store, mount, terminal)
     elif fault := _fault(store, mount, state):
         _end_after(store, mount, state, fault)
@@ -70,7 +73,7 @@ def _let_end(store: Store, mount: Mount) -> None:
     while (now := _still(store, mount)) and now.ending:  # an attempt that failed unmarks it
         busy = now.ending.pid != os.getpid() and processes.alive(now.ending)
         if not busy and time.monotonic() > deadline:
-            ending.end_mount(store, mount)
+            teardown.end_mount(store, mount)
             return
         time.sleep(0.2)
 
@@ -83,15 +86,15 @@ def _end_terminal(store: Store, mount: Mount, terminal: Terminal | None) -> None
             return
         time.sleep(0.05)
     if terminal:
-        ending.end_terminal(store, terminal.id)
+        teardown.end_terminal(store, terminal.id)
     if _still(store, mount):
-        ending.end_mount(store, mount)
+        teardown.end_mount(store, mount)
 
 
 def _fault(store: Store, mount: Mount, state: State) -> str:
     """The first thing that is not as it should be, in words; "" when all is well."""
-    entry = mounting.entry_of(mount)
-    if why := events.why_locked(store, mount.project):
+    entry = sshfs.entry_of(mount)
+    if why := session_events.why_locked(store, mount.project):
         return why
     if state.connection is None or not processes.alive(state.connection.master):
         return "the connection has ended"
@@ -99,15 +102,15 @@ def _fault(store: Store, mount: Mount, state: State) -> str:
         return "it was unmounted by something else than enc"
     if not processes.alive(mount.sshfs):
         return "sshfs has ended"
-    if not events.is_open(store):
+    if not session_events.is_open(store):
         return "its session on the gateway has ended"
     if entry.path != mount.directory:
         return "its directory was moved away"
-    if mounting.upon(mount):
+    if sshfs.upon(mount):
         return "another file system was mounted over it, or into it"
-    if mounting.elsewhere(mount):
+    if sshfs.elsewhere(mount):
         return "somebody mounted it at another place as well"
-    return asking.fault(store, mount, state.connection.master.pid)
+    return probe.fault(store, mount, state.connection.master.pid)
 
 
 def _end_after(store: Store, mount: Mount, state: State, fault: str) -> None:
@@ -116,10 +119,10 @@ def _end_after(store: Store, mount: Mount, state: State, fault: str) -> None:
     if now is None or now.ending:  # it was being ended in order while we looked
         return
     terminal = state.terminals.get(mount.terminal)
-    reached = ending.end_mount(store, mount, gentle=0)
+    reached = teardown.end_mount(store, mount, gentle=0)
     end = "the gateway has locked it"
     if not reached:
         end = "the gateway could not be reached, and locks it by itself within 20 s"
         if state.connection:
-            ending.forget_connection(store, state)
-    notice.tell(terminal, f"{mount.project} is no longer at {mount.directory}: {fault}; {end}")
+            teardown.forget_connection(store, state)
+    notification.tell(terminal, f"{mount.project} is no longer at {mount.directory}: {fault}; {end}")

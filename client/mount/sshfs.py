@@ -12,11 +12,13 @@ import subprocess
 import tempfile
 import time
 
-from client import platform_linux as platform
-from client import processes, ssh, state
+from client.connection import ssh
 from client.errors import CannotCreate, Missing
-from client.platform_linux import MountEntry
-from client.state import Mount, Store
+from client.state import store
+from client.state.store import Mount, Store
+from client.system import linux as platform
+from client.system import processes
+from client.system.linux import MountEntry
 
 SSHFS = "sshfs"
 _TRIES = 3
@@ -153,7 +155,7 @@ def _unmount_beneath(mount: Mount, cover: MountEntry) -> bool:
     """
     if os.geteuid() or any(each.parent == cover.id and each.path == cover.path for each in platform.mounts()):
         return False
-    aside = tempfile.mkdtemp(prefix="aside-", dir=os.path.dirname(state.runtime()))
+    aside = tempfile.mkdtemp(prefix="aside-", dir=os.path.dirname(store.runtime()))
     try:
         if not processes.attempt([*platform.MOVE_MOUNT, "--", cover.path, aside], 1.0):
             return False

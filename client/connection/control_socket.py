@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 import struct
 
-from client.state import Store
+from client.state.store import Store
 
 _HELLO, _VERSION = 1, 4
 _CHECK, _ALIVE = 0x10000004, 0x80000005

@@ -6,8 +6,8 @@ import os
 import select
 from collections.abc import Iterable
 
-from client import processes
-from client.processes import Process
+from client.system import processes
+from client.system.processes import Process
 
 
 class Ends:

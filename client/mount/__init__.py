@@ -1,0 +1,1 @@
+"""The stock sshfs: mount points, mounting, checking a mount, and taking it away."""
