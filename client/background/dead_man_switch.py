@@ -1,9 +1,9 @@
-"""When nobody looks after a gateway's mounts any more, the kernel ends the connection: without it they are nothing.
+"""The dead man's switch: when the last watchdog and monitor of a gateway is gone, the kernel kills the connection.
 
-Watchdogs and monitors start each other again, but somebody may kill all of them at once. So each of them holds a pipe
-open, and each sshfs the pipe's other end, on which the kernel has been asked to send a signal to the ssh that has the
-connection (F_SETOWN, F_SETSIG of fcntl(2)) when its last holder is gone. sshfs then ends by itself and unmounts, and
-the gateway locks what the session had.
+Watchdogs and monitors start each other again, but all of them may be killed at once. So each of them holds a pipe open
+for writing, and each sshfs holds the other end. On that end the kernel was asked to send SIGKILL to the ssh that holds
+the connection when the last writer is gone (F_SETOWN and F_SETSIG in fcntl(2)). sshfs then ends and unmounts, and the
+gateway locks what the session had unlocked.
 """
 
 from __future__ import annotations
@@ -14,15 +14,14 @@ from collections.abc import Iterator
 
 from client.errors import Unreachable
 from client.state.store import Store
-from client.system import linux as platform
-from client.system import processes
+from client.system import linux, processes
 from client.system.processes import Process
 
 
 @contextlib.contextmanager
 def held(store: Store) -> Iterator[int]:
-    """A descriptor that makes whoever inherits it one of those who look after the gateway's mounts."""
-    fd = os.open(_pipe(store), os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)  # not O_WRONLY, which wants a reader
+    """A descriptor that keeps the switch from firing, in this process and in those that inherit it."""
+    fd = os.open(_pipe(store), os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)  # O_WRONLY fails without a reader
     try:
         yield fd
     finally:
@@ -30,16 +29,16 @@ def held(store: Store) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def guarding(store: Store, master: Process) -> Iterator[int]:
-    """A descriptor that, as long as somebody has it open, lets `master` live no longer than the last of the holders.
+def armed(store: Store, master: Process) -> Iterator[int]:
+    """A descriptor for sshfs to inherit: while a process has it open, the kernel kills `master` with the last holder.
 
-    Raises Unreachable when it has ended.
+    Raises Unreachable when `master` has ended.
     """
     fd = os.open(_pipe(store), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        platform.kill_at_hang_up(fd, master.pid)
-        if not processes.alive(master):  # asked afterwards: so the pid that the kernel has noted is that process's
-            raise Unreachable("the connection has just ended", "try again")
+        linux.kill_at_pipe_hangup(fd, master.pid)
+        if not processes.is_alive(master):  # checked afterwards: so the kernel has noted this process and no later one
+            raise Unreachable("the connection has just closed", "try again")
         yield fd
     finally:
         os.close(fd)

@@ -1,8 +1,7 @@
-"""What runs in the background: `background.main(["watchdog" | "monitor", DIRECTORY, NAME])`.
+"""The entry point of watchdogs and monitors: `main(["watchdog" | "monitor", DIRECTORY, NAME])`.
 
-Started by processes.start_background, in a session of its own and with no descriptor of anybody. A hang-up does not
-end it (that signal is ignored before it starts): it is there for what comes after that. SIGTERM, which a desktop sends
-as it logs out, is an end of the terminal.
+The launcher starts them in a session of their own, without inherited descriptors, and with SIGHUP ignored: they have
+work to do after a hang-up. SIGTERM, which a desktop sends when it logs out, counts as the end of the terminal.
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ from client.mount import teardown
 from client.state.store import Store
 
 
-class _Told(Exception):
-    """SIGTERM came."""
+class _Terminated(Exception):
+    """SIGTERM was received."""
 
 
 def main(words: list[str]) -> None:
@@ -26,17 +25,17 @@ def main(words: list[str]) -> None:
     os.umask(0o077)
     for ignored in (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGPIPE):
         signal.signal(ignored, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _told)
+    signal.signal(signal.SIGTERM, _raise_terminated)
     try:
         {"watchdog": watchdog.run, "monitor": monitor.run}[role](directory, name)
-    except _Told:
+    except _Terminated:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         _end(Store(directory), role, name)
     sys.exit(0)
 
 
-def _told(*_: object) -> None:
-    raise _Told
+def _raise_terminated(*_: object) -> None:
+    raise _Terminated
 
 
 def _end(store: Store, role: str, name: str) -> None:

@@ -1,77 +1,87 @@
-"""The monitor of one mount: every 3 s, is it there, is it the one that was made, does it answer?
+"""The monitor of one mount: every 3 s it checks that the mount exists, is the one that enc made, and answers.
 
-It asks the mount table, which never blocks, and has a child ask the mount itself for its size (statvfs, which no cache
-answers and the gateway does not count as activity): an answer has come through sshfs, the connection and a session
-from a view. That it is still our session, and that it can still be told to lock, is seen here: its channel is open, and
-ssh answers at its control socket. A child that gets no answer may be stuck in the kernel; it is left behind, never
-waited for. When something is wrong: kill sshfs, unmount, have the gateway lock, say so once.
+It reads the mount table, which never blocks, and lets a child process call statvfs on the mount. No cache answers
+statvfs, and the gateway does not count it as activity: an answer has come through sshfs and the connection from a view
+on the gateway. That it is the view of our session, and that the gateway can still be told to lock it, follows from two
+more checks: the session's channel is open, and ssh answers at its control socket. A child that gets no answer may hang
+in the kernel, so nobody waits for it. When a check fails, the monitor kills sshfs, unmounts, has the gateway lock the
+project, and tells the user once.
 """
 
 from __future__ import annotations
 
 import os
 import time
+from typing import NamedTuple
 
-from client.background import notification
+from client.background import launcher, notification
 from client.connection import session, session_events
 from client.errors import DamagedState
-from client.mount import probe, sshfs, teardown
-from client.state.store import Mount, State, Store, Terminal
+from client.mount import entries, probe, teardown
+from client.state.records import Mount, State, Terminal
+from client.state.store import Store
+from client.state.terminal import has_ended
 from client.system import processes
-from client.system.pidfd_poll import Ends
+from client.system.pidfd_poll import PidfdPoll
 
-EVERY = 3.0
-_ENDING = 3.0
-"""Seconds between attempts at what is left of a mount that nobody else is ending."""
+_INTERVAL = 3.0
+"""Seconds between two checks when nothing happens."""
+_RETRY_SECONDS = 3.0
+"""Seconds between attempts to end a mount that no other process is ending."""
+_WATCHDOG_SECONDS = 1.0
+"""How long the watchdog may take before the monitor itself ends the terminal."""
+
+
+class _Fault(NamedTuple):
+    """What is wrong, for the user. `locked`: the gateway has reported that it locked the project."""
+
+    message: str
+    locked: bool = False
 
 
 def run(directory: str, project: str) -> None:
-    """Look after the mount until it is gone."""
-    store = Store(directory, known=True)
+    """Monitor the mount until it is gone."""
+    store = Store(directory, must_exist=True)
     state = store.read()
     first = state.mounts.get(project)
     try:
-        while first and (mount := _still(store, first)):
+        while first and (mount := store.read().current(first)):
             state = store.read()
-            _look(store, mount, state)
+            _check(store, mount, state)
     except DamagedState as lost:
         teardown.end_unrecorded(state, [first] if first else [])
-        notification.tell(state.terminals.get(first.terminal) if first else None, f"{project} was unmounted: {lost}")
+        terminal = state.terminals.get(first.terminal) if first else None
+        notification.send(terminal, f"{project} was unmounted: {lost}")
 
 
-def _look(store: Store, mount: Mount, state: State) -> None:
+def _check(store: Store, mount: Mount, state: State) -> None:
     terminal = state.terminals.get(mount.terminal)
     if mount.ending:
-        _let_end(store, mount)
-    elif terminal is None or teardown.ended(terminal):
+        _wait_for_end(store, mount)
+    elif terminal is None or has_ended(terminal):
         _end_terminal(store, mount, terminal)
     elif fault := _fault(store, mount, state):
-        _end_after(store, mount, state, fault)
+        _end_mount(store, mount, state, fault)
     else:
-        session.start_watchdog(store, terminal.id)  # it may have been killed
+        launcher.start_watchdog(store, terminal.id)  # it may have been killed
         _sleep(mount, terminal, state)
 
 
-def _still(store: Store, first: Mount) -> Mount | None:
-    """Our mount as it is recorded now; None when it is not, or a later one of the same project is."""
-    now = store.read().mounts.get(first.project)
-    return now if now and (now.mount_id, now.owner) == (first.mount_id, first.owner) else None
-
-
 def _sleep(mount: Mount, terminal: Terminal, state: State) -> None:
+    """Wait for the next check, or for the end of a process that the mount needs."""
     master = state.connection.master if state.connection else None
-    ends = Ends([mount.sshfs, master, *terminal.followed])
+    poll = PidfdPoll([mount.sshfs, master, *terminal.followed])
     try:
-        ends.wait(EVERY)
+        poll.wait(_INTERVAL)
     finally:
-        ends.close()
+        poll.close()
 
 
-def _let_end(store: Store, mount: Mount) -> None:
-    """Somebody ends it; or whoever did is gone, or it is dead beneath something else: then try what is left to do."""
-    deadline = time.monotonic() + _ENDING
-    while (now := _still(store, mount)) and now.ending:  # an attempt that failed unmarks it
-        busy = now.ending.pid != os.getpid() and processes.alive(now.ending)
+def _wait_for_end(store: Store, mount: Mount) -> None:
+    """Let another process end the mount. End it here when that process is gone, or when a cover prevented it so far."""
+    deadline = time.monotonic() + _RETRY_SECONDS
+    while (now := store.read().current(mount)) and now.ending:  # cleared after an attempt that failed
+        busy = now.ending.pid != os.getpid() and processes.is_alive(now.ending)
         if not busy and time.monotonic() > deadline:
             teardown.end_mount(store, mount)
             return
@@ -79,50 +89,55 @@ def _let_end(store: Store, mount: Mount) -> None:
 
 
 def _end_terminal(store: Store, mount: Mount, terminal: Terminal | None) -> None:
-    """The terminal is gone. Its watchdog, if it lives, has a second for what is to be done."""
-    deadline = time.monotonic() + 1.0
-    while terminal and processes.alive(terminal.watchdog) and time.monotonic() < deadline:
-        if not _still(store, mount):
+    """The terminal has ended. Its watchdog, if it is alive, has the first chance to do what has to be done."""
+    deadline = time.monotonic() + _WATCHDOG_SECONDS
+    while terminal and processes.is_alive(terminal.watchdog) and time.monotonic() < deadline:
+        if not store.read().current(mount):
             return
         time.sleep(0.05)
     if terminal:
         teardown.end_terminal(store, terminal.id)
-    if _still(store, mount):
+    if store.read().current(mount):
         teardown.end_mount(store, mount)
 
 
-def _fault(store: Store, mount: Mount, state: State) -> str:
-    """The first thing that is not as it should be, in words; "" when all is well."""
-    entry = sshfs.entry_of(mount)
+def _fault(store: Store, mount: Mount, state: State) -> _Fault | None:
+    """The first check that fails; None when all succeed."""
     if why := session_events.why_locked(store, mount.project):
-        return why
-    if state.connection is None or not processes.alive(state.connection.master):
-        return "the connection has ended"
+        return _Fault(why, locked=True)
+    message = _message(store, mount, state)
+    return _Fault(message) if message else None
+
+
+def _message(store: Store, mount: Mount, state: State) -> str:
+    entry = entries.find(mount)
+    if state.connection is None or not processes.is_alive(state.connection.master):
+        return "the connection to the gateway has closed"
     if entry is None:
-        return "it was unmounted by something else than enc"
-    if not processes.alive(mount.sshfs):
+        return "another program unmounted it"
+    if not processes.is_alive(mount.sshfs):
         return "sshfs has ended"
-    if not session_events.is_open(store):
+    if not session_events.is_channel_open(store):
         return "its session on the gateway has ended"
     if entry.path != mount.directory:
-        return "its directory was moved away"
-    if sshfs.upon(mount):
-        return "another file system was mounted over it, or into it"
-    if sshfs.elsewhere(mount):
-        return "somebody mounted it at another place as well"
+        return "its directory was moved"
+    if entries.mounted_on(mount):
+        return "another file system was mounted over it or inside it"
+    if entries.copies(mount):
+        return "it was also mounted at another place"
     return probe.fault(store, mount, state.connection.master.pid)
 
 
-def _end_after(store: Store, mount: Mount, state: State, fault: str) -> None:
-    """Take the mount away by force and say so. A connection that does not answer either goes with it."""
-    now = _still(store, mount)
-    if now is None or now.ending:  # it was being ended in order while we looked
+def _end_mount(store: Store, mount: Mount, state: State, fault: _Fault) -> None:
+    """Unmount by force and tell the user. If the connection does not answer either, end it too."""
+    now = store.read().current(mount)
+    if now is None or now.ending:  # another process began to end it during the check
         return
-    terminal = state.terminals.get(mount.terminal)
-    reached = teardown.end_mount(store, mount, gentle=0)
-    end = "the gateway has locked it"
-    if not reached:
-        end = "the gateway could not be reached, and locks it by itself within 20 s"
-        if state.connection:
-            teardown.forget_connection(store, state)
-    notification.tell(terminal, f"{mount.project} is no longer at {mount.directory}: {fault}; {end}")
+    confirmed = teardown.end_mount(store, mount, seconds=0)
+    if not confirmed and state.connection:
+        session.forget(store, state)
+    end = "it is locked on the gateway" if confirmed else "the gateway did not answer, and locks it itself within 20 s"
+    message = fault.message if fault.locked else f"{fault.message}; {end}"
+    notification.send(
+        state.terminals.get(mount.terminal), f"{mount.project} is no longer mounted at {mount.directory}: {message}"
+    )

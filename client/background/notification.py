@@ -1,19 +1,19 @@
-"""Telling the user something from the background: on the terminal, and on the desktop where there is one."""
+"""Telling the user something from the background: on the terminal, and as a desktop notification."""
 
 from __future__ import annotations
 
 import os
 
-from client.state.store import Terminal
+from client.state.records import Terminal
 from client.system import processes
 
 
-def tell(terminal: Terminal | None, words: str) -> None:
-    """Say `words` once, wherever somebody may see them. Never waits, and never fails."""
-    if terminal and terminal.tty and processes.alive(terminal.followed[-1]):  # else the tty may be another's by now
-        _write(terminal.tty, f"\r\nenc: {words}\r\n")
+def send(terminal: Terminal | None, message: str) -> None:
+    """Show `message` on the terminal, if it still exists, and on the desktop, if there is one. Never waits or fails."""
+    if terminal and terminal.tty and processes.is_alive(terminal.followed[-1]):  # else another login may have the tty
+        _write(terminal.tty, f"\r\nenc: {message}\r\n")
     if any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")):
-        processes.attempt(["notify-send", "--app-name=enc", "--", "enc", words], 1.0)
+        processes.run_quietly(["notify-send", "--app-name=enc", "--", "enc", message], 1.0)
 
 
 def _write(tty: str, text: str) -> None:

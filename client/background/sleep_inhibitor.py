@@ -1,7 +1,7 @@
-"""Learning of a suspend before it happens, where systemd-logind is on the system bus; elsewhere, silently, nothing.
+"""Delaying a suspend until everything is locked, with an inhibitor lock of systemd-logind. Without logind, no effect.
 
-systemd-inhibit holds the sleep back (by logind's own limit, 5 s by default) for as long as gdbus runs, which prints
-the signal PrepareForSleep. Both are stock programs of a systemd desktop.
+systemd-inhibit delays the suspend (5 s at most by default) while gdbus runs, which prints logind's signal
+PrepareForSleep. Both are stock programs of a systemd desktop.
 """
 
 from __future__ import annotations
@@ -12,34 +12,34 @@ import shutil
 import subprocess
 
 _LOGIND = "org.freedesktop.login1"
-_HOLD = ("systemd-inhibit", "--what=sleep", "--mode=delay", "--who=enc", "--why=locks what is unlocked")
+_INHIBIT = ("systemd-inhibit", "--what=sleep", "--mode=delay", "--who=enc", "--why=locks what is unlocked")
 _PROGRAMS = ("setpriv", "systemd-inhibit", "gdbus")
 _ARGV = [
     *("setpriv", "--pdeathsig", "TERM"),
-    *_HOLD,
+    *_INHIBIT,
     *("gdbus", "monitor", "--system", "--dest", _LOGIND, "--object-path", "/org/freedesktop/login1"),
 ]
 _SYSTEMD = "/run/systemd/system"
-_SIGN = b"PrepareForSleep (true"
+_ANNOUNCEMENT = b"PrepareForSleep (true"
 
 
-def obstacle() -> str | None:
-    """What keeps us from learning of a suspend by logind; "" for nothing, None where there is no logind."""
+def why_unavailable() -> str | None:
+    """Why a suspend cannot be delayed on a machine with logind; "" when it can, None without logind."""
     if not shutil.which("systemd-inhibit"):
         return None
-    tried = subprocess.run([*_HOLD, "true"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    tried = subprocess.run([*_INHIBIT, "true"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if tried.returncode:
         return f"logind refuses it: {tried.stderr.strip()}" if os.path.isdir(_SYSTEMD) else None
     missing = [program for program in _PROGRAMS if not shutil.which(program)]
     return f"{' and '.join(missing)} is missing" if missing else ""
 
 
-class SleepSignal:
-    """`descriptors` become readable when there may be news. Close it, and the machine may sleep."""
+class SleepInhibitor:
+    """Delays a suspend until `close` is called. `descriptors` become readable when `is_sleep_near` may have changed."""
 
     def __init__(self) -> None:
         self._child: subprocess.Popen[bytes] | None = None
-        self._said = b""
+        self._output = b""
         if all(shutil.which(program) for program in _PROGRAMS):
             with contextlib.suppress(OSError):
                 self._child = subprocess.Popen(
@@ -52,15 +52,15 @@ class SleepSignal:
     def descriptors(self) -> tuple[int, ...]:
         return (self._child.stdout.fileno(),) if self._child and self._child.stdout else ()
 
-    def is_near(self) -> bool:
-        """Whether logind has announced a suspend. Never waits."""
+    def is_sleep_near(self) -> bool:
+        """Whether logind has announced a suspend. Never blocks."""
         for fd in self.descriptors:
             with contextlib.suppress(BlockingIOError):
                 chunk = os.read(fd, 65536)
-                if not chunk:  # no logind, no bus
+                if not chunk:  # gdbus has ended: no logind, or no bus
                     self.close()
-                self._said = (self._said + chunk)[-4096:]
-        return _SIGN in self._said
+                self._output = (self._output + chunk)[-4096:]
+        return _ANNOUNCEMENT in self._output
 
     def close(self) -> None:
         if self._child:

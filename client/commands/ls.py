@@ -13,4 +13,4 @@ from client.state.config import Profile
 @options.gateway
 def command(profile: Profile, as_json: bool) -> int:
     """List your projects: locked or unlocked, size on disk, last used."""
-    return remote_command.pass_on(profile, ["ls", *(["--json"] if as_json else [])])
+    return remote_command.run(profile, ["ls", *(["--json"] if as_json else [])])

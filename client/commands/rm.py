@@ -12,9 +12,9 @@ from client.state.config import Profile
 
 @click.command("rm")
 @PROJECT
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @options.gateway
 def command(profile: Profile, project: str, yes: bool, as_json: bool) -> int:
-    """Remove PROJECT, which must be locked. A sysadmin can still bring it back from the gateway's trash."""
+    """Move PROJECT, which must be locked, to the gateway's trash. A sysadmin can restore it from there."""
     flags = [*(["--yes"] if yes else []), *(["--json"] if as_json else [])]
-    return remote_command.pass_on(profile, ["rm", project, *flags], tty=not yes and not as_json)
+    return remote_command.run(profile, ["rm", project, *flags], tty=not yes and not as_json)

@@ -12,5 +12,5 @@ from client.state.config import Profile
 @click.command("whoami")
 @options.gateway
 def command(profile: Profile, as_json: bool) -> int:
-    """Show who the gateway takes you for, and your live sessions."""
-    return remote_command.pass_on(profile, ["whoami", *(["--json"] if as_json else [])])
+    """Show your name and key on the gateway, and your live sessions."""
+    return remote_command.run(profile, ["whoami", *(["--json"] if as_json else [])])

@@ -1,8 +1,8 @@
-"""First contact: the host key, shown and asked about, and written down where the user's ssh looks for it.
+"""The host key at first contact: get it, show it to the user, and add it to the user's known_hosts.
 
-It is got by ssh itself, through whatever jump hosts the config names, with an empty file of known hosts and without
-offering any key: nothing can be lost to a false host. What is recorded afterwards is that key and no other; every
-connection after that checks it (client/ssh.py), so a host that shows another one then is refused.
+ssh itself gets it, through the jump hosts of the user's config, with an empty known_hosts file and without offering a
+key: a false host learns nothing. Only that key is recorded. Each later connection checks it (connection/ssh.py), so a
+host that then shows another key is refused.
 """
 
 from __future__ import annotations
@@ -11,77 +11,76 @@ import os
 import subprocess
 from typing import NamedTuple
 
-from client.connection import ssh
+from client.connection import ssh, ssh_errors, ssh_keygen
+from client.connection.ssh_errors import HostKeyUnknown
 from client.errors import HostKeyRefused, Misconfigured, NotAccepted
-from client.state import store
+from client.state import runtime_dir
 from client.state.config import Profile
+from client.system import files
 
-_KEYGEN = "ssh-keygen"
+_OFFER_NO_KEY = {
+    "PreferredAuthentications": "none",
+    "PubkeyAuthentication": "no",
+    "BatchMode": "yes",
+    "ControlPath": "none",
+}
 
 
 class HostKey(NamedTuple):
-    """`line` is the line for known_hosts; `fingerprint` as ssh-keygen prints it."""
+    """`line` is its line in known_hosts; `fingerprint` and `kind` are as ssh-keygen prints them."""
 
     line: str
     fingerprint: str
     kind: str
 
 
-def of(profile: Profile, kind: str = "") -> HostKey:
-    """The key that the host shows now, of type `kind` if named. Raises what keeps us from reaching it."""
-    place = os.path.join(store.runtime(), f"first-contact-{os.getpid()}")
+def fetch(profile: Profile, kind: str = "") -> HostKey:
+    """The key that the host shows now, of type `kind` if given. Raises what prevents reaching the host."""
+    known_hosts = os.path.join(runtime_dir.path(), f"first-contact-{os.getpid()}")
     extra = {
-        "StrictHostKeyChecking": "accept-new",  # into an empty file of our own, which nothing else ever reads
-        "UserKnownHostsFile": ssh.quoted(place),
+        "StrictHostKeyChecking": "accept-new",  # into an empty file of our own, which no other connection reads
+        "UserKnownHostsFile": ssh.quoted(known_hosts),
         "GlobalKnownHostsFile": "/dev/null",
         "HashKnownHosts": "no",
-        "PreferredAuthentications": "none",
-        "PubkeyAuthentication": "no",
-        "BatchMode": "yes",
-        "ControlPath": "none",
+        **_OFFER_NO_KEY,
         **({"HostKeyAlgorithms": kind} if kind else {}),
     }
     try:
-        argv = [*ssh.direct(profile, extra), "-T", "--", profile.host, "whoami"]
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False)
-        try:
-            with open(place, encoding="utf-8") as file:
-                line = file.readline().strip()
-        except FileNotFoundError:
-            raise ssh.failure(done.stderr.decode(errors="replace"), profile.host) from None
-        shown = subprocess.run([_KEYGEN, "-lf", place], capture_output=True, text=True, check=True).stdout.split()
-    except FileNotFoundError as error:
-        raise ssh.no_ssh() from error
+        messages = _connect(profile, extra)
+        info = ssh_keygen.describe(known_hosts)
+        if info is None:
+            raise ssh_errors.explain(messages, profile.host)
+        with open(known_hosts, encoding="utf-8") as file:
+            line = file.readline().strip()
     finally:
-        if os.path.exists(place):
-            os.unlink(place)
-    return HostKey(line, shown[1], shown[-1].strip("()"))
+        if os.path.exists(known_hosts):
+            os.unlink(known_hosts)
+    return HostKey(line, info.fingerprint, info.kind)
 
 
 def is_known(profile: Profile) -> bool:
-    """Whether the user's ssh knows the key that the host shows. Raises HostKeyRefused when it knows another."""
-    extra = {
-        "PreferredAuthentications": "none",
-        "PubkeyAuthentication": "no",
-        "BatchMode": "yes",
-        "ControlPath": "none",
-    }
-    argv = [*ssh.direct(profile, extra), "-T", "--", profile.host, "whoami"]
-    try:
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False)
-    except FileNotFoundError as missing:
-        raise ssh.no_ssh() from missing
-    error = ssh.failure(done.stderr.decode(errors="replace"), profile.host)
-    if isinstance(error, NotAccepted):  # it came as far as that
+    """Whether the user's known_hosts has the key that the host shows. Raises HostKeyRefused when it has another."""
+    error = ssh_errors.explain(_connect(profile, _OFFER_NO_KEY), profile.host)
+    if isinstance(error, NotAccepted):  # ssh checks the host key before it tries to log in
         return True
-    if isinstance(error, HostKeyRefused) and "is not known here" in str(error):
+    if isinstance(error, HostKeyUnknown):
         return False
     raise error
 
 
+def _connect(profile: Profile, extra: dict[str, str]) -> str:
+    """What ssh prints when it connects without a key, which cannot succeed."""
+    argv = [*ssh.direct(profile, extra), "-T", "--", profile.host, "whoami"]
+    try:
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    except FileNotFoundError as error:
+        raise ssh_errors.not_installed() from error
+    return done.stderr.decode(errors="replace")
+
+
 def record(profile: Profile, key: HostKey) -> str:
-    """Append the key to the first file in which the user's ssh looks; the file. Raises Misconfigured."""
-    where = _file(profile)
+    """Append the key to the first known_hosts file of the user's ssh; returns its path. Raises Misconfigured."""
+    where = _known_hosts(profile)
     try:
         os.makedirs(os.path.dirname(where), 0o700, exist_ok=True)
         with open(where, "a+", encoding="utf-8") as file:
@@ -94,39 +93,31 @@ def record(profile: Profile, key: HostKey) -> str:
 
 
 def forget(where: str, key: HostKey) -> None:
-    """Take back what `record` did. Other lines stay as they are; a file that has no other is removed."""
+    """Undo `record`: remove the key's last line from the file, or the file when it has no other line."""
     with open(where, encoding="utf-8") as file:
         lines = file.read().splitlines(keepends=True)
     last = len(lines) - 1 - lines[::-1].index(f"{key.line}\n")
     if len(lines) == 1:
         os.unlink(where)
         return
-    draft = f"{where}.enc-new"
-    with open(draft, "x", encoding="utf-8") as file:
-        os.fchmod(file.fileno(), os.stat(where).st_mode & 0o777)
-        file.writelines(lines[:last] + lines[last + 1 :])
-    os.rename(draft, os.path.realpath(where))
+    text = "".join(lines[:last] + lines[last + 1 :])
+    files.replace(os.path.realpath(where), text, os.stat(where).st_mode & 0o777)
 
 
-def _file(profile: Profile) -> str:
+def _known_hosts(profile: Profile) -> str:
     argv = [*ssh.direct(profile), "-G", "--", profile.host]
-    said = subprocess.run(argv, capture_output=True, text=True, check=False).stdout
-    for line in said.splitlines():
+    config = subprocess.run(argv, capture_output=True, text=True, check=False).stdout
+    for line in config.splitlines():
         key, _, value = line.partition(" ")
         if key == "userknownhostsfile":
             return os.path.expanduser(value.split()[0])
     return os.path.expanduser("~/.ssh/known_hosts")
 
 
-def fingerprint(public: str) -> str:
-    """Of a public key file, as `ssh-keygen -lf` prints it; "" when it is none."""
-    said = subprocess.run([_KEYGEN, "-lf", public], capture_output=True, text=True, check=False).stdout.split()
-    return said[1] if len(said) > 1 else ""
-
-
-def must_be(key: HostKey, expected: str) -> None:
-    """Raises HostKeyRefused when it is another."""
+def check_fingerprint(key: HostKey, expected: str) -> None:
+    """Raises HostKeyRefused when the key has another fingerprint."""
     if key.fingerprint != expected:
         raise HostKeyRefused(
-            f"the host shows {key.fingerprint}, which is not the fingerprint given", "ask your sysadmin"
+            f"the host key is {key.fingerprint}, which is not the one that you gave with --fingerprint",
+            "ask your sysadmin",
         )

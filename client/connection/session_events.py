@@ -1,18 +1,29 @@
-"""What the session on the connection has said: one JSON object a line (docs/protocol.md), in a file that ssh writes."""
+"""What the session on the gateway reports: one JSON object a line (docs/protocol.md), in a file that ssh appends to."""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import time
 from typing import Any
 
 from client.state.store import Store
+from client.system import files
+
+_LOCKED_BECAUSE = {
+    "unmount": "an `unmount` command locked it",
+    "logout": "a `logout` command closed the session",
+    "idle-view": "the gateway locked it because it was idle",
+    "idle-session": "the gateway closed the session because it was idle",
+    "revoked": "the gateway closed the session because your key was revoked",
+    "killed": "your sysadmin closed the session",
+    "shutdown": "the gateway is shutting down",
+    "failed": "gocryptfs on the gateway ended unexpectedly",
+}
 
 
-def spoken(store: Store) -> list[dict[str, Any]]:
-    """All of it so far, oldest first; complete lines only."""
+def read(store: Store) -> list[dict[str, Any]]:
+    """All events so far, oldest first. Lines that are incomplete or not a JSON object are left out."""
     try:
         with open(store.events, encoding="utf-8", errors="replace") as file:
             text = file.read()
@@ -27,45 +38,27 @@ def spoken(store: Store) -> list[dict[str, Any]]:
     return events
 
 
-def is_open(store: Store) -> bool:
-    """Whether the session can still say something: ssh has the file open, and so locked, as long as the channel is."""
-    try:
-        with open(store.events, "rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        pass
-    return False
-
-
-_WHY = {
-    "unmount": "it was locked from elsewhere",
-    "logout": "the session was closed from elsewhere",
-    "idle-view": "the gateway locked it: nothing was read or written in it",
-    "idle-session": "the gateway closed the session: nothing happened in it",
-    "revoked": "the gateway closed the session: the key is no longer authorized",
-    "killed": "the gateway's sysadmin closed the session",
-    "shutdown": "the gateway is shutting down",
-    "failed": "the gateway lost it: gocryptfs ended unexpectedly",
-}
+def is_channel_open(store: Store) -> bool:
+    """Whether the session's channel is open: ssh then has the file open, and with it the lock that `session` took."""
+    return files.is_locked(store.events)
 
 
 def why_locked(store: Store, project: str) -> str:
-    """Why the gateway locked `project`, if that is the last that it said of it; "" otherwise."""
+    """Why the gateway locked `project`, for a message; "" when the last event of the project is not `locked`."""
     event = _last(store, project)
-    return _WHY.get(str(event.get("reason")), "the gateway locked it") if event.get("event") == "locked" else ""
+    if event.get("event") != "locked":
+        return ""
+    return _LOCKED_BECAUSE.get(str(event.get("reason")), "the gateway locked it")
 
 
 def wait_until_unlocked(store: Store, project: str, seconds: float = 5.0) -> None:
-    """The answer to `mount` may overtake what the session says of it; until that is here, it says that it is locked."""
+    """Wait for the event `unlocked`. The answer to `mount` may arrive before it; until then the last is `locked`."""
     deadline = time.monotonic() + seconds
     while _last(store, project).get("event") != "unlocked" and time.monotonic() < deadline:
         time.sleep(0.01)
 
 
 def _last(store: Store, project: str) -> dict[str, Any]:
-    said = [
-        event for event in spoken(store) if event["event"] in ("locked", "unlocked") and event.get("project") == project
-    ]
-    return said[-1] if said else {}
+    own = (event for event in read(store) if event.get("project") == project)
+    changes = [event for event in own if event["event"] in ("locked", "unlocked")]
+    return changes[-1] if changes else {}

@@ -1,8 +1,7 @@
-"""The directory that a project is mounted at: ours alone, empty, and read-only while nothing is mounted there.
+"""The directory of a mount: the user's own, empty, and read-only while nothing is mounted there.
 
-Read-only, so that an editor that still has a path below it cannot save plaintext on this machine's disk after the
-mount is gone. Everything is done through one descriptor of the directory, which stays that directory when the path
-is made to lead elsewhere.
+It is read-only so that an editor which still has a path in it cannot save plaintext on this machine's disk after the
+mount is gone. Everything uses one descriptor of the directory, so replacing the path has no effect.
 """
 
 from __future__ import annotations
@@ -14,21 +13,21 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from client.errors import CannotCreate
-from client.system import linux as platform
+from client.system import linux
 
-_CLOSED = 0o500
-_OPEN = 0o700
+_UNMOUNTED_MODE = 0o500
+_MOUNTING_MODE = 0o700
 
 
 class MountPoint(NamedTuple):
-    """`path` is absolute and has no symlink in it; `made` says that the directory is of our making."""
+    """`path` is absolute and without symlinks; `made` says that enc made the directory."""
 
     path: str
     made: bool
 
 
-def default(project: str) -> str:
-    """~/enc/PROJECT, with ~/enc made when it is not there. Raises CannotCreate."""
+def default_path(project: str) -> str:
+    """~/enc/PROJECT; creates ~/enc when it does not exist. Raises CannotCreate."""
     parent = os.path.join(os.path.expanduser("~"), "enc")
     try:
         os.makedirs(parent, 0o700, exist_ok=True)
@@ -39,9 +38,9 @@ def default(project: str) -> str:
 
 @contextlib.contextmanager
 def prepared(path: str) -> Iterator[MountPoint]:
-    """Yields `path` ready for a mount; closed again afterwards, and removed if we made it and the block fails.
+    """Yields `path` ready for mounting; makes it read-only afterwards. When the block fails, restores what was there.
 
-    Raises CannotCreate for what must not be mounted over.
+    Raises CannotCreate for a path on which enc does not mount.
     """
     parent = os.path.realpath(os.path.dirname(os.path.abspath(path)))
     full = os.path.join(parent, os.path.basename(os.path.abspath(path)))
@@ -54,23 +53,21 @@ def prepared(path: str) -> Iterator[MountPoint]:
         if not made:
             _check(full, fd)
         before = stat.S_IMODE(os.fstat(fd).st_mode)
-        os.fchmod(fd, _OPEN)  # fusermount3 mounts for an ordinary user only where that one may write
+        os.fchmod(fd, _MOUNTING_MODE)  # fusermount3 lets an ordinary user mount only on a directory they can write to
         try:
             yield MountPoint(full, made)
         except BaseException:
             os.fchmod(fd, before)
-            if made:
-                with contextlib.suppress(OSError):
-                    os.rmdir(full)
+            remove_if_made(full, made)
             raise
-        os.fchmod(fd, _CLOSED)  # of the directory beneath the mount
+        os.fchmod(fd, _UNMOUNTED_MODE)  # of the directory below the mount
     finally:
         os.close(fd)
 
 
 def _make(path: str) -> bool:
     try:
-        os.mkdir(path, _OPEN)
+        os.mkdir(path, _MOUNTING_MODE)
     except FileExistsError:
         return False
     except OSError as error:
@@ -79,13 +76,12 @@ def _make(path: str) -> bool:
 
 
 def _check(path: str, fd: int) -> None:
-    about = os.fstat(fd)
-    if any(entry.path == path for entry in platform.mounts()):
-        raise CannotCreate(f"{path} is a mount point already", "name another directory")
-    if about.st_uid != os.geteuid():
-        raise CannotCreate(f"{path} belongs to somebody else", "name a directory of your own")
+    if any(entry.path == path for entry in linux.mount_table()):
+        raise CannotCreate(f"something is already mounted at {path}", "name another directory")
+    if os.fstat(fd).st_uid != os.geteuid():
+        raise CannotCreate(f"{path} belongs to another user", "name a directory of your own")
     if os.listdir(fd):
-        raise CannotCreate(f"{path} is not empty", "name an empty directory, or one that is not there yet")
+        raise CannotCreate(f"{path} is not empty", "name an empty directory, or one that does not exist yet")
 
 
 def _refused(path: str, error: OSError) -> CannotCreate:
@@ -94,8 +90,8 @@ def _refused(path: str, error: OSError) -> CannotCreate:
     return CannotCreate(f"{path} cannot be a mount point: {error.strerror}", "name another directory")
 
 
-def tidy(path: str, made: bool) -> None:
-    """After the mount is gone: remove the directory if we made it and it is still empty."""
+def remove_if_made(path: str, made: bool) -> None:
+    """Remove the unmounted directory if enc made it and it is still empty."""
     if made:
         with contextlib.suppress(OSError):
             os.rmdir(path)

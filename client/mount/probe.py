@@ -1,4 +1,4 @@
-"""The question that may hang: a child asks a mount for its size, and is left behind if it gets no answer."""
+"""The mount probe: a child process calls statvfs on the mount. If the call hangs, the child is left behind."""
 
 from __future__ import annotations
 
@@ -7,58 +7,60 @@ import select
 import signal
 
 from client.connection import control_socket
-from client.state.store import Mount, Store
-from client.system import linux as platform
+from client.state.records import Mount
+from client.state.store import Store
+from client.system import linux
 
-DEADLINE = 2.0
+TIMEOUT = 2.0
 """Seconds for an answer."""
-_MOVES = 65536
-"""Bytes that ssh moves meanwhile when it is only busy; what we ask ourselves is far less."""
-_SILENT = 1
-_FAULTS = ("", "it does not answer", "its connection takes no more commands")
-"""By what a child that asks ends with."""
+_BUSY_BYTES = 65536
+"""If ssh transfers at least this much within the timeout, it is only busy. The probe itself needs far less."""
+_NO_ANSWER = 1
+_NO_CONTROL = 2
+_FAULTS = ("", "it does not answer", "its ssh connection accepts no more commands")
+"""By exit status of the child."""
 
 
 def fault(store: Store, mount: Mount, master: int) -> str:
-    """What is wrong with the answers of the mount and of the ssh with pid `master`; "" when they come in time.
+    """What is wrong with the mount, or with the ssh whose pid is `master`; "" when both answer in time.
 
-    A transfer over a slow line may keep a question waiting for longer than the deadline. As long as ssh moves data,
-    the connection is alive, and the question is not given up.
+    A transfer on a slow line may delay the answer for longer than the timeout. While ssh transfers data, the connection
+    is alive, and the probe goes on waiting.
     """
     _reap()
     child = os.fork()
     if child == 0:
-        os.closerange(3, 1024)  # one that is stuck is not to pass for somebody who looks after anything (watchers.py)
-        os._exit(_ask(store, mount, master))
-    handle = os.pidfd_open(child)
-    waiting = select.poll()
-    waiting.register(handle, select.POLLIN)
+        os.closerange(3, 1024)  # a child that hangs must not hold the pipe of background/dead_man_switch.py open
+        os._exit(_probe(store, mount, master))
+    pidfd = os.pidfd_open(child)
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
     try:
-        before = platform.moved(master)
-        while not waiting.poll(DEADLINE * 1000):
-            now = platform.moved(master)
-            if now - before < _MOVES:
+        before = linux.bytes_transferred(master)
+        while not poll.poll(TIMEOUT * 1000):
+            now = linux.bytes_transferred(master)
+            if now - before < _BUSY_BYTES:
                 os.kill(child, signal.SIGKILL)
-                return _FAULTS[_SILENT]
+                return _FAULTS[_NO_ANSWER]
             before = now
         return _FAULTS[os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])]
     finally:
-        os.close(handle)
+        os.close(pidfd)
 
 
-def _ask(store: Store, mount: Mount, master: int) -> int:
+def _probe(store: Store, mount: Mount, master: int) -> int:
     try:
         about = os.stat(mount.directory).st_dev
-        os.statvfs(mount.directory)  # by its path: a descriptor would keep the mount busy while somebody unmounts it
+        os.statvfs(mount.directory)  # by path: a descriptor would make the mount busy while somebody unmounts it
     except OSError:
-        return _SILENT
+        return _NO_ANSWER
     if f"{os.major(about)}:{os.minor(about)}" != mount.device:
-        return _SILENT
-    return 0 if control_socket.answers(store, master) else 2
+        return _NO_ANSWER
+    return 0 if control_socket.is_answering(store, master) else _NO_CONTROL
 
 
 def _reap() -> None:
-    """Collect children of earlier questions that came loose at last."""
+    """Collect the children of earlier probes that have ended since."""
     try:
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass

@@ -1,4 +1,4 @@
-"""What is missing or wrong on this machine, and how to put it right. A check is a function, and changes nothing."""
+"""What is missing or wrong on this machine, and how to fix it. Each check is a function that changes nothing."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from client.background import sleep_inhibitor
-from client.connection import ssh
+from client.connection import request, ssh, ssh_errors, ssh_keygen
 from client.errors import EncError
 from client.mount import sshfs
-from client.operations import projects
-from client.state import config, store
-from client.state.config import Choice, Profile
+from client.state import config, runtime_dir
+from client.state.config import GatewayOptions, Profile
 
-_FIXED = "contain_symlinks"
-"""An option by which to know an sshfs without CVE-2026-47187 (a server's symlinks lead out of the mount) and
-CVE-2026-48711; distributions have put both right in versions that are numbered like older ones (Debian's changelog)."""
-_SSH_WANTED = (8, 7)
-"""The first that can do all of what we say to it; older ones are not tried out."""
+_FIXED_OPTION = "contain_symlinks"
+"""An sshfs with this option is without CVE-2026-47187 (a server's symlinks lead out of the mount) and CVE-2026-48711.
+Distributions have fixed both in versions with older numbers (see Debian's changelog), so the version does not tell."""
+_OLDEST_SSH = (8, 7)
+"""The first OpenSSH with all options that enc uses; older ones are not tested."""
+_MAKE_KEY = "ssh-keygen -t ed25519"
 
 
 class Finding(NamedTuple):
@@ -33,12 +33,12 @@ class Finding(NamedTuple):
     fix: str = ""
 
 
-def examine(choice: Choice) -> Iterator[Finding]:
-    """All findings, in the order in which things are needed."""
+def examine(given: GatewayOptions) -> Iterator[Finding]:
+    """All findings: programs first, then the config, then the gateway."""
     for check in (_ssh, _sshfs, _fuse, _runtime, _sleep, _agent):
         yield from _guarded(check)
     try:
-        profile = config.choose(choice)
+        profile = config.choose(given)
     except EncError as error:
         yield Finding("config", "wrong", str(error), error.hint)
         return
@@ -54,7 +54,7 @@ def _guarded(check: Callable[[], Finding]) -> Iterator[Finding]:
         yield Finding(check.__name__.strip("_"), "wrong", str(error), error.hint)
 
 
-def _said(*argv: str) -> str:
+def _output(*argv: str) -> str:
     done = subprocess.run(list(argv), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     return done.stdout + done.stderr
 
@@ -66,25 +66,25 @@ def _version(text: str, pattern: str) -> tuple[int, ...]:
 
 def _ssh() -> Finding:
     if not shutil.which(ssh.SSH):
-        raise ssh.no_ssh()
-    said = _said(ssh.SSH, "-V").strip()
-    if _version(said, r"OpenSSH_(\d+\.\d+)") < _SSH_WANTED:
-        return Finding("ssh", "warning", said, "this is older than what enc is tested with; upgrade openssh-client")
-    return Finding("ssh", "ok", said.partition(",")[0])
+        raise ssh_errors.not_installed()
+    version = _output(ssh.SSH, "-V").strip()
+    if _version(version, r"OpenSSH_(\d+\.\d+)") < _OLDEST_SSH:
+        return Finding("ssh", "warning", version, "enc is not tested with a version this old; upgrade openssh-client")
+    return Finding("ssh", "ok", version.partition(",")[0])
 
 
 def _sshfs() -> Finding:
-    projects.need_sshfs()
-    version = _version(_said(sshfs.SSHFS, "--version"), r"SSHFS version (\d+\.\d+(?:\.\d+)?)")
+    sshfs.check_installed()
+    version = _version(_output(sshfs.SSHFS, "--version"), r"SSHFS version (\d+\.\d+(?:\.\d+)?)")
     name = f"sshfs {'.'.join(map(str, version)) or 'of an unknown version'}"
-    if _FIXED not in _said(sshfs.SSHFS, "--help"):
+    if _FIXED_OPTION not in _output(sshfs.SSHFS, "--help"):
         says = f"{name} lets a server's symlinks lead out of the mount (CVE-2026-47187)"
-        return Finding("sshfs", "warning", says, "upgrade sshfs; Debian 12 has it right since 3.7.3-1.2~deb12u1")
+        return Finding("sshfs", "warning", says, "upgrade sshfs; Debian 12 has the fix since 3.7.3-1.2~deb12u1")
     return Finding("sshfs", "ok", f"{name}, contains symlinks")
 
 
 def _fuse() -> Finding:
-    projects.need_sshfs()
+    sshfs.check_installed()
     if os.geteuid() and not os.path.exists("/etc/mtab"):
         return Finding("fuse", "wrong", "/etc/mtab is missing", "ln -s /proc/self/mounts /etc/mtab")
     program = shutil.which("fusermount3")
@@ -94,50 +94,49 @@ def _fuse() -> Finding:
 
 
 def _runtime() -> Finding:
-    return Finding("runtime", "ok", f"state is kept in {store.runtime()}")
+    return Finding("runtime", "ok", f"state is kept in {runtime_dir.path()}")
 
 
 def _sleep() -> Finding:
-    found = sleep_inhibitor.obstacle()
-    if found is None:
+    why = sleep_inhibitor.why_unavailable()
+    if why is None:
         return Finding("sleep", "ok", "no systemd-logind suspends this machine")
-    if found:
+    if why:
         fix = "apt install libglib2.0-bin polkitd, or your distribution's gdbus and polkit"
-        return Finding("sleep", "warning", f"a suspend locks nothing beforehand: {found}", fix)
+        return Finding("sleep", "warning", f"enc cannot lock before a suspend: {why}", fix)
     return Finding("sleep", "ok", "a suspend waits until everything is locked")
 
 
 def _agent() -> Finding:
     if not os.environ.get("SSH_AUTH_SOCK"):
-        return Finding("agent", "ok", "no ssh-agent: ssh asks for a key's passphrase itself")
-    said = _said("ssh-add", "-l")
-    if "ED25519" not in said:
-        return Finding(
-            "agent", "warning", "the ssh-agent has no Ed25519 key", "ssh-add ~/.ssh/id_ed25519, or name a key file"
-        )
+        return Finding("agent", "ok", "no ssh-agent: ssh itself asks for the passphrase of your key")
+    if "ED25519" not in _output("ssh-add", "-l"):
+        fix = "ssh-add ~/.ssh/id_ed25519, or name a key file in the config"
+        return Finding("agent", "warning", "the ssh-agent has no Ed25519 key", fix)
     return Finding("agent", "ok", "the ssh-agent has an Ed25519 key")
 
 
 def _key(profile: Profile) -> Iterator[Finding]:
-    if not profile.identity:
+    path = profile.identity
+    if not path:
         return
-    if not os.path.exists(profile.identity):
-        yield Finding("key", "wrong", f"{profile.identity} does not exist", "ssh-keygen -t ed25519")
+    if not os.path.exists(path):
+        yield Finding("key", "wrong", f"{path} does not exist", _MAKE_KEY)
         return
-    said = _said("ssh-keygen", "-lf", profile.identity)
-    if "ED25519" not in said:
-        yield Finding("key", "wrong", f"{profile.identity} is no Ed25519 key", "ssh-keygen -t ed25519")
-    elif os.stat(profile.identity).st_mode & 0o077:
-        yield Finding("key", "wrong", f"{profile.identity} can be read by others", f"chmod 600 {profile.identity}")
+    info = ssh_keygen.describe(path)
+    if info is None or "ED25519" not in info.kind:  # also ED25519-SK
+        yield Finding("key", "wrong", f"{path} is not an Ed25519 key", _MAKE_KEY)
+    elif os.stat(path).st_mode & 0o077:
+        yield Finding("key", "wrong", f"{path} can be read by others", f"chmod 600 {path}")
     else:
-        yield Finding("key", "ok", said.split()[1])
+        yield Finding("key", "ok", info.fingerprint)
 
 
 def _gateway(profile: Profile) -> Iterator[Finding]:
-    """The host key is checked by the same connection that everything else is."""
+    """The connection checks the host key like every other one."""
     try:
-        about = ssh.ask_directly(profile, "whoami", extra={"BatchMode": "yes"})
+        about = request.send_directly(profile, "whoami", extra={"BatchMode": "yes"})
     except EncError as error:
         yield Finding("gateway", "wrong", str(error), error.hint)
         return
-    yield Finding("gateway", "ok", f"its host key is the known one; it takes you for {about['principal']}")
+    yield Finding("gateway", "ok", f"connected as {about['principal']}; its host key is the known one")

@@ -1,6 +1,6 @@
-"""Filling a new project with a directory: rsync over the session's connection, twice.
+"""Filling a new project with a directory: rsync runs twice over the session's connection.
 
-The second time it reads and compares everything on both sides (--checksum), and must find nothing to do.
+The second run reads and compares everything on both sides (--checksum) and must find no difference.
 """
 
 from __future__ import annotations
@@ -11,9 +11,12 @@ import shutil
 import subprocess
 import sys
 
-from client.connection import session, ssh
+from client.connection import request, session, ssh
 from client.errors import EncError, Missing
 from client.mount import teardown
+from client.operations import login
+from client.state import store as stores
+from client.state import terminal as terminals
 from client.state.config import Profile
 from client.state.store import Store
 
@@ -21,37 +24,38 @@ RSYNC = "rsync"
 
 
 class CopyFailed(EncError):
-    """A copy into a project did not arrive whole; the project is there."""
+    """The copy into a project is not complete; the project exists."""
 
     code = 73
     slug = "copy-failed"
 
 
-def need_rsync() -> None:
+def check_installed() -> None:
+    """Raises Missing without rsync."""
     if not shutil.which(RSYNC):
         raise Missing("rsync is not installed", "apt install rsync")
 
 
 def fill(profile: Profile, project: str, source: str, passphrase: bytes) -> int:
-    """Copy what is in `source` into `project`, compare, and lock it again; how many files and directories there are.
+    """Copy the content of `source` into `project`, compare it, and lock the project.
 
-    Raises CopyFailed, with the project and what has arrived left as they are.
+    Returns the number of files and directories. Raises CopyFailed; then the project keeps what was copied.
     """
-    store, terminal = profile.store(), session.myself()
+    store, terminal = stores.of(profile), terminals.this_process()
     try:
-        session.join(profile, store, terminal)
-        ssh.ask(store, "mount", project, secret=passphrase)
+        login.join(profile, store, terminal)
+        request.send(store, "mount", project, secret=passphrase)
         _copy(store, project, source)
-        return _compared(store, project, source)
+        return _compare(store, project, source)
     finally:
-        teardown.lock(store, project)
+        session.lock(store, project)
         teardown.end_terminal(store, terminal.id)
 
 
 def _rsync(store: Store, project: str, source: str, *options: str) -> list[str]:
     return [
         RSYNC,
-        "-rlpt",  # as -a, but for owners, groups and devices, which a project cannot have
+        "-rlpt",  # -a without owners, groups and devices, which a project cannot have
         *options,
         "-e",
         shlex.join(ssh.shared(store)),
@@ -62,22 +66,23 @@ def _rsync(store: Store, project: str, source: str, *options: str) -> list[str]:
 
 
 def _copy(store: Store, project: str, source: str) -> None:
-    bar = ["--info=progress2"] if sys.stderr.isatty() else []
-    status = subprocess.call(_rsync(store, project, source, *bar), stdout=sys.stderr)
+    progress = ["--info=progress2"] if sys.stderr.isatty() else []
+    status = subprocess.call(_rsync(store, project, source, *progress), stdout=sys.stderr)
     if status:
-        raise CopyFailed(f"rsync ended with {status}", f"{project} is there, and has a part of it")
+        raise CopyFailed(f"rsync failed with exit status {status}", f"{project} exists, with a part of the files")
 
 
-def _compared(store: Store, project: str, source: str) -> int:
-    """Have both sides read it all and compare; the number of files and directories."""
+def _compare(store: Store, project: str, source: str) -> int:
+    """Compare both sides completely; the number of files and directories."""
     argv = _rsync(store, project, source, "--checksum", "--dry-run", "--itemize-changes", "--stats")
     done = subprocess.run(
         argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, errors="replace", check=False
     )
     lines = done.stdout.splitlines()
-    stats = lines.index("") if "" in lines else len(lines)
+    differing = lines.index("") if "" in lines else len(lines)  # an empty line separates the files from the statistics
     if done.returncode:
-        raise CopyFailed(f"the copy could not be compared: rsync ended with {done.returncode}", "try `rsync` by hand")
-    if stats:
-        raise CopyFailed(f"{stats} files differ from their copies", "was the directory changed meanwhile?")
+        message = f"the copy could not be compared: rsync failed with exit status {done.returncode}"
+        raise CopyFailed(message, "try `rsync` by hand")
+    if differing:
+        raise CopyFailed(f"{differing} files differ from their copies", "did the directory change during the copy?")
     return sum(len(names) + len(files) for _, names, files in os.walk(source))

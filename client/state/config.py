@@ -1,10 +1,10 @@
-"""~/.config/enc/config.toml: which gateways there are. And which one a command means.
+"""~/.config/enc/config.toml: the gateways that the user has set up. And which one a command uses.
 
 default = "work"
 
 [gateways.work]
 host = "gateway.example.org"        # or an alias of ssh_config(5)
-user = "enc"                        # these four only where ssh_config does not say it
+user = "enc"                        # these four are optional: without them, ssh_config decides
 port = 22
 identity = "~/.ssh/id_ed25519"
 ssh_config = "~/work/ssh_config"
@@ -18,14 +18,14 @@ import re
 from typing import Any, NamedTuple
 
 from client.errors import Misconfigured, Usage
-from client.state import store
+from client.system import files
 
 _TYPES: dict[str, type] = {"host": str, "user": str, "port": int, "identity": str, "ssh_config": str}
 _NO_GATEWAY = "run `enc init`, or name one with --host or ENC_HOST"
 
 
 class Profile(NamedTuple):
-    """One gateway. Empty or 0: ssh and its config decide."""
+    """One gateway. A field that is empty or 0 is left to ssh and its config."""
 
     name: str
     host: str
@@ -34,18 +34,14 @@ class Profile(NamedTuple):
     identity: str = ""
     ssh_config: str = ""
 
-    def store(self) -> store.Store:
-        """Where its state is. Raises Missing."""
-        return store.of_gateway(self.host, self.user, str(self.port), self.identity, self.ssh_config)
-
 
 class Config(NamedTuple):
     default: str = ""
     gateways: dict[str, Profile] = {}  # noqa: RUF012 - never changed in place
 
 
-class Choice(NamedTuple):
-    """What a command line says about the gateway; "" for nothing."""
+class GatewayOptions(NamedTuple):
+    """--host, -F and -i, or the variables that stand for them; "" for what was not given."""
 
     host: str = ""
     ssh_config: str = ""
@@ -53,13 +49,13 @@ class Choice(NamedTuple):
 
 
 def path() -> str:
-    """Where the config file is, whether or not it exists."""
+    """The path of the config file, which need not exist."""
     home = os.environ.get("XDG_CONFIG_HOME") or os.path.join(os.path.expanduser("~"), ".config")
     return os.environ.get("ENC_CONFIG") or os.path.join(home, "enc", "config.toml")
 
 
 def load() -> Config:
-    """The config; an empty one when there is no file. Raises Misconfigured, which names the line and column."""
+    """The config; an empty one when there is no file. Raises Misconfigured with line and column."""
     import tomllib
 
     where = path()
@@ -75,11 +71,11 @@ def load() -> Config:
     except tomllib.TOMLDecodeError as error:
         end = f"at line {text.count(chr(10)) + 1}, column {len(text) - text.rfind(chr(10))}"
         raise Misconfigured(f"{where}: {str(error).replace('at end of document', end)}") from error
-    except _Wrong as wrong:
-        raise Misconfigured(f"{where}: {wrong} ({_position(text, wrong.key)})") from wrong
+    except _BadValue as bad:
+        raise Misconfigured(f"{where}: {bad} ({_position(text, bad.key)})") from bad
 
 
-class _Wrong(Exception):
+class _BadValue(Exception):
     def __init__(self, key: str, what: str) -> None:
         super().__init__(what)
         self.key = key
@@ -88,33 +84,33 @@ class _Wrong(Exception):
 def _config(plain: dict[str, Any]) -> Config:
     for key in plain:
         if key not in ("default", "gateways"):
-            raise _Wrong(key, f"there is no key {key!r}")
+            raise _BadValue(key, f"unknown key {key!r}")
     default, gateways = plain.get("default", ""), plain.get("gateways", {})
     if not isinstance(default, str):
-        raise _Wrong("default", "`default` must be a string")
+        raise _BadValue("default", "`default` must be a string")
     if not isinstance(gateways, dict) or not all(isinstance(table, dict) for table in gateways.values()):
-        raise _Wrong("gateways", "each gateway is a table [gateways.NAME]")
+        raise _BadValue("gateways", "write each gateway as a table [gateways.NAME]")
     profiles = {name: _profile(name, table) for name, table in gateways.items()}
     if default and default not in profiles:
-        raise _Wrong("default", f"`default` names no gateway: there is no [gateways.{default}]")
+        raise _BadValue("default", f"`default` names no gateway: there is no [gateways.{default}]")
     return Config(default, profiles)
 
 
 def _profile(name: str, table: dict[str, Any]) -> Profile:
     for key, value in table.items():
         if key not in _TYPES:
-            raise _Wrong(key, f"a gateway has no key {key!r}; it has {', '.join(_TYPES)}")
+            raise _BadValue(key, f"unknown key {key!r}; the keys of a gateway are {', '.join(_TYPES)}")
         if type(value) is not _TYPES[key]:
-            raise _Wrong(key, f"`{key}` must be a {'number' if _TYPES[key] is int else 'string'}")
+            raise _BadValue(key, f"`{key}` must be a {'number' if _TYPES[key] is int else 'string'}")
     if not table.get("host"):
-        raise _Wrong(name, f"gateway {name!r} has no host")
+        raise _BadValue(name, f"gateway {name!r} has no host")
     return checked(Profile(name=name, **table))
 
 
 def checked(profile: Profile) -> Profile:
-    """With paths in full. Raises Usage for what ssh would take for an option."""
+    """`profile` with absolute paths. Raises Usage for a host that ssh would read as an option."""
     if profile.host.startswith("-") or not profile.host.isprintable() or " " in profile.host:
-        raise Usage(f"{profile.host!r} is not a host")
+        raise Usage(f"{profile.host!r} is not a host name")
     full = {
         key: os.path.abspath(os.path.expanduser(value))
         for key in ("identity", "ssh_config")
@@ -124,27 +120,30 @@ def checked(profile: Profile) -> Profile:
 
 
 def _position(text: str, key: str) -> str:
-    """Line and column where `key` first stands, as tomllib words it."""
+    """Line and column of the first `key` in `text`, in the words that tomllib uses."""
     found = re.search(rf"(?<![\w-]){re.escape(key)}(?![\w-])", text)
     before = text[: found.start()] if found else ""
     return f"at line {before.count(chr(10)) + 1}, column {len(before) - before.rfind(chr(10))}"
 
 
-def choose(choice: Choice) -> Profile:
-    """The gateway that a command means: a profile's name, or else a host. Raises Misconfigured when none is named."""
+def choose(given: GatewayOptions) -> Profile:
+    """The gateway that a command uses: the profile named by --host, else that host, else the default profile.
+
+    Raises Misconfigured when there is none.
+    """
     config = load()
-    name = choice.host or config.default
+    name = given.host or config.default
     if not name:
         raise Misconfigured("no gateway is configured", _NO_GATEWAY)
     profile = config.gateways.get(name) or Profile(name=name, host=name)
-    said = {key: value for key in ("ssh_config", "identity") if (value := getattr(choice, key))}
-    return checked(profile._replace(**said))
+    overrides = {key: value for key in ("ssh_config", "identity") if (value := getattr(given, key))}
+    return checked(profile._replace(**overrides))
 
 
 def save(profile: Profile) -> str:
-    """Add `profile`, or replace the one of its name, and make it the default if there is none; the file's path.
+    """Add `profile`, or replace the one with its name; make it the default if there is none. Returns the file's path.
 
-    The file is written anew as a whole: comments in it are lost. Raises Misconfigured.
+    Writes a new file, so comments in the old one are lost. Raises Misconfigured.
     """
     config = load()
     gateways = {**config.gateways, profile.name: profile}
@@ -155,10 +154,7 @@ def save(profile: Profile) -> str:
     where = path()
     try:
         os.makedirs(os.path.dirname(where), 0o700, exist_ok=True)
-        fd = os.open(f"{where}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(fd, "w", encoding="utf-8") as file:
-            file.write("\n".join(lines) + "\n")
-        os.rename(f"{where}.new", where)
+        files.replace(where, "\n".join(lines) + "\n")
     except OSError as error:
         raise Misconfigured(f"{where} cannot be written: {error.strerror}") from error
     return where

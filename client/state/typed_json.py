@@ -1,7 +1,6 @@
-"""NamedTuples from what JSON has: exactly as their annotations say, or refused.
+"""Typed JSON decoding: NamedTuples from JSON values that match their annotations exactly; everything else is refused.
 
-So a file that was damaged, or that somebody else wrote, is found out where it is read, and not later by an operation on
-a value of the wrong kind.
+So a damaged or foreign file is refused where it is read, and not later by an operation on a value of the wrong type.
 """
 
 from __future__ import annotations
@@ -13,31 +12,31 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 T = TypeVar("T")
 
 
-def made(kind: type[T], plain: object) -> T:
-    """The `kind`, a NamedTuple, that `plain` means: an object, or a list as JSON makes of it. Raises ValueError."""
+def decode(kind: type[T], value: object) -> T:
+    """The NamedTuple `kind` from `value`: a JSON object, or the list that json makes of a tuple. Raises ValueError."""
     hints = get_type_hints(kind)
-    if isinstance(plain, list) and len(plain) == len(hints):
-        plain = dict(zip(hints, plain, strict=True))
-    if not isinstance(plain, dict) or plain.keys() != hints.keys():
+    if isinstance(value, list) and len(value) == len(hints):
+        value = dict(zip(hints, value, strict=True))
+    if not isinstance(value, dict) or value.keys() != hints.keys():
         raise ValueError(kind.__name__)
-    return kind(**{key: _value(hint, plain[key]) for key, hint in hints.items()})
+    return kind(**{key: _decode(hint, value[key]) for key, hint in hints.items()})
 
 
-def _value(hint: Any, plain: object) -> Any:
+def _decode(hint: Any, value: object) -> Any:
     if hint in (str, int, bool):
-        return _simple(hint, plain)
+        return _scalar(hint, value)
     if get_origin(hint) in (Union, types.UnionType):  # ... | None
-        return None if plain is None else _value(get_args(hint)[0], plain)
+        return None if value is None else _decode(get_args(hint)[0], value)
     if get_origin(hint) is tuple:  # of any length
-        if not isinstance(plain, list):
+        if not isinstance(value, list):
             raise ValueError(hint)
-        return tuple(_value(get_args(hint)[0], each) for each in plain)
-    return made(hint, plain)
+        return tuple(_decode(get_args(hint)[0], each) for each in value)
+    return decode(hint, value)
 
 
-def _simple(hint: Any, plain: object) -> Any:
-    if type(plain) is not hint:
+def _scalar(hint: Any, value: object) -> Any:
+    if type(value) is not hint:  # isinstance would take True for an int
         raise ValueError(hint)
-    if isinstance(plain, str) and b"\0" in os.fsencode(plain):  # which also refuses what no path can have
+    if isinstance(value, str) and b"\0" in os.fsencode(value):  # fsencode also refuses what no path can contain
         raise ValueError(hint)
-    return plain
+    return value

@@ -1,4 +1,4 @@
-"""Waiting for the end of any of some processes, or for a while: what watchdog and monitors spend their lives in."""
+"""Waiting for the first of several processes to end: watchdogs and monitors spend most of their time here."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from client.system import processes
 from client.system.processes import Process
 
 
-class Ends:
-    """The ends of some processes, seen through pidfds. One that has ended already is seen at once."""
+class PidfdPoll:
+    """Polls a pidfd for each process. A process that has already ended counts as ended. Call `close` at the end."""
 
-    def __init__(self, followed: Iterable[Process | None]) -> None:
-        self._handles = [processes.handle(process) for process in followed]
+    def __init__(self, watched: Iterable[Process | None]) -> None:
+        self._pidfds = [processes.open_pidfd(process) for process in watched]
 
     def wait(self, seconds: float, *others: int) -> None:
-        """Until one has ended, or there is something to read from one of `others`, or the time is up."""
-        waiting = select.poll()
+        """Return when a process has ended, when one of the descriptors `others` is readable, or after `seconds`."""
+        poll = select.poll()
         for fd in others:
-            waiting.register(fd, select.POLLIN)
-        for handle in self._handles:
-            if handle is None:
+            poll.register(fd, select.POLLIN)
+        for pidfd in self._pidfds:
+            if pidfd is None:
                 return
-            waiting.register(handle, select.POLLIN)
-        waiting.poll(seconds * 1000)
+            poll.register(pidfd, select.POLLIN)
+        poll.poll(seconds * 1000)
 
     def close(self) -> None:
-        for handle in self._handles:
-            if handle is not None:
-                os.close(handle)
-        self._handles = []
+        for pidfd in self._pidfds:
+            if pidfd is not None:
+                os.close(pidfd)
+        self._pidfds = []

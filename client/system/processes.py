@@ -1,7 +1,7 @@
-"""Processes by a name that no other will ever have: a pid, and when it started. And starting those of our own.
+"""Processes, named by pid and start time: together they are never used again.
 
-A pid alone may be another process by now. Whoever acts on one takes a pidfd first and then compares the start, so
-that a signal can only reach the process that was meant.
+A pid alone may belong to another process by now. To act on a process, this module first opens a pidfd and then compares
+the start time, so that a signal only reaches the intended process.
 """
 
 from __future__ import annotations
@@ -11,79 +11,67 @@ import os
 import select
 import signal
 import subprocess
-import sys
 from typing import NamedTuple
 
-from client.system import linux as platform
-
-_CODE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-"""Where this package is: a directory, or the zipapp."""
-
-_START = "import sys; sys.path.append(sys.argv[1]); from client.background import main; main.main(sys.argv[2:])"
+from client.system import linux
 
 
 class Process(NamedTuple):
+    """`start` is in clock ticks since boot."""
+
     pid: int
     start: int
 
 
 def of(pid: int) -> Process:
     """Process `pid` as it is now. Raises ProcessLookupError."""
-    return Process(pid, platform.started(pid))
+    return Process(pid, linux.start_time(pid))
 
 
-def alive(process: Process | None) -> bool:
+def is_alive(process: Process | None) -> bool:
     try:
-        return process is not None and platform.started(process.pid) == process.start
+        return process is not None and linux.start_time(process.pid) == process.start
     except ProcessLookupError:
         return False
 
 
-def handle(process: Process | None) -> int | None:
-    """A pidfd, readable when the process has ended; None when it has already. The caller closes it."""
-    if process is None or not alive(process):
+def open_pidfd(process: Process | None) -> int | None:
+    """A pidfd, readable when the process has ended; None when it has already ended. The caller closes it."""
+    if process is None or not is_alive(process):
         return None
     try:
         fd = os.pidfd_open(process.pid)
     except ProcessLookupError:
         return None
-    if alive(process):  # asked after the handle was taken, so it is that process's
+    if is_alive(process):  # compared after the pidfd was opened, so the pidfd is that process's
         return fd
     os.close(fd)
     return None
 
 
 def end(process: Process | None, grace: float = 0.0) -> None:
-    """See that it ends: by itself within `grace` seconds, upon SIGTERM within as many, upon SIGKILL within 1 s."""
-    fd = handle(process)
+    """Wait `grace` seconds for the end of the process, send SIGTERM, wait as long again, send SIGKILL, wait 1 s.
+
+    Without `grace`, start with SIGKILL.
+    """
+    fd = open_pidfd(process)
     if fd is None:
         return
     try:
-        if grace and not _ended(fd, grace):
+        if grace and not _has_ended(fd, grace):
             _send(fd, signal.SIGTERM)
-        if not grace or not _ended(fd, grace):
+        if not grace or not _has_ended(fd, grace):
             _send(fd, signal.SIGKILL)
-            _ended(fd, 1.0)
+            _has_ended(fd, 1.0)
     finally:
         os.close(fd)
 
 
-def tell(process: Process | None) -> None:
-    """SIGTERM, and nothing more."""
-    fd = handle(process)
+def send_sigterm(process: Process | None) -> None:
+    """Send SIGTERM and do not wait."""
+    fd = open_pidfd(process)
     if fd is not None:
         _send(fd, signal.SIGTERM)
-        os.close(fd)
-
-
-def wait(process: Process | None, seconds: float) -> bool:
-    """Whether it has ended within `seconds`."""
-    fd = handle(process)
-    if fd is None:
-        return True
-    try:
-        return _ended(fd, seconds)
-    finally:
         os.close(fd)
 
 
@@ -92,14 +80,17 @@ def _send(fd: int, number: signal.Signals) -> None:
         signal.pidfd_send_signal(fd, number)
 
 
-def _ended(fd: int, seconds: float) -> bool:
-    waiting = select.poll()
-    waiting.register(fd, select.POLLIN)
-    return bool(waiting.poll(seconds * 1000))
+def _has_ended(fd: int, seconds: float) -> bool:
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
 
 
-def attempt(argv: list[str], seconds: float) -> bool:
-    """Run `argv`, silently, and whether it succeeded within `seconds`. One that hangs in the kernel is left behind."""
+def run_quietly(argv: list[str], seconds: float) -> bool:
+    """Run `argv` without input and output; whether it succeeded within `seconds`.
+
+    One that takes longer is killed but not waited for: it may hang in the kernel.
+    """
     try:
         child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     except OSError:
@@ -109,27 +100,3 @@ def attempt(argv: list[str], seconds: float) -> bool:
     except subprocess.TimeoutExpired:
         child.kill()
         return False
-
-
-def start_background(*words: str, keeping: int) -> Process:
-    """Start `client.background` with these words: a session of its own, no descriptor of ours but the one that it is to
-    keep, working directory /.
-
-    It needs the standard library alone, so it runs isolated from site-packages (-I -S), which makes it small.
-    """
-    argv = [sys.executable, "-I", "-S", "-c", _START, _CODE, *words]
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # for good, and before its first instruction
-    try:
-        child = subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            pass_fds=[keeping],
-            cwd="/",
-            start_new_session=True,
-        )
-    finally:
-        signal.signal(signal.SIGHUP, before)
-    child.returncode = 0  # nobody here waits for it: Popen would complain when it is forgotten
-    return of(child.pid)
