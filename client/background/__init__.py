@@ -1,1 +1,1 @@
-"""The processes that stay after a command has ended: a watchdog for each terminal, a monitor for each mount."""
+"""What keeps running after a command has ended: a watchdog for each terminal, a monitor for each mount."""

@@ -1,1 +1,1 @@
-"""The stock sshfs: mount points, mounting, checking a mount, and taking it away."""
+"""The stock sshfs: mount points, mounting, probing a mount, and ending it."""

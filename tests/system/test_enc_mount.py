@@ -72,7 +72,12 @@ def test_a_mount_point_is_private_empty_our_own_and_closed_while_nothing_is_moun
     other.mkdir()
     os.chown(other, 12345, 12345)
     file.write_text("")
-    for refused, why in ((full, "not empty"), (link, "symlink"), (other, "belongs to another user"), (file, "cannot be")):
+    for refused, why in (
+        (full, "not empty"),
+        (link, "symlink"),
+        (other, "belongs to another user"),
+        (file, "cannot be"),
+    ):
         done = mine.enc("mount", "one", str(refused))
         assert (done.status, done.err.count("\n")) == (73, 1) and why in done.err, done
     assert not mine.entries() and mine.views() == []

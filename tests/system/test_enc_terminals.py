@@ -215,7 +215,7 @@ def test_a_login_whose_connection_ends_is_told_and_an_interrupted_mount_leaves_n
     connection = mine.state.connection
     assert connection
     kill(connection.master)
-    terminal.expect("the connection has ended", SOON)
+    terminal.expect("the connection to the gateway has closed", SOON)
     eventually(mine.is_clean, SOON)
     terminal.close()
 
@@ -228,7 +228,7 @@ def test_where_there_is_a_desktop_a_fault_is_told_there_too_with_fixed_words_bef
     program.chmod(0o700)
     at = mine.mount("one", PATH=f"{tools}:{bindir()}:{os.environ['PATH']}", DISPLAY=":9")
     kill(mine.mounted("one").sshfs)
-    eventually(lambda: told.exists() and told.read_text().endswith("locked it\n"), 3 + SOON)
+    eventually(lambda: told.exists() and told.read_text().endswith("it is locked on the gateway\n"), 3 + SOON)
     eventually(lambda: "one" not in mine.state.mounts)
     words = told.read_text().splitlines()
     assert words[:3] == ["--app-name=enc", "--", "enc"] and len(words) == 4, "once, and as one word"
