@@ -12,13 +12,14 @@ _SECONDS = 3.0
 def _names(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """Never connects: the Tab key must not ask for a key's passphrase or wait for the network."""
     from client import options  # what follows is not needed to run a command
-    from client.connection import request, session
+    from client.connection import request
     from client.state import config
+    from client.state import store as stores
 
     ctx.obj = ctx.find_root().obj
     try:
         with ctx.scope():
-            store = session.connected_store(config.choose(options.given(None, None, None)))
+            store = stores.connected(config.choose(options.given(None, None, None)))
         names = [each["name"] for each in request.send(store, "ls", seconds=_SECONDS)["projects"]] if store else []
     except EncError:
         return []

@@ -20,7 +20,9 @@ from client.state.config import Profile
     is_flag=True,
     help="Keep it mounted after this terminal closes, until `enc unmount` or `enc logout --all`.",
 )
-@click.option("--sync", is_flag=True, help="Let each write wait for the gateway, so that it reports its own error.")
+@click.option(
+    "--sync", is_flag=True, help="Each write waits for the gateway, so that its error is reported by that write."
+)
 @options.gateway
 def command(profile: Profile, project: str, directory: str | None, detach: bool, sync: bool, as_json: bool) -> None:
     """Unlock PROJECT and mount it at DIRECTORY (default: ~/enc/PROJECT). Logs in first if needed.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 
 from client import options, output
-from client.connection import request, session
+from client.connection import request
 from client.operations import projects
+from client.state import store as stores
 from client.state.config import Profile
 from client.system import passphrase_prompt
 
@@ -31,7 +32,7 @@ def command(profile: Profile, project: str, allow_weak: bool, source: str | None
         upload.check_installed()
     passphrase = passphrase_prompt.read(f"New passphrase of {project}: ", twice=True)
     words = ["new", project, *(["--allow-weak"] if allow_weak else [])]
-    store = session.connected_store(profile)
+    store = stores.connected(profile)
     if store:
         request.send(store, *words, secret=passphrase)
     else:

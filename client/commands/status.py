@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from client import options, output
-from client.connection import remote_command, request, session
+from client.connection import remote_command, request
 from client.errors import Missing
 from client.mount import entries
 from client.state import store as stores
@@ -26,7 +26,7 @@ def command(profile: Profile, as_json: bool) -> int:
         for mount in mounts:
             click.echo(f"{mount.project} is mounted at {mount.directory}: {_condition(mount)}")
         return remote_command.run(profile, ["status"])
-    store = session.connected_store(profile)
+    store = stores.connected(profile)
     answer = request.send(store, "status") if store else request.send_directly(profile, "status")
     about = [{"project": each.project, "directory": each.directory, "condition": _condition(each)} for each in mounts]
     output.result({"mounts": about, **answer}, "", as_json)

@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from typing import IO
 
 from client.connection import request, session_events, ssh, ssh_errors
-from client.errors import EncError, Missing, Unreachable
-from client.state import store as stores
+from client.errors import EncError, Unreachable
 from client.state.config import Profile
 from client.state.records import Connection, State
 from client.state.store import Store
@@ -23,16 +22,6 @@ _ANSWER_SECONDS = 2.0
 """How long the gateway may take to lock."""
 _LOST_SESSIONS = 8
 """How many lost sessions the state keeps."""
-
-
-def connected_store(profile: Profile) -> Store | None:
-    """The gateway's store if its ssh connection exists; else None."""
-    try:
-        store = stores.of(profile)
-    except Missing:  # without a runtime directory nothing can be mounted, but a request needs no state
-        return None
-    connection = store.read().connection
-    return store if connection and processes.is_alive(connection.master) else None
 
 
 def is_open(store: Store, state: State) -> bool:

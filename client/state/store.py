@@ -8,7 +8,6 @@ time, mounts by id and device.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -18,7 +17,8 @@ from client.errors import DamagedState, Missing
 from client.state import records, runtime_dir
 from client.state.config import Profile
 from client.state.records import State
-from client.system import files, linux
+from client.system import files, linux, processes
+from client.system.sha256 import sha256
 
 _SSH_SOCKET_SUFFIX = 17
 """Characters that ssh appends to the socket's name while it makes it."""
@@ -90,12 +90,22 @@ class Store(NamedTuple):
 def of(profile: Profile) -> Store:
     """The store of a gateway, its directory created when it does not exist. Raises Missing."""
     identity = (profile.host, profile.user, str(profile.port), profile.identity, profile.ssh_config)
-    name = hashlib.sha256("\0".join(identity).encode()).hexdigest()[:8]
+    name = sha256("\0".join(identity).encode()).hexdigest()[:8]
     store = Store(os.path.join(runtime_dir.path(), name))
     if len(os.fsencode(store.socket)) + _SSH_SOCKET_SUFFIX >= linux.SOCKET_PATH_MAX:
         raise Missing("the path in XDG_RUNTIME_DIR is too long for a socket", "set it to a shorter one")
     os.makedirs(store.directory, 0o700, exist_ok=True)
     return store
+
+
+def connected(profile: Profile) -> Store | None:
+    """The store of a gateway if its ssh connection exists; else None."""
+    try:
+        store = of(profile)
+    except Missing:  # without a runtime directory nothing can be mounted, but a request needs no state
+        return None
+    connection = store.read().connection
+    return store if connection and processes.is_alive(connection.master) else None
 
 
 def _damaged(path: str, how: str) -> DamagedState:
