@@ -92,9 +92,9 @@ def test_one_module_knows_it(text: str, modules: list[str]) -> None:
 
 
 CALLED = [
-    pytest.param({"os.fork"}, ["client/mount/probe.py"], id="the question that may hang"),
+    pytest.param({"os.fork"}, ["client/mount/probe.py"], id="the probe that may hang"),
     pytest.param({"os.system", "os.popen", "eval", "exec"}, [], id="by a shell"),
-    pytest.param({"os.statvfs", "os.fstatvfs"}, ["client/mount/probe.py"], id="asking a mount"),
+    pytest.param({"os.statvfs", "os.fstatvfs"}, ["client/mount/probe.py"], id="probing a mount"),
     pytest.param({"os.rename", "os.replace", "os.fsync"}, ["client/system/files.py"], id="replacing a file"),
     pytest.param({"fcntl.flock", "fcntl.lockf"}, ["client/system/files.py"], id="locking a file"),
     pytest.param({"os.memfd_create"}, ["client/connection/ssh.py"], id="a file in memory"),
