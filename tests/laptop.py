@@ -13,10 +13,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from client import platform_linux as platform
-from client.platform_linux import MountEntry
-from client.processes import Process, alive
-from client.state import Mount, State, Store
+from client.state.records import Mount, State
+from client.state.store import Store
+from client.system import linux
+from client.system.linux import MountEntry
+from client.system.processes import Process
+from client.system.processes import is_alive as is_alive
 from tests.harness import PASSPHRASE, Gateway, Person, Result, Terminal, bindir, eventually, run
 
 PROMPT = "ready> "
@@ -99,7 +101,7 @@ class Laptop:
 
     def entries(self) -> list[MountEntry]:
         """What is mounted below the home."""
-        return [entry for entry in platform.mounts() if entry.path.startswith(str(self.root))]
+        return [entry for entry in linux.mount_table() if entry.path.startswith(str(self.root))]
 
     def processes(self) -> dict[int, str]:
         """Everything that `enc` left running here: ssh, sshfs, watchdog, monitors. They all name our directories."""
@@ -143,10 +145,6 @@ def laptop(who: Person, account: str = "") -> Iterator[Laptop]:
             eventually(made.is_clean, 15)
         finally:
             made.clean_up()
-
-
-def is_alive(process: Process | None) -> bool:
-    return alive(process)
 
 
 def kill(process: Process | None, number: signal.Signals = signal.SIGKILL) -> None:
