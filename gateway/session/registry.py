@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from gateway.base import files, locks, staging
+from gateway.base import files, locks
 from gateway.base.records import Fd, Record
 from gateway.errors import Busy, Misconfigured, NotUnlocked
 from gateway.identity.names import Principal, ProjectName, SessionId, SlotName
@@ -113,7 +113,7 @@ def prepare(run: str) -> tuple[SessionId, str, Fd]:
     except OSError as error:
         raise Misconfigured("the gateway cannot write its run directory", error.strerror) from error
     id_ = SessionId(f"s-{os.urandom(6).hex()}")
-    staged, final = os.path.join(root, staging.PREFIX + id_), layout.path(run, id_)
+    staged, final = os.path.join(root, files.STAGED + id_), layout.path(run, id_)
     os.mkdir(staged, 0o700)
     fd = Fd(os.open(os.path.join(staged, layout.LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     locks.hold(fd)

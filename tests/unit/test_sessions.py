@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.base import staging
+from gateway.base import files
 from gateway.errors import Busy, Misconfigured, NotUnlocked
 from gateway.identity.names import Principal, ProjectName, SessionId
 from gateway.session import cleanup, layout, registry
@@ -224,7 +224,7 @@ def test_no_sweep_ever_takes_a_session_whose_lock_is_held(tmp_path: Path) -> Non
 
 def test_a_record_that_was_being_written_when_its_session_died_is_swept_with_it(tmp_path: Path) -> None:
     _, path, lock = registry.prepare(str(tmp_path))
-    (Path(path) / f"{staging.PREFIX}record.json-0badcafe").write_text('{"id": ')
+    (Path(path) / f"{files.STAGED}record.json-0badcafe").write_text('{"id": ')
     os.close(lock)
     assert registry.live(str(tmp_path)) == ()
     assert left(tmp_path) == []
@@ -238,7 +238,7 @@ def test_a_directory_that_never_became_a_session_is_swept_when_it_is_old(
     (draft / "lock").touch()
     registry.live(str(tmp_path))
     assert draft.is_dir(), "somebody may be at it"
-    monkeypatch.setattr(staging, "AGE", -1)  # a ctime cannot be made old
+    monkeypatch.setattr(files, "ABANDONED_AFTER", -1)  # a ctime cannot be made old
     registry.live(str(tmp_path))
     assert not draft.exists()
 
