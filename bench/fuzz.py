@@ -60,11 +60,12 @@ def of_rsync(data: bytes) -> None:
 
 def of_protocol(data: bytes) -> None:
     """A packet between front and warden: what is understood can be sent again as it was."""
-    try:
-        message = protocol.decode(data)
-    except protocol.Malformed:
-        return
-    assert protocol.decode(protocol.encode(message)) == message
+    for fds in ((), (3,), (3, 4, 5)):
+        try:
+            message = protocol.decode(data, fds)
+        except protocol.Malformed:
+            continue
+        assert protocol.decode(*protocol.encode(message)) == message
 
 
 def of_authorized_keys(data: bytes) -> None:

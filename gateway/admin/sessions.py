@@ -83,8 +83,7 @@ def _ask(settings: Config, session: Session) -> Mapping[str, object]:
         with channel.connect(os.path.join(layout.directory(settings.paths_run), session.id), layout.SOCKET) as to:
             to.settimeout(_PATIENCE)
             channel.send(to, request)
-            received = channel.receive(to)
-        reply = received[0] if received else None
+            reply = channel.receive(to)
         report = json.loads(reply.report) if isinstance(reply, protocol.State) else {}
     except (OSError, protocol.Malformed, ValueError, RecursionError):  # it is another process's word
         return {}

@@ -1,18 +1,25 @@
 """Writing files that others read: never half of one. And reading those that others could have written.
 
-A file is written under a staged name beside its own (gateway.base.staging), synced, and then renamed.
+What is being made, a file or a directory, has a name beside its own that says so, and is given its own in one step.
+Whoever makes something can be killed over it, so a staged name that is an hour old counts as abandoned. A session takes
+a millisecond to make and a vault about a second, but a host can be suspended in between. The age is by the wall clock,
+for it outlives a boot.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-
-from gateway.base import staging
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+STAGED = ".new-"
+"""How a staged name begins."""
+ABANDONED_AFTER = 3600
+"""Seconds since the last rename or change of attributes: a directory's other times are its maker's or its user's."""
 
 
 def replace(
@@ -79,7 +86,7 @@ def read(path: str, largest: int) -> bytes:
 def _staged(path: str, content: str | bytes, mode: int, owner: tuple[int, int] | None, durable: bool) -> str:
     """The name of a new file with `content`, to be given its own name."""
     data = content if isinstance(content, bytes) else content.encode(errors="surrogateescape")
-    staged = staging.beside(path)
+    staged = staged_name(path)
     fd = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         if owner:
@@ -95,3 +102,27 @@ def _staged(path: str, content: str | bytes, mode: int, owner: tuple[int, int] |
     finally:
         os.close(fd)
     return staged
+
+
+def staged_name(path: str) -> str:
+    """A staged name for `path`, in the same directory: two makers at once get two."""
+    directory, name = os.path.split(path)
+    return os.path.join(directory, f"{STAGED}{name}-{os.urandom(4).hex()}")
+
+
+def abandoned(directory: str) -> tuple[str, ...]:
+    """The paths in `directory` that are staged and have lost their maker."""
+    try:
+        names = os.listdir(directory)
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
+    paths = (os.path.join(directory, name) for name in names if name.startswith(STAGED))
+    return tuple(path for path in paths if is_older(path, ABANDONED_AFTER))
+
+
+def is_older(path: str, seconds: float) -> bool:
+    """Whether `path` was renamed or changed longer ago than that; not what is gone."""
+    try:
+        return time.time() - os.lstat(path).st_ctime > seconds
+    except FileNotFoundError:
+        return False

@@ -11,6 +11,7 @@ import os
 import time
 
 from gateway.base import locks
+from gateway.base.records import Fd
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,11 +21,11 @@ FORGOTTEN_AFTER = 900
 """Seconds without an attempt after which earlier failures no longer count."""
 
 
-def begin(run: str, principal: Principal) -> int:
+def begin(run: str, principal: Principal) -> Fd:
     """Wait for the principal's other attempts to end and take the turn: a descriptor, which `end` gives back."""
     directory = os.path.join(run, "attempts")
     os.makedirs(directory, 0o700, exist_ok=True)
-    fd = os.open(os.path.join(directory, principal.directory), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fd = Fd(os.open(os.path.join(directory, principal.directory), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     locks.wait_for(fd)
     return fd
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 
 from gateway.base import locks
+from gateway.base.records import Fd
 from gateway.errors import Busy, Misconfigured
 
 TYPE_CHECKING = False
@@ -27,7 +28,7 @@ _END = {
 _WORDS = {SESSIONS: "live sessions", VIEWS: "unlocked projects", PROGRAMS: "running transfers and programs"}
 
 
-def take(run: str, principal: Principal, kind: str, most: int) -> int:
+def take(run: str, principal: Principal, kind: str, most: int) -> Fd:
     """A descriptor that holds one of the `most` places (0: as many as one likes) until its last copy is closed.
 
     Raises Busy when all are taken.
@@ -39,12 +40,12 @@ def take(run: str, principal: Principal, kind: str, most: int) -> int:
     raise Busy(f"you have {most} {_WORDS[kind]}, as many as you may", _END[kind])
 
 
-def file(run: str, principal: Principal, kind: str) -> int:
+def file(run: str, principal: Principal, kind: str) -> Fd:
     """A descriptor of a principal's file of that kind, made if it is missing. Raises Misconfigured."""
     directory = os.path.join(run, "places")
     try:
         os.makedirs(directory, 0o700, exist_ok=True)
         path = os.path.join(directory, f"{principal.directory}.{kind}")
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return Fd(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     except OSError as error:
         raise Misconfigured("the gateway cannot write its run directory", error.strerror) from error

@@ -18,7 +18,7 @@ import time
 from contextlib import ExitStack, contextmanager, suppress
 
 from gateway.base import locks, process
-from gateway.base.records import Record
+from gateway.base.records import Fd, Record
 from gateway.errors import Misconfigured
 from gateway.sandbox.target import Target
 
@@ -46,8 +46,8 @@ class Room(Record):
     """A program's cgroup. `enter` and `leave` are descriptors of `cgroup.procs`, of this one and the warden's own."""
 
     path: str
-    enter: int
-    leave: int
+    enter: Fd
+    leave: Fd
 
     def ran_out(self) -> bool:
         """Whether the kernel has ended what was in it for want of memory."""
@@ -240,9 +240,9 @@ def _read(path: str, name: str) -> str:
         return file.read()
 
 
-def _opened(path: str, name: str = "cgroup.procs") -> int:
+def _opened(path: str, name: str = "cgroup.procs") -> Fd:
     """Without O_CREAT, which makes of a file that is not there one that is forbidden."""
-    return os.open(os.path.join(path, name), os.O_WRONLY | os.O_CLOEXEC)
+    return Fd(os.open(os.path.join(path, name), os.O_WRONLY | os.O_CLOEXEC))
 
 
 def _write(path: str, name: str, text: str) -> None:

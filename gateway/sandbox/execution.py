@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import resource
 
-from gateway.base.records import Record
 from gateway.sandbox import bubblewrap, paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from gateway.sandbox.limits import Limits
 
 _MASKED = ("/proc/1/mem", "/proc/1/task/1/mem", "/proc/locks")
 """Of an execution's /proc. The first two would let it write code of its own into bubblewrap, which is under no limit on
@@ -24,18 +25,6 @@ processes; the last one shows the locks of the whole host, and so how much of th
 
 _FILES = 1024
 """Descriptors that a process of an execution has, unless it asks for more."""
-
-
-class Limits(Record):
-    """Of an execution; 0 for none. `processes` counts all of it, `memory` (MiB of private data), `cpu` (seconds) and
-    `file_size` (MiB) are for each process; `tmpfs` (MiB) for each of PRIVATE. Root's own accounting sees the rest.
-    """
-
-    processes: int
-    memory: int
-    cpu: int
-    file_size: int
-    tmpfs: int
 
 
 def execution_argv(

@@ -17,6 +17,7 @@ import socket
 from contextlib import ExitStack, contextmanager
 
 from gateway.base import process, syscalls
+from gateway.base.records import Fd
 from gateway.base.syscalls import CLONE_NEWNET, CLONE_NEWUSER
 from gateway.errors import Misconfigured
 from gateway.sandbox.target import Target
@@ -44,7 +45,7 @@ def require() -> None:
 
 
 @contextmanager
-def given(target: Target) -> Iterator[int]:
+def given(target: Target) -> Iterator[Fd]:
     """A namespace with network for a program of the session `target`, to the end of the block: a descriptor.
 
     Raises EncError.
@@ -65,7 +66,7 @@ def given(target: Target) -> Iterator[int]:
         yield namespace
 
 
-def _make(users: int) -> int:
+def _make(users: int) -> Fd:
     """A network namespace that belongs to the user namespace `users`, made by a child that goes in there."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs:
@@ -83,7 +84,7 @@ def _make(users: int) -> int:
     if not fds:
         raise Misconfigured("the gateway's host refuses a network namespace")
     os.set_inheritable(fds[0], False)
-    return fds[0]
+    return Fd(fds[0])
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from gateway.base import files, process
+from gateway.base.records import Fd
 from gateway.base.sha256 import sha256
 from gateway.errors import Misconfigured
 from gateway.sandbox import seccomp_rules
@@ -17,14 +18,14 @@ PYTHON = "/usr/bin/python3"
 PACKAGE = "python3-seccomp"
 
 
-def descriptor(run: str) -> int:
+def descriptor(run: str) -> Fd:
     """The filter as bwrap takes it, open for reading; the caller closes it. Raises Misconfigured."""
     path = _path(run)
     try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        return Fd(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW))
     except FileNotFoundError:
         _keep(path, compiled())
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        return Fd(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW))
 
 
 def _path(run: str) -> str:

@@ -10,7 +10,7 @@ import contextlib
 import os
 import shutil
 
-from gateway.base import staging
+from gateway.base import files
 from gateway.vault.lifecycle import TRASH
 
 TYPE_CHECKING = False
@@ -33,8 +33,8 @@ def sweep_home(home: str, trash_days: int) -> dict[str, int]:
     """The same for one principal's directory."""
     trash = os.path.join(home, TRASH)
     return {
-        "drafts": _remove(staging.abandoned(home)),
-        "trash": _remove(path for path in _entries(trash) if staging.is_older(path, trash_days * _DAY)),
+        "drafts": _remove(files.abandoned(home)),
+        "trash": _remove(path for path in _entries(trash) if files.is_older(path, trash_days * _DAY)),
     }
 
 

@@ -70,9 +70,11 @@ def release(fd: int, stuck: bool = False) -> None:
 
 
 def _read_holder(fd: int) -> Holder | None:
+    from gateway.base import codec  # not for `ls`, which only wants to know when a vault was used
+
     try:
-        return Holder(**json.loads(os.pread(fd, 4096, 0)))
-    except (ValueError, TypeError):
+        return codec.loads(Holder, os.pread(fd, 4096, 0), {})
+    except ValueError:
         return None
 
 

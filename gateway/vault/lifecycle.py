@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 
-from gateway.base import files, locks, staging, toml
+from gateway.base import files, locks, toml
 from gateway.base.clock import utc_now
 from gateway.errors import CannotCreate
 from gateway.identity.names import ProjectName, SlotName
@@ -33,7 +33,7 @@ def create(home_: str, name: ProjectName, fingerprint: str, secret_fd: int) -> V
     final = Vault(name=name, path=os.path.join(home_, name))
     if os.path.lexists(final.path):
         raise CannotCreate(f"you already have a project {name}")
-    draft = Vault(name=name, path=staging.beside(final.path))
+    draft = Vault(name=name, path=files.staged_name(final.path))
     try:
         _build(draft, fingerprint, secret_fd)
         os.rename(draft.path, final.path)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import time
 
+from gateway.base.records import Fd
 from gateway.identity.names import ProjectName
 from gateway.limits import backoff, concurrency
 from gateway.session import launch, maintenance, protocol
@@ -14,7 +14,6 @@ from gateway.vault import gocryptfs, store
 from gateway.vault.slots import Slot
 from rshell.context import Context, required
 from rshell.language.command import Command
-from rshell.session import warden_client
 from rshell.terminal import output, questions
 
 
@@ -28,18 +27,24 @@ def run(context: Context, command: Command) -> int:
     )
     secret = questions.pipe(questions.secret(f"Passphrase of {project}: "))
     turn = take_turn(context, project)
-    try:
+    request = protocol.Unlock(
+        principal=context.caller.principal,
+        origin=context.origin,
+        project=project,
+        slot=slot.name,
+        secret=secret,
+        turn=turn,
+        place=place,
+    )
+    with request:  # the prompt lives on, and turn and place are held as long as anybody has them
         maintenance.require_running(context.config.paths_pause)  # typing, and waiting, took their time
         here = context.session_here()
         if here is None and not context.at_prompt:
-            anchor = _anchor(context, command, slot, secret, turn).replace(view_fd=place)
+            anchor = _anchor(context, "mount", command.wants_json).replace(first=request)
             launch.start(context.config, context.caller, anchor, context.vaults_home)
-        warden_client.ask(
-            context, here or _own_session(context), _unlock(context, project, slot), [secret, turn, place]
-        )
-    finally:  # the prompt lives on, and turn and place are held as long as anybody has them
-        for fd in (secret, turn, place):
-            os.close(fd)
+        from rshell.session import warden_client  # a mount that becomes a session does without: 3 ms for `socket`
+
+        warden_client.ask(context, here or _own_session(context), request)
     output.result({"event": "unlocked", "project": project}, f"unlocked {project}", command.wants_json)
     return 0
 
@@ -63,7 +68,7 @@ def _refuse_if_unlocked(context: Context, project: ProjectName) -> None:
                 raise Busy(f"{project} is unlocked already by {by}", f"`unmount {project}` locks it")
 
 
-def take_turn(context: Context, project: ProjectName) -> int:
+def take_turn(context: Context, project: ProjectName) -> Fd:
     """Wait as long as the principal's earlier wrong passphrases for the project cost."""
     turn = backoff.begin(context.config.paths_run, context.caller.principal)
     seconds = backoff.wait(turn, project, context.config.passphrase_wait_max)
@@ -73,31 +78,16 @@ def take_turn(context: Context, project: ProjectName) -> int:
     return turn
 
 
-def _anchor(context: Context, command: Command, slot: Slot, secret: int, turn: int) -> Anchor:
-    return Anchor(
-        name="mount",
-        json=command.wants_json,
-        request=context.request,
-        began=context.began,
-        project=required(command.project),
-        slot=slot.name,
-        secret_fd=secret,
-        turn_fd=turn,
-    )
+def _anchor(context: Context, name: str, as_json: bool) -> Anchor:
+    return Anchor(name=name, as_json=as_json, request=context.request, began=context.began)
 
 
 def _own_session(context: Context) -> Session:
     """The prompt's session, started when it is first needed."""
-    anchor = Anchor(name="prompt", json=False, request=context.request, began=context.began)
-    launch.start_child(context.config, context.caller, anchor, context.vaults_home)
+    launch.start_child(context.config, context.caller, _anchor(context, "prompt", as_json=False), context.vaults_home)
     started = context.session_here()
     if started is None:
         from gateway.errors import Internal
 
         raise Internal("the session ended at once")
     return started
-
-
-def _unlock(context: Context, project: ProjectName, slot: Slot) -> protocol.Unlock:
-    caller = context.caller.principal
-    return protocol.Unlock(principal=caller, origin=context.origin, project=project, slot=slot.name)

@@ -14,6 +14,6 @@ def run(context: Context, command: Command) -> int:
     here = context.session_here()
     if here or context.at_prompt:
         raise Busy(f"this connection has a session already{f': {here.id}' if here else ''}")
-    anchor = Anchor(name="session", json=command.wants_json, request=context.request, began=context.began)
+    anchor = Anchor(name="session", as_json=command.wants_json, request=context.request, began=context.began)
     launch.start(context.config, context.caller, anchor, context.vaults_home)
     raise AssertionError("start does not return")

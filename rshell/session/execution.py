@@ -12,17 +12,20 @@ from gateway.base.records import Record
 from gateway.errors import Internal, NotUnlocked, Stopped
 from gateway.identity.names import ProjectName
 from gateway.sandbox import cgroups, paths, syscall_filter
+from gateway.sandbox.limits import Limits
 from gateway.sandbox.target import Target
 from gateway.session import channel, liveness, protocol, registry
+from gateway.session.protocol import Cgroup, Execute, NewTerminal, Stdio
 from gateway.session.registry import Session
 from rshell.session import warden_client
 from rshell.terminal.relay import Relay, dropped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from socket import socket
 
+    from gateway.base.records import Fd
+    from gateway.sandbox.cgroups import Room
     from rshell.context import Context
 
 _KINDS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-._")
@@ -51,40 +54,41 @@ def run(context: Context, wanted: Wanted) -> int:
     target = Target(name=session.id, pid=session.pid, is_live=lambda: not liveness.has_ended(config.paths_run, session))
     with ExitStack() as held:
         held.callback(os.close, warden_client.take_place(context))
-        given = [syscall_filter.descriptor(config.paths_run)]
-        held.callback(os.close, given[0])
+        filter_ = syscall_filter.descriptor(config.paths_run)
+        held.callback(os.close, filter_)
+        namespace = None
         if wanted.network:
             from gateway.sandbox import network
 
-            given.append(held.enter_context(network.given(target)))
+            namespace = held.enter_context(network.given(target))
         limits = cgroups.Limits(memory=config.run_memory, processes=config.run_processes)
         room = held.enter_context(cgroups.given(target, limits))
-        if room:
-            given += [room.enter, room.leave]
-        status = _through(context, session, wanted, given, in_cgroup=room is not None)
+        status = _through(context, session, _request(context, wanted, filter_, namespace, room))
         if status and room and room.ran_out():
             raise Stopped(f"the program was stopped: as a whole it may take {config.run_memory} MiB of memory")
         return status
 
 
-def _through(context: Context, session: Session, wanted: Wanted, given: Sequence[int], in_cgroup: bool) -> int:
-    """The same with the session's help; `given` are the descriptors that go before the standard ones."""
-    on_terminal = wanted.label in ("run", "shell") and os.isatty(0) and os.isatty(1)
+def _through(context: Context, session: Session, request: Execute) -> int:
+    """The same with the session's help."""
     try:
         with warden_client.connection(context, session) as answers, Relay(context.config.run_output << 20) as relay:
-            stdio = () if on_terminal else relay.standard()
-            channel.send(answers, _request(context, wanted, on_terminal, in_cgroup), [*given, *stdio])
+            if request.terminal is None:
+                stdin, stdout, stderr = relay.standard()
+                request = request.replace(stdio=Stdio(stdin=stdin, stdout=stdout, stderr=stderr))
+            channel.send(answers, request)
             relay.begun()
             return _attend(answers, relay)
     except (OSError, protocol.Malformed) as error:
         raise NotUnlocked(f"session {session.id} has just ended") from error
 
 
-def _request(context: Context, wanted: Wanted, on_terminal: bool, in_cgroup: bool) -> protocol.Execute:
+def _request(context: Context, wanted: Wanted, filter_: Fd, namespace: Fd | None, room: Room | None) -> Execute:
+    """All but the standard descriptors, which what has no terminal still needs."""
     config = context.config
-    rows, columns = _size() if on_terminal else (0, 0)
+    on_terminal = wanted.label in ("run", "shell") and os.isatty(0) and os.isatty(1)
     seconds = min((one for one in (wanted.seconds, config.run_time) if one), default=0)
-    return protocol.Execute(
+    return Execute(
         principal=context.caller.principal,
         origin=context.origin,
         project=wanted.project,
@@ -92,27 +96,29 @@ def _request(context: Context, wanted: Wanted, on_terminal: bool, in_cgroup: boo
         arguments=wanted.arguments,
         directory=wanted.directory,
         paths=config.run_paths,
-        terminal=_kind(context.terminal) if on_terminal else "",
-        rows=rows,
-        columns=columns,
-        network=int(wanted.network),
-        cgroup=int(in_cgroup),
         seconds=seconds,
-        processes=config.run_processes,
-        memory=config.run_memory,
-        cpu=config.run_cpu,
-        file_size=config.run_file_size,
-        tmpfs=config.run_tmpfs,
+        limits=Limits(
+            processes=config.run_processes,
+            memory=config.run_memory,
+            cpu=config.run_cpu,
+            file_size=config.run_file_size,
+            tmpfs=config.run_tmpfs,
+        ),
+        filter=filter_,
+        network=namespace,
+        cgroup=Cgroup(enter=room.enter, leave=room.leave) if room else None,
+        terminal=_terminal(context.terminal) if on_terminal else None,
+        stdio=None,
     )
 
 
-def _size() -> tuple[int, int]:
-    """Rows and columns of our terminal. Raises Dropped when it is gone."""
+def _terminal(term: str) -> NewTerminal:
+    """One as ours is. Raises Dropped when that is gone."""
     try:
         columns, rows = os.get_terminal_size(0)
     except OSError as error:
         raise dropped() from error
-    return rows, columns
+    return NewTerminal(type=_kind(term), rows=rows, columns=columns)
 
 
 def _kind(term: str) -> str:
@@ -124,18 +130,18 @@ def _attend(answers: socket, relay: Relay) -> int:
     """Until the session says how the program ended."""
     while True:
         relay.until_ready(answers.fileno())
-        received = channel.receive(answers)
-        if received is None:
+        reply = channel.receive(answers)
+        if reply is None:
             raise OSError("the session has ended")
-        reply, fds = received
-        match reply:
-            case protocol.Terminal() if len(fds) == 1:
-                relay.attach(fds[0])
-            case protocol.Exited():
-                relay.drain()
-                return reply.status
-            case protocol.Failed():
-                relay.drain()
-                raise protocol.error_of(reply)
-            case _:
-                raise Internal("the session gave no proper answer")
+        with reply:
+            match reply:
+                case protocol.Terminal():
+                    relay.attach(os.dup(reply.controller))
+                case protocol.Exited():
+                    relay.drain()
+                    return reply.status
+                case protocol.Failed():
+                    relay.drain()
+                    raise protocol.error_of(reply)
+                case _:
+                    raise Internal("the session gave no proper answer")

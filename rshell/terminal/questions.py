@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 
+from gateway.base.records import Fd
 from gateway.errors import Usage
 from rshell.terminal import output
 
@@ -37,14 +38,14 @@ def line(prompt: str) -> str:
     return _line().decode(errors="replace")
 
 
-def pipe(content: bytes) -> int:
+def pipe(content: bytes) -> Fd:
     """The reading end of a pipe that holds `content` and a newline; the writing end is closed."""
     reader, writer = os.pipe()
     try:
         os.write(writer, content + b"\n")
     finally:
         os.close(writer)
-    return reader
+    return Fd(reader)
 
 
 def _line() -> bytes:

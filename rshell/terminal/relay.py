@@ -6,6 +6,7 @@ import os
 import select
 import signal
 
+from gateway.base.records import Fd
 from gateway.errors import Dropped, Stopped
 
 TYPE_CHECKING = False
@@ -49,15 +50,15 @@ class Relay:
         for fd in (*self._outputs, *self._given):
             os.close(fd)
 
-    def standard(self) -> tuple[int, int, int]:
+    def standard(self) -> tuple[Fd, Fd, Fd]:
         """The program's standard descriptors: ours, or pipes to us where output is counted."""
         if not self._limit:
-            return 0, 1, 2
+            return Fd(0), Fd(1), Fd(2)
         for target in (1, 2):
             reader, writer = os.pipe()
             self._outputs[reader] = target
             self._given.append(writer)
-        return 0, self._given[0], self._given[1]
+        return Fd(0), Fd(self._given[0]), Fd(self._given[1])
 
     def begun(self) -> None:
         """The program has its descriptors: ours of them would keep us waiting for its end."""

@@ -34,11 +34,11 @@ def _carry() -> None:
         relay.until_ready(ready)
 
 
-def _size() -> None:
-    execution._size()
+def _terminal() -> None:
+    execution._terminal("xterm")
 
 
-@pytest.mark.parametrize("act", [_attach, _resize, _carry, _size])
+@pytest.mark.parametrize("act", [_attach, _resize, _carry, _terminal])
 def test_a_terminal_that_has_hung_up_is_a_dropped_connection(act: Callable[[], None]) -> None:
     pid = os.fork()
     if pid == 0:

@@ -21,7 +21,8 @@ from gateway.identity.names import Principal
 from gateway.limits import concurrency
 from gateway.limits.disk import fiemap, ledger, notify_filter, supervisor, usage
 from gateway.sandbox import seccomp_rules, syscall_filter
-from gateway.sandbox.execution import Limits, execution_argv, on_terminal
+from gateway.sandbox.execution import execution_argv, on_terminal
+from gateway.sandbox.limits import Limits
 from rshell.commands.git import repository
 from rshell.front import policy
 from rshell.language.command import parse
