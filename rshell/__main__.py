@@ -11,7 +11,7 @@ sys.path.insert(0, __file__.rsplit("/", 2)[0])
 from gateway.base import signals
 from gateway.errors import Interrupted
 
-signals.hold()
+signals.block()
 
 from rshell.front.main import main  # noqa: E402
 

@@ -14,7 +14,7 @@ from gateway.errors import Internal
 from gateway.limits import concurrency
 from gateway.sandbox import bubblewrap
 from gateway.sandbox.host import require_host
-from gateway.sandbox.session import Ground, session_argv
+from gateway.sandbox.session import HostPaths, session_argv
 from gateway.session import cleanup, registry
 from gateway.session.spec import NO_FD, Anchor, Spec
 
@@ -86,7 +86,7 @@ def start_child(config: Config, caller: Identity, anchor: Anchor, vaults_home: s
 
 
 def _place(config: Config, caller: Identity) -> int:
-    return concurrency.take(config.paths_run, caller.principal, concurrency.SESSIONS, config.limits_sessions)
+    return concurrency.acquire(config.paths_run, caller.principal, concurrency.SESSIONS, config.limits_sessions)
 
 
 def _argv(
@@ -123,7 +123,7 @@ def _argv(
         lock_fd=lock_fd,
         status_fd=status_fd,
         monitor_fd=_sshd_monitor(),
-        ledger_fd=concurrency.file(config.paths_run, caller.principal, concurrency.DISK)
+        ledger_fd=concurrency.open_file(config.paths_run, caller.principal, concurrency.DISK)
         if config.limits_disk
         else NO_FD,
         **about,
@@ -132,7 +132,7 @@ def _argv(
     passwd_fd = process.memory_file(bubblewrap.passwd())
     for fd in (*spec.descriptors(), spec_fd, passwd_fd, status_writer):
         os.set_inheritable(fd, True)
-    ground = Ground(
+    ground = HostPaths(
         vaults=vaults_home,
         session=path,
         audit_directory=os.path.dirname(config.paths_audit),

@@ -42,7 +42,7 @@ def serve(loop: Loop, path: str, principal: str, answer: Answer) -> None:
         message, fds = received
         try:
             if not isinstance(message, protocol.Request) or message.principal != principal:
-                raise errors.NotYours("this session is not yours")
+                raise errors.Denied("this session is not yours")
             answer(message, fds, front)
         except errors.EncError as error:
             close(fds)

@@ -51,18 +51,18 @@ def run(context: Context, wanted: Wanted) -> int:
     target = Target(name=session.id, pid=session.pid, is_live=lambda: not liveness.has_ended(config.paths_run, session))
     with ExitStack() as held:
         held.callback(os.close, warden_client.take_place(context))
-        given = [syscall_filter.descriptor(config.paths_run)]
+        given = [syscall_filter.open_filter(config.paths_run)]
         held.callback(os.close, given[0])
         if wanted.network:
             from gateway.sandbox import network
 
-            given.append(held.enter_context(network.given(target)))
+            given.append(held.enter_context(network.program_network(target)))
         limits = cgroups.Limits(memory=config.run_memory, processes=config.run_processes)
-        room = held.enter_context(cgroups.given(target, limits))
+        room = held.enter_context(cgroups.program_cgroup(target, limits))
         if room:
             given += [room.enter, room.leave]
         status = _through(context, session, wanted, given, in_cgroup=room is not None)
-        if status and room and room.ran_out():
+        if status and room and room.was_oom_killed():
             raise Stopped(f"the program was stopped: as a whole it may take {config.run_memory} MiB of memory")
         return status
 

@@ -56,7 +56,7 @@ def test_a_key_is_handed_in_approved_and_works(make_gateway: Callable[..., Gatew
         "me@laptop",
     )
     again = invite.ssh("enrol", stdin=public(tmp_path))
-    assert again.status == 77 and "used already" in again.err
+    assert again.status == 77 and "already been used" in again.err
     approved = admin(gateway, "key", "approve", fingerprint, "--from", "127.0.0.0/8")
     assert approved.status == 0 and fingerprint in approved.out
     assert me.ssh("whoami", "--json").json["principal"] == "dev1"

@@ -95,7 +95,7 @@ def test_half_made_vaults_are_swept_when_nobody_can_be_making_them_any_more(
     (draft / "cipher").mkdir(parents=True)
     assert sweep(gateway_) == "0 sessions, 0 drafts, 0 trash"
     assert draft.exists()
-    _later(monkeypatch, staging.AGE + 1)
+    _later(monkeypatch, staging.ABANDONED_AFTER + 1)
     assert cleanup.sweep(str(gateway_.root / "run")) == 0
     assert garbage.sweep(str(gateway_.vaults), 30) == {"drafts": 1, "trash": 0}
     assert not draft.exists() and (home / "work").exists()
@@ -109,7 +109,7 @@ def test_half_made_sessions_are_swept_when_nobody_can_be_making_them_any_more(
     (draft / layout.LOCK).touch()
     assert cleanup.sweep(str(tmp_path)) == 0
     assert draft.exists(), "somebody opens its lock at this very moment"
-    _later(monkeypatch, staging.AGE + 1)
+    _later(monkeypatch, staging.ABANDONED_AFTER + 1)
     assert cleanup.sweep(str(tmp_path)) == 1
     assert not draft.exists()
 

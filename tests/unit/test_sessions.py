@@ -222,7 +222,7 @@ def test_a_directory_that_never_became_a_session_is_swept_when_it_is_old(
     (draft / "lock").touch()
     registry.live(str(tmp_path))
     assert draft.is_dir(), "somebody may be at it"
-    monkeypatch.setattr(staging, "AGE", -1)  # a ctime cannot be made old
+    monkeypatch.setattr(staging, "ABANDONED_AFTER", -1)  # a ctime cannot be made old
     registry.live(str(tmp_path))
     assert not draft.exists()
 
