@@ -200,7 +200,7 @@ def test_a_key_that_is_listed_already_is_not_approved(make_gateway: Callable[...
     assert invite.ssh("enrol", stdin=line).status == 0
     before = gateway.authorized_keys.read_bytes()
     result = admin(gateway, "key", "approve", print_of(line))
-    assert result.status == 64 and "already, as dev2" in result.err
+    assert result.status == 64 and "already in line 1, as dev2" in result.err
     assert gateway.authorized_keys.read_bytes() == before
     assert admin(gateway, "key", "invites", "--json").out.count("handed in") == 1, "it can still be denied"
 
