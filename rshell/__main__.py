@@ -17,7 +17,7 @@ bundle.load()
 from gateway.base import signals  # noqa: E402
 from gateway.errors import Interrupted  # noqa: E402
 
-signals.hold()
+signals.block()
 
 from rshell.front.main import main  # noqa: E402
 

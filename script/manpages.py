@@ -73,7 +73,7 @@ def keys() -> str:
     """gateway.toml(5)."""
     parts = [".SH DESCRIPTION\n", paragraphs(reference.INTRODUCTION), ".SH KEYS\n"]
     for key in schema.KEYS:
-        parts.append(f".TP\n\\fB{text(key.name)}\\fR (default: {text(reference.written(key))})\n{text(key.doc)}\n")
+        parts.append(f".TP\n\\fB{text(key.name)}\\fR (default: {text(reference.default_text(key))})\n{text(key.doc)}\n")
     parts.append(".SH FILES\n/etc/enc/gateway.toml\n")
     return page("gateway.toml", 5, "configuration of an ENC gateway", parts)
 

@@ -24,7 +24,7 @@ from typing import TypeVar
 
 import pytest
 
-from gateway.base.process import readable
+from gateway.base.process import wait_readable
 from gateway.identity.names import Principal
 
 T = TypeVar("T")
@@ -351,7 +351,7 @@ class Held:
         assert self.process.stdout is not None
         deadline = time.monotonic() + seconds
         while text not in self.said:
-            ready = readable(self.process.stdout.fileno(), max(0, deadline - time.monotonic()))
+            ready = wait_readable(self.process.stdout.fileno(), max(0, deadline - time.monotonic()))
             chunk = os.read(self.process.stdout.fileno(), 4096) if ready else b""
             assert chunk, f"no {text!r} but {self.said!r}, {self._errors()!r}"
             self.said += chunk.decode()

@@ -19,7 +19,7 @@ from gateway.audit.report import page, summary
 from gateway.base import clock, files, privileges
 from gateway.config.schema import Config
 from gateway.errors import Misconfigured
-from gateway.identity import moments
+from gateway.identity import timespec
 
 Command = Callable[..., None]
 
@@ -75,7 +75,7 @@ def _events(loaded: Config, wanted: Filter) -> Iterator[Event]:
 
 
 def _moment(text: str) -> str:
-    return clock.utc(moments.past(text)) if text else ""
+    return clock.utc(timespec.past(text)) if text else ""
 
 
 @click.group()

@@ -16,7 +16,7 @@ from gateway.config.schema import Config
 from gateway.errors import Busy, CannotCreate, DamagedVault, EncError, NoSuchProject, Usage
 from gateway.identity.names import Principal, ProjectName
 from gateway.vault import ciphertext, copying, store
-from gateway.vault.copying import Copied
+from gateway.vault.copying import CopyResult
 from gateway.vault.store import Vault
 
 _DRAFT = ".restoring-"
@@ -53,14 +53,14 @@ def backup(directory: Path, settings: Config, as_json: bool) -> None:
     sys.exit(Busy.code if failed else 0)
 
 
-def _one(account: copying.Account, principal: Principal, vault: Vault, target: Path) -> Copied:
+def _one(account: copying.Account, principal: Principal, vault: Vault, target: Path) -> CopyResult:
     """One vault's trouble is not the others'."""
     try:
         with privileges.root():
             target.mkdir(mode=0o700, exist_ok=True)
             return copying.back_up(account, principal, vault, target)
     except EncError as error:
-        return Copied(principal=principal, project=vault.name, attempts=0, problem=error.line())
+        return CopyResult(principal=principal, project=vault.name, attempts=0, problem=error.line())
 
 
 def _prepare(directory: Path) -> None:
@@ -98,7 +98,7 @@ def restore(directory: Path, principal: str, project: str, name: str, settings: 
     try:
         shutil.rmtree(draft.path, ignore_errors=True)  # of a run that was killed
         with privileges.root():
-            copying.bring_back(privileges.owner(settings.paths_vaults), source, draft.path)
+            copying.restore(privileges.owner(settings.paths_vaults), source, draft.path)
         _check(draft)
         _refuse_if_there(final)
         os.rename(draft.path, final.path)
@@ -116,5 +116,5 @@ def _refuse_if_there(vault: Vault) -> None:
 
 def _check(vault: Vault) -> None:
     store.check(vault)
-    if wrong := ciphertext.problems(vault):
+    if wrong := ciphertext.find_problems(vault):
         raise DamagedVault(f"the copy is damaged: {'; '.join(wrong)}", "nothing was restored")

@@ -16,9 +16,9 @@ from gateway.audit import administration
 from gateway.base import clock, privileges
 from gateway.config.schema import Config
 from gateway.errors import NoSuchKey, Usage
-from gateway.identity import authorized_keys, enrolment, invitations, keyfile, lint, moments
+from gateway.identity import authorized_keys, enrolment, invitations, keyfile, lint, timespec
 from gateway.identity.authorized_keys import NEVER, Entry
-from gateway.identity.enrolment import HandedIn
+from gateway.identity.enrolment import PendingKey
 from gateway.identity.names import Principal
 from gateway.session import registry
 
@@ -42,14 +42,14 @@ def key() -> None:
 @options.as_json
 def add(file: IO[str], principal: str, expires: str, origin: str, settings: Config, as_json: bool) -> None:
     """Authorize the public key in FILE (- for standard input)."""
-    new = enrolment.of_line(file.read())
+    new = enrolment.parse_key(file.read())
     named = Principal.of(principal) if principal else ""
-    chosen = invitations.options(named, moments.expiry(expires) if expires else "", _networks(origin))
+    chosen = invitations.key_options(named, timespec.expiry(expires) if expires else "", _networks(origin))
     fingerprint = authorized_keys.fingerprint(new.blob)
     line = authorized_keys.dump(chosen, new.key_type, new.blob, output.visible(new.label))
 
     def change(lines: list[str]) -> None:
-        invitations.refuse_if_listed(keyfile.entries(lines), new.blob)
+        invitations.require_unlisted(keyfile.entries(lines), new.blob)
         keyfile.append(lines, line)
         administration.record(settings, "key-added", key=fingerprint, principal=named or fingerprint)
 
@@ -90,13 +90,13 @@ def _row(entry: Entry) -> dict[str, object]:
         "state": _state(entry),
         "type": entry.key_type,
         "expires": "" if entry.expires == NEVER else clock.utc(entry.expires),
-        "from": entry.value("from"),
+        "from": entry.option_value("from"),
         "label": output.visible(entry.label),
     }
 
 
 def _whose(entry: Entry) -> str:
-    return entry.invites or entry.principal or _print(entry)
+    return entry.invitation_for or entry.principal or _print(entry)
 
 
 def _state(entry: Entry) -> str:
@@ -104,7 +104,7 @@ def _state(entry: Entry) -> str:
         return "refused"
     if time.time() > entry.expires:
         return "expired"
-    return "invitation" if entry.invites else "good"
+    return "invitation" if entry.invitation_for else "good"
 
 
 def _print(entry: Entry) -> str:
@@ -133,7 +133,7 @@ def revoke(fingerprint: str, settings: Config, as_json: bool) -> None:
     with privileges.root():
         keyfile.edit(settings.paths_authorized_keys, change)
     named = _whose(removed[0])
-    enrolment.withdraw(settings.paths_enrolments, fingerprint)
+    enrolment.discard(settings.paths_enrolments, fingerprint)
     ending = [one.id for one in registry.live(settings.paths_run) if one.fingerprint == fingerprint]
     words = f"revoked {fingerprint} of {named}" + (f"; these sessions end now: {' '.join(ending)}" if ending else "")
     lines = [entry.line for entry in removed]
@@ -171,17 +171,17 @@ def _finding(path: str, finding: lint.Finding) -> str:
 @options.as_json
 def invite(principal: str, expires: str, as_key: bool, host_key: Path | None, settings: Config, as_json: bool) -> None:
     """Print a one-time code with which somebody can hand in a key to be approved for PRINCIPAL."""
-    named, until = Principal.of(principal), moments.expiry(expires)
+    named, until = Principal.of(principal), timespec.expiry(expires)
     _make_directory(settings.paths_enrolments, *privileges.owner(settings.paths_vaults))
     with privileges.root():  # the key passes through a file in memory, which is not for the account
-        secret = invitations.make_key()
+        secret = invitations.generate_key()
     pinned = host_key or (_HOST_KEY if _HOST_KEY.is_file() else None)
-    printed = secret.private if as_key else invitations.code(secret, pinned)
+    printed = secret.private if as_key else invitations.encode(secret, pinned)
     fingerprint = authorized_keys.fingerprint(secret.blob)
-    ends = clock.utc(authorized_keys.moment(until) or 0)
+    ends = clock.utc(authorized_keys.parse_timespec(until) or 0)
 
     def change(lines: list[str]) -> None:
-        keyfile.append(lines, invitations.line(named, secret, until))
+        keyfile.append(lines, invitations.authorized_keys_line(named, secret, until))
         administration.record(settings, "invited", invite=fingerprint, principal=named, expires=ends)
 
     with privileges.root():
@@ -208,7 +208,7 @@ def invites_(settings: Config, as_json: bool) -> None:
     handed_in = {key.invite: key for key in _pending(settings)}
     rows = []
     for entry in authorized_keys.load(settings.paths_authorized_keys):
-        if entry.invites:
+        if entry.invitation_for:
             rows.append({**_row(entry), **_handed_in(handed_in.get(_print(entry)))})
     words = [tuple(str(row[name] or "-") for name in _INVITE_COLUMNS) for row in rows]
     header = ("INVITATION", "FOR", "STATE", "UNTIL", "KEY HANDED IN", "LABEL", "FROM", "AT")
@@ -218,14 +218,14 @@ def invites_(settings: Config, as_json: bool) -> None:
 _INVITE_COLUMNS = ("fingerprint", "principal", "state", "expires", "key", "key_label", "address", "time")
 
 
-def _handed_in(key: HandedIn | None) -> dict[str, object]:
+def _handed_in(key: PendingKey | None) -> dict[str, object]:
     if key is None:
         return {"key": "", "key_label": "", "address": "", "time": ""}
     about = {"key": key.fingerprint, "key_label": key.label, "address": key.address, "time": key.time}
     return {"state": "handed in", **about}
 
 
-def _pending(settings: Config) -> tuple[HandedIn, ...]:
+def _pending(settings: Config) -> tuple[PendingKey, ...]:
     return enrolment.pending(settings.paths_enrolments)
 
 
@@ -244,23 +244,23 @@ def approve(fingerprint: str, deny: bool, expires: str, origin: str, settings: C
     found = [one for one in _pending(settings) if one.fingerprint == fingerprint]
     if not found:
         raise NoSuchKey("no key with that fingerprint was handed in", "`enc-gateway key invites` lists them")
-    new, until, networks = found[0], moments.expiry(expires) if expires else "", _networks(origin)
+    new, until, networks = found[0], timespec.expiry(expires) if expires else "", _networks(origin)
     changed: list[Entry] = []
 
     def change(lines: list[str]) -> None:
         if not deny:
-            changed.append(invitations.accept(lines, new, until, networks))
-        elif invited := invitations.invitation(keyfile.entries(lines), new):
+            changed.append(invitations.approve(lines, new, until, networks))
+        elif invited := invitations.find(keyfile.entries(lines), new):
             changed.append(invited)
             del lines[invited.line - 1]
-        principal = changed[0].invites if changed else ""
+        principal = changed[0].invitation_for if changed else ""
         event = "denied" if deny else "approved"
         administration.record(settings, event, key=fingerprint, invite=new.invite, principal=principal)
 
     with privileges.root():
         keyfile.edit(settings.paths_authorized_keys, change)
-    enrolment.withdraw(settings.paths_enrolments, new.invite)
-    principal = changed[0].invites if changed else ""
+    enrolment.discard(settings.paths_enrolments, new.invite)
+    principal = changed[0].invitation_for if changed else ""
     done = "denied" if deny else "approved"
     about = f"{done} {fingerprint} ({new.label or 'no label'}, handed in from {new.address} at {new.time})"
     words = about if deny else f"{about} for {principal}, line {changed[0].line}"

@@ -33,6 +33,6 @@ def sweep(settings: Config) -> None:
 def _problems(path: str) -> list[str]:
     """What is wrong with authorized_keys: nobody gets in by it, or not as was meant."""
     try:
-        return [one.words(path) for one in lint.examine(path, time.time()) if one.level is lint.Level.ERROR]
+        return [one.located(path) for one in lint.examine(path, time.time()) if one.level is lint.Level.ERROR]
     except (Misconfigured, OSError) as error:
         return [str(error)]

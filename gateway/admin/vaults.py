@@ -67,7 +67,7 @@ def homes(settings: Config) -> list[tuple[Principal, str]]:
 
 def _principal(entry: authorized_keys.Entry) -> str:
     try:
-        return "" if entry.invites else entry.principal or authorized_keys.fingerprint(entry.blob)
+        return "" if entry.invitation_for else entry.principal or authorized_keys.fingerprint(entry.blob)
     except ValueError:
         return ""
 

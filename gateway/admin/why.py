@@ -48,7 +48,7 @@ def why(fingerprint: str, words: tuple[str, ...], settings: Path, origin: str, a
     done or recorded. Exits with 0, or with what the caller would get (255 from sshd). Options stand before FINGERPRINT.
     """
     Principal.of_fingerprint(fingerprint)
-    if origin and from_patterns.address(origin) is None:
+    if origin and from_patterns.parse_address(origin) is None:
         raise Usage("--from takes an IP address", "a line's from= is tried against it, as sshd would")
     line = " ".join(words) if words else None
     told = dry_run(str(settings), fingerprint, line, origin)

@@ -17,7 +17,7 @@ import time
 
 from gateway.base import json, locks
 from gateway.base.sha256 import sha256
-from gateway.base.signals import Undisturbed
+from gateway.base.signals import SignalsBlocked
 from gateway.errors import Misconfigured
 
 FIRST_PREV = "0" * 64
@@ -54,7 +54,7 @@ class AuditLog:
         """Append one record; returns once the kernel has it. Raises Misconfigured when the log cannot be written."""
         record: dict[str, object] = {"seq": 0, "time": _now(), "event": event, **self.context, **fields, "prev": ""}
         try:
-            with Undisturbed():  # a line without its head would look like one that was cut off
+            with SignalsBlocked():  # a line without its head would look like one that was cut off
                 line = self._append(record)
         except Misconfigured:
             if self.required:
@@ -83,7 +83,7 @@ class AuditLog:
                 fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             except OSError as error:
                 raise Misconfigured("the audit log cannot be opened, so nothing is done", error.strerror) from error
-            locks.wait_for(fd)
+            locks.acquire(fd)
             if self._is_at_path(fd):
                 self._give_away(fd)
                 return fd

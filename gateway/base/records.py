@@ -1,7 +1,7 @@
-"""Frozen, typed records at the price of nothing.
+"""Frozen, typed records without `dataclasses`.
 
-`dataclasses` would be the obvious choice, but importing it costs 5 ms of the 16 ms that a forced command may add
-to a request (docs/architecture.md, "Import cost"). A type checker sees a frozen, keyword-only dataclass here.
+Importing `dataclasses` costs 5 ms of the 16 ms that a forced command may add to a request (docs/architecture.md,
+"Import cost"). A type checker sees a `Record` as a frozen, keyword-only dataclass.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Fd(int):
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 class Record:
-    """Fields are the annotations of the class and its bases, in order; a class attribute of the name is its default.
+    """The fields are the annotations of the class and its bases, in order. A class attribute is a field's default.
 
     `_fields` has each field's annotation as it is written (gateway.base.codec reads them).
     """

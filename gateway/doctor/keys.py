@@ -26,7 +26,7 @@ def check(patient: Patient) -> Iterator[Finding]:
         return
     errors = [one for one in found if one.level is lint.Level.ERROR]
     for one in errors:
-        yield fail("keys", one.words(path), one.fix or _FIX)
+        yield fail("keys", one.located(path), one.fix or _FIX)
     remarks = len(found) - len(errors)
     if not entries:
         yield warn("keys", f"{path} has no key: nobody can log in", "add a line for each key")

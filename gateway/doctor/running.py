@@ -17,7 +17,7 @@ def check(patient: Patient) -> Iterator[Finding]:
         yield ok("run", "switched off")
         return
     try:
-        yield ok("run", f"the system call filter can be made ({len(syscall_filter.compiled())} bytes)")
+        yield ok("run", f"the system call filter can be made ({len(syscall_filter.compile_filter())} bytes)")
     except EncError as error:
         yield fail("run", str(error), error.hint)
     yield _limits(patient)
@@ -32,6 +32,6 @@ def check(patient: Patient) -> Iterator[Finding]:
 
 def _limits(patient: Patient) -> Finding:
     subject = "limits of programs"
-    if lack := cgroups.lacking(patient.uid):
+    if lack := cgroups.unavailable(patient.uid):
         return ok(subject, f"rlimits, each process for itself, and no cgroup for a program as a whole: {lack}")
     return ok(subject, "a cgroup (v2) for each program as a whole, from the systemd of the account; and rlimits")

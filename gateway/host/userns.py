@@ -34,7 +34,7 @@ _NOBODY = 65534
 
 def works() -> bool:
     """Whether an ordinary account may mount in a user namespace that bubblewrap makes: root would be let through."""
-    words = bubblewrap.trial_argv()
+    words = bubblewrap.probe_argv()
     if os.geteuid() == 0:
         words = ["/usr/bin/setpriv", f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups", *words]
     return process.run(words, seconds=20)[0] == 0

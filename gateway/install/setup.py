@@ -6,7 +6,7 @@ import os
 
 from gateway.base import privileges, process
 from gateway.config.schema import Config
-from gateway.errors import Misconfigured, NotYours
+from gateway.errors import Denied, Misconfigured
 from gateway.host import sshd
 from gateway.install import dropin, plan
 from gateway.install.dropin import DropIn
@@ -71,9 +71,9 @@ def _end_sessions(settings: Config) -> list[str]:
 
 
 def _required(wanted: int, remove: bool) -> tuple[Item, ...]:
-    """The items, once it is certain that we may and can. Raises NotYours and Misconfigured before anything changed."""
+    """The items, once it is certain that we may and can. Raises Denied and Misconfigured before anything changed."""
     if os.geteuid() != 0:
-        raise NotYours("setup is for root", "sudo enc-gateway setup")
+        raise Denied("setup is for root", "sudo enc-gateway setup")
     sshd.require()
     if remove:
         return plan.items(plan.current_or_default(), wanted)

@@ -1,4 +1,4 @@
-"""What an execution may take, as a front says it and gateway.sandbox.execution sees to it."""
+"""The limits of an execution: a front asks for them, gateway.sandbox.execution applies them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from gateway.base.records import Record
 
 
 class Limits(Record):
-    """Of an execution; 0 for none. `processes` counts all of it, `memory` (MiB of private data), `cpu` (seconds) and
-    `file_size` (MiB) are for each process; `tmpfs` (MiB) for each of PRIVATE. Root's own accounting sees the rest.
+    """The limits of an execution; 0 for none.
+
+    `processes` is for all its processes together. `memory` (MiB of private data), `cpu` (seconds) and `file_size` (MiB)
+    are for each process, `tmpfs` (MiB) for each of TMPFS_PATHS.
     """
 
     processes: int

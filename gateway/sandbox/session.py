@@ -1,7 +1,7 @@
 """The command line of a session's sandbox, in which the warden is PID 1.
 
-The warden has CAP_SYS_ADMIN there, to mount and unmount. It sees /usr, the gateway's own code, its principal's vaults
-(ciphertext), its own session directory and the audit log. Views appear below /projects.
+The warden has CAP_SYS_ADMIN in it, to mount and unmount. It can see /usr, the gateway's code, its principal's vaults
+(ciphertext), its session directory and the audit log. Views are mounted below /projects.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-class Ground(Record):
-    """What of the host a session's sandbox is made of; all absolute paths. `extra` is what executions may read."""
+class HostPaths(Record):
+    """The absolute paths of the host that a session's sandbox shows. `extra` are those that executions may read."""
 
     vaults: str
     session: str
@@ -28,13 +28,13 @@ class Ground(Record):
     extra: tuple[str, ...]
 
 
-def session_argv(ground: Ground, passwd_fd: int, status_fd: int, command: Sequence[str]) -> list[str]:
-    """bwrap for a session. It reads the sandbox's /etc/passwd from `passwd_fd`, writes the warden's pid to `status_fd`
-    and keeps that open for life, so its end tells the warden that bwrap was killed.
+def session_argv(host: HostPaths, passwd_fd: int, status_fd: int, command: Sequence[str]) -> list[str]:
+    """bwrap for a session. It reads the sandbox's /etc/passwd from `passwd_fd`, and writes the warden's pid to
+    `status_fd`. It keeps `status_fd` open until it ends, so that its closing tells the warden that bwrap was killed.
     """
     words = [
         bubblewrap.BWRAP,
-        *bubblewrap.system_argv(),
+        *bubblewrap.base_argv(),
         "--as-pid-1",
         "--cap-add",
         "CAP_SYS_ADMIN",
@@ -48,12 +48,12 @@ def session_argv(ground: Ground, passwd_fd: int, status_fd: int, command: Sequen
     for path in dict.fromkeys((sys.base_prefix, interpreter.code_root())):
         if not path.startswith("/usr/") and path != "/usr":
             words += ["--ro-bind", path, path]
-    words += ["--ro-bind-try", "/etc/localtime", "/etc/localtime"]  # by which expiry times of keys are read
-    words += ["--bind", ground.vaults, paths.VAULTS, "--bind", ground.session, paths.SESSION]
-    words += ["--bind", ground.audit_directory, paths.AUDIT, "--ro-bind", ground.keys_directory, paths.KEYS]
-    if ground.syslog:
-        words += ["--ro-bind-try", ground.syslog, ground.syslog]
-    for path in (*paths.SHARED_PATHS, *ground.extra):
+    words += ["--ro-bind-try", "/etc/localtime", "/etc/localtime"]  # expiry times of keys are in local time
+    words += ["--bind", host.vaults, paths.VAULTS, "--bind", host.session, paths.SESSION]
+    words += ["--bind", host.audit_directory, paths.AUDIT, "--ro-bind", host.keys_directory, paths.KEYS]
+    if host.syslog:
+        words += ["--ro-bind-try", host.syslog, host.syslog]
+    for path in (*paths.SHARED_PATHS, *host.extra):
         words += ["--ro-bind-try", path, path]
     words += ["--tmpfs", paths.WRITABLE_PROJECTS, "--dir", paths.PROJECTS, "--chdir", "/", "--"]
     return [*words, *command]

@@ -15,7 +15,7 @@ from gateway.errors import Internal
 from gateway.limits import concurrency
 from gateway.sandbox import bubblewrap
 from gateway.sandbox.host import require_host
-from gateway.sandbox.session import Ground, session_argv
+from gateway.sandbox.session import HostPaths, session_argv
 from gateway.session import cleanup, registry
 from gateway.session.spec import Anchor, Audit, IdleLimits, Quota, Spec
 
@@ -90,7 +90,7 @@ def start_child(config: Config, caller: Identity, anchor: Anchor, vaults_home: s
 
 
 def _place(config: Config, caller: Identity) -> Fd:
-    return concurrency.take(config.paths_run, caller.principal, concurrency.SESSIONS, config.limits_sessions)
+    return concurrency.acquire(config.paths_run, caller.principal, concurrency.SESSIONS, config.limits_sessions)
 
 
 def _spec(config: Config, caller: Identity, anchor: Anchor, id_: SessionId, place: Fd, lock: Fd, status: Fd) -> Spec:
@@ -118,7 +118,7 @@ def _spec(config: Config, caller: Identity, anchor: Anchor, id_: SessionId, plac
 def _quota(config: Config, caller: Identity) -> Quota | None:
     if not config.limits_disk:
         return None
-    ledger = concurrency.file(config.paths_run, caller.principal, concurrency.DISK)
+    ledger = concurrency.open_file(config.paths_run, caller.principal, concurrency.DISK)
     return Quota(disk=config.limits_disk, ledger=ledger)
 
 
@@ -127,7 +127,7 @@ def _argv(config: Config, spec: Spec, vaults_home: str, path: str, status_writer
     passwd_fd = process.memory_file(bubblewrap.passwd())
     for fd in (*codec.descriptors(spec), spec_fd, passwd_fd, status_writer):
         os.set_inheritable(fd, True)
-    ground = Ground(
+    ground = HostPaths(
         vaults=vaults_home,
         session=path,
         audit_directory=os.path.dirname(config.paths_audit),

@@ -14,7 +14,7 @@ from gateway.base.records import Fd
 from gateway.base.syscalls import CLONE_NEWNET, MS_NOEXEC, MS_NOSUID
 from gateway.errors import Misconfigured
 from gateway.sandbox import bubblewrap, network, paths
-from gateway.sandbox.execution import execution_argv, on_terminal
+from gateway.sandbox.execution import execution_argv, with_terminal
 from gateway.sandbox.paths import TERMINALS
 from gateway.sandbox.transfer import require_program, transfer_argv
 from gateway.session import channel, protocol
@@ -133,7 +133,7 @@ def _on_terminal(
     except OSError as error:
         raise Misconfigured("the gateway's host refuses a terminal", error.strerror) from error
     try:
-        argv = on_terminal(argv, wanted.type)
+        argv = with_terminal(argv, wanted.type)
         pid = programs.start(argv, program, dict.fromkeys((0, 1, 2), terminal), passed)
         with contextlib.suppress(OSError):  # the front is gone; its end is watched for
             channel.send(program.front, protocol.Terminal(controller=Fd(controller)))

@@ -41,7 +41,7 @@ def serve(loop: Loop, path: str, principal: str, answer: Answer) -> None:
         try:
             with message:
                 if not isinstance(message, protocol.Request) or message.principal != principal:
-                    raise errors.NotYours("this session is not yours")
+                    raise errors.Denied("this session is not yours")
                 answer(message, front)
         except errors.EncError as error:
             reply(front, protocol.failed(error))

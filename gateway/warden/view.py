@@ -13,7 +13,7 @@ from gateway.limits import backoff
 from gateway.limits.disk import usage
 from gateway.sandbox.paths import VAULTS
 from gateway.vault import gocryptfs, lease, slots, store
-from gateway.vault.lease import Holder
+from gateway.vault.lease import LeaseHolder
 from gateway.warden import mounts, processes
 from gateway.warden.loop import READ, Loop
 
@@ -38,7 +38,7 @@ class View:
     the principal.
     """
 
-    def __init__(self, loop: Loop, project: ProjectName, holder: Holder, quota: Quota | None) -> None:
+    def __init__(self, loop: Loop, project: ProjectName, holder: LeaseHolder, quota: Quota | None) -> None:
         self.project = project
         self.since = ""
         self._abandoned = False
@@ -46,7 +46,7 @@ class View:
         self._loop = loop
         self._vault = store.find(VAULTS, project)
         store.check(self._vault)
-        self._lock = lease.hold(self._vault, holder)
+        self._lock = lease.acquire(self._vault, holder)
         self._holds_vault = True
         self._pid = 0
         self._output = b""
@@ -89,7 +89,7 @@ class View:
             passed.append(ledger)
         try:
             # It has the vault's lock as well: nobody else can have the vault while it lives, whatever becomes of us.
-            self._pid = process.spawn(argv, {1: writer, 2: writer}, passed, apart=True)
+            self._pid = process.spawn(argv, {1: writer, 2: writer}, passed, own_group=True)
         except EncError as error:
             os.close(reader)
             self._conclude(error)
@@ -130,7 +130,7 @@ class View:
     def _conclude(self, error: EncError | None) -> None:
         if self._turn is not None:
             right = False if isinstance(error, WrongSecret) else True if error is None else None
-            backoff.end(self._turn, self.project, right)
+            backoff.end_attempt(self._turn, self.project, right)
             self._turn = None
         if error:
             self._dispose()

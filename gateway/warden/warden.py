@@ -18,7 +18,7 @@ from gateway.identity.names import ProjectName
 from gateway.sandbox import paths, transfer
 from gateway.session import layout, protocol, registry
 from gateway.session.spec import Spec, read_spec
-from gateway.vault.lease import Holder
+from gateway.vault.lease import LeaseHolder
 from gateway.warden import execution, hangup, mounts, processes, server
 from gateway.warden.activity import SESSION, Limits
 from gateway.warden.idle import Idle
@@ -126,7 +126,7 @@ class Warden:
         """Begin to unlock; the answer comes when gocryptfs serves or ends."""
         project = request.project
         began = boottime()
-        holder = Holder(session=self._spec.id, since=utc_now(), address=self._spec.caller.address)
+        holder = LeaseHolder(session=self._spec.id, since=utc_now(), address=self._spec.caller.address)
         try:
             view = View(self._loop, project, holder, self._spec.quota)
         except errors.EncError as error:
@@ -257,7 +257,7 @@ class Warden:
 
     def fail(self, fault: Exception) -> int:
         """Lock after a fault of ours. The audit gets its kind and place, never its text, which could quote a name."""
-        self.journal.record("fault", **errors.place(fault))
+        self.journal.record("fault", **errors.fault_fields(fault))
         self._voice.failed(errors.Internal("a fault of the gateway ended this session", "the audit log says where"))
         self._end("failed")
         return errors.Internal.code
@@ -271,7 +271,7 @@ def _incomplete(project: str, remains: str) -> errors.Internal:
 def main(spec_fd: int) -> int:
     """The warden's whole run: the one place where the unforeseen ends up. It locks what it can and returns 70."""
     syscalls.drop_inheritable_capabilities()
-    syscalls.leave_no_core_dumps()
+    syscalls.disable_core_dumps()
     warden = Warden(read_spec(spec_fd))
     try:
         status = warden.run()

@@ -14,7 +14,7 @@ from gateway.sandbox import paths
 from gateway.sandbox.fsck import check_argv
 from gateway.sandbox.host import require_host
 from gateway.vault import gocryptfs, lease, slots, store
-from gateway.vault.lease import Holder
+from gateway.vault.lease import LeaseHolder
 from gateway.vault.store import Vault
 from rshell.commands import mount
 from rshell.context import Context, required
@@ -30,13 +30,13 @@ def run(context: Context, command: Command) -> int:
 
     Raises DamagedVault when something is, and what `mount` raises. The vault is held, so nobody unlocks it meanwhile.
     """
-    store.reopen(context.vault(command.project))
+    store.restore_access(context.vault(command.project))
     slot = foresee(context, command)
     require_host()
     project = required(command.project)
     vault = context.vault(project)
-    holder = Holder(session="fsck", since=utc_now(), address=context.caller.address)
-    held = lease.hold(vault, holder)
+    holder = LeaseHolder(session="fsck", since=utc_now(), address=context.caller.address)
+    held = lease.acquire(vault, holder)
     try:
         secret = questions.pipe(questions.secret(f"Passphrase of {project}: "))
         status, said = _check(context, vault, slot, secret)
@@ -69,7 +69,7 @@ def _check(context: Context, vault: Vault, slot: slots.Slot, secret: int) -> tup
         right = False if isinstance(error, WrongSecret) else None
         raise error
     finally:
-        backoff.end(turn, vault.name, right)
+        backoff.end_attempt(turn, vault.name, right)
 
 
 def _run(vault: Vault, slot: slots.Slot, secret: int) -> tuple[int, str]:

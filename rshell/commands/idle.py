@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.base.signals import Undisturbed
+from gateway.base.signals import SignalsBlocked
 from gateway.errors import Usage
 from gateway.vault import store
 from rshell.context import Context
@@ -21,7 +21,7 @@ def run(context: Context, command: Command) -> int:
     digits = command.value.isascii() and command.value.isdecimal() and len(command.value) <= _DIGITS
     if not (digits and 0 < int(command.value) <= longest):
         raise Usage(f"the limit is a number of seconds from 1 to {longest}")
-    with Undisturbed():
+    with SignalsBlocked():
         store.set_idle_limit(vault, int(command.value))
         context.audit.write("idle-limit", project=vault.name, seconds=int(command.value))
     fields = {"project": vault.name, "idle": int(command.value)}

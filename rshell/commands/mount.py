@@ -20,9 +20,9 @@ from rshell.terminal import output, questions
 def run(context: Context, command: Command) -> int:
     """Ask for the passphrase and unlock. Without a session on this connection it becomes one, and does not return."""
     project = required(command.project)
-    store.reopen(context.vault(project))
+    store.restore_access(context.vault(project))
     slot = foresee(context, command)
-    place = concurrency.take(
+    place = concurrency.acquire(
         context.config.paths_run, context.caller.principal, concurrency.VIEWS, context.config.limits_views
     )
     secret = questions.pipe(questions.secret(f"Passphrase of {project}: "))
@@ -70,8 +70,8 @@ def _refuse_if_unlocked(context: Context, project: ProjectName) -> None:
 
 def take_turn(context: Context, project: ProjectName) -> Fd:
     """Wait as long as the principal's earlier wrong passphrases for the project cost."""
-    turn = backoff.begin(context.config.paths_run, context.caller.principal)
-    seconds = backoff.wait(turn, project, context.config.passphrase_wait_max)
+    turn = backoff.begin_attempt(context.config.paths_run, context.caller.principal)
+    seconds = backoff.delay(turn, project, context.config.passphrase_wait_max)
     if seconds > 0:
         output.note(f"waiting {seconds:.1f} s after wrong passphrases")
         time.sleep(seconds)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from gateway.base.signals import Undisturbed
+from gateway.base.signals import SignalsBlocked
 from gateway.errors import CannotCreate, Usage
 from gateway.vault import store
 from rshell.context import Context, required
@@ -25,9 +25,9 @@ def run(context: Context, command: Command) -> int:
     output.note(f"The passphrase needs at least {minimum} characters. Nobody can recover it for you.")
     passphrase = _ask(minimum)
     maintenance.require_running(context.config.paths_pause)  # typing took its time
-    with lifecycle.alone(home):
+    with lifecycle.creation_lock(home):
         _require_room(context)
-        with Undisturbed():  # what is there is recorded and said
+        with SignalsBlocked():  # what is there is recorded and said
             lifecycle.create(home, project, context.caller.fingerprint, questions.pipe(passphrase))
             context.audit.write("created", project=project)
             output.result({"project": project, "created": True}, f"created {project}", command.wants_json)
@@ -49,7 +49,7 @@ def _require_room(context: Context) -> None:
     if context.config.limits_disk:
         from gateway.limits.disk import usage
 
-        usage.require_room(context.vaults_home, context.config.limits_disk)
+        usage.require_quota_left(context.vaults_home, context.config.limits_disk)
 
 
 def _ask(minimum: int) -> bytes:

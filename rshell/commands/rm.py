@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from gateway.base.clock import utc_now
-from gateway.base.signals import Undisturbed
+from gateway.base.signals import SignalsBlocked
 from gateway.errors import Usage
 from gateway.vault import lease
-from gateway.vault.lease import Holder
+from gateway.vault.lease import LeaseHolder
 from rshell.context import Context
 from rshell.language.command import Command
 from rshell.terminal import output, questions
@@ -17,11 +17,11 @@ def run(context: Context, command: Command) -> int:
     from gateway.vault import lifecycle
 
     vault = context.vault(command.project)
-    holder = Holder(session="rm", since=utc_now(), address=context.caller.address)
-    lease.release(lease.hold(vault, holder))
+    holder = LeaseHolder(session="rm", since=utc_now(), address=context.caller.address)
+    lease.release(lease.acquire(vault, holder))
     if "--yes" not in command.flags and questions.line(f"Type {vault.name} again to remove it: ") != vault.name:
         raise Usage("that is not its name", "nothing was removed")
-    with Undisturbed():
+    with SignalsBlocked():
         lifecycle.remove(context.vaults_home, vault, holder)
         context.audit.write("removed", project=vault.name)
         words = f"removed {vault.name}; a sysadmin can still bring it back from the trash"

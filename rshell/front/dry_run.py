@@ -71,7 +71,11 @@ def _judge(config_path: str, fingerprint: str, origin: str, line: str | None, st
     where = f"{settings.paths_authorized_keys}:{entry.line}"
     entries = authorized_keys.load(settings.paths_authorized_keys)
     caller = _try(where, lambda: authentication.of_entry(entry))
-    limited = f", from {entry.value('from')} alone (sshd sees to that; --from tries it)" if entry.value("from") else ""
+    limited = (
+        f", from {entry.option_value('from')} alone (sshd sees to that; --from tries it)"
+        if entry.option_value("from")
+        else ""
+    )
     if origin:
         limited = f", and may come from {origin}"
     if isinstance(caller, authentication.Invitation):
@@ -83,7 +87,7 @@ def _judge(config_path: str, fingerprint: str, origin: str, line: str | None, st
         steps.append(Step(where=_place(enrol.judge), says="it may hand in one key, once", passes=True))
         return
     known = caller
-    _try(where, lambda: authentication.still_listed(known, entries))
+    _try(where, lambda: authentication.require_listed(known, entries))
     steps.append(Step(where=where, says=f"the key is {caller.principal}'s{limited}", passes=True))
     context = Context(
         config=settings,
@@ -142,8 +146,8 @@ def _against(entry: authorized_keys.Entry, origin: str) -> str:
         return entry.problem
     if time.time() > entry.expires:
         return "the key has expired (expiry-time)"
-    patterns = entry.value("from")
-    return from_patterns.against(patterns, origin) if origin and patterns else ""
+    patterns = entry.option_value("from")
+    return from_patterns.refusal(patterns, origin) if origin and patterns else ""
 
 
 def _print(entry: authorized_keys.Entry) -> str:

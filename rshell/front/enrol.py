@@ -47,8 +47,8 @@ def answer(config: Config, caller: Invitation, line: str | None) -> int:
 
 
 def judge(config: Config, caller: Invitation, line: str | None) -> None:
-    """Raise NotYours when the invitation is gone, NotAllowedHere for any other command, Paused in a pause."""
-    authentication.still_invited(caller, authorized_keys.load(config.paths_authorized_keys))
+    """Raise Denied when the invitation is gone, NotAllowedHere for any other command, Paused in a pause."""
+    authentication.require_listed(caller, authorized_keys.load(config.paths_authorized_keys))
     try:
         words = grammar.split(line or "")
     except grammar.Refused:
@@ -61,8 +61,8 @@ def judge(config: Config, caller: Invitation, line: str | None) -> None:
 
 
 def _hand_in(config: Config, caller: Invitation, log: AuditLog, as_json: bool) -> int:
-    key = enrolment.of_line(questions.line(""))
-    handed_in = enrolment.HandedIn(
+    key = enrolment.parse_key(questions.line(""))
+    handed_in = enrolment.PendingKey(
         invite=caller.fingerprint,
         key_type=key.key_type,
         blob=key.blob,
@@ -70,7 +70,7 @@ def _hand_in(config: Config, caller: Invitation, log: AuditLog, as_json: bool) -
         address=caller.address,
         time=utc_now(),
     )
-    enrolment.hand_in(config.paths_enrolments, handed_in)
+    enrolment.submit(config.paths_enrolments, handed_in)
     log.write("enrolled", key=handed_in.fingerprint)
     fields = {"enrolled": True, "principal": caller.principal, "fingerprint": handed_in.fingerprint}
     words = (

@@ -8,7 +8,7 @@ import time
 from gateway import errors
 from gateway.audit.log import AuditLog
 from gateway.base import rlimits, signals
-from gateway.base.signals import Undisturbed
+from gateway.base.signals import SignalsBlocked
 from gateway.identity import authentication, authorized_keys
 from rshell.context import Context
 from rshell.front import misconfiguration, policy
@@ -34,7 +34,7 @@ def main(config_path: str) -> int:
     line = environ.get("SSH_ORIGINAL_COMMAND")
     as_json = wants_json(line)
     try:
-        signals.listen()
+        signals.unblock()
         settings = misconfiguration.load(config_path, environ)
         caller = authentication.of_environment(environ)
         if isinstance(caller, authentication.Invitation):
@@ -46,7 +46,7 @@ def main(config_path: str) -> int:
         output.failure(error, as_json)
         return error.code
     except Exception as fault:  # before there is a context, or because the audit itself fails: nowhere to record it
-        about = " at ".join(errors.place(fault).values())
+        about = " at ".join(errors.fault_fields(fault).values())
         output.failure(errors.Internal(f"a fault of the gateway ({about})", "tell your sysadmin"), as_json)
         return errors.Internal.code
 
@@ -59,14 +59,14 @@ def identify(settings: Config, caller: authentication.Identity, kind: str) -> Co
     log = AuditLog(settings.paths_audit, settings.audit_syslog, settings.audit_when_full == "refuse")
     log = log.bound(**caller.as_fields())
     try:
-        entry = authentication.still_listed(caller, authorized_keys.load(settings.paths_authorized_keys))
+        entry = authentication.require_listed(caller, authorized_keys.load(settings.paths_authorized_keys))
         if settings.limits_logins:
             from gateway.limits import login_rate
 
             login_rate.admit(settings.paths_run, caller, settings.limits_logins)
     except errors.EncError as error:
         log = log.bound(request=os.urandom(6).hex())
-        with Undisturbed():
+        with SignalsBlocked():
             log.write("request", decision="deny", reason=error.slug)
             log.write("result", status=error.code, took_ms=0)
         raise
@@ -92,11 +92,11 @@ def answer(context: Context, line: str | None) -> int:
     ended = None
     try:
         try:
-            with Undisturbed():
+            with SignalsBlocked():
                 judged = _judge(context.replace(audit=log, request=request, began=began), line)
             status = judged if isinstance(judged, int) else _carry_out(*judged)
         finally:
-            signals.hold()
+            signals.block()
     except errors.Interrupted as interrupted:
         output.failure(interrupted, wants_json(line))
         status = interrupted.code
@@ -155,6 +155,6 @@ def _carry_out(asked: Command, context: Context) -> int:
         output.failure(error, asked.wants_json)
         return error.code
     except Exception as fault:  # the one handler for what nobody foresaw
-        context.audit.write("fault", **errors.place(fault))
+        context.audit.write("fault", **errors.fault_fields(fault))
         output.failure(errors.Internal("a fault of the gateway", "the audit log says where"), asked.wants_json)
         return errors.Internal.code

@@ -33,7 +33,7 @@ def record(path: str, where: str, environ: Mapping[str, str]) -> None:
     """Write `where` to the audit, as well as it goes. Our own words, with names of keys: nothing of a caller's."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
-            log = loader.audit_of(file.read())
+            log = loader.audit_path(file.read())
     except OSError:
         log = schema.DEFAULT_AUDIT
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.base.records import Record
 from gateway.config.schema import ANY, Config
-from gateway.errors import EncError, Misconfigured, NotAllowedHere, NotYours, Paused
+from gateway.errors import Denied, EncError, Misconfigured, NotAllowedHere, Paused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def may_begin(asked: Command, principal: str, config: Config, pause: Paused | No
     if asked.verb.begins and not has_room:
         return Deny(because=Misconfigured("the gateway's audit log has no room left", "tell your sysadmin"))
     if asked.verb.name == "new" and not {ANY, principal} & set(config.projects_create):
-        denied = NotYours("you may not create projects here", "ask your sysadmin for one")
+        denied = Denied("you may not create projects here", "ask your sysadmin for one")
         return Deny(because=denied, setting="projects.create")
     return Allow()
 

@@ -24,7 +24,7 @@ _LEAVE = ("exit", "quit")
 def run(context: Context, _command: Command) -> int:
     """Answer lines until the end of input, then close the session that the prompt started, if any.
 
-    Raises NotYours at the first line after the caller's key was taken away: sshd asks only at the login. Raises
+    Raises Denied at the first line after the caller's key was taken away: sshd asks only at the login. Raises
     Interrupted when the terminal hangs up; the session sees that by its leash.
     """
     if not (os.isatty(0) and os.isatty(1)):
@@ -49,12 +49,12 @@ def run(context: Context, _command: Command) -> int:
 def _answer_one(context: Context) -> bool:
     """Read and answer a line; whether there may be another one. Ctrl-C drops what was typed."""
     try:
-        signals.arm()
-        signals.listen()
+        signals.install_handlers()
+        signals.unblock()
         line = editing.line()
         if line is None or line.strip() in _LEAVE:
             return False
-        authentication.still_listed(context.caller, authorized_keys.load(context.config.paths_authorized_keys))
+        authentication.require_listed(context.caller, authorized_keys.load(context.config.paths_authorized_keys))
         if line.strip():
             _touch(context)
             main.answer(context, line)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from socket import socket
 
     from gateway.base.records import Fd
-    from gateway.sandbox.cgroups import Room
+    from gateway.sandbox.cgroups import ProgramCgroup
     from rshell.context import Context
 
 _KINDS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-._")
@@ -54,17 +54,17 @@ def run(context: Context, wanted: Wanted) -> int:
     target = Target(name=session.id, pid=session.pid, is_live=lambda: not liveness.has_ended(config.paths_run, session))
     with ExitStack() as held:
         held.callback(os.close, warden_client.take_place(context))
-        filter_ = syscall_filter.descriptor(config.paths_run)
+        filter_ = syscall_filter.open_filter(config.paths_run)
         held.callback(os.close, filter_)
         namespace = None
         if wanted.network:
             from gateway.sandbox import network
 
-            namespace = held.enter_context(network.given(target))
+            namespace = held.enter_context(network.program_network(target))
         limits = cgroups.Limits(memory=config.run_memory, processes=config.run_processes)
-        room = held.enter_context(cgroups.given(target, limits))
+        room = held.enter_context(cgroups.program_cgroup(target, limits))
         status = _through(context, session, _request(context, wanted, filter_, namespace, room))
-        if status and room and room.ran_out():
+        if status and room and room.was_oom_killed():
             raise Stopped(f"the program was stopped: as a whole it may take {config.run_memory} MiB of memory")
         return status
 
@@ -83,7 +83,9 @@ def _through(context: Context, session: Session, request: Execute) -> int:
         raise NotUnlocked(f"session {session.id} has just ended") from error
 
 
-def _request(context: Context, wanted: Wanted, filter_: Fd, namespace: Fd | None, room: Room | None) -> Execute:
+def _request(
+    context: Context, wanted: Wanted, filter_: Fd, namespace: Fd | None, room: ProgramCgroup | None
+) -> Execute:
     """All but the standard descriptors, which what has no terminal still needs."""
     config = context.config
     on_terminal = wanted.label in ("run", "shell") and os.isatty(0) and os.isatty(1)

@@ -64,7 +64,7 @@ def take_place(context: Context) -> Fd:
     from gateway.limits import concurrency
 
     limit = context.config.limits_programs
-    return concurrency.take(context.config.paths_run, context.caller.principal, concurrency.PROGRAMS, limit)
+    return concurrency.acquire(context.config.paths_run, context.caller.principal, concurrency.PROGRAMS, limit)
 
 
 def connection(context: Context, session: Session) -> socket:

@@ -18,9 +18,9 @@ PATIENCE = 600.0
 
 def secret(prompt: str) -> bytes:
     """One line from standard input, without its newline. Raises Usage when there is none or it is too long."""
-    from gateway.base.syscalls import keep_memory_private
+    from gateway.base.syscalls import make_undumpable
 
-    keep_memory_private()
+    make_undumpable()
     if not os.isatty(0):
         output.note("reading one line from standard input; if you are typing, it is visible: use ssh -t")
         return _line()

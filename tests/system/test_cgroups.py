@@ -41,7 +41,7 @@ def delegated() -> Iterator[Path]:
     made.mkdir()
     for name in FILES:
         os.chown(made / name, owner.pw_uid, owner.pw_gid)
-    os.setxattr(made, cgroups.MARK, b"1")
+    os.setxattr(made, cgroups.DELEGATE_ATTRIBUTE, b"1")
     yield made
     left = sorted((path for path in made.rglob("*") if path.is_dir()), reverse=True)
     for path in (*left, made):

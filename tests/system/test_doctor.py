@@ -51,7 +51,7 @@ BROKEN = [
         "chmod 0644 $0/authorized_keys",
         "FAIL",
         "keys",
-        "can be written by others",
+        "is writable by others",
         id="keys that others can change",
     ),
     pytest.param(
@@ -62,7 +62,7 @@ BROKEN = [
         "cp $0/x $0/authorized_keys; rm $0/x",
         "FAIL",
         "keys",
-        "ssh-rsa keys are not let in",
+        "ssh-rsa keys are not accepted",
         id="a line that is no key",
     ),
     pytest.param(

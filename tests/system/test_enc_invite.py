@@ -64,7 +64,7 @@ def test_a_key_that_is_there_is_handed_in_as_it_is_and_a_used_code_says_so(
     assert init(mine, tmp_path, code).status == 0
     before = (tmp_path / "id").read_bytes()
     again = init(mine, tmp_path, code)
-    assert again.status == 77 and "used already" in again.err
+    assert again.status == 77 and "already been used" in again.err
     assert (tmp_path / "id").read_bytes() == before
     assert init(mine, tmp_path, invited(gateway)).status == 0
     assert (tmp_path / "id").read_bytes() == before

@@ -56,7 +56,7 @@ def test_a_key_is_handed_in_approved_and_works(make_gateway: Callable[..., Gatew
         "me@laptop",
     )
     again = invite.ssh("enrol", stdin=public(tmp_path))
-    assert again.status == 77 and "used already" in again.err
+    assert again.status == 77 and "already been used" in again.err
     approved = admin(gateway, "key", "approve", fingerprint, "--from", "127.0.0.0/8")
     assert approved.status == 0 and fingerprint in approved.out
     assert me.ssh("whoami", "--json").json["principal"] == "dev1"
@@ -200,7 +200,7 @@ def test_a_key_that_is_listed_already_is_not_approved(make_gateway: Callable[...
     assert invite.ssh("enrol", stdin=line).status == 0
     before = gateway.authorized_keys.read_bytes()
     result = admin(gateway, "key", "approve", print_of(line))
-    assert result.status == 64 and "already, as dev2" in result.err
+    assert result.status == 64 and "already in line 1, as dev2" in result.err
     assert gateway.authorized_keys.read_bytes() == before
     assert admin(gateway, "key", "invites", "--json").out.count("handed in") == 1, "it can still be denied"
 

@@ -30,7 +30,7 @@ def test_as_many_sessions_as_allowed_and_no_more(strict: Gateway) -> None:
     held = [one.hold("session") for _ in range(5)]
     eventually(lambda: sum(each.process.poll() is not None for each in held) == 3)
     refused = [each.wait() for each in held if each.process.poll() is not None]
-    said = "enc: you have 2 live sessions, as many as you may; `logout --all` ends them\n"
+    said = "enc: you have 2 live sessions, which is the limit; `logout --all` ends them\n"
     assert [(each.status, each.err) for each in refused] == [(75, said)] * 3
     eventually(lambda: len(strict.sessions()) == 2)
     with session(other):  # another principal has places of its own
@@ -62,7 +62,7 @@ def test_as_many_views_as_allowed_over_all_sessions(strict: Gateway) -> None:
         unlock(person, "a", shared)
         with person.mounted("b"):
             third = person.ssh("mount", "c", stdin=PASSPHRASE + "\n", extra=shared)
-            said = "enc: you have 2 unlocked projects, as many as you may; `unmount PROJECT` locks one\n"
+            said = "enc: you have 2 unlocked projects, which is the limit; `unmount PROJECT` locks one\n"
             assert (third.status, third.err) == (75, said)
             assert person.ssh("unmount", "a", extra=shared).status == 0
             wrong = person.ssh("mount", "c", stdin="wrong passphrase\n", extra=shared)
@@ -91,7 +91,7 @@ def test_as_many_programs_as_allowed_of_all_kinds(strict: Gateway) -> None:
         transfer = person.sftp_terminal(*shared)
         program = Held(person.argv("run", "p", "--", "sh", "-c", "'echo up; sleep 600'", extra=shared), "")
         program.read_until("up")
-        said = "enc: you have 2 running transfers and programs, as many as you may; end one of them first\n"
+        said = "enc: you have 2 running transfers and programs, which is the limit; end one of them first\n"
         for words in (("run", "p", "--", "true"), ("shell", "p"), ("git-upload-pack", "p"), ("scp", "-t", "p")):
             third = person.ssh(*words, extra=shared)
             assert (third.status, third.err) == (75, said), words
@@ -108,7 +108,7 @@ def test_only_so_many_logins_a_minute(strict: Gateway) -> None:
         results = [person.ssh("whoami") for _ in range(13)]
         assert [each.status for each in results[:10]] == [0] * 10
         assert results[-1].status == 75
-        assert "enc: you connected 12 times within a minute, as often as you may; wait " in results[-1].err
+        assert "enc: you connected 12 times within a minute, which is the limit; wait " in results[-1].err
         assert person.ssh("whoami", extra=shared).status == 0, "a connection that was let in stays so"
     assert other.ssh("whoami").status == 0
     assert strict.events("request", decision="deny", reason="busy", fingerprint=person.fingerprint)

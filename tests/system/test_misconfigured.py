@@ -70,10 +70,7 @@ def test_keys_that_cannot_be_used_are_told_to_the_audit(own: Gateway) -> None:
     run([str(bindir() / "enc-gateway"), "sweep", "--config", str(own.root / "gateway.toml")])
     assert person.ssh("ls").status == 0
     (record,) = own.events("misconfigured")
-    assert (
-        record["where"]
-        == f"{own.authorized_keys}, line 2: sshd lets nobody in by this line: there is no key that could be read"
-    )
+    assert record["where"] == f"{own.authorized_keys}, line 2: sshd does not accept this line: it has no readable key"
 
 
 def test_each_login_reads_the_configuration_and_a_live_session_keeps_its_own(own: Gateway) -> None:

@@ -51,7 +51,7 @@ def test_a_full_view_says_so_keeps_what_it_has_and_takes_more_after_a_removal(sm
         assert at.sh("echo over | dd of=kept conv=notrunc status=none").status == 0, "what is there can be rewritten"
         new = at.person.ssh("new", "second", stdin=PASSPHRASE + "\n", extra=at.shared)
         assert new.status == 73
-        said = "your projects take all of the 24 MiB that they may; delete something, or ask your sysadmin"
+        said = "your projects use all of your quota of 24 MiB; delete something, or ask your sysadmin"
         assert said in new.err
         disk = at.person.ssh("status", "--json", extra=at.shared).json["disk"]
         assert isinstance(disk, dict)

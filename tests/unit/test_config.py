@@ -66,11 +66,11 @@ def test_there_are_no_other_fields() -> None:
 
 @pytest.mark.parametrize("key", NUMBERS)
 def test_a_number_is_taken_from_its_least_value_on(key: Key) -> None:
-    assert value(loader.parse(as_toml(key, str(key.least))), key) == key.least
+    assert value(loader.parse(as_toml(key, str(key.minimum))), key) == key.minimum
     assert value(loader.parse(as_toml(key, "86400")), key) == 86400
     with pytest.raises(Misconfigured) as caught:
-        loader.parse(as_toml(key, str(key.least - 1)))
-    assert str(caught.value) == f"gateway.toml, line 3: {key.name} must be at least {key.least}"
+        loader.parse(as_toml(key, str(key.minimum - 1)))
+    assert str(caught.value) == f"gateway.toml, line 3: {key.name} must be at least {key.minimum}"
 
 
 @pytest.mark.parametrize("key", STRINGS)
@@ -143,7 +143,7 @@ def test_who_may_create_projects_is_a_principal_or_everybody() -> None:
     ],
 )
 def test_a_broken_configuration_still_tells_where_the_audit_is(text: str, place: str) -> None:
-    assert loader.audit_of(text) == place
+    assert loader.audit_path(text) == place
 
 
 @pytest.mark.parametrize("path", ["opt", "/", "//", "/etc", "/etc/", "/home", "/proc", "/opt/../etc", "/projects"])
@@ -168,7 +168,7 @@ def test_a_path_that_is_not_absolute_is_refused_with_its_line(key: Key, written:
         pytest.param("[lock]\ngrace = 1\n[lock.grace2]\nx = 1", "line 4: unknown key lock.grace2.x", id="a table more"),
         pytest.param("\nlock = 1", "line 2: unknown key lock", id="a table's name"),
         pytest.param("lock.grace = ", "line 1: expected a string", id="no value"),
-        pytest.param("[lock]\n\ngrace = 1\ngrace = 2", "line 4: this key is there already", id="twice"),
+        pytest.param("[lock]\n\ngrace = 1\ngrace = 2", "line 4: this key is set twice", id="twice"),
     ],
 )
 def test_what_is_not_a_configuration_is_refused_with_its_line(text: str, said: str) -> None:

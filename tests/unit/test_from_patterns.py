@@ -37,8 +37,8 @@ ALLOWED = [
 
 @pytest.mark.parametrize(("patterns", "address", "allowed"), ALLOWED)
 def test_patterns_are_read_as_sshd_reads_them(patterns: str, address: str, allowed: bool) -> None:
-    assert (from_patterns.against(patterns, address) == "") == allowed
+    assert (from_patterns.refusal(patterns, address) == "") == allowed
 
 
 def test_no_address_is_none() -> None:
-    assert from_patterns.address("nowhere.example") is None and from_patterns.address("") is None
+    assert from_patterns.parse_address("nowhere.example") is None and from_patterns.parse_address("") is None
