@@ -40,7 +40,7 @@ class Lock(Request):
 
 
 class Close(Request):
-    """End the session; `reason` is one of CLOSE_REASONS."""
+    """End the session; `reason` is a slug of gateway.audit.reasons that is marked `in_close`."""
 
     reason: str
 
@@ -120,9 +120,6 @@ _KINDS: dict[str, type[Message]] = {
     kind.__name__: kind
     for kind in (Unlock, Lock, Close, Touch, Ask, Attach, Execute, Done, Terminal, State, Failed, Exited)
 }
-
-
-CLOSE_REASONS = ("logout", "killed", "paused")
 
 
 _NUMBERS = frozenset(

@@ -94,7 +94,7 @@ BROKEN = [
         "rm -r $0/run/sessions/s-01",
         "WARN",
         "sessions",
-        "1 dead ones",
+        "1 dead sessions",
         id="a dead session's record",
     ),
     pytest.param("echo soon >$0/paused", "rm $0/paused", "WARN", "pause", "is paused: soon", id="a pause"),
@@ -205,7 +205,7 @@ def test_a_little_room_is_a_warning_and_none_a_failure(make_gateway: Callable[..
     ],
 )
 def test_a_hole_is_known_by_version_and_distribution(said: str, package: str, found: bool) -> None:
-    assert bool(list(programs._race(said, package))) == found
+    assert bool(list(programs._cve_2024_6387(said, package))) == found
 
 
 def test_the_findings_are_one_json_object(patient: Gateway) -> None:

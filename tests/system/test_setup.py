@@ -215,7 +215,7 @@ def test_a_drop_in_without_effect_is_taken_back(host: Host) -> None:
     ("line", "said"),
     [
         pytest.param("X11Forwarding no", "would change x11forwarding for root", id="one that concerns everybody"),
-        pytest.param("NoSuchKeyword yes", "sshd does not take the drop-in", id="one that sshd does not know"),
+        pytest.param("NoSuchKeyword yes", "sshd rejects the drop-in", id="one that sshd does not know"),
     ],
 )
 def test_a_drop_in_that_would_do_harm_is_not_put_there(host: Host, line: str, said: str) -> None:
@@ -282,18 +282,18 @@ def test_a_broken_configuration_is_named_and_nothing_is_overwritten(installed: H
 def test_doctor_looks_at_what_sshd_really_does(installed: Host) -> None:
     machine = installed.machine
     sound = machine.run("enc-gateway", "doctor")
-    assert "FAIL" not in sound.out and "settings hold for logins as enc" in sound.out, sound
+    assert "FAIL" not in sound.out and "settings are in effect for logins as enc" in sound.out, sound
     machine.write("/etc/ssh/sshd_config.d/10-own.conf", "AllowUsers admin\nMatch User enc\n    PermitTunnel yes\n")
     found = machine.run("enc-gateway", "doctor")
     assert "FAIL  sshd: permittunnel is yes for enc, not no" in found.out
-    assert "WARN  sshd: allowusers may leave enc out: admin" in found.out
+    assert "WARN  sshd: allowusers may exclude enc: admin" in found.out
     machine.write("/etc/ssh/sshd_config.d/10-own.conf", "NoSuchKeyword yes\n")
     found = machine.run("enc-gateway", "doctor")
-    assert found.status == 2 and "FAIL  sshd: it does not take its configuration" in found.out
+    assert found.status == 2 and "FAIL  sshd: its configuration is invalid" in found.out
     machine.ok("rm", "/etc/ssh/sshd_config.d/10-own.conf")
     drop_in = machine.read(DROP_IN)
     machine.write(DROP_IN, drop_in.replace("X11Forwarding no", "X11Forwarding  no"))
-    assert "is not what setup would write" in machine.run("enc-gateway", "doctor").out
+    assert "differs from what setup would write" in machine.run("enc-gateway", "doctor").out
     machine.ok("rm", DROP_IN)
     assert "nobody can log in  (enc-gateway setup)" in machine.run("enc-gateway", "doctor").out
     machine.ok("chmod", "o+w", "/usr/lib/enc")
@@ -301,7 +301,7 @@ def test_doctor_looks_at_what_sshd_really_does(installed: Host) -> None:
     assert "FAIL  code: /usr/lib/enc can be changed by others" in machine.run("enc-gateway", "doctor").out
     machine.ok("chmod", "o-w", "/usr/lib/enc")
     as_account = machine.run("setpriv", "--reuid=enc", "--regid=enc", "--clear-groups", "enc-gateway", "doctor")
-    assert "its configuration is for root to see" in as_account.out and "FAIL" not in as_account.out, as_account
+    assert "only root can check its configuration" in as_account.out and "FAIL" not in as_account.out, as_account
 
 
 def test_the_page_for_the_sysadmin_does_what_it_says(host: Host, package: Path) -> None:

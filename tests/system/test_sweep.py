@@ -26,6 +26,11 @@ def sweep(gateway: Gateway) -> str:
     return result.out.strip()
 
 
+def _removed(sessions: int) -> str:
+    """What `sweep` says when it removed nothing but dead sessions."""
+    return f"removed: {sessions} dead sessions, 0 unfinished projects, 0 projects in the trash"
+
+
 def records(gateway: Gateway) -> list[Path]:
     return list((gateway.root / "run" / "sessions").iterdir())
 
@@ -75,14 +80,14 @@ def test_the_next_caller_sweeps_a_dead_session(crashed: Gateway, who: Person) ->
 
 @needs_root
 def test_the_sysadmin_sweeps_a_dead_session(crashed: Gateway) -> None:
-    assert sweep(crashed) == "1 sessions, 0 drafts, 0 trash"
+    assert sweep(crashed) == _removed(1)
     assert records(crashed) == []
-    assert sweep(crashed) == "0 sessions, 0 drafts, 0 trash"
+    assert sweep(crashed) == _removed(0)
 
 
 def test_a_live_session_is_not_swept(gateway_: Gateway, who: Person) -> None:
     with who.mounted("work"):
-        assert sweep(gateway_) == "0 sessions, 0 drafts, 0 trash"
+        assert sweep(gateway_) == _removed(0)
         assert len(report(who)) == 1
         assert who.sftp("ls work").status == 0
 
@@ -93,7 +98,7 @@ def test_half_made_vaults_are_swept_when_nobody_can_be_making_them_any_more(
     (home,) = gateway_.vaults.iterdir()
     draft = home / ".new-half-0badcafe"
     (draft / "cipher").mkdir(parents=True)
-    assert sweep(gateway_) == "0 sessions, 0 drafts, 0 trash"
+    assert sweep(gateway_) == _removed(0)
     assert draft.exists()
     _later(monkeypatch, staging.AGE + 1)
     assert cleanup.sweep(str(gateway_.root / "run")) == 0
@@ -118,7 +123,7 @@ def test_removed_projects_are_deleted_after_their_days(
     gateway_: Gateway, who: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert who.ssh("rm", "work", "--yes").status == 0
-    assert sweep(gateway_) == "0 sessions, 0 drafts, 0 trash"
+    assert sweep(gateway_) == _removed(0)
     (thrown,) = gateway_.vaults.glob("*/.trash/*")
     _later(monkeypatch, 30 * 86400 + 1)
     assert garbage.sweep(str(gateway_.vaults), 30)["trash"] == 1

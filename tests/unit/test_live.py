@@ -67,5 +67,5 @@ def test_a_session_that_talks_nonsense_is_shown_and_harms_nobody(tmp_path: Path,
     (tmp_path / "run").mkdir()
     (tmp_path / "vaults").mkdir()
     with answering(tmp_path / "run", report):
-        (seen,) = sessions.look(settings)
+        (seen,) = sessions.collect(settings)
     assert seen.clock.last_activity == activity and seen.clock.idle is None
