@@ -86,18 +86,13 @@ def _ask(settings: Config, session: Session) -> Mapping[str, object]:
             received = channel.receive(to)
         reply = received[0] if received else None
         report = json.loads(reply.report) if isinstance(reply, protocol.State) else {}
-    except (
-        OSError,
-        protocol.Malformed,
-        ValueError,
-        RecursionError,
-    ):  # the answer is from another process, and may be anything
+    except (OSError, protocol.Malformed, ValueError, RecursionError):  # the answer is untrusted
         return {}
     return report if isinstance(report, dict) else {}
 
 
-def _clock(said: object) -> IdleClock:
-    values = said if isinstance(said, dict) else {}
+def _clock(reported: object) -> IdleClock:
+    values = reported if isinstance(reported, dict) else {}
     idle, locks_in = values.get("idle"), values.get("locks_in")
     return IdleClock(
         last_activity=output.visible(str(values.get("last_activity", ""))),

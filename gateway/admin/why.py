@@ -75,11 +75,11 @@ def dry_run(settings: str, fingerprint: str, line: str | None, origin: str = "")
         with contextlib.ExitStack() as work:
             if privileges.invoker() == 0:
                 work.enter_context(privileges.account(*privileges.owner(loader.load(settings).paths_vaults)))
-            status, said = process.run([*argv, str(fd)], [fd])
+            status, output = process.run([*argv, str(fd)], [fd])
     finally:
         os.close(fd)
     try:
-        values = json.loads(said)
+        values = json.loads(output)
         return Decision(exit=values["exit"], steps=tuple(Step(**step) for step in values["steps"]))
     except (ValueError, KeyError, TypeError) as error:
         raise Internal(f"rshell/front/why.py gave no answer and exited with {status}") from error

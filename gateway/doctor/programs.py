@@ -76,12 +76,12 @@ def check(_: Target) -> Iterator[Finding]:
 def _version(required: Requirement) -> Finding:
     if not os.access(required.program, os.X_OK):
         return fail(required.package, f"{required.program} is missing", f"apt install {required.package}")
-    said = _version_text(required.program, required.version_option)
-    version = _numbers(said)
+    text = _version_text(required.program, required.version_option)
+    version = _numbers(text)
     if version < required.oldest:
         oldest = ".".join(map(str, required.oldest))
-        return fail(required.package, said, f"install {oldest} or newer: {required.because}")
-    return ok(required.package, said)
+        return fail(required.package, text, f"install {oldest} or newer: {required.because}")
+    return ok(required.package, text)
 
 
 def _cve_2024_6387(version: str, package: str) -> Iterator[Finding]:
@@ -97,17 +97,17 @@ def _version_text(program: str, option: str) -> str:
     """What a program prints about its version, up to the first separator."""
     if not os.access(program, os.X_OK):
         return ""
-    said = process.run([program, option])[1].strip()
-    return re.split(r"[;,\n]", said)[0] if said else "it prints no version"
+    text = process.run([program, option])[1].strip()
+    return re.split(r"[;,\n]", text)[0] if text else "it prints no version"
 
 
-def _numbers(said: str) -> tuple[int, int]:
-    found = re.search(r"(\d+)\.(\d+)", said)
+def _numbers(text: str) -> tuple[int, int]:
+    found = re.search(r"(\d+)\.(\d+)", text)
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def _package_version(package: str) -> str:
     if not os.access(_DPKG_QUERY, os.X_OK):
         return ""
-    status, said = process.run([_DPKG_QUERY, "-W", "-f", "${Version}", package])
-    return "" if status else said.strip()
+    status, output = process.run([_DPKG_QUERY, "-W", "-f", "${Version}", package])
+    return "" if status else output.strip()

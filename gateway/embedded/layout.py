@@ -162,9 +162,8 @@ def make_directories(layout: Layout) -> None:
         raise Usage(f"{layout.root} is not empty and was not made by an embedded gateway", "name another directory")
     layout.root.mkdir(parents=True, exist_ok=True)
     layout.root.chmod(0o755 if os.geteuid() == 0 else 0o700)
-    layout.log.parent.mkdir(
-        mode=0o700, exist_ok=True
-    )  # not beside authorized_keys, whose directory every session watches
+    # The log has a directory of its own, because every session watches the one of authorized_keys
+    layout.log.parent.mkdir(mode=0o700, exist_ok=True)
     for path in (layout.vaults, layout.enrolments, layout.run, layout.audit.parent):
         path.mkdir(mode=0o700, exist_ok=True)
         os.chown(path, layout.account.pw_uid, layout.account.pw_gid)

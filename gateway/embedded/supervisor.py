@@ -44,9 +44,7 @@ def run(directory: Path, port: int, keys: tuple[Path, ...], given: dict[str, str
     layout.make_host_key(paths)
     layout.add_keys(paths, keys)
     signals = _Signals()
-    ctypes.CDLL(None).prctl(
-        _PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0
-    )  # orphans of sshd become our children, so that we can end them
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # so that we can end what sshd leaves behind
     listener, port = _start_sshd(paths, port)
     try:
         _announce(paths, port)
@@ -73,7 +71,7 @@ class _Signals:
         try:
             while not self._stop_requested():
                 if any(fd == handle for fd, _ in poll.poll()):
-                    raise Misconfigured("sshd ended by itself", "its log is log/sshd.log")
+                    raise Misconfigured("sshd ended unexpectedly", "see log/sshd.log in the gateway's directory")
                 _reap_all()
         finally:
             os.close(handle)

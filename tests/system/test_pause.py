@@ -1,4 +1,4 @@
-"""`enc-gateway pause` and `resume`: nothing new begins, what is live goes on, or is locked at once."""
+"""`enc-gateway pause` and `resume`: nothing new begins; live sessions continue, or are ended with --lock-now."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def admin(gateway: Gateway, *words: str) -> Result:
 def paused(make_gateway: Callable[..., Gateway]) -> Iterator[tuple[Gateway, Person]]:
     """A paused gateway, and somebody with the project `p`."""
     gateway = make_gateway()
-    admin(gateway, "pause")  # the first to write to the audit is root
+    admin(gateway, "pause")  # so that root is the first to write to the audit log
     assert admin(gateway, "resume").out == "resumed\n"
     person = gateway.person("dev")
     person.new("p")
@@ -52,7 +52,7 @@ def test_what_is_live_goes_on_until_it_is_locked_now(make_gateway: Callable[...,
     typing.expect("Passphrase of q:")
     with person.mounted("p") as held:
         assert json.loads(admin(gateway, "pause", "--json").out) == {"paused": True, "ended": [], "live": 1}
-        typing.send(PASSPHRASE + "\n")  # let in before the pause, and slow
+        typing.send(PASSPHRASE + "\n")  # allowed before the pause, but typed late
         typing.expect("the gateway is paused")
         assert typing.wait() == 75
         assert person.sftp("cd p", "put /etc/hostname f").status == 0

@@ -1,4 +1,4 @@
-"""What a crash leaves behind is swept by the next caller and by hand; what is alive never is."""
+"""The next caller and `sweep` remove what a crash left, and never what is live."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from tests.life import report, session, unlock
 
 
 def sweep(gateway: Gateway) -> str:
-    """`enc-gateway sweep`; what it says."""
+    """Run `enc-gateway sweep`; its output."""
     result = run([str(bindir() / "enc-gateway"), "sweep", "--config", str(gateway.root / "gateway.toml")])
     assert result.status == 0, result
     return result.out.strip()
 
 
 def _removed(sessions: int) -> str:
-    """What `sweep` says when it removed nothing but dead sessions."""
+    """The output of `sweep` when it removed only dead sessions."""
     return f"removed: {sessions} dead sessions, 0 unfinished projects, 0 projects in the trash"
 
 
@@ -36,9 +36,11 @@ def records(gateway: Gateway) -> list[Path]:
 
 
 def crash(gateway: Gateway) -> None:
-    """Every process of every session is gone, as after a power loss, but for the disk."""
+    """Kill every process of every session, as a power loss would."""
     found = gateway.session_processes()
-    for pid in sorted(found, key=lambda pid: found[pid].startswith("/usr/bin/bwrap")):  # a warden would lock in order
+    for pid in sorted(
+        found, key=lambda pid: found[pid].startswith("/usr/bin/bwrap")
+    ):  # bubblewrap last: without it the warden would lock gracefully
         try:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
@@ -48,7 +50,7 @@ def crash(gateway: Gateway) -> None:
 
 @pytest.fixture
 def crashed(gateway_: Gateway, who: Person) -> Iterator[Gateway]:
-    """One dead session's record lies about."""
+    """A gateway with the record of a dead session."""
     with who.mounted("work"):
         crash(gateway_)
         assert list((gateway_.root / "run" / "sessions").glob("*/record.json"))
@@ -141,13 +143,13 @@ def test_making_a_project_sweeps_the_principal_s_old_trash(make_gateway: Callabl
 
 
 def _later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    """In this process alone."""
+    """Set this process's clock forward."""
     really = time.time
     monkeypatch.setattr(time, "time", lambda: really() + seconds)
 
 
 def test_sweeping_all_the_time_disturbs_nobody(make_gateway: Callable[..., Gateway]) -> None:
-    """Several sweepers against sessions, projects and trash that come and go."""
+    """Run several sweepers while sessions, projects and trash come and go."""
     gateway = make_gateway(**{"trash.days": "0"})
     people = [gateway.person(f"p{number}") for number in range(3)]
     troubles: list[str] = []

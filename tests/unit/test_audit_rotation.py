@@ -1,4 +1,4 @@
-"""Rotating the audit log: the chain goes on, what is missing is found, and no writer loses a line."""
+"""Rotation of the audit log: the chain continues, missing logs are found, and no writer loses a line."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_what_rotation_drops_is_recorded_and_in_order(path: Path) -> None:
     report = verification.verify(str(path))
     assert (report.findings, report.first, report.lines) == ((), 8, 5)
     assert json.loads(path.read_text())["dropped"] == 7
-    Path(archives(str(path))[0]).unlink()  # this one nobody recorded
+    Path(archives(str(path))[0]).unlink()  # no record says so
     assert problems(path) == [("", 1)]
 
 
@@ -128,7 +128,7 @@ def test_a_disk_that_takes_half_a_line_leaves_the_chain_whole(path: Path) -> Non
     try:
         with pytest.raises(Misconfigured, match="cannot be written") as caught:
             AuditLog(str(path)).write("request")
-        AuditLog(str(path), required=False).write("request")  # configured to go on
+        AuditLog(str(path), required=False).write("request")  # audit.when_full = "continue"
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         signal.signal(signal.SIGXFSZ, ignored)

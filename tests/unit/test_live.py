@@ -1,4 +1,4 @@
-"""What `enc-gateway sessions` makes of a session's own words, which are another process's."""
+"""`enc-gateway sessions` does not trust the report of a session, which is another process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gateway.session.registry import Session
 
 @contextmanager
 def answering(run: Path, report: str) -> Iterator[None]:
-    """A session in `run` whose warden says `report`."""
+    """A session in `run` whose warden answers with `report`."""
     id_, path, lock = registry.prepare(str(run))
     record = Session(
         id=SessionId(id_),
