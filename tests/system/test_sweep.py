@@ -38,9 +38,8 @@ def records(gateway: Gateway) -> list[Path]:
 def crash(gateway: Gateway) -> None:
     """Kill every process of every session, as a power loss would."""
     found = gateway.session_processes()
-    for pid in sorted(
-        found, key=lambda pid: found[pid].startswith("/usr/bin/bwrap")
-    ):  # bubblewrap last: without it the warden would lock gracefully
+    # bubblewrap last: when it dies, a warden locks gracefully
+    for pid in sorted(found, key=lambda pid: found[pid].startswith("/usr/bin/bwrap")):
         try:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
