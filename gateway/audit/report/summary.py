@@ -101,7 +101,7 @@ class _Summarizer:
         self._sessions = _SpanCollector("session-opened", "session-closed", MAX_ROWS)
         self._views = _SpanCollector("unlocked", "locked", _MAX_VIEWS)
         self._logins: dict[tuple[str, str], Logins] = {}
-        self._connections = _RecentlyUsed()
+        self._connections = _BoundedSet()
         self._refusals: Counter[tuple[str, ...]] = Counter()
         self._locks: Counter[tuple[str, ...]] = Counter()
         self._failures = _NewestEvents(_FAILURES)
@@ -149,7 +149,7 @@ class _Summarizer:
         )
 
 
-class _RecentlyUsed:
+class _BoundedSet:
     """A set of limited size: when it is full, what was added longest ago is removed."""
 
     def __init__(self) -> None:
@@ -198,7 +198,7 @@ class _SpanCollector:
     def __init__(self, begin: str, end: str, most: int) -> None:
         self._begin, self._end, self._most = begin, end, most
         self._count = 0
-        self._open = _RecentlyUsed()
+        self._open = _BoundedSet()
         self._kept: dict[int, Span] = {}
         self._newest: dict[tuple[str, str], int] = {}
 
