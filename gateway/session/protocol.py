@@ -69,7 +69,7 @@ class Lock(Request):
 
 
 class Close(Request):
-    """End the session; `reason` is one of CLOSE_REASONS."""
+    """End the session; `reason` is a slug of gateway.audit.reasons that is marked `in_close`."""
 
     reason: str
 
@@ -171,9 +171,6 @@ _KINDS: dict[str, type[Message]] = {
     kind.__name__: kind
     for kind in (Unlock, Lock, Close, Touch, Ask, Attach, Execute, Done, Terminal, State, Failed, Exited)
 }
-
-
-CLOSE_REASONS = ("logout", "killed", "paused")
 
 
 def words() -> codec.Words:

@@ -12,6 +12,7 @@ import signal
 import socket
 
 from gateway import errors
+from gateway.audit.reasons import REASONS
 from gateway.base import json, syscalls
 from gateway.base.clock import boottime, utc_now
 from gateway.identity.names import ProjectName
@@ -28,9 +29,6 @@ from gateway.warden.programs import Programs
 from gateway.warden.records import Journal, since
 from gateway.warden.tracking.trackers import Following
 from gateway.warden.view import View
-
-_ASKED_FOR = ("unmount", "logout")
-"""Reasons for which a held session ends with 0: its user wanted it so."""
 
 
 class Warden:
@@ -108,7 +106,7 @@ class Warden:
                 self._unlock(request, front)
             case protocol.Lock():
                 self._lock_one(request, front)
-            case protocol.Close() if request.reason in protocol.CLOSE_REASONS:
+            case protocol.Close() if request.reason in REASONS and REASONS[request.reason].in_close:
                 self._end(request.reason, front)
             case protocol.Touch():
                 server.reply(front, protocol.Done())
@@ -222,7 +220,7 @@ class Warden:
         """Lock everything and end the session; `front`, if any, is told when that is done."""
         if self._status is not None:
             return
-        self._finish(0 if reason in _ASKED_FOR else errors.Busy.code)
+        self._finish(0 if REASONS[reason].asked_for else errors.Busy.code)
         opened = os.path.exists(os.path.join(paths.SESSION, layout.RECORD))
         self._programs.stop(self._programs.all())
         for view in list(self._views.values()):

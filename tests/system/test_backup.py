@@ -1,4 +1,4 @@
-"""Backups of vaults in use, the way back, and the check that only an owner can make."""
+"""Backups of vaults in use, restoring them, and fsck, which only the owner can run."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def owner(kept: Gateway, request: pytest.FixtureRequest) -> Person:
 
 
 def copied(gateway: Gateway, to: Path) -> dict[tuple[str, str], str]:
-    """`backup TO`: what came of each project."""
+    """Run `backup TO`; the problem of each project ("" for none)."""
     result = admin(gateway, "backup", str(to), "--json")
     vaults = result.json["vaults"]
     assert isinstance(vaults, list)
@@ -43,13 +43,13 @@ def copied(gateway: Gateway, to: Path) -> dict[tuple[str, str], str]:
 
 
 def opened(vault: Path, at: Path, name: str) -> bytes:
-    """What a file in a copy of a vault has, by stock gocryptfs alone."""
+    """The content of a file in a copied vault, read with stock gocryptfs."""
     mine = at / "opened"
     shutil.copytree(vault, mine)
     (at / "plain").mkdir()
     config = str(mine / "slots" / "passphrase.conf")
     words = ["gocryptfs", "-q", "-nosyslog", "-config", config, str(mine / "cipher"), str(at / "plain")]
-    quiet = subprocess.DEVNULL  # gocryptfs stays, with whatever it was given
+    quiet = subprocess.DEVNULL  # gocryptfs stays in the background with its descriptors
     subprocess.run(words, input=PASSPHRASE.encode() + b"\n", check=True, stdout=quiet, stderr=quiet, timeout=60)
     try:
         return (at / "plain" / name).read_bytes()
@@ -71,10 +71,10 @@ def test_a_copy_of_a_project_in_use_is_whole_and_current(kept: Gateway, owner: P
         assert opened(backup / vault, tmp_path, "deep/" + "n" * 200) == b"long"
         before = (backup / vault).stat().st_ino
         (mnt / "file").write_bytes(b"two" * 10_000)
-        os.utime(mnt / "file", (10**9, 10**9))  # neither its size nor its time tells
+        os.utime(mnt / "file", (10**9, 10**9))  # size and mtime do not show the change
         (mnt / "deep" / ("n" * 200)).unlink()
         writer = threading.Thread(target=keep_doing, args=(lambda: (mnt / "other").write_bytes(b"x"), 0.02, 1.5))
-        writer.start()  # so that the first attempt is in vain
+        writer.start()  # makes the first attempt fail
         assert copied(kept, backup)[owner.name, "work"] == ""
         writer.join()
         assert opened(backup / vault, tmp_path, "file") == b"two" * 10_000

@@ -1,4 +1,4 @@
-"""Enrolment by invitation, with stock ssh and ssh-keygen alone: one right, once, for a while, and on the record."""
+"""Enrolment by invitation, with only stock ssh and ssh-keygen: one right, once, for a limited time, and recorded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.harness import Gateway, Person, admin, run
 
 
 def invited(gateway: Gateway, at: Path, *words: str) -> Person:
-    """Who has an invitation for dev1 as a key file, and a key of their own beside it."""
+    """A person with an invitation for dev1 as a key file (`invite`), and their own key beside it (`id`)."""
     printed = admin(gateway, "key", "invite", "dev1", "--as-key", *words)
     assert printed.status == 0, printed
     (at / "invite").write_text(printed.out)
@@ -214,7 +214,7 @@ def test_the_code_is_the_key_of_the_invitation_and_the_host(gateway: Gateway, tm
     assert zlib.crc32(payload[:96]) == int.from_bytes(payload[96:], "big")
     seed, key, host = payload[:32], payload[32:64], payload[64:96]
     assert base64.b64decode(host_key.read_text().split()[1])[-32:] == host
-    # docs/protocol.md: the private key that the code means, as a file for ssh
+    # As docs/protocol.md says: make a private key file for ssh from the code
     public_blob = b"".join(len(part).to_bytes(4, "big") + part for part in (b"ssh-ed25519", key))
     private = bytes(8) + public_blob + (64).to_bytes(4, "big") + seed + key + bytes(4)
     private += bytes(range(1, 1 + -len(private) % 8))

@@ -110,7 +110,7 @@ def test_a_session_without_a_command_for_its_limit_is_closed(make_gateway: Calla
         assert held.wait(3 + SLACK).status == 75
         assert time.monotonic() - began > 2
     assert "the session will be closed" in held.said
-    assert "locked work: nothing happened in the session" in held.said
+    assert "locked work: idle (no activity in the session)" in held.said
     assert locks(gateway, "work") == ["idle-session"]
     assert gateway.events("session-closed")[-1]["reason"] == "idle-session"
     eventually(lambda: not gateway.leftovers())
@@ -182,7 +182,7 @@ def test_an_idle_view_is_locked_while_another_in_the_session_is_at_work(limited:
             keep_doing(lambda: (at / "f").write_bytes(b"x"), 0.5, LONG)
             assert locked_after(limited, "idle", began, 0, LONG) == "idle-view"
             assert not locks(limited, "busy")
-            held.read_until("locked idle: nothing was read or written in it")
+            held.read_until("locked idle: idle (no file in it was read or written)")
         assert locked_after(limited, "busy", time.monotonic(), 0, LIMIT) == "idle-view"
         assert held.process.poll() is None, "the session lives on without a view"
         unlock(who, "idle", shared)
@@ -433,7 +433,7 @@ def test_the_warning_says_what_will_lock_and_how_to_stay(make_gateway: Callable[
         terminal.send("correct horse battery staple\r")
         terminal.expect("unlocked work")
         terminal.expect("in 2 s work will be locked for want of use; read or write a file in it to keep it")
-        terminal.expect("locked work: nothing was read or written in it")
+        terminal.expect("locked work: idle (no file in it was read or written)")
         assert terminal.wait() == 75
         assert terminal.seen.count("will be") == 1, "one warning for a view and the session that it holds"
     finally:

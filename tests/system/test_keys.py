@@ -1,4 +1,4 @@
-"""`enc-gateway key`: careful edits of authorized_keys, what lint finds, and that sshd agrees with it."""
+"""`enc-gateway key`: edits of authorized_keys change nothing else, and lint agrees with sshd."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.life import session
 
 
 def new_key(at: Path, kind: str = "ed25519") -> str:
-    """A key pair's public line."""
+    """Make a key pair and return its public line."""
     subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", "made here", "-f", str(at)], check=True)
     return Path(f"{at}.pub").read_text()
 
@@ -110,11 +110,11 @@ def test_a_link_to_the_file_stays_one(tmp_path: Path) -> None:
     assert (tmp_path / "authorized_keys").is_symlink() and (tmp_path / "real").read_text() == "one\ntwo\n"
 
 
-# An expired key, and what lint says of lines, against what sshd does
+# An expired key; lint compared with sshd
 
 
 TOKYO = "mount --bind /usr/share/zoneinfo/Asia/Tokyo /etc/localtime"
-"""A host in a time zone that is not that of a sandbox without /etc/localtime."""
+"""Gives the host another time zone than a sandbox without /etc/localtime has (UTC)."""
 
 
 def test_a_key_that_expires_loses_its_session(make_gateway: Callable[..., Gateway]) -> None:

@@ -1,4 +1,4 @@
-"""What a crash leaves behind is swept by the next caller and by hand; what is alive never is."""
+"""The next caller and `sweep` remove what a crash left, and never what is live."""
 
 from __future__ import annotations
 
@@ -20,10 +20,15 @@ from tests.life import report, session, unlock
 
 
 def sweep(gateway: Gateway) -> str:
-    """`enc-gateway sweep`; what it says."""
+    """Run `enc-gateway sweep`; its output."""
     result = run([str(bindir() / "enc-gateway"), "sweep", "--config", str(gateway.root / "gateway.toml")])
     assert result.status == 0, result
     return result.out.strip()
+
+
+def _removed(sessions: int) -> str:
+    """The output of `sweep` when it removed only dead sessions."""
+    return f"removed: {sessions} dead sessions, 0 unfinished projects, 0 projects in the trash"
 
 
 def records(gateway: Gateway) -> list[Path]:
@@ -31,9 +36,10 @@ def records(gateway: Gateway) -> list[Path]:
 
 
 def crash(gateway: Gateway) -> None:
-    """Every process of every session is gone, as after a power loss, but for the disk."""
+    """Kill every process of every session, as a power loss would."""
     found = gateway.session_processes()
-    for pid in sorted(found, key=lambda pid: found[pid].startswith("/usr/bin/bwrap")):  # a warden would lock in order
+    # bubblewrap last: when it dies, a warden locks gracefully
+    for pid in sorted(found, key=lambda pid: found[pid].startswith("/usr/bin/bwrap")):
         try:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
@@ -43,7 +49,7 @@ def crash(gateway: Gateway) -> None:
 
 @pytest.fixture
 def crashed(gateway_: Gateway, who: Person) -> Iterator[Gateway]:
-    """One dead session's record lies about."""
+    """A gateway with the record of a dead session."""
     with who.mounted("work"):
         crash(gateway_)
         assert list((gateway_.root / "run" / "sessions").glob("*/record.json"))
@@ -75,14 +81,14 @@ def test_the_next_caller_sweeps_a_dead_session(crashed: Gateway, who: Person) ->
 
 @needs_root
 def test_the_sysadmin_sweeps_a_dead_session(crashed: Gateway) -> None:
-    assert sweep(crashed) == "1 sessions, 0 drafts, 0 trash"
+    assert sweep(crashed) == _removed(1)
     assert records(crashed) == []
-    assert sweep(crashed) == "0 sessions, 0 drafts, 0 trash"
+    assert sweep(crashed) == _removed(0)
 
 
 def test_a_live_session_is_not_swept(gateway_: Gateway, who: Person) -> None:
     with who.mounted("work"):
-        assert sweep(gateway_) == "0 sessions, 0 drafts, 0 trash"
+        assert sweep(gateway_) == _removed(0)
         assert len(report(who)) == 1
         assert who.sftp("ls work").status == 0
 
@@ -93,7 +99,7 @@ def test_half_made_vaults_are_swept_when_nobody_can_be_making_them_any_more(
     (home,) = gateway_.vaults.iterdir()
     draft = home / ".new-half-0badcafe"
     (draft / "cipher").mkdir(parents=True)
-    assert sweep(gateway_) == "0 sessions, 0 drafts, 0 trash"
+    assert sweep(gateway_) == _removed(0)
     assert draft.exists()
     _later(monkeypatch, files.ABANDONED_AFTER + 1)
     assert cleanup.sweep(str(gateway_.root / "run")) == 0
@@ -118,7 +124,7 @@ def test_removed_projects_are_deleted_after_their_days(
     gateway_: Gateway, who: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert who.ssh("rm", "work", "--yes").status == 0
-    assert sweep(gateway_) == "0 sessions, 0 drafts, 0 trash"
+    assert sweep(gateway_) == _removed(0)
     (thrown,) = gateway_.vaults.glob("*/.trash/*")
     _later(monkeypatch, 30 * 86400 + 1)
     assert garbage.sweep(str(gateway_.vaults), 30)["trash"] == 1
@@ -136,13 +142,13 @@ def test_making_a_project_sweeps_the_principal_s_old_trash(make_gateway: Callabl
 
 
 def _later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    """In this process alone."""
+    """Set this process's clock forward."""
     really = time.time
     monkeypatch.setattr(time, "time", lambda: really() + seconds)
 
 
 def test_sweeping_all_the_time_disturbs_nobody(make_gateway: Callable[..., Gateway]) -> None:
-    """Several sweepers against sessions, projects and trash that come and go."""
+    """Run several sweepers while sessions, projects and trash come and go."""
     gateway = make_gateway(**{"trash.days": "0"})
     people = [gateway.person(f"p{number}") for number in range(3)]
     troubles: list[str] = []

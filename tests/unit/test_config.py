@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.config import loader, schema
 from gateway.config.schema import KEYS, Config, Key
-from gateway.embedded.layout import Layout, settings
+from gateway.embedded.layout import Layout, config_text
 from gateway.errors import Misconfigured, Usage
 
 BY_NAME = {key.name: key for key in KEYS}
@@ -206,7 +206,7 @@ def layout(tmp_path: Path) -> Layout:
 
 
 def test_an_embedded_gateway_keeps_everything_in_its_directory(layout: Layout, tmp_path: Path) -> None:
-    parsed = loader.parse(settings(layout, {}))
+    parsed = loader.parse(config_text(layout, {}))
     assert parsed.paths_vaults == f"{tmp_path}/vaults"
     assert parsed.paths_run == f"{tmp_path}/run"
     assert parsed.paths_audit == f"{tmp_path}/audit/audit.jsonl"
@@ -222,7 +222,7 @@ def test_every_key_can_be_set(layout: Layout, key: Key) -> None:
     if isinstance(key.default, tuple):
         wanted = ITEMS.get(key.name, (text, "/d"))
         text = ",".join(ITEMS.get(key.name, (text, "/d")))
-    assert value(loader.parse(settings(layout, {key.name: text})), key) == wanted
+    assert value(loader.parse(config_text(layout, {key.name: text})), key) == wanted
 
 
 @pytest.mark.parametrize("key", NUMBERS)
@@ -240,7 +240,7 @@ def test_every_key_can_be_set(layout: Layout, key: Key) -> None:
 )
 def test_a_number_that_is_none_cannot_be_set(layout: Layout, key: Key, text: str) -> None:
     with pytest.raises(Usage) as caught:
-        settings(layout, {key.name: text})
+        config_text(layout, {key.name: text})
     assert key.name in str(caught.value)
 
 
@@ -256,4 +256,4 @@ def test_a_number_that_is_none_cannot_be_set(layout: Layout, key: Key, text: str
 )
 def test_what_a_file_would_not_take_cannot_be_set(layout: Layout, name: str, text: str, said: str) -> None:
     with pytest.raises(Usage, match=said):
-        settings(layout, {name: text})
+        config_text(layout, {name: text})
