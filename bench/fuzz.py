@@ -55,7 +55,7 @@ def of_commands(data: bytes) -> None:
 def of_rsync(data: bytes) -> None:
     """However the words are cut, what is counted as options are not more than there are."""
     words = ("--server", *data.decode(errors="replace").split(" "))
-    assert 1 <= rsync._options(words) <= len(words) + 1
+    assert 1 <= rsync.count_options(words) <= len(words) + 1
 
 
 def of_protocol(data: bytes) -> None:

@@ -177,7 +177,7 @@ def test_a_program_has_no_network_but_its_own_loopback(at: Desk) -> None:
     assert [line.split(":")[0].strip() for line in lines] == ["lo"]
     assert at.run("cat", "/proc/net/unix").out.splitlines()[1:] == []
     refused = at.run("true", flags=("--net",))
-    said = "enc: programs have no network here; the gateway's sysadmin decides that\n"
+    said = "enc: programs have no network here; ask your sysadmin to allow it\n"
     assert (refused.status, refused.err) == (126, said)
 
 

@@ -225,7 +225,7 @@ def test_the_sysadmin_says_what_may_be_run(make_gateway: Callable[..., Gateway],
         for words in (("sh", "-c", "true"), ("/usr/bin/cat",), ("./cat",), ("tool",)):
             refused = at.run(*words)
             assert (refused.status, refused.out) == (126, ""), words
-        said = "enc: shell is not allowed here, only `run` with certain programs; the gateway's sysadmin decides that\n"
+        said = "enc: shell is switched off here: `run` may start certain programs only; ask your sysadmin to allow it\n"
         shell = at.person.ssh("shell", at.project, extra=at.shared)
         assert (shell.status, shell.err) == (126, said)
         assert at.run("true", flags=("--net",)).status == 126
@@ -239,7 +239,7 @@ def test_a_gateway_may_run_nothing(make_gateway: Callable[..., Gateway]) -> None
     person.new("p")
     with person.mounted("p"):
         result = person.ssh("run", "p", "--", "true")
-    said = "enc: run is switched off here; the gateway's sysadmin decides that\n"
+    said = "enc: run is switched off here; ask your sysadmin to allow it\n"
     assert (result.status, result.err) == (126, said)
 
 
