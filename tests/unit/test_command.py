@@ -1,4 +1,4 @@
-"""Lines parsed into commands: which are taken, which are refused with what code, and that input is never repeated."""
+"""Parsing lines into commands: which are accepted, and the code and the one safe line of a refusal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading an answer: as long as it may take, as long as it may be."""
+"""Reading an answer: its time limit and its length limit."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ except Usage as error:
 
 
 def asked(seconds: float, *said: bytes) -> str:
-    """What comes of a question to somebody who says this and then nothing more, without closing."""
+    """Ask a question, answer with these pieces, send nothing more, and return what the front printed."""
     words = [sys.executable, "-c", CODE, str(seconds)]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as front:
         assert front.stdin and front.stdout
