@@ -55,7 +55,7 @@ def authorize(config: Config, caller: Invitation, line: str | None) -> None:
         words = ()
     if words[:1] != (VERB,) or not set(words[1:]) <= {"--json"}:
         raise errors.NotAllowedHere(
-            "this key is an invitation: it can only hand in your own key",
+            "this key is an invitation: it can only hand in a key",
             "run: ssh -i THIS_KEY gateway enrol < YOUR_KEY.pub",
         )
     maintenance.require_running(config.paths_pause)

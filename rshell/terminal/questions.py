@@ -41,7 +41,7 @@ def line(prompt: str) -> str:
 
 
 def pipe(content: bytes) -> int:
-    """The read end of a new pipe that holds `content` and a newline. The caller closes it; the write end is closed."""
+    """The reading end of a pipe that holds `content` and a newline; the writing end is closed."""
     reader, writer = os.pipe()
     try:
         os.write(writer, content + b"\n")

@@ -53,7 +53,7 @@ class Relay:
             os.close(fd)
 
     def standard(self) -> tuple[int, int, int]:
-        """The program's standard descriptors: ours, or, where output is limited, pipes to us for the output."""
+        """The program's standard descriptors: ours, or pipes to us where output is counted."""
         if not self._limit:
             return 0, 1, 2
         for target in (1, 2):
