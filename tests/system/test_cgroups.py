@@ -111,7 +111,7 @@ def test_memory_is_counted_for_a_program_as_a_whole(at: UnlockedProject, delegat
     result = at.python(EATER)
     assert (result.status, result.err) == (
         124,
-        f"enc: the program was stopped: as a whole it may take {MEMORY} MiB of memory\n",
+        f"enc: the program was stopped: it used more than {MEMORY} MiB of memory\n",
     )
     assert at.python(EATER.replace("range(5)", "range(2)").replace("30", "0.1")).status == 0
     filled = at.sh(f"head -c {MEMORY + 20}M /dev/zero >/tmp/x")
