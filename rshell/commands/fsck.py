@@ -49,7 +49,7 @@ def run(context: Context, command: Command) -> int:
     if sound or not command.wants_json:
         output.result({"project": project, "sound": sound}, words, command.wants_json)
     if not sound:
-        raise DamagedVault(f"{project} is damaged: {len(damage)} problems", "your sysadmin can restore it from a backup")
+        raise DamagedVault(f"{project} is damaged: {len(damage)} problems", "your sysadmin can restore a backup")
     return 0
 
 
