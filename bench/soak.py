@@ -103,9 +103,9 @@ class Somebody:
     def _revoke(self, held: Held) -> None:
         file = self.gateway.authorized_keys
         with _keys:
-            draft = file.with_suffix(".new")  # as an editor does: nobody's login may meet half a file
-            draft.write_text("".join(f"{line}\n" for line in file.read_text().splitlines() if line != self.line))
-            draft.rename(file)
+            staged = file.with_suffix(".new")  # as an editor does: no login may read half a file
+            staged.write_text("".join(f"{line}\n" for line in file.read_text().splitlines() if line != self.line))
+            staged.rename(file)
         try:
             held.wait(10)
         finally:
