@@ -1,4 +1,4 @@
-"""Unlocking a project: into the session of this connection, or into a new one that this channel holds."""
+"""Unlock a project: in the session of this connection, or in a new one that this channel holds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rshell.terminal import output, questions
 
 
 def run(context: Context, command: Command) -> int:
-    """Ask for the passphrase and unlock. Without a session on this connection it becomes one, and does not return."""
+    """Ask for the passphrase and unlock. Without a session on this connection, become one and do not return."""
     project = required(command.project)
     store.restore_access(context.vault(project))
     slot = foresee(context, command)
@@ -50,7 +50,7 @@ def run(context: Context, command: Command) -> int:
 
 
 def foresee(context: Context, command: Command) -> Slot:
-    """The slot that would be used; raises what is known to stand against it before a passphrase is asked for."""
+    """The slot to unlock. Raises the errors that can be found before the passphrase is asked for."""
     gocryptfs.require()
     slot = store.check(context.vault(command.project))[0]
     _refuse_if_unlocked(context, required(command.project))
@@ -58,7 +58,7 @@ def foresee(context: Context, command: Command) -> Slot:
 
 
 def _refuse_if_unlocked(context: Context, project: ProjectName) -> None:
-    """Before the passphrase is asked for. What decides is the vault's lock, in the warden."""
+    """Raise Busy before the passphrase is asked for. In the end, the vault's lock decides, in the warden."""
     from gateway.errors import Busy
 
     for session in context.live():

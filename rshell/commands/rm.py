@@ -1,4 +1,4 @@
-"""Removing a project."""
+"""Remove a project."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from rshell.terminal import output, questions
 
 
 def run(context: Context, command: Command) -> int:
-    """Have the name confirmed and move the vault to the trash. Refused while it is unlocked."""
+    """Ask for the name again and move the vault to the trash. Raises Busy while the project is unlocked."""
     from gateway.vault import lifecycle
 
     vault = context.vault(command.project)
     holder = LeaseHolder(session="rm", since=utc_now(), address=context.caller.address)
     lease.release(lease.acquire(vault, holder))
     if "--yes" not in command.flags and questions.line(f"Type {vault.name} again to remove it: ") != vault.name:
-        raise Usage("that is not its name", "nothing was removed")
+        raise Usage("that is not the project's name", "nothing was removed")
     with SignalsBlocked():
         lifecycle.remove(context.vaults_home, vault, holder)
         context.audit.write("removed", project=vault.name)
-        words = f"removed {vault.name}; a sysadmin can still bring it back from the trash"
+        words = f"removed {vault.name}; your sysadmin can restore it from the trash"
         output.result({"project": vault.name, "removed": True}, words, command.wants_json)
     return 0

@@ -1,6 +1,6 @@
-"""A front's side of running what a user chose: ask the session, carry what goes through a terminal, wait for the end.
+"""A front's side of `run`, `shell` and git: ask the session, copy what goes through a terminal, wait for the end.
 
-Without a terminal the program has our standard descriptors themselves, unless what it prints is limited.
+Without a terminal the program gets our standard descriptors themselves, unless its output is limited.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _KINDS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234567
 
 
 class Wanted(Record):
-    """What is to run: `label` is what `status` calls it, `seconds` how long it may take at the user's own wish."""
+    """The program to run. `label` is its name in `status`, `seconds` the time limit that the user gave (0: none)."""
 
     project: ProjectName
     label: str
@@ -43,12 +43,12 @@ class Wanted(Record):
 
 
 def directory(project: str) -> str:
-    """Where a project's view is, in every sandbox."""
+    """The path of a project's view, which is the same in every sandbox."""
     return f"{paths.PROJECTS}/{project}"
 
 
 def run(context: Context, wanted: Wanted) -> int:
-    """Run it in the session that has the project; its exit status. Raises what went wrong, Stopped for a limit."""
+    """Run it in the session that has the project; return its exit status. Raises Stopped at a limit."""
     session = registry.with_project(context.live(), wanted.project)
     config = context.config
     target = Target(name=session.id, pid=session.pid, is_live=lambda: not liveness.has_ended(config.paths_run, session))
@@ -65,7 +65,7 @@ def run(context: Context, wanted: Wanted) -> int:
         room = held.enter_context(cgroups.program_cgroup(target, limits))
         status = _through(context, session, _request(context, wanted, filter_, namespace, room))
         if status and room and room.was_oom_killed():
-            raise Stopped(f"the program was stopped: as a whole it may take {config.run_memory} MiB of memory")
+            raise Stopped(f"the program was stopped: it used more than {config.run_memory} MiB of memory")
         return status
 
 
@@ -124,12 +124,12 @@ def _terminal(term: str) -> NewTerminal:
 
 
 def _kind(term: str) -> str:
-    """TERM as the client named it, which becomes a variable of the program and nothing else."""
+    """TERM for the program: the client's if its characters are harmless, else `dumb`."""
     return term if 0 < len(term) <= 63 and _KINDS.issuperset(term) else "dumb"
 
 
 def _attend(answers: socket, relay: Relay) -> int:
-    """Until the session says how the program ended."""
+    """Wait until the session reports the program's end; return the exit status."""
     while True:
         relay.until_ready(answers.fileno())
         reply = channel.receive(answers)

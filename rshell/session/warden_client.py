@@ -1,4 +1,4 @@
-"""A front's side of the talk with a warden (gateway.session.protocol)."""
+"""The client of a warden: send a request, wait for the reply (gateway.session.protocol)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def ask(context: Context, session: Session, request: protocol.Request) -> None:
 
 
 def state(context: Context, session: Session) -> dict[str, object]:
-    """How `session` is doing: last activity, and when it and its views will lock. Empty when it has just ended."""
+    """The state of `session`: last activity, and when it and its views will lock. Empty if it has just ended."""
     try:
         reply = _talk(context, session, protocol.Ask(principal=context.caller.principal, origin=context.origin))
     except NotUnlocked:
@@ -44,7 +44,7 @@ def close(context: Context, session: Session) -> None:
 
 
 def run(context: Context, session: Session, program: str, arguments: tuple[str, ...]) -> int:
-    """Have `program` run in `session` on our standard descriptors; its exit status."""
+    """Run `program` in `session` on our standard descriptors; return its exit status."""
     take_place(context)
     request = protocol.Attach(
         principal=context.caller.principal,
@@ -89,7 +89,7 @@ def _talk(context: Context, session: Session, request: protocol.Request) -> prot
 
 
 def _wait(answer: int) -> None:
-    """Until the warden answers. Raises Dropped when the channel is gone; the warden sees the socket close."""
+    """Wait until the warden answers. Raises Dropped if the channel is gone; the warden then sees the socket close."""
     waiting = select.poll()
     waiting.register(answer, select.POLLIN)
     waiting.register(1, 0)

@@ -77,7 +77,10 @@ def test_as_many_projects_as_allowed_also_at_one_moment(strict: Gateway) -> None
         at_once = [subprocess.Popen(words, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for words in argv]
         said = [each.communicate(PASSPHRASE + "\n", timeout=60)[1] for each in at_once]
         assert sorted(each.returncode for each in at_once) == [0, 0, 0, 73, 73, 73]
-        assert sum("enc: you have 3 projects, as many as you may; `rm` removes one" in each for each in said) == 3
+        assert (
+            sum("enc: you already have 3 projects, which is your limit; remove one with `rm`" in each for each in said)
+            == 3
+        )
         listed = person.ssh("ls", "--json", extra=shared).json["projects"]
         assert isinstance(listed, list) and len(listed) == 3
         assert person.ssh("rm", "--yes", str(listed[0]["name"]), extra=shared).status == 0

@@ -12,7 +12,7 @@ import pytest
 
 from tests.harness import PASSPHRASE, Gateway, Person, bindir, run
 
-GENERIC = "enc: the gateway is misconfigured; tell your sysadmin: `enc-gateway doctor` says where\n"
+GENERIC = "enc: the gateway is misconfigured; tell your sysadmin to run `enc-gateway doctor`\n"
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def test_a_disk_that_fills_up_lets_nothing_begin_and_records_how_things_end(
         result = person.ssh("mount", "q", stdin=PASSPHRASE + "\n")
         assert (result.status, result.err) == (
             75,
-            "enc: the gateway's audit log has no room left; tell your sysadmin\n",
+            "enc: the gateway's audit log is out of space; tell your sysadmin\n",
         )
         assert person.ssh("unmount", "p").status == 0
     records = [json.loads(line) for line in inside(gateway, f"cat {directory}/audit.jsonl").splitlines()]

@@ -16,7 +16,7 @@ from gateway.base import files
 from gateway.session import cleanup, layout
 from gateway.vault import garbage
 from tests.harness import PASSPHRASE, Gateway, Person, bindir, eventually, run
-from tests.life import report, session, unlock
+from tests.life import session, sessions_in_status, unlock
 
 
 def sweep(gateway: Gateway) -> str:
@@ -73,7 +73,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may kill th
 
 @needs_root
 def test_the_next_caller_sweeps_a_dead_session(crashed: Gateway, who: Person) -> None:
-    assert report(who) == []
+    assert sessions_in_status(who) == []
     assert records(crashed) == []
     with who.mounted("work"):
         assert who.sftp("ls work").status == 0
@@ -89,7 +89,7 @@ def test_the_sysadmin_sweeps_a_dead_session(crashed: Gateway) -> None:
 def test_a_live_session_is_not_swept(gateway_: Gateway, who: Person) -> None:
     with who.mounted("work"):
         assert sweep(gateway_) == _removed(0)
-        assert len(report(who)) == 1
+        assert len(sessions_in_status(who)) == 1
         assert who.sftp("ls work").status == 0
 
 
@@ -168,7 +168,7 @@ def test_sweeping_all_the_time_disturbs_nobody(make_gateway: Callable[..., Gatew
             with session(who) as (_, shared):
                 unlock(who, name, shared)
                 written = who.sftp(f"put /etc/hostname {name}/f", f"ls {name}/f", extra=shared)
-                shown = len(report(who, shared))
+                shown = len(sessions_in_status(who, shared))
                 locked = who.ssh("unmount", name, extra=shared)
             removed = who.ssh("rm", name, "--yes")
             if any((made.status, written.status, shown != 1, locked.status, removed.status)):
