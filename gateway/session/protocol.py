@@ -119,7 +119,8 @@ class Execute(Request):
     """Run `arguments`, which the user chose, in `directory` among the views; `label` is what `status` calls it.
 
     It may read `paths` beside /usr, and is stopped after `seconds`, 0 for never. It is under the system call `filter`,
-    and has the network namespace `network`, or none. Either it gets a new `terminal`, or it has `stdio`. The answers
+    and has the network namespace `network`, or none. `traffic` tells when data last passed between it and the user
+    (gateway.session.traffic). Either it gets a new `terminal`, or it has `stdio`. The answers
     are `Terminal`, if there is one, and `Exited`.
     """
 
@@ -131,6 +132,7 @@ class Execute(Request):
     seconds: int
     limits: Limits
     filter: Fd
+    traffic: Fd
     network: Fd | None
     cgroup: Cgroup | None
     terminal: NewTerminal | None

@@ -1,7 +1,8 @@
 """Who has been idle for how long: the rules, without effects.
 
-A view is kept by file I/O in it and by commands that name it; the session by either, by any command addressed to it,
-and by lines typed at its prompt. Times are CLOCK_BOOTTIME, in seconds.
+A view is kept by file I/O in it, by commands that name it, and by what programs do that `run` or `shell` started in it
+(gateway.warden.tracking.usage); the session by any of these, by any command addressed to it, and by lines typed at its
+prompt. Times are CLOCK_BOOTTIME, in seconds.
 """
 
 from __future__ import annotations
@@ -64,11 +65,14 @@ class Activity:
         self.subjects.pop(view, None)
 
     def touch(self, now: float, kind: str, by: str, view: str = SESSION) -> list[str]:
-        """Something happened to the session, and to `view` if it is named. The names whose warning that takes back."""
+        """Something happened to the session, and to `view` if it is named. The names whose warning that takes back.
+
+        It may be told late, when something else has happened since.
+        """
         relieved = []
         for name in dict.fromkeys((view, SESSION)):
             subject = self.subjects.get(name)
-            if subject is None:
+            if subject is None or now < subject.last:
                 continue
             subject.last, subject.kind, subject.by = now, kind, by
             if subject.warned:
@@ -86,6 +90,9 @@ class Activity:
                 subject.warned = True
                 found.append(Warned(name=name, seconds=round(subject.ends - now)))
         return found
+
+    def shortest_limit(self) -> int:
+        return min(subject.limit for subject in self.subjects.values())
 
     def next(self) -> float:
         """When `due` will have something to say."""

@@ -31,7 +31,7 @@ _TERMINALS = "/tmp/terminals-"  # noqa: S108 - the sandbox's own
 _numbers = itertools.count(1)
 
 _CHOSEN = ("run", "shell")
-"""What keeps its view in use for as long as it lives; of a transfer, such as git's, only its file I/O does."""
+"""What keeps its view in use by data and processor time, too; of a transfer, such as git's, only its file I/O does."""
 
 
 def attach(programs: Programs, request: protocol.Attach, front: socket.socket) -> None:
@@ -62,13 +62,17 @@ def start(programs: Programs, request: protocol.Execute, front: socket.socket) -
         resolver,
     )
     view = request.project if request.label in _CHOSEN else ""
-    program = Program(front=front, label=request.label, origin=request.origin, view=view, terminals=terminals)
+    times = Fd(os.dup(request.traffic))
+    program = Program(
+        front=front, label=request.label, origin=request.origin, view=view, terminals=terminals, traffic=times
+    )
     made = (accounts,) if resolver is None else (accounts, resolver)
     passed = (request.filter, *made)
     with contextlib.ExitStack() as undo:
         for fd in made:
             undo.callback(os.close, fd)
         with contextlib.ExitStack() as unstarted:
+            unstarted.callback(os.close, times)
             _make_terminals(terminals)
             unstarted.callback(mounts.remove_terminals, terminals)
             with _in_network(request.network), _in_cgroup(request.cgroup):

@@ -50,9 +50,9 @@ class Idle:
         self._activity.remove(view)
         self._said.discard(view)
 
-    def touch(self, kind: str, by: str, view: str = SESSION) -> None:
-        """Note activity, and say so to whoever was warned."""
-        for name in self._activity.touch(boottime(), kind, by, view):
+    def touch(self, kind: str, by: str, view: str = SESSION, at: float | None = None) -> None:
+        """Note activity of now, or of `at` (CLOCK_BOOTTIME), and say so to whoever was warned."""
+        for name in self._activity.touch(boottime() if at is None else at, kind, by, view):
             if name in self._said:
                 self._said.remove(name)
                 self._voice.relieved(name)
@@ -67,6 +67,12 @@ class Idle:
             "idle": round(moment - subject.last),
             "locks_in": max(0, round(subject.ends - moment)),
         }
+
+    def window(self) -> float:
+        """Seconds between two looks at what programs do: a tenth of the shortest limit, and 1 to 10. A lock comes too
+        late by this much at most.
+        """
+        return min(max(self._activity.shortest_limit() / 10, 1.0), 10.0)
 
     def _plan(self) -> None:
         """One timer is enough: activity only ever postpones, and a timer that comes too early plans the next."""

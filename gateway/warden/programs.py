@@ -8,10 +8,11 @@ import socket
 from gateway import errors
 from gateway.base import process
 from gateway.base.clock import boottime
-from gateway.base.records import Record
-from gateway.session import channel, protocol
+from gateway.base.records import Fd, Record
+from gateway.session import channel, protocol, traffic
 from gateway.warden import mounts, processes
 from gateway.warden.loop import HANGUP, Loop
+from gateway.warden.tracking.usage import Usage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ _LOOKING = 1.0
 
 
 class Program(Record):
-    """One that runs for `front`; `label` is what `status` calls it, `view` what its life keeps in use and `terminals`
-    where its devpts was made, which goes with it ("" for none).
+    """One that runs for `front`; `label` is what `status` calls it, `view` what it keeps in use by what it does, and
+    `terminals` where its devpts was made, which goes with it ("" for none). `traffic` is closed with it as well.
     """
 
     front: socket.socket
@@ -34,18 +35,30 @@ class Program(Record):
     origin: str
     view: str = ""
     terminals: str = ""
+    traffic: Fd | None = None
+
+    @property
+    def last_data(self) -> float:
+        """When data last passed between it and the user (CLOCK_BOOTTIME); 0.0 if that is not known."""
+        return 0.0 if self.traffic is None else traffic.last(self.traffic)
 
 
 class Programs:
-    """The attached programs of one session. `grace`: seconds between SIGTERM and SIGKILL. `runs` is told of those that
-    keep a view in use: at their end, and whenever `note_running` is called.
+    """The attached programs of one session. `grace`: seconds between SIGTERM and SIGKILL. `uses` is told of a program
+    that keeps a view in use, and when it last did something; that is looked at every `window()` seconds and at each
+    `look`.
     """
 
-    def __init__(self, loop: Loop, grace: int, runs: Callable[[Program], None]) -> None:
+    def __init__(
+        self, loop: Loop, grace: int, uses: Callable[[Program, float], None], window: Callable[[], float]
+    ) -> None:
         self._loop = loop
         self._grace = grace
-        self._tell = runs
+        self._tell = uses
+        self._window = window
+        self._looks = False
         self._running: dict[int, Program] = {}
+        self._usage: dict[int, Usage] = {}
         self._overdue: dict[int, errors.Stopped] = {}
         self._gone: Callable[[], bool] = lambda: True
 
@@ -56,6 +69,8 @@ class Programs:
         """
         pid = process.spawn(argv, stdio, passed, own_group=True)
         self._running[pid] = program
+        self._usage[pid] = Usage(boottime())
+        self._look_later()
         self._loop.on_exit(pid, lambda status: self._ended(pid, status))
         self._loop.watch(program.front.fileno(), HANGUP, lambda _: self._abandoned(pid))
         return pid
@@ -79,10 +94,13 @@ class Programs:
     def _ended(self, pid: int, status: int) -> None:
         program, overdue = self._running.pop(pid), self._overdue.pop(pid, None)
         self._loop.unwatch(program.front.fileno())
+        usage = self._usage.pop(pid)
+        if usage.note_data(program.last_data) and program.view:
+            self._tell(program, usage.at)
+        if program.traffic is not None:
+            os.close(program.traffic)
         if program.terminals:
             mounts.remove_terminals(program.terminals)
-        if program.view:
-            self._tell(program)
         try:
             channel.send(program.front, protocol.failed(overdue) if overdue else protocol.Exited(status=status))
         except OSError:  # the front is gone, so nobody is left to be told
@@ -98,11 +116,39 @@ class Programs:
         """Who could be at work in a view, for `status`."""
         return ", ".join(f"{one.label} from {one.origin}" for one in self._running.values())
 
-    def note_running(self) -> None:
-        """Tell of those that keep a view in use now."""
-        for program in self._running.values():
-            if program.view:
-                self._tell(program)
+    def look(self) -> None:
+        """Note what programs have done since the last look."""
+        now, window = boottime(), self._window()
+        used = processes.processor_seconds(self._running)
+        for pid, program in self._running.items():
+            usage = self._usage[pid]
+            news = usage.note_data(program.last_data), usage.note_processor(now, used[pid], window)
+            if any(news) and program.view:
+                self._tell(program, usage.at)
+
+    def _look_later(self) -> None:
+        if not self._looks and any(program.view for program in self._running.values()):
+            self._looks = True
+            self._loop.at(self._window(), self._look_again)
+
+    def _look_again(self) -> None:
+        self._looks = False
+        self.look()
+        self._look_later()
+
+    def report(self) -> list[dict[str, object]]:
+        """Each program and what it last did, for `status`."""
+        now = boottime()
+        return [
+            {
+                "program": program.label,
+                "origin": program.origin,
+                "project": program.view,
+                "last_activity": self._usage[pid].kind,
+                "idle": round(now - self._usage[pid].at),
+            }
+            for pid, program in self._running.items()
+        ]
 
     def holding(self, device: str) -> set[int]:
         """Those that use the file system `device`. To look at all that one may have open could take minutes: what we

@@ -40,7 +40,10 @@ class Warden:
         self._voice = Voice(spec.id, spec.anchor.as_json)
         self.journal = Journal(spec, self._voice.failed)
         self._programs = Programs(
-            self._loop, spec.grace, runs=lambda program: self._idle.touch("run", program.origin, program.view)
+            self._loop,
+            spec.grace,
+            uses=lambda program, at: self._idle.touch("run", program.origin, program.view, at),
+            window=lambda: self._idle.window(),
         )
         self._views: dict[ProjectName, View] = {}
         self._status: int | None = None
@@ -172,9 +175,9 @@ class Warden:
         self._finish(error.code)
 
     def _look(self) -> None:
-        """Note what has kept the session until now: file I/O, and programs that the user runs, whatever they do."""
+        """Note what has kept the session until now: file I/O, and programs that the user runs and that do something."""
         self._following.look()
-        self._programs.note_running()
+        self._programs.look()
 
     def _require_view(self, project: ProjectName) -> View:
         view = self._views.get(project)
@@ -239,9 +242,10 @@ class Warden:
 
     def _report(self) -> dict[str, object]:
         """What `status` shows of us beside the record."""
-        self._programs.note_running()
+        self._programs.look()
         views = {view.project: self._idle.report(view.project) for view in self._views.values() if view.since}
-        return {**self._idle.report(SESSION), "programs": self._programs.labels(), "views": views}
+        programs = {"programs": self._programs.labels(), "attached": self._programs.report()}
+        return {**self._idle.report(SESSION), **programs, "views": views}
 
     def _finish(self, status: int) -> None:
         self._status = status

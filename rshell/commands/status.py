@@ -49,6 +49,7 @@ def _text(session: dict[str, Any]) -> str:
     key = f"held by {session['anchor']}, key {session['fingerprint']}"
     rows = [("", "LAST ACTIVITY", "AGO", "BY", "LOCKS IN"), _row("(session)", session)]
     rows += [_row(view["project"], view) for view in session["views"]]
+    rows += [_program_row(program) for program in session.get("attached", ())]
     return f"{head}\n{key}\n{text.columns(rows)}"
 
 
@@ -56,3 +57,8 @@ def _row(name: str, one: dict[str, Any]) -> tuple[str, ...]:
     if "idle" not in one:
         return name, "-", "-", "-", "-"
     return name, one["last_activity"], f"{one['idle']} s", one["by"] or "-", f"{one['locks_in']} s"
+
+
+def _program_row(program: dict[str, Any]) -> tuple[str, ...]:
+    name = f"{program['program']} in {program['project']}" if program["project"] else program["program"]
+    return name, program["last_activity"], f"{program['idle']} s", program["origin"], "-"

@@ -14,7 +14,7 @@ from gateway.identity.names import ProjectName
 from gateway.sandbox import cgroups, paths, syscall_filter
 from gateway.sandbox.limits import Limits
 from gateway.sandbox.target import Target
-from gateway.session import channel, liveness, protocol, registry
+from gateway.session import channel, liveness, protocol, registry, traffic
 from gateway.session.protocol import Cgroup, Execute, NewTerminal, Stdio
 from gateway.session.registry import Session
 from rshell.session import warden_client
@@ -61,9 +61,11 @@ def run(context: Context, wanted: Wanted) -> int:
             from gateway.sandbox import network
 
             namespace = held.enter_context(network.program_network(target))
+        times = traffic.memory()
+        held.callback(os.close, times)
         limits = cgroups.Limits(memory=config.run_memory, processes=config.run_processes)
         room = held.enter_context(cgroups.program_cgroup(target, limits))
-        status = _through(context, session, _request(context, wanted, filter_, namespace, room))
+        status = _through(context, session, _request(context, wanted, filter_, namespace, room, times))
         if status and room and room.was_oom_killed():
             raise Stopped(f"the program was stopped: it used more than {config.run_memory} MiB of memory")
         return status
@@ -72,7 +74,9 @@ def run(context: Context, wanted: Wanted) -> int:
 def _through(context: Context, session: Session, request: Execute) -> int:
     """The same with the session's help."""
     try:
-        with warden_client.connection(context, session) as answers, Relay(context.config.run_output << 20) as relay:
+        data_passed = traffic.Recorder(request.traffic).data_passed
+        limit = context.config.run_output << 20
+        with warden_client.connection(context, session) as answers, Relay(limit, data_passed) as relay:
             if request.terminal is None:
                 stdin, stdout, stderr = relay.standard()
                 request = request.replace(stdio=Stdio(stdin=stdin, stdout=stdout, stderr=stderr))
@@ -84,7 +88,7 @@ def _through(context: Context, session: Session, request: Execute) -> int:
 
 
 def _request(
-    context: Context, wanted: Wanted, filter_: Fd, namespace: Fd | None, room: ProgramCgroup | None
+    context: Context, wanted: Wanted, filter_: Fd, namespace: Fd | None, room: ProgramCgroup | None, times: Fd
 ) -> Execute:
     """All but the standard descriptors, which what has no terminal still needs."""
     config = context.config
@@ -107,6 +111,7 @@ def _request(
             tmpfs=config.run_tmpfs,
         ),
         filter=filter_,
+        traffic=times,
         network=namespace,
         cgroup=Cgroup(enter=room.enter, leave=room.leave) if room else None,
         terminal=_terminal(context.terminal) if on_terminal else None,

@@ -8,9 +8,11 @@ import signal
 
 from gateway.base.records import Fd
 from gateway.errors import Dropped, Stopped
+from rshell.terminal.pipe_watch import PipeWatch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Self
 
 _CHUNK = 64 * 1024
@@ -24,17 +26,20 @@ def dropped() -> Dropped:
 
 
 class Relay:
-    """A context. `limit`: bytes that the program may print (0: no limit).
+    """A context. `limit`: bytes that the program may print (0: no limit). `data_passed` is called, often, when data has
+    passed in either direction.
 
     At its end our terminal has its old settings, and the pipes and the program's terminal are closed.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, data_passed: Callable[[], None]) -> None:
+        self._data_passed = data_passed
         self._left = limit
         self._limit = limit
         self._outputs: dict[int, int] = {}  # where the program's output comes from: to which descriptor of ours it goes
         self._given: list[int] = []  # the program's ends of the pipes
         self._controller: int | None = None  # of the program's terminal (ptmx(4))
+        self._pipe_watch: PipeWatch | None = None  # of those of our pipes that the program has itself
         self._typed = b""  # read from our terminal, not yet written to the program's
         self._settings: list[object] | None = None  # of our terminal, before it was set to raw
 
@@ -50,11 +55,14 @@ class Relay:
                 termios.tcsetattr(0, termios.TCSADRAIN, self._settings)  # type: ignore[arg-type]
             except termios.error:  # it hung up: the error that ends us says so
                 self._settings = None
+        if self._pipe_watch:
+            self._pipe_watch.close()
         for fd in (*self._outputs, *self._given):
             os.close(fd)
 
     def standard(self) -> tuple[Fd, Fd, Fd]:
         """The program's standard descriptors: ours, or pipes to us where output is counted."""
+        self._pipe_watch = PipeWatch((0,) if self._limit else (0, 1, 2))
         if not self._limit:
             return Fd(0), Fd(1), Fd(2)
         for target in (1, 2):
@@ -111,11 +119,16 @@ class Relay:
             else:
                 waiting.register(0, select.POLLIN)
         waiting.register(1, 0)
-        ready = dict(waiting.poll())
+        if self._pipe_watch:
+            waiting.register(self._pipe_watch.fileno(), select.POLLIN)
+        ready = dict(waiting.poll(self._pipe_watch.timeout() if self._pipe_watch else None))
         if 1 in ready:
             raise dropped()
+        if self._pipe_watch and self._pipe_watch.data_passed():
+            self._data_passed()
         if 0 in ready:
             self._typed = _read_terminal()
+            self._data_passed()
         if self._typed and self._controller is not None:
             self._type(self._controller)
         for source in [fd for fd in self._outputs if ready.get(fd, 0) & (select.POLLIN | select.POLLHUP)]:
@@ -148,6 +161,7 @@ class Relay:
         if self._limit and len(data) > self._left:
             raise Stopped(f"the program was stopped: it printed more than {self._limit >> 20} MiB")
         self._left -= len(data)
+        self._data_passed()
         _write(target, data)
 
     def drain(self) -> None:

@@ -98,6 +98,7 @@ EXECUTE = Execute(
     seconds=5,
     limits=Limits(processes=1, memory=2, cpu=3, file_size=4, tmpfs=5),
     filter=Fd(0),
+    traffic=Fd(9),
     network=Fd(1),
     cgroup=Cgroup(enter=Fd(2), leave=Fd(3)),
     terminal=NewTerminal(type="xterm", rows=24, columns=80),

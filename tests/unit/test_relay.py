@@ -15,12 +15,12 @@ from rshell.terminal.relay import Relay
 
 
 def _attach() -> None:
-    with Relay(0) as relay:
+    with Relay(0, lambda: None) as relay:
         relay.attach(os.open("/dev/null", os.O_RDWR))
 
 
 def _resize() -> None:
-    with Relay(0) as relay:
+    with Relay(0, lambda: None) as relay:
         relay._controller = os.open("/dev/null", os.O_RDWR)
         relay._resize()
         _carry()
@@ -29,7 +29,7 @@ def _resize() -> None:
 def _carry() -> None:
     ready, _ = os.pipe()
     os.dup2(os.pipe()[1], 1)  # only the terminal hangs up, not standard output
-    with Relay(0) as relay:
+    with Relay(0, lambda: None) as relay:
         relay._controller = os.open("/dev/null", os.O_RDWR)
         relay.until_ready(ready)
 
