@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import subprocess
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-import pytest
-
-from tests.clients import Terminal
-from tests.harness import Gateway, Held, Person
-from tests.life import connection, printed_events, sessions_in_status
+from tests.harness import Gateway, Held, Person, Terminal
+from tests.life import printed_events
 
 LIMIT = 12.0
 LATE = 10.0
@@ -24,7 +23,7 @@ EVERY = 3.0
 
 @dataclass
 class Case:
-    """A program in the project of a person of its own; `act` is what the person does every few seconds."""
+    """A program in the project of a person of its own. `types` is what the person types, or sends, every few seconds."""
 
     label: str
     kept: bool
@@ -33,31 +32,42 @@ class Case:
     types: str = ""
     began: float = 0.0
     locked: float = 0.0
-    process: Held | Terminal | None = field(default=None, repr=False)
+    running: Terminal | subprocess.Popen[bytes] | None = None
 
     def start(self, who: Person) -> None:
         argv = (self.words[0], "work", *self.words[1:])
-        self.process = who.terminal(*argv) if self.terminal else Held(who.argv(*argv), "", keep_stdin=bool(self.types))
+        if self.terminal:
+            self.running = who.terminal(*argv)
+        else:
+            self.running = subprocess.Popen(who.argv(*argv), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
         self.began = time.monotonic()
 
     def act(self) -> None:
-        if isinstance(self.process, Terminal):
-            self.process.send(self.types)
-        elif self.process and self.types:
-            self.process.type(self.types)
+        if isinstance(self.running, Terminal):
+            self.running.send(self.types)
+        elif self.running and self.running.stdin:
+            os.write(self.running.stdin.fileno(), self.types.encode())
 
     def end(self) -> None:
-        if isinstance(self.process, Terminal):
-            self.process.close()
-        elif self.process:
-            self.process.end()
+        if isinstance(self.running, Terminal):
+            self.running.close()
+        elif self.running and self.running.stdin:
+            self.running.kill()
+            self.running.wait()
+            self.running.stdin.close()
 
 
 def sh(script: str) -> tuple[str, ...]:
     return "run", "--", "sh", "-c", f"'{script}'"
 
 
-COMPUTE = "import time\nwhile True:\n    end = time.process_time() + 0.05\n    while time.process_time() < end: pass\n    time.sleep(0.9)"
+COMPUTE = """
+from time import process_time, sleep
+while True:
+    end = process_time() + 0.05
+    while process_time() < end: pass
+    sleep(0.9)
+"""
 CASES = [
     Case("a shell at its prompt", False, ("shell",), terminal=True),
     Case("one that sleeps", False, ("run", "--", "sleep", "600")),
@@ -94,7 +104,9 @@ def test_a_project_is_kept_by_programs_that_do_something_alone(make_gateway: Cal
             if not case.kept:
                 assert LIMIT <= case.locked - case.began < LIMIT + LATE, case
                 mount.wait()
-                events = [event for event in printed_events(mount) if event["event"] in ("warning", "relieved", "locked")]
+                events = [
+                    event for event in printed_events(mount) if event["event"] in ("warning", "relieved", "locked")
+                ]
                 assert [event["event"] for event in events] == ["warning", "locked"], case
                 assert events[1]["reason"] == "idle-view", case
 
@@ -107,7 +119,7 @@ def watch(gateway: Gateway, people: list[Person], seconds: float) -> None:
         if now >= acts:
             acts = now + EVERY
             for case in CASES:
-                if not case.locked:
+                if case.types and not case.locked:
                     case.act()
         for record in gateway.events("locked"):
             case = by_key[str(record["fingerprint"])]
