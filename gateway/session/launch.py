@@ -11,13 +11,14 @@ import signal
 
 from gateway.base import codec, interpreter, process, rlimits
 from gateway.base.records import Fd
-from gateway.errors import Internal
+from gateway.errors import Busy, Internal
+from gateway.identity import key_location
 from gateway.limits import concurrency
 from gateway.sandbox import bubblewrap
 from gateway.sandbox.host import require_host
 from gateway.sandbox.session import HostPaths, session_argv
 from gateway.session import cleanup, registry
-from gateway.session.spec import Anchor, Audit, IdleLimits, Quota, Spec
+from gateway.session.spec import Anchor, Audit, HeldPath, IdleLimits, KeyFile, Quota, Spec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -107,12 +108,26 @@ def _spec(config: Config, caller: Identity, anchor: Anchor, id_: SessionId, plac
         ),
         quota=_quota(config, caller),
         grace=config.lock_grace,
-        keys=os.path.basename(config.paths_authorized_keys),
+        keys=_key_file(config.paths_authorized_keys),
         place=place,
         lock=lock,
         status=status,
         monitor=_sshd_monitor(),
     )
+
+
+def _key_file(path: str) -> KeyFile:
+    """The authorized_keys that the session watches. Raises Busy when a link to it was replaced at this very moment."""
+    found = key_location.locate(path)
+    file, *links = map(_hold, (os.path.join(found.directory, found.name), *found.links))
+    if key_location.locate(path) != found:
+        raise Busy(f"{path} has just been replaced", "try again")
+    return KeyFile(directory=found.directory, name=found.name, file=file, links=tuple(links))
+
+
+def _hold(path: str) -> HeldPath:
+    fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    return HeldPath(path=path, fd=Fd(fd))
 
 
 def _quota(config: Config, caller: Identity) -> Quota | None:
@@ -132,7 +147,7 @@ def _argv(config: Config, spec: Spec, vaults_home: str, path: str, status_writer
         session=path,
         audit_directory=os.path.dirname(config.paths_audit),
         syslog=config.audit_syslog,
-        keys_directory=os.path.dirname(config.paths_authorized_keys),
+        keys_directory=spec.keys.directory,
         extra=config.run_paths,
     )
     command = interpreter.python("gateway/warden/__main__.py", str(spec_fd))

@@ -58,12 +58,30 @@ class Quota(Record):
     ledger: Fd
 
 
+class HeldPath(Record):
+    """A file or link that had this `path` on the host when `fd` was opened on it (O_PATH: it only tells where it is)."""
+
+    path: str
+    fd: Fd
+
+
+class KeyFile(Record):
+    """authorized_keys: its directory on the host, which the sandbox shows, its name there, the file when the session
+    started, and the links outside of the directory that lead to it (gateway.identity.key_location).
+    """
+
+    directory: str
+    name: str
+    file: HeldPath
+    links: tuple[HeldPath, ...] = ()
+
+
 class Spec(Record):
     """All that a warden is told.
 
     `place` is the session's (gateway.limits.concurrency), `lock` what shows that it lives (gateway.session.liveness),
-    `status` bubblewrap's --json-status-fd, and `monitor` a pidfd of sshd's monitor of the connection. `keys` is the
-    name of authorized_keys in its directory; `grace` the seconds between SIGTERM and SIGKILL.
+    `status` bubblewrap's --json-status-fd, and `monitor` a pidfd of sshd's monitor of the connection. `grace` are the
+    seconds between SIGTERM and SIGKILL.
     """
 
     id: SessionId
@@ -73,7 +91,7 @@ class Spec(Record):
     idle: IdleLimits
     quota: Quota | None
     grace: int
-    keys: str
+    keys: KeyFile
     place: Fd
     lock: Fd
     status: Fd
@@ -87,7 +105,7 @@ def read_spec(fd: int) -> Spec:
 
     records: codec.Words = {
         **{"Identity": Identity, "Anchor": Anchor, "Unlock": Unlock},
-        **{"Audit": Audit, "IdleLimits": IdleLimits, "Quota": Quota},
+        **{"Audit": Audit, "IdleLimits": IdleLimits, "Quota": Quota, "KeyFile": KeyFile, "HeldPath": HeldPath},
     }
     with os.fdopen(fd, "rb") as file:
         spec = codec.loads(Spec, file.read(), {**words(), **records})

@@ -38,8 +38,12 @@ def attach(programs: Programs, request: protocol.Attach, front: socket.socket) -
     """Start a transfer. Raises EncError, and then nothing runs."""
     require_program(request.program)
     argv = transfer_argv(request.program, request.arguments)
-    program = Program(front=front, label=request.program, origin=request.origin)
+    program = _program(request, request.program, front)
     programs.start(argv, program, _standard(request.stdio))
+
+
+def _program(request: protocol.Request, label: str, front: socket.socket) -> Program:
+    return Program(front=front, label=label, origin=request.origin, fingerprint=request.fingerprint, blob=request.blob)
 
 
 def _standard(stdio: Stdio | None) -> dict[int, int]:
@@ -62,7 +66,7 @@ def start(programs: Programs, request: protocol.Execute, front: socket.socket) -
         resolver,
     )
     view = request.project if request.label in _CHOSEN else ""
-    program = Program(front=front, label=request.label, origin=request.origin, view=view, terminals=terminals)
+    program = _program(request, request.label, front).replace(view=view, terminals=terminals)
     made = (accounts,) if resolver is None else (accounts, resolver)
     passed = (request.filter, *made)
     with contextlib.ExitStack() as undo:

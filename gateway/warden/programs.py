@@ -9,6 +9,7 @@ from gateway import errors
 from gateway.base import process
 from gateway.base.clock import boottime
 from gateway.base.records import Record
+from gateway.identity import authorized_keys
 from gateway.session import channel, protocol
 from gateway.warden import mounts, processes
 from gateway.warden.loop import HANGUP, Loop
@@ -20,18 +21,23 @@ if TYPE_CHECKING:
 _CERTAIN = 5.0
 """Seconds within which SIGKILL has to have worked on everything that is not stuck in the kernel."""
 
+REVOKED_GRACE = 0.25
+"""Seconds between SIGTERM and SIGKILL for programs of a key that is gone: 2 s after the edit they have ended."""
+
 _LOOKING = 1.0
 """Seconds for finding out who uses a view."""
 
 
 class Program(Record):
-    """One that runs for `front`; `label` is what `status` calls it, `view` what its life keeps in use and `terminals`
-    where its devpts was made, which goes with it ("" for none).
+    """One that runs for `front`, at the request of a key; `label` is what `status` calls it, `view` what its life keeps
+    in use and `terminals` where its devpts was made, which goes with it ("" for none).
     """
 
     front: socket.socket
     label: str
     origin: str
+    fingerprint: str
+    blob: str
     view: str = ""
     terminals: str = ""
 
@@ -46,7 +52,7 @@ class Programs:
         self._grace = grace
         self._tell = runs
         self._running: dict[int, Program] = {}
-        self._overdue: dict[int, errors.Stopped] = {}
+        self._ending: dict[int, errors.EncError] = {}
         self._gone: Callable[[], bool] = lambda: True
 
     def start(self, argv: list[str], program: Program, stdio: Mapping[int, int], passed: Iterable[int] = ()) -> int:
@@ -66,25 +72,41 @@ class Programs:
 
         def due() -> None:
             if self._running.get(pid) is program:
-                self._overdue[pid] = errors.Stopped(f"the program was stopped after {seconds} s")
-                processes.terminate(processes.trees([pid]))
-                self._loop.at(self._grace, kill)
-
-        def kill() -> None:
-            if self._running.get(pid) is program:
-                processes.kill_program(pid)
+                self._end({pid}, errors.Stopped(f"the program was stopped after {seconds} s"), self._grace)
 
         self._loop.at(seconds, due)
 
+    def revoke(self, blob: str) -> list[Program]:
+        """End the programs of the key `blob`; their fronts are told why. Returns those to which that is new."""
+        why = errors.Denied(f"the program was stopped: {authorized_keys.REVOKED}")
+        chosen = {pid for pid, program in self._running.items() if program.blob == blob}
+        chosen = {pid for pid in chosen if not isinstance(self._ending.get(pid), errors.Denied)}
+        if chosen:
+            self._end(chosen, why, REVOKED_GRACE)
+        return [self._running[pid] for pid in chosen]
+
+    def _end(self, chosen: set[int], why: errors.EncError, grace: float) -> None:
+        """SIGTERM now, and SIGKILL after `grace` seconds to what is left."""
+        programs = {pid: self._running[pid] for pid in chosen}
+        self._ending |= dict.fromkeys(chosen, why)
+        processes.terminate(processes.trees(chosen))
+
+        def kill() -> None:
+            for pid, program in programs.items():
+                if self._running.get(pid) is program:
+                    processes.kill_program(pid)
+
+        self._loop.at(grace, kill)
+
     def _ended(self, pid: int, status: int) -> None:
-        program, overdue = self._running.pop(pid), self._overdue.pop(pid, None)
+        program, why = self._running.pop(pid), self._ending.pop(pid, None)
         self._loop.unwatch(program.front.fileno())
         if program.terminals:
             mounts.remove_terminals(program.terminals)
         if program.view:
             self._tell(program)
         try:
-            channel.send(program.front, protocol.failed(overdue) if overdue else protocol.Exited(status=status))
+            channel.send(program.front, protocol.failed(why) if why else protocol.Exited(status=status))
         except OSError:  # the front is gone, so nobody is left to be told
             pass
         finally:
@@ -97,6 +119,15 @@ class Programs:
     def labels(self) -> str:
         """Who could be at work in a view, for `status`."""
         return ", ".join(f"{one.label} from {one.origin}" for one in self._running.values())
+
+    def keys(self) -> set[str]:
+        """The keys (blobs) for which something runs."""
+        return {program.blob for program in self._running.values()}
+
+    def report(self) -> list[dict[str, object]]:
+        """Each program, with the key that it belongs to, for `status`."""
+        running = self._running.values()
+        return [{"program": one.label, "origin": one.origin, "fingerprint": one.fingerprint} for one in running]
 
     def note_running(self) -> None:
         """Tell of those that keep a view in use now."""
@@ -122,13 +153,15 @@ class Programs:
     def all(self) -> set[int]:
         return set(self._running)
 
-    def stop(self, chosen: set[int]) -> bool:
-        """End the `chosen` programs with everything they started; whether all of it is gone."""
+    def stop(self, chosen: set[int], grace: float | None = None) -> bool:
+        """End the `chosen` programs with everything they started; whether all of it is gone. `grace`: the seconds
+        between SIGTERM and SIGKILL, if not the usual ones.
+        """
         trees = processes.trees(chosen)
         members = frozenset[int]().union(*(tree.members() for tree in trees))
         processes.terminate(trees)
         gone = self._gone = lambda: not any(os.path.exists(f"/proc/{pid}") for pid in members)
-        if not self._loop.wait_for(gone, self._grace):
+        if not self._loop.wait_for(gone, self._grace if grace is None else grace):
             for pid in chosen & set(self._running):
                 processes.kill_program(pid)
         return self._loop.wait_for(gone, _CERTAIN)

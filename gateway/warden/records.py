@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from gateway.errors import EncError
+    from gateway.warden.programs import Program
     from gateway.warden.view import View
 
 
@@ -46,6 +47,13 @@ class Journal:
             self._audit.write(event, **fields)
         except Misconfigured as error:
             self._complain(error)
+
+    def program_ended(self, program: Program, reason: str) -> None:
+        """The session ended an attached program, which belongs to a key of its own."""
+        address, _, port = program.origin.rpartition(":")
+        about = {"fingerprint": program.fingerprint, "address": address, "port": int(port) if port.isdecimal() else 0}
+        project = {"project": program.view} if program.view else {}
+        self.record("program-ended", program=program.label, reason=reason, **about, **project)
 
     def result(self, status: int) -> None:
         """The end of the request that the session answered; a prompt's session answers none."""

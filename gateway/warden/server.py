@@ -19,8 +19,9 @@ _SECONDS = 5
 
 
 def serve(loop: Loop, path: str, principal: str, answer: Answer) -> None:
-    """Listen at `path`. Each request of `principal` goes to `answer` with its front, which is then `answer`'s; what
-    that raises as EncError is told to the front. The request's descriptors are closed after it.
+    """Listen at `path`. Each request of `principal`, with a key if it needs one, goes to `answer` with its front, which
+    is then `answer`'s; what that raises as EncError is told to the front. The request's descriptors are closed after
+    it.
     """
     listening = channel.listen(path)
 
@@ -42,6 +43,8 @@ def serve(loop: Loop, path: str, principal: str, answer: Answer) -> None:
             with message:
                 if not isinstance(message, protocol.Request) or message.principal != principal:
                     raise errors.Denied("this session is not yours")
+                if message.needs_key and not message.blob:
+                    raise errors.Denied("the request names no key")
                 answer(message, front)
         except errors.EncError as error:
             reply(front, protocol.failed(error))

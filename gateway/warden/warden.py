@@ -25,7 +25,7 @@ from gateway.warden.activity import SESSION, Limits
 from gateway.warden.idle import Idle
 from gateway.warden.loop import Loop
 from gateway.warden.messages import Voice
-from gateway.warden.programs import Programs
+from gateway.warden.programs import REVOKED_GRACE, Programs
 from gateway.warden.records import Journal, since
 from gateway.warden.tracking.trackers import Following
 from gateway.warden.view import View
@@ -80,6 +80,7 @@ class Warden:
         self.journal.record("session-opened", anchor=anchor.name)
         self._publish()
         self._idle.start()
+        self._loop.at(0, self._watch_keys)
         self._loop.at(0, self._follow)
         if anchor.leash is None and not anchor.first:
             self._voice.opened()
@@ -87,9 +88,27 @@ class Warden:
             os.write(anchor.ready, b"1")
             os.close(anchor.ready)
 
+    def _watch_keys(self) -> None:
+        """Those of the session and of every program in it; from the moment that there is plaintext."""
+        from gateway.warden import key_watch  # while gocryptfs started, there was time for everything else
+
+        key_watch.KeyWatch(
+            self._loop,
+            key_watch.status(self._spec.keys, self._spec.caller.principal),
+            acting=lambda: {self._spec.caller.blob, *self._programs.keys()},
+            gone=self._revoke,
+            note=lambda trouble: self.journal.record("keys-unreadable", error=trouble),
+        )
+
+    def _revoke(self, blob: str) -> None:
+        """A key is not authorized any more. What belongs to it ends; if it opened the session, that is all of it."""
+        for program in self._programs.revoke(blob):
+            self.journal.program_ended(program, "revoked")
+        if blob == self._spec.caller.blob:
+            self._end("revoked")
+
     def _follow(self) -> None:
-        keys, caller = os.path.join(paths.KEYS, self._spec.keys), self._spec.caller
-        self._following.begin(keys, caller.blob, caller.principal, lambda: self._end("revoked"))
+        self._following.begin()
         for view in self._views.values():
             self._following.add(view)
 
@@ -222,7 +241,7 @@ class Warden:
             return
         self._finish(0 if REASONS[reason].asked_for else errors.Busy.code)
         opened = os.path.exists(os.path.join(paths.SESSION, layout.RECORD))
-        self._programs.stop(self._programs.all())
+        self._programs.stop(self._programs.all(), REVOKED_GRACE if reason == "revoked" else None)
         for view in list(self._views.values()):
             if view.project not in self._views:  # its gocryptfs died while another one was being locked
                 continue
@@ -241,7 +260,8 @@ class Warden:
         """What `status` shows of us beside the record."""
         self._programs.note_running()
         views = {view.project: self._idle.report(view.project) for view in self._views.values() if view.since}
-        return {**self._idle.report(SESSION), "programs": self._programs.labels(), "views": views}
+        programs = {"programs": self._programs.labels(), "attached": self._programs.report()}
+        return {**self._idle.report(SESSION), **programs, "views": views}
 
     def _finish(self, status: int) -> None:
         self._status = status

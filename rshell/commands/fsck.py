@@ -8,7 +8,7 @@ import signal
 
 from gateway.base import process
 from gateway.base.clock import utc_now
-from gateway.errors import DamagedVault, Dropped, WrongSecret
+from gateway.errors import DamagedVault, Denied, Dropped, WrongSecret
 from gateway.limits import backoff
 from gateway.sandbox import paths
 from gateway.sandbox.fsck import check_argv
@@ -21,6 +21,11 @@ from rshell.context import Context, required
 from rshell.language.command import Command
 from rshell.terminal import output, questions
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_KEY_CHECK_MS = 500
 _LARGEST = 256 * 1024
 """Bytes of gocryptfs's output that are passed on. The list of a vault with much damage is cut."""
 
@@ -38,8 +43,10 @@ def run(context: Context, command: Command) -> int:
     holder = LeaseHolder(session="fsck", since=utc_now(), address=context.caller.address)
     held = lease.acquire(vault, holder)
     try:
-        secret = questions.pipe(questions.secret(f"Passphrase of {project}: "))
-        status, said = _check(context, vault, slot, secret)
+        check = context.key_checker()
+        secret = questions.pipe(questions.secret(f"Passphrase of {project}: ", check))
+        context.require_key()
+        status, said = _check(context, vault, slot, secret, check)
     finally:
         lease.release(held)
     damage = tuple(line.removeprefix("fsck: ") for line in said.splitlines() if line.startswith("fsck: "))
@@ -56,12 +63,12 @@ def run(context: Context, command: Command) -> int:
 foresee = mount.foresee
 
 
-def _check(context: Context, vault: Vault, slot: slots.Slot, secret: int) -> tuple[int, str]:
+def _check(context: Context, vault: Vault, slot: slots.Slot, secret: int, check: Callable[[], None]) -> tuple[int, str]:
     """gocryptfs's exit status (0, or that of a corrupt vault) and its output. Raises EncError for other failures."""
     turn = mount.take_turn(context, vault.name)
     right = None
     try:
-        status, said = _run(vault, slot, secret)
+        status, said = _run(vault, slot, secret, check)
         if status == 0 or gocryptfs.is_corrupt(status):
             right = True
             return status, said
@@ -72,14 +79,14 @@ def _check(context: Context, vault: Vault, slot: slots.Slot, secret: int) -> tup
         backoff.end_attempt(turn, vault.name, right)
 
 
-def _run(vault: Vault, slot: slots.Slot, secret: int) -> tuple[int, str]:
-    """Run it to its end. Kills it and raises Dropped if the caller is gone before."""
+def _run(vault: Vault, slot: slots.Slot, secret: int, check: Callable[[], None]) -> tuple[int, str]:
+    """Run it to its end. Kills it and raises Dropped if the caller is gone before, Denied if the caller's key is."""
     said = os.memfd_create("said")
     inside = Vault(name=vault.name, path=paths.VAULTS)
-    check = gocryptfs.fsck_argv(inside.cipher, slots.config_path(inside.slots, slot.name), secret)
+    command = gocryptfs.fsck_argv(inside.cipher, slots.config_path(inside.slots, slot.name), secret)
     try:
-        pid = process.spawn(check_argv(vault.path, check), {1: said, 2: said}, [secret])
-        _wait(pid)
+        pid = process.spawn(check_argv(vault.path, command), {1: said, 2: said}, [secret])
+        _wait(pid, check)
         status = process.exit_status(os.waitpid(pid, 0)[1])
         return status, os.pread(said, _LARGEST, 0).decode(errors="replace")
     finally:
@@ -87,15 +94,19 @@ def _run(vault: Vault, slot: slots.Slot, secret: int) -> tuple[int, str]:
             os.close(fd)
 
 
-def _wait(pid: int) -> None:
+def _wait(pid: int, check: Callable[[], None]) -> None:
     ended = os.pidfd_open(pid)
     waiting = select.poll()
     waiting.register(ended, select.POLLIN)
     waiting.register(1, 0)
     try:
-        if ended not in dict(waiting.poll()):
-            os.kill(pid, signal.SIGKILL)  # the sandbox ends with bubblewrap (--die-with-parent)
-            os.waitpid(pid, 0)
-            raise Dropped("the connection ended before the check did")
+        while ended not in (ready := dict(waiting.poll(_KEY_CHECK_MS))):
+            if ready:
+                raise Dropped("the connection ended before the check did")
+            check()
+    except (Dropped, Denied):
+        os.kill(pid, signal.SIGKILL)  # the sandbox ends with bubblewrap (--die-with-parent)
+        os.waitpid(pid, 0)
+        raise
     finally:
         os.close(ended)

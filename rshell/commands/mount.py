@@ -25,7 +25,7 @@ def run(context: Context, command: Command) -> int:
     place = concurrency.acquire(
         context.config.paths_run, context.caller.principal, concurrency.VIEWS, context.config.limits_views
     )
-    secret = questions.pipe(questions.secret(f"Passphrase of {project}: "))
+    secret = questions.pipe(questions.secret(f"Passphrase of {project}: ", context.key_checker()))
     turn = take_turn(context, project)
     request = protocol.Unlock(
         principal=context.caller.principal,
@@ -37,7 +37,8 @@ def run(context: Context, command: Command) -> int:
         place=place,
     )
     with request:  # the prompt lives on, and turn and place are held as long as anybody has them
-        maintenance.require_running(context.config.paths_pause)  # typing, and waiting, took their time
+        context.require_key()  # typing, and waiting, took their time
+        maintenance.require_running(context.config.paths_pause)
         here = context.session_here()
         if here is None and not context.at_prompt:
             anchor = _anchor(context, "mount", command.wants_json).replace(first=request)

@@ -49,7 +49,10 @@ def _text(session: dict[str, Any]) -> str:
     key = f"held by {session['anchor']}, key {session['fingerprint']}"
     rows = [("", "LAST ACTIVITY", "AGO", "BY", "LOCKS IN"), _row("(session)", session)]
     rows += [_row(view["project"], view) for view in session["views"]]
-    return f"{head}\n{key}\n{text.columns(rows)}"
+    attached = [
+        f"{one['program']} from {one['origin']}, key {one['fingerprint']}" for one in session.get("attached", ())
+    ]
+    return "\n".join((head, key, *attached, text.columns(rows)))
 
 
 def _row(name: str, one: dict[str, Any]) -> tuple[str, ...]:

@@ -82,7 +82,7 @@ def _run_steps(config_path: str, fingerprint: str, origin: str, line: str | None
         _enrolment(settings, caller, line, steps)
         return
     identity = caller
-    entries = authorized_keys.load(settings.paths_authorized_keys)
+    entries = authorized_keys.load_key(settings.paths_authorized_keys, caller.blob)
     _decide(where, lambda: authentication.require_listed(identity, entries))
     steps.append(_passed(where, f"the key is {caller.principal}'s{_from_note(entry, origin)}"))
     log = AuditLog(settings.paths_audit)

@@ -11,7 +11,7 @@ import time
 from gateway import errors
 from gateway.audit.log import AuditLog
 from gateway.base.clock import utc_now
-from gateway.identity import authentication, authorized_keys, enrolment
+from gateway.identity import authentication, authorized_keys, enrolment, key_status
 from gateway.session import maintenance
 from rshell.language import grammar
 from rshell.terminal import output, questions
@@ -48,7 +48,7 @@ def answer(config: Config, caller: Invitation, line: str | None) -> int:
 
 def authorize(config: Config, caller: Invitation, line: str | None) -> None:
     """Raise Denied if the invitation is gone, NotAllowedHere for any other command, Paused while paused."""
-    authentication.require_listed(caller, authorized_keys.load(config.paths_authorized_keys))
+    authentication.require_listed(caller, authorized_keys.load_key(config.paths_authorized_keys, caller.blob))
     try:
         words = grammar.split(line or "")
     except grammar.Refused:
@@ -62,7 +62,7 @@ def authorize(config: Config, caller: Invitation, line: str | None) -> None:
 
 
 def _hand_in(config: Config, caller: Invitation, log: AuditLog, as_json: bool) -> int:
-    key = enrolment.parse_key(questions.line(""))
+    key = enrolment.parse_key(questions.line("", key_status.checker(config.paths_authorized_keys, caller)))
     handed_in = enrolment.PendingKey(
         invite=caller.fingerprint,
         key_type=key.key_type,

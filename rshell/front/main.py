@@ -59,7 +59,9 @@ def identify(settings: Config, caller: authentication.Identity, kind: str) -> Co
     log = AuditLog(settings.paths_audit, settings.audit_syslog, settings.audit_when_full == "refuse")
     log = log.bound(**caller.as_fields())
     try:
-        entry = authentication.require_listed(caller, authorized_keys.load(settings.paths_authorized_keys))
+        entry = authentication.require_listed(
+            caller, authorized_keys.load_key(settings.paths_authorized_keys, caller.blob)
+        )
         if settings.limits_logins:
             from gateway.limits import login_rate
 

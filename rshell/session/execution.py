@@ -76,7 +76,7 @@ def _through(context: Context, session: Session, request: Execute) -> int:
             if request.terminal is None:
                 stdin, stdout, stderr = relay.standard()
                 request = request.replace(stdio=Stdio(stdin=stdin, stdout=stdout, stderr=stderr))
-            channel.send(answers, request)
+            warden_client.send(context, answers, request)
             relay.begun()
             return _attend(answers, relay)
     except (OSError, protocol.Malformed) as error:

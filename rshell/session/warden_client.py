@@ -38,9 +38,9 @@ def state(context: Context, session: Session) -> dict[str, object]:
     return report
 
 
-def close(context: Context, session: Session) -> None:
-    """End `session`; returns when everything in it is locked."""
-    ask(context, session, protocol.Close(principal=session.principal, origin=context.origin, reason="logout"))
+def close(context: Context, session: Session, reason: str = "logout") -> None:
+    """End `session`; returns when everything in it is locked. `reason` is as in protocol.Close."""
+    ask(context, session, protocol.Close(principal=session.principal, origin=context.origin, reason=reason))
 
 
 def run(context: Context, session: Session, program: str, arguments: tuple[str, ...]) -> int:
@@ -59,6 +59,15 @@ def run(context: Context, session: Session, program: str, arguments: tuple[str, 
     return reply.status
 
 
+def send(context: Context, link: socket, request: protocol.Request) -> None:
+    """Send `request` as the caller's, by the key and from the address that sshd authenticated. Raises OSError."""
+    caller = context.caller
+    signed = request.replace(
+        principal=caller.principal, origin=context.origin, fingerprint=caller.fingerprint, blob=caller.blob
+    )
+    channel.send(link, signed)
+
+
 def take_place(context: Context) -> Fd:
     """One of the principal's places for attached programs, held until this process ends. Raises Busy."""
     from gateway.limits import concurrency
@@ -75,7 +84,7 @@ def connection(context: Context, session: Session) -> socket:
 def _talk(context: Context, session: Session, request: protocol.Request) -> protocol.Message:
     try:
         with connection(context, session) as link:
-            channel.send(link, request)
+            send(context, link, request)
             _wait(link.fileno())
             reply = channel.receive(link)
     except (OSError, protocol.Malformed) as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from _signal import ITIMER_REAL, SIGALRM, setitimer, signal  # type: ignore[import-not-found] # as gateway.base.signals
 
+from gateway.errors import Denied
 from rshell.language.grammar import MAX_LINE
 from rshell.terminal import output
 
@@ -63,9 +64,12 @@ def _limit_line(length: int) -> None:
     ctypes.c_int.in_dll(library, "rl_num_chars_to_read").value = length
 
 
-def line() -> str | None:
-    """The next line, or None at the end of input. A line that is too long is cut; its rest is read and dropped."""
-    signal(SIGALRM, lambda *_: None)
+def line(check: Callable[[], None]) -> str | None:
+    """The next line, or None at the end of input. A line that is too long is cut; its rest is read and dropped.
+
+    `check` is called twice a second; the Denied that it raises ends the wait.
+    """
+    signal(SIGALRM, lambda *_: check())
     setitimer(ITIMER_REAL, _SIGNAL_POLL_SECONDS, _SIGNAL_POLL_SECONDS)
     try:
         first = rest = input(_PROMPT)
@@ -74,6 +78,9 @@ def line() -> str | None:
     except EOFError:
         output.write(2, "\n")
         return None
+    except Denied:
+        output.write(2, "\n")
+        raise
     finally:
         setitimer(ITIMER_REAL, 0)
     _forget_old_lines()

@@ -20,10 +20,11 @@ from gateway.warden.loop import READ, Loop
 DEV1, DEV2 = Principal("dev1"), Principal("dev2")
 
 
-def unlock(principal: Principal) -> protocol.Unlock:
+def unlock(principal: Principal, blob: str = "AAAA") -> protocol.Unlock:
     return protocol.Unlock(
         principal=principal,
         origin="",
+        blob=blob,
         project=ProjectName("p"),
         slot=SlotName("passphrase"),
         secret=Fd(0),
@@ -55,6 +56,8 @@ def with_strangers(front: socket.socket) -> None:
         pytest.param(done, say(unlock(DEV1)), "Done", id="a request that is carried out"),
         pytest.param(refuse, say(unlock(DEV1)), "busy", id="one that is refused"),
         pytest.param(done, say(unlock(DEV2)), "denied", id="one of another principal"),
+        pytest.param(done, say(unlock(DEV1, blob="")), "denied", id="one without a key"),
+        pytest.param(done, say(protocol.Close(principal=DEV1, origin="", reason="")), "Done", id="a sysadmin's"),
         pytest.param(done, say(protocol.Terminal(controller=Fd(0))), "denied", id="what is no request"),
         pytest.param(done, with_strangers, None, id="one with descriptors that it does not name"),
         pytest.param(done, lambda front: front.send(b"{"), None, id="what is no message"),
