@@ -58,6 +58,11 @@ def keep_memory_private() -> None:
     leave_no_core_dumps()
 
 
+def own_proc_files() -> None:
+    """Undo `keep_memory_private` for a while: until then the files of this process in /proc are root's to write."""
+    _checked(_libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0))
+
+
 def leave_no_core_dumps() -> None:
     """None of this process, nor of what it starts."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

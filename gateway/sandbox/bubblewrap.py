@@ -16,14 +16,22 @@ BWRAP = "/usr/bin/bwrap"
 
 def system_argv() -> list[str]:
     """/usr read-only, and the links that a merged /usr has; no capability and no environment from outside."""
-    words = ["--unshare-user", "--unshare-all", "--uid", str(os.getuid()), "--gid", str(os.getgid())]
-    words += ["--clearenv", "--cap-drop", "ALL", "--ro-bind", "/usr", "/usr"]
+    return ["--unshare-user", "--unshare-all", "--uid", str(os.getuid()), "--gid", str(os.getgid()), *_system()]
+
+
+def networked_argv(users: int) -> list[str]:
+    """The same as uid 0 of the user namespace behind the descriptor `users`, in our network namespace."""
+    apart = ["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
+    return ["--userns", str(users), *apart, "--uid", "0", "--gid", "0", *_system()]
+
+
+def _system() -> list[str]:
+    words = ["--clearenv", "--cap-drop", "ALL", "--ro-bind", "/usr", "/usr"]
     for name in ("bin", "sbin", "lib", "lib32", "lib64"):
         if os.path.islink(f"/{name}"):
             words += ["--symlink", f"usr/{name}", f"/{name}"]
         elif os.path.isdir(f"/{name}"):
             words += ["--ro-bind", f"/{name}", f"/{name}"]
-    words += ["--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]
     for key, value in process.ENVIRONMENT.items():
         words += ["--setenv", key, value]
     return words

@@ -10,11 +10,11 @@ from __future__ import annotations
 import resource
 
 from gateway.base.records import Record
-from gateway.sandbox import bubblewrap, paths
+from gateway.sandbox import bubblewrap, host_files, paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 _MASKED = ("/proc/1/mem", "/proc/1/task/1/mem", "/proc/locks")
 """Of an execution's /proc. The first two would let it write code of its own into bubblewrap, which is under no limit on
@@ -45,15 +45,15 @@ def execution_argv(
     extra: Sequence[str],
     limits: Limits,
     filter_fd: int,
-    accounts_fd: int,
-    resolver_fd: int | None = None,
+    files: Mapping[str, int],
+    network: bool = False,
 ) -> list[str]:
     """bwrap, inside a session, for `arguments` in `directory`, with the paths `extra` readable beside /usr, and the
     devpts at `terminals`.
 
-    `filter_fd` has the system call filter, `accounts_fd` its /etc/passwd, and `resolver_fd` its /etc/resolv.conf if it
-    is to have the network namespace of whoever starts it, and not an empty one. Whoever calls this makes standard input
-    the terminal, if there is to be one, and uses `on_terminal`.
+    `filter_fd` has the system call filter; of `files` (path to descriptor) it gets copies. With `network` it has the
+    network namespace of whoever starts it, and not an empty one. Whoever calls this makes standard input the terminal,
+    if there is to be one, and uses `on_terminal`.
     """
     words = [
         *_confined(limits),
@@ -64,15 +64,15 @@ def execution_argv(
         "--new-session",
     ]
     words += ["--seccomp", str(filter_fd)]
-    if resolver_fd is not None:
-        words += ["--share-net", "--ro-bind-data", str(resolver_fd), "/etc/resolv.conf"]
-    words += ["--proc", "/proc", "--dev", "/dev", "--ro-bind-data", str(accounts_fd), "/etc/passwd"]
+    if network:
+        words += ["--share-net"]
+    words += ["--proc", "/proc", "--dev", "/dev", *host_files.copies(files)]
     words += ["--dev-bind", terminals, paths.TERMINALS]
     for path in _MASKED:
         words += ["--ro-bind", "/dev/null", path]
     for path in paths.PRIVATE:
         words += ["--size", str(limits.tmpfs << 20), "--tmpfs", path]
-    for path in (*paths.SHARED_PATHS, *extra):
+    for path in (*host_files.SHARED_DIRECTORIES, *host_files.linked(extra)):
         words += ["--ro-bind-try", path, path]
     words += ["--bind", paths.PROJECTS, paths.PROJECTS, "--remount-ro", "/dev", "--remount-ro", "/"]
     for key, value in {

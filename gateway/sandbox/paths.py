@@ -16,6 +16,3 @@ HOME = "/home/enc"
 SHELL = "/usr/bin/bash"
 PRIVATE = ("/tmp", "/run", "/dev/shm", HOME)  # noqa: S108 - the sandbox's own
 """Where an execution can write beside the views: tmpfs, each its own, gone with it."""
-
-SHARED_PATHS = ("/etc/alternatives", "/etc/ssl/certs", "/etc/hosts", "/etc/protocols", "/etc/services")
-"""What programs below /usr need of the host's /etc, and everybody may read."""

@@ -8,7 +8,7 @@ kernel refuses to unmount it while the program uses it.
 from __future__ import annotations
 
 from gateway.base import process
-from gateway.sandbox import bubblewrap, paths
+from gateway.sandbox import bubblewrap, host_files, paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,13 +25,14 @@ PROGRAMS: Mapping[str, str] = {
 PACKAGES = {"sftp-server": "openssh-sftp-server", "scp": "openssh-client", "rsync": "rsync"}
 
 
-def transfer_argv(program: str, arguments: Sequence[str]) -> list[str]:
-    """bwrap, inside a session, for one of PROGRAMS. Only the views are writable: a file put elsewhere would be lost.
+def transfer_argv(program: str, arguments: Sequence[str], files: Mapping[str, int]) -> list[str]:
+    """bwrap, inside a session, for one of PROGRAMS, with copies of `files` (path to descriptor). Only the views are
+    writable: a file put elsewhere would be lost.
 
     Without /proc: through /proc/1/mem an sftp client could write code of its own into bubblewrap and have it run.
     """
     words = [bubblewrap.BWRAP, *bubblewrap.system_argv(), "--disable-userns", "--die-with-parent", "--new-session"]
-    words += ["--ro-bind", "/etc/passwd", "/etc/passwd"]
+    words += host_files.copies(files)
     for node in ("null", "zero", "urandom"):
         words += ["--dev-bind", f"/dev/{node}", f"/dev/{node}"]
     words += ["--bind", paths.PROJECTS, paths.PROJECTS, "--setenv", "HOME", paths.PROJECTS, "--remount-ro", "/"]

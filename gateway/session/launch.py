@@ -12,7 +12,6 @@ import signal
 from gateway.base import interpreter, json, process, rlimits
 from gateway.errors import Internal
 from gateway.limits import concurrency
-from gateway.sandbox import bubblewrap
 from gateway.sandbox.host import require_host
 from gateway.sandbox.session import Ground, session_argv
 from gateway.session import cleanup, registry
@@ -129,8 +128,7 @@ def _argv(
         **about,
     )
     spec_fd = process.memory_file(json.dumps(spec.as_dict()).encode())
-    passwd_fd = process.memory_file(bubblewrap.passwd())
-    for fd in (*spec.descriptors(), spec_fd, passwd_fd, status_writer):
+    for fd in (*spec.descriptors(), spec_fd, status_writer):
         os.set_inheritable(fd, True)
     ground = Ground(
         vaults=vaults_home,
@@ -141,7 +139,7 @@ def _argv(
         extra=config.run_paths,
     )
     command = interpreter.python("gateway/warden/__main__.py", str(spec_fd))
-    return session_argv(ground, passwd_fd, status_writer, command)
+    return session_argv(ground, status_writer, command)
 
 
 def _sshd_monitor() -> int:

@@ -9,10 +9,10 @@ import os
 import struct
 import termios
 
-from gateway.base import process, syscalls
+from gateway.base import syscalls
 from gateway.base.syscalls import CLONE_NEWNET, MS_NOEXEC, MS_NOSUID
 from gateway.errors import Misconfigured
-from gateway.sandbox import bubblewrap, network, paths
+from gateway.sandbox import bubblewrap, host_files, network, paths
 from gateway.sandbox.execution import Limits, execution_argv, on_terminal
 from gateway.sandbox.paths import TERMINALS
 from gateway.sandbox.transfer import require_program, transfer_argv
@@ -35,8 +35,10 @@ _CHOSEN = ("run", "shell")
 def attach(programs: Programs, request: protocol.Attach, fds: list[int], front: socket.socket) -> None:
     """Start a transfer and close the descriptors. Raises EncError, and then nothing runs and they are the caller's."""
     require_program(request.program)
-    argv = transfer_argv(request.program, request.arguments)
-    programs.start(argv, Program(front=front, label=request.program, origin=request.origin), dict(enumerate(fds)))
+    program = Program(front=front, label=request.program, origin=request.origin)
+    with host_files.opened((host_files.LINKER_CACHE,), {"/etc/passwd": bubblewrap.passwd()}) as files:
+        argv = transfer_argv(request.program, request.arguments, files)
+        programs.start(argv, program, dict(enumerate(fds)), files.values())
     server.close(fds)
 
 
@@ -50,19 +52,19 @@ def start(programs: Programs, request: protocol.Execute, fds: list[int], front: 
     filter_fd, *rest = fds
     given = rest.pop(0) if request.network else None
     room = (rest.pop(0), rest.pop(0)) if request.cgroup else None
-    accounts = process.memory_file(bubblewrap.passwd(paths.HOME))
-    resolver = process.memory_file(network.RESOLVER) if request.network else None
     limits = Limits(**{name: getattr(request, name) for name in Limits._fields})
     terminals = f"{_TERMINALS}{next(_numbers)}"
-    argv = execution_argv(
-        request.arguments, request.directory, terminals, request.paths, limits, filter_fd, accounts, resolver
-    )
+    made = {"/etc/passwd": bubblewrap.passwd(paths.HOME)}
+    if request.network:
+        made["/etc/resolv.conf"] = network.RESOLVER
     view = request.project if request.label in _CHOSEN else ""
     program = Program(front=front, label=request.label, origin=request.origin, view=view, terminals=terminals)
-    passed = tuple(fd for fd in (filter_fd, accounts, resolver) if fd is not None)
-    with contextlib.ExitStack() as undo:
-        for fd in passed[1:]:
-            undo.callback(os.close, fd)
+    with host_files.opened((host_files.LINKER_CACHE, *host_files.SHARED_FILES), made) as files:
+        passed = (filter_fd, *files.values())
+        argv = execution_argv(
+            *(request.arguments, request.directory, terminals, request.paths),
+            *(limits, filter_fd, files, bool(request.network)),
+        )
         with contextlib.ExitStack() as unstarted:
             _make_terminals(terminals)
             unstarted.callback(mounts.remove_terminals, terminals)
