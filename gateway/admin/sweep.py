@@ -1,4 +1,4 @@
-"""`enc-gateway sweep`, which the timer runs."""
+"""`enc-gateway sweep`, which the housekeeping timer runs."""
 
 from __future__ import annotations
 
@@ -18,21 +18,23 @@ from gateway.vault import garbage
 @click.command()
 @options.configured
 def sweep(settings: Config) -> None:
-    """Clear away what crashes left behind, and removed projects past their age.
+    """Remove leftovers of crashes, and old removed projects.
 
-    Keys that sshd will not take are told to the audit: to whoever has one they look like an unknown key.
+    Removed projects are deleted after trash.days. Errors in authorized_keys are recorded in the audit log: the person
+    whose key it is only sees that sshd does not know it.
     """
     log = AuditLog(settings.paths_audit, settings.audit_syslog, required=False)
-    for problem in _problems(settings.paths_authorized_keys):
-        log.write("misconfigured", where=problem)
+    for error in _errors(settings.paths_authorized_keys):
+        log.write("misconfigured", where=error)
     sessions = cleanup.sweep(settings.paths_run)
-    counted = {"sessions": sessions, **garbage.sweep(settings.paths_vaults, settings.trash_days)}
-    click.echo(", ".join(f"{number} {kind}" for kind, number in counted.items()))
+    removed = garbage.sweep(settings.paths_vaults, settings.trash_days)
+    projects = f"{removed['drafts']} unfinished projects, {removed['trash']} projects in the trash"
+    click.echo(f"removed: {sessions} dead sessions, {projects}")
 
 
-def _problems(path: str) -> list[str]:
-    """What is wrong with authorized_keys: nobody gets in by it, or not as was meant."""
+def _errors(path: str) -> list[str]:
+    """The errors in authorized_keys: lines that let nobody log in, or not as the sysadmin meant."""
     try:
-        return [one.words(path) for one in lint.examine(path, time.time()) if one.level is lint.Level.ERROR]
+        return [one.located(path) for one in lint.examine(path, time.time()) if one.level is lint.Level.ERROR]
     except (Misconfigured, OSError) as error:
         return [str(error)]

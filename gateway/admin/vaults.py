@@ -1,4 +1,4 @@
-"""`enc-gateway vaults`: every project of everybody, as it lies on the disk."""
+"""`enc-gateway vaults`: list the projects of all principals, from the vaults on disk."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ from gateway.session import registry
 from gateway.vault import lease, store
 from gateway.vault.store import Vault
 
-_COUNTING = 30.0
+_SIZES_TIMEOUT = 30.0
 """Seconds for counting the sizes of all vaults together."""
 
 
-class Kept(Record):
-    """A vault. `state` is locked, unlocked or damaged (`problem` says how); `owner` the fingerprint of the key that
-    made it; `ownerless`: no line of authorized_keys has its principal any more. `slots` are names with their kinds.
+class ListedVault(Record):
+    """A vault. `state` is locked, unlocked or damaged; `problem` describes the damage. `owner` is the fingerprint of
+    the key that made it. `ownerless`: no line of authorized_keys has its principal. `size` is in bytes, and too low
+    when not `size_complete`. `slots` are names with kinds.
     """
 
     principal: str
@@ -40,22 +41,22 @@ class Kept(Record):
     slots: tuple[str, ...]
 
 
-def look(settings: Config) -> tuple[Kept, ...]:
+def collect(settings: Config) -> tuple[ListedVault, ...]:
     """Every vault, by principal and project. Raises Misconfigured when authorized_keys cannot be read."""
     entries = authorized_keys.load(settings.paths_authorized_keys)
-    listed = {named for entry in entries if (named := _principal(entry))}
+    principals = {named for entry in entries if (named := _principal(entry))}
     live = registry.live(settings.paths_run)
     unlocked = {(session.principal, view.project) for session in live for view in session.views}
-    deadline = time.monotonic() + _COUNTING
+    deadline = time.monotonic() + _SIZES_TIMEOUT
     return tuple(
-        _kept(vault, principal, listed, (principal, vault.name) in unlocked, deadline)
+        _listed(vault, principal, principals, (principal, vault.name) in unlocked, deadline)
         for principal, home in homes(settings)
         for vault in (Vault(name=name, path=os.path.join(home, name)) for name in store.names(home))
     )
 
 
 def homes(settings: Config) -> list[tuple[Principal, str]]:
-    """Each principal's directory. What is none of ours is left out."""
+    """Each principal and their directory. Other entries are skipped."""
     found = []
     for name in sorted(os.listdir(settings.paths_vaults)):
         try:
@@ -67,12 +68,12 @@ def homes(settings: Config) -> list[tuple[Principal, str]]:
 
 def _principal(entry: authorized_keys.Entry) -> str:
     try:
-        return "" if entry.invites else entry.principal or authorized_keys.fingerprint(entry.blob)
+        return "" if entry.invitation_for else entry.principal or authorized_keys.fingerprint(entry.blob)
     except ValueError:
         return ""
 
 
-def _kept(vault: Vault, principal: Principal, listed: set[str], unlocked: bool, deadline: float) -> Kept:
+def _listed(vault: Vault, principal: Principal, principals: set[str], unlocked: bool, deadline: float) -> ListedVault:
     state, problem = "unlocked" if unlocked else "locked", ""
     slots: tuple[str, ...] = ()
     try:
@@ -80,13 +81,13 @@ def _kept(vault: Vault, principal: Principal, listed: set[str], unlocked: bool, 
     except DamagedVault as error:
         state, problem = "damaged", error.line()
     size, complete = usage.size(vault.path, max(0.0, deadline - time.monotonic()))
-    return Kept(
+    return ListedVault(
         principal=principal,
         project=vault.name,
         owner=_owner(vault),
         state=state,
         problem=problem,
-        ownerless=principal not in listed,
+        ownerless=principal not in principals,
         size=size,
         size_complete=complete,
         last_used=clock.utc(lease.last_used(vault)),
@@ -103,22 +104,22 @@ def _owner(vault: Vault) -> str:
 
 
 @click.command(name="vaults")
-@click.option("--ownerless", is_flag=True, help="Only those whose principal has no key any more.")
-@click.option("--damaged", is_flag=True, help="Only those that are not whole.")
+@click.option("--ownerless", is_flag=True, help="Only projects whose principal has no key.")
+@click.option("--damaged", is_flag=True, help="Only damaged projects.")
 @options.configured
 @options.as_json
 def vaults_(ownerless: bool, damaged: bool, settings: Config, as_json: bool) -> None:
-    """Show everybody's projects: size, last use, slots, and whether they are locked."""
-    kept = [one for one in look(settings) if one.ownerless >= ownerless and (one.state == "damaged") >= damaged]
-    rows = [_row(one) for one in kept]
+    """List the projects of all principals, with size and state."""
+    listed = [one for one in collect(settings) if one.ownerless >= ownerless and (one.state == "damaged") >= damaged]
+    rows = [_row(one) for one in listed]
     words = output.table(_HEADER, rows, "no projects")
-    output.result({"vaults": [{**one.as_dict(), "slots": list(one.slots)} for one in kept]}, words, as_json)
+    output.result({"vaults": [{**one.as_dict(), "slots": list(one.slots)} for one in listed]}, words, as_json)
 
 
 _HEADER = ("PRINCIPAL", "PROJECT", "STATE", "SIZE", "LAST USED", "SLOTS", "REMARK")
 
 
-def _row(one: Kept) -> tuple[str, ...]:
+def _row(one: ListedVault) -> tuple[str, ...]:
     size = text.human_size(one.size) + ("" if one.size_complete else " or more")
     remark = "; ".join(filter(None, (one.problem, "no key has this principal" if one.ownerless else "")))
     return one.principal, one.project, one.state, size, one.last_used, ", ".join(one.slots) or "-", remark or "-"

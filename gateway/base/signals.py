@@ -1,6 +1,6 @@
-"""The signals that ask a front to end: Ctrl-C, Ctrl-\\, a hang-up of the terminal, SIGTERM; raised as `Interrupted`.
+"""Raise the signals that end a front as `Interrupted`: Ctrl-C, Ctrl-\\, the hang-up of the terminal, SIGTERM.
 
-`signal` itself would load `enum`, which costs a forced command 4 ms; its C module is what it wraps.
+This uses `_signal`, the C module behind `signal`: `signal` loads `enum`, which costs a forced command 4 ms.
 """
 
 from __future__ import annotations
@@ -23,39 +23,42 @@ from gateway.errors import Interrupted
 
 _ALL = (SIGINT, SIGQUIT, SIGHUP, SIGTERM)
 CTRL_C: int = 128 + SIGINT
-"""The code of an `Interrupted` that somebody at a terminal asked for."""
+"""The exit code of an `Interrupted` that Ctrl-C caused."""
 
 
-def hold() -> None:
-    """Keep what arrives until `listen`: during imports, where Python would report an exception in its own words, and
-    from the end of a request until that is recorded.
+def block() -> None:
+    """Install the handlers, and keep signals pending until `unblock`.
+
+    This is for the imports, during which Python would print a traceback, and for the time between the end of a request
+    and its audit record.
     """
     pthread_sigmask(SIG_BLOCK, _ALL)
-    arm()
+    install_handlers()
 
 
-def listen() -> None:
-    """Raise what arrives from here on, and what has arrived since `hold`."""
+def unblock() -> None:
+    """Deliver signals again, including those that arrived since `block`."""
     pthread_sigmask(SIG_UNBLOCK, _ALL)
 
 
-def arm() -> None:
-    """Raise the next signal, too: the one before switched them off."""
-    sys.unraisablehook = lambda _: arm()  # raised where Python cannot pass it on (a weakref's callback): as if not sent
+def install_handlers() -> None:
+    """Raise `Interrupted` at the next signal. The handler ignores the signals after that one, until this is called."""
+    # where Python drops the exception (in a weakref's callback), go on as if the signal had not been sent
+    sys.unraisablehook = lambda _: install_handlers()
     for number in _ALL:
         signal(number, _raise)
 
 
 def _raise(number: int, _frame: object) -> None:
-    for other in _ALL:  # a second one must not keep the first from being recorded
+    for other in _ALL:  # a second signal must not keep the first from being recorded
         signal(other, SIG_IGN)
-    interrupted = Interrupted("interrupted", "what was not said to be done is not done")
+    interrupted = Interrupted("interrupted", "only what was reported as done is done")
     interrupted.code = 128 + number
     raise interrupted
 
 
-class Undisturbed:
-    """A context in which no signal is raised; what arrived meanwhile is at its end."""
+class SignalsBlocked:
+    """A context in which no signal is delivered; those that arrive meanwhile are delivered at its end."""
 
     def __enter__(self) -> None:
         self._before = pthread_sigmask(SIG_BLOCK, _ALL)

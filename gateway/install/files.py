@@ -1,4 +1,4 @@
-"""Files that belong on the host: as items (see `gateway.install.items`), and what they are read and written with."""
+"""Items (`gateway.install.items`) that are files, and the functions that read and write them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gateway.base import files
 
 
 class File:
-    """A file of root's with this text."""
+    """A file with this text, owned by root."""
 
     mode = 0o644
 
@@ -19,21 +19,21 @@ class File:
         self.path = path
         self.text = text
 
-    def missing(self) -> str:
+    def apply_preview(self) -> str:
         there = read(self.path)
         if there == self.text:
-            return "" if self._guarded() else f"+ {self.path} {self.mode:04o} root"
+            return "" if self._has_owner_and_mode() else f"+ {self.path} {self.mode:04o} root"
         return diff(self.path, there, self.text)
 
-    def _guarded(self) -> bool:
+    def _has_owner_and_mode(self) -> bool:
         found = os.lstat(self.path)
         return stat.S_ISREG(found.st_mode) and (stat.S_IMODE(found.st_mode), found.st_uid) == (self.mode, 0)
 
     def apply(self) -> None:
-        if self.missing():
+        if self.apply_preview():
             write(self.path, self.text, self.mode)
 
-    def present(self) -> str:
+    def remove_preview(self) -> str:
         return diff(self.path, read(self.path), None)
 
     def remove(self) -> None:
@@ -41,21 +41,21 @@ class File:
             os.unlink(self.path)
 
 
-class Seed(File):
-    """A file that is the sysadmin's from the moment it is there. What was written into it is kept when we go."""
+class Conffile(File):
+    """A file that the sysadmin edits. setup creates it but never overwrites it; removal keeps it if it was edited."""
 
-    def __init__(self, path: str, text: str, kept: str) -> None:
+    def __init__(self, path: str, text: str, kept_directory: str) -> None:
         super().__init__(path, text)
-        self._kept = os.path.join(kept, os.path.basename(path))
+        self._kept = os.path.join(kept_directory, os.path.basename(path))
 
-    def missing(self) -> str:
-        return "" if os.path.lexists(self.path) else super().missing()
+    def apply_preview(self) -> str:
+        return "" if os.path.lexists(self.path) else super().apply_preview()
 
-    def present(self) -> str:
+    def remove_preview(self) -> str:
         there = read(self.path)
         if there is None or there == self.text:
-            return super().present()
-        return f"- {self.path}, kept as {self._kept}"
+            return super().remove_preview()
+        return f"- {self.path}, moved to {self._kept}"
 
     def remove(self) -> None:
         if read(self.path) in (None, self.text):
@@ -64,21 +64,21 @@ class Seed(File):
             move(self.path, self._kept)
 
 
-class Grown:
-    """A file that only use makes, such as the audit log: kept when we go."""
+class StateFile:
+    """A file that the running gateway makes, such as the audit log. setup does not make it; removal keeps it."""
 
-    def __init__(self, path: str, kept: str) -> None:
+    def __init__(self, path: str, kept_directory: str) -> None:
         self._path = path
-        self._kept = os.path.join(kept, os.path.basename(path))
+        self._kept = os.path.join(kept_directory, os.path.basename(path))
 
-    def missing(self) -> str:
+    def apply_preview(self) -> str:
         return ""
 
     def apply(self) -> None:
         return
 
-    def present(self) -> str:
-        return f"- {self._path}, kept as {self._kept}" if os.path.lexists(self._path) else ""
+    def remove_preview(self) -> str:
+        return f"- {self._path}, moved to {self._kept}" if os.path.lexists(self._path) else ""
 
     def remove(self) -> None:
         if os.path.lexists(self._path):
@@ -92,18 +92,18 @@ class Link:
         self._path = path
         self._target = target
 
-    def missing(self) -> str:
+    def apply_preview(self) -> str:
         fits = os.path.islink(self._path) and os.readlink(self._path) == self._target
         return "" if fits else f"+ {self._path} -> {self._target}"
 
     def apply(self) -> None:
-        if self.missing():
+        if self.apply_preview():
             os.makedirs(os.path.dirname(self._path), exist_ok=True)
             if os.path.lexists(self._path):
                 os.unlink(self._path)
             os.symlink(self._target, self._path)
 
-    def present(self) -> str:
+    def remove_preview(self) -> str:
         return f"- {self._path} -> {self._target}" if os.path.islink(self._path) else ""
 
     def remove(self) -> None:
@@ -121,7 +121,7 @@ def diff(path: str, before: str | None, after: str | None) -> str:
 
 
 def read(path: str) -> str | None:
-    """The text of a file, None when there is none."""
+    """The text of a file; None when it does not exist."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             return file.read()
@@ -130,13 +130,13 @@ def read(path: str) -> str | None:
 
 
 def write(path: str, text: str, mode: int) -> None:
-    """The file with this text, at once as a whole, in a directory that is made if it is missing."""
+    """Write a file atomically; its directory is created if it is missing."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
     files.replace(path, text, mode)
 
 
 def move(path: str, to: str) -> None:
-    """Move a file to where what people wrote is kept, across file systems as well."""
+    """Move a file, also to another file system, into a directory that is created with mode 0700."""
     os.makedirs(os.path.dirname(to), exist_ok=True)
     os.chmod(os.path.dirname(to), 0o700)
     shutil.move(path, to)

@@ -1,10 +1,8 @@
 """The command line of a session's sandbox, in which the warden is PID 1.
 
-The warden has CAP_SYS_ADMIN there, to mount and unmount. It sees /usr and /etc, the gateway's own code, its principal's
-vaults (ciphertext), its own session directory and the audit log. Views appear below /projects.
-
-Of /etc and what else of the host may be replaced meanwhile it has directories, and no file by itself
-(gateway.sandbox.host_files).
+The warden has CAP_SYS_ADMIN in it, to mount and unmount. It can see /usr, /etc, the gateway's code, its principal's
+vaults (ciphertext), its session directory and the audit log. Views are mounted below /projects. Files of the host that
+can be replaced while it lives are never bound one by one (`gateway.sandbox.host_files`).
 """
 
 from __future__ import annotations
@@ -20,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-class Ground(Record):
-    """What of the host a session's sandbox is made of; all absolute paths. `extra` is what executions may read."""
+class HostPaths(Record):
+    """The absolute paths of the host that a session's sandbox shows. `extra` are those that executions may read."""
 
     vaults: str
     session: str
@@ -31,13 +29,13 @@ class Ground(Record):
     extra: tuple[str, ...]
 
 
-def session_argv(ground: Ground, status_fd: int, command: Sequence[str]) -> list[str]:
-    """bwrap for a session. It writes the warden's pid to `status_fd` and keeps that open for life, so its end tells the
-    warden that bwrap was killed.
+def session_argv(host: HostPaths, status_fd: int, command: Sequence[str]) -> list[str]:
+    """bwrap for a session. It writes the warden's pid to `status_fd` and keeps that open until it ends, so that its
+    closing tells the warden that bwrap was killed.
     """
     words = [
         bubblewrap.BWRAP,
-        *bubblewrap.system_argv(),
+        *bubblewrap.base_argv(),
         "--as-pid-1",
         "--cap-add",
         "CAP_SYS_ADMIN",
@@ -51,9 +49,9 @@ def session_argv(ground: Ground, status_fd: int, command: Sequence[str]) -> list
     for path in dict.fromkeys((sys.base_prefix, interpreter.code_root())):
         if not path.startswith("/usr/") and path != "/usr":
             words += ["--ro-bind", path, path]
-    words += ["--bind", ground.vaults, paths.VAULTS, "--bind", ground.session, paths.SESSION]
-    words += ["--bind", ground.audit_directory, paths.AUDIT, "--ro-bind", ground.keys_directory, paths.KEYS]
-    private = (ground.vaults, ground.session, ground.audit_directory, ground.keys_directory)
-    words += host_files.directories(filter(None, (ground.syslog, *ground.extra)), private)
+    words += ["--bind", host.vaults, paths.VAULTS, "--bind", host.session, paths.SESSION]
+    words += ["--bind", host.audit_directory, paths.AUDIT, "--ro-bind", host.keys_directory, paths.KEYS]
+    private = (host.vaults, host.session, host.audit_directory, host.keys_directory)
+    words += host_files.directories_argv(filter(None, (host.syslog, *host.extra)), private)
     words += ["--tmpfs", paths.WRITABLE_PROJECTS, "--dir", paths.PROJECTS, "--chdir", "/", "--"]
     return [*words, *command]

@@ -10,37 +10,37 @@ from gateway.session.protocol import Malformed, Message
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
 LARGEST = 64 * 1024
+MOST_FDS = 16
+"""More than any message has."""
 
 
-MOST_FDS = 7
+def send(to: socket.socket, message: Message) -> None:
+    """Send one message with its descriptors. Raises OSError when the other side is gone."""
+    packet, fds = protocol.encode(message)
+    socket.send_fds(to, [packet], fds)
 
 
-def send(to: socket.socket, message: Message, fds: Sequence[int] = ()) -> None:
-    """Send one message, descriptors with it. Raises OSError when the other side is gone."""
-    socket.send_fds(to, [protocol.encode(message)], list(fds))
-
-
-def receive(source: socket.socket) -> tuple[Message, list[int]] | None:
-    """The next message and its descriptors (the caller closes them), or None at the end. Raises Malformed, OSError."""
+def receive(source: socket.socket) -> Message | None:
+    """The next message, whose descriptors are the caller's, or None at the end. Raises Malformed, OSError."""
     packet, fds, flags, _ = socket.recv_fds(source, LARGEST, MOST_FDS)
     for fd in fds:  # recv_fds ignores MSG_CMSG_CLOEXEC, and a program that kept a turn would hold up the next attempt
         os.set_inheritable(fd, False)
     try:
-        if not packet:
-            _close(fds)
-            return None
         if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
             raise Malformed("the packet is too large")
-        return protocol.decode(packet), fds
+        if packet:
+            return protocol.decode(packet, fds)
     except Malformed:
         _close(fds)
         raise
+    _close(fds)
+    return None
 
 
-def _close(fds: Sequence[int]) -> None:
+def _close(fds: Iterable[int]) -> None:
     for fd in fds:
         os.close(fd)
 

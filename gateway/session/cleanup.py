@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from gateway.base import staging
+from gateway.base import files
 from gateway.identity.names import SessionId
 from gateway.session import layout, liveness
 
@@ -26,13 +26,13 @@ def remove_if_dead(path: str) -> bool:
 
 def remove_abandoned(root: str) -> int:
     """Remove the directories of sessions that were never finished; how many."""
-    return sum(_remove(path) for path in staging.abandoned(root))
+    return sum(_remove(path) for path in files.abandoned(root))
 
 
 def _remove(path: str) -> bool:
     """Whether it is gone. The lock last: while it is there, the directory is recognisably a session's."""
     try:
-        staged = [name for name in os.listdir(path) if name.startswith(staging.PREFIX)]
+        staged = [name for name in os.listdir(path) if name.startswith(files.STAGED)]
         for name in (*staged, layout.RECORD, layout.SOCKET, layout.LOCK):
             layout.unlink(os.path.join(path, name))
         os.rmdir(path)

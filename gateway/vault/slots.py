@@ -1,8 +1,8 @@
 """Slots: the ways to unlock a vault.
 
-A slot is a pair of files in the vault's `slots/`: `<slot>.conf`, a standard gocryptfs config file that wraps the
-master key under some secret, and `<slot>.toml`, which says what kind of secret that is. What turns a caller's
-input into the secret for gocryptfs is the kind's business alone; the layout is the same for all.
+A slot is two files in the vault's `slots/`: `<slot>.conf`, a standard gocryptfs config file that wraps the master key
+under a secret, and `<slot>.toml`, which names the kind of secret. The kind determines how the caller's input becomes
+the secret; the files are the same for all kinds.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from gateway.base.records import Record
 from gateway.errors import DamagedVault
 from gateway.identity.names import SlotName
 
+_RESTORE = "a sysadmin can restore slots/ from a backup"
+
 
 class Kind(Enum):
-    """How the secret comes about: typed; derived from an SSH signature over `salt`; or printed once on paper."""
+    """Where the secret comes from: typed, derived from an SSH signature over `salt`, or printed once for recovery."""
 
     PASSPHRASE = "passphrase"  # noqa: S105 - a word of the format
     SSH_KEY = "ssh-key"
@@ -25,7 +27,7 @@ class Kind(Enum):
 
 
 class Slot(Record):
-    """`created` is UTC in RFC 3339; `fingerprint` is the key that made the slot; `salt` is hexadecimal or empty."""
+    """`created` is UTC in RFC 3339; `fingerprint` is of the key that created the slot; `salt` is hexadecimal or ""."""
 
     name: SlotName
     kind: Kind
@@ -45,19 +47,19 @@ def config_path(directory: str, name: SlotName) -> str:
 
 
 def description_path(directory: str, name: SlotName) -> str:
-    """What kind of slot `name` is."""
+    """The file that describes slot `name`."""
     return os.path.join(directory, f"{name}.toml")
 
 
 def load(directory: str) -> tuple[Slot, ...]:
-    """All slots in a vault's `slots/`, by name. Raises DamagedVault unless there is at least one, and all are sound."""
+    """All slots in a vault's `slots/`, sorted by name. Raises DamagedVault if one is not valid, or there is none."""
     try:
         names = sorted(entry.removesuffix(".toml") for entry in os.listdir(directory) if entry.endswith(".toml"))
         slots = tuple(_load(directory, SlotName(name)) for name in names if SlotName.accepts(name))
     except (OSError, toml.PlainTomlError, ValueError, TypeError) as error:
-        raise DamagedVault("the project's unlock slots cannot be read", "a sysadmin can restore slots/") from error
+        raise DamagedVault("the project's unlock slots cannot be read", _RESTORE) from error
     if not slots:
-        raise DamagedVault("the project has no unlock slot", "a sysadmin can restore slots/ from a backup")
+        raise DamagedVault("the project has no unlock slot", _RESTORE)
     return slots
 
 

@@ -1,4 +1,4 @@
-"""Ending sessions."""
+"""End sessions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rshell.terminal import output
 
 
 def run(context: Context, command: Command) -> int:
-    """Lock everything in the caller's session, or with --all in all of the principal's, and end it."""
+    """End the caller's session, or with --all every session of the principal. Returns when all of it is locked."""
     live = context.live()
     chosen = live if "--all" in command.flags else (registry.find(live, context.caller.connection),)
     for session in chosen:

@@ -1,4 +1,4 @@
-"""Locking a project."""
+"""Lock a project."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rshell.terminal import output
 
 
 def run(context: Context, command: Command) -> int:
-    """Lock, and return when it is certain that the view is gone."""
+    """Lock the project. Returns when its view is gone."""
     session = foresee(context, command)
     project = required(command.project)
     request = protocol.Lock(principal=context.caller.principal, origin=context.origin, project=project)

@@ -1,4 +1,4 @@
-"""Who the gateway takes the caller for."""
+"""Show the caller's name, key and live sessions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rshell.terminal import output
 
 
 def run(context: Context, command: Command) -> int:
-    """Print principal, fingerprint, key label, where from, and live sessions."""
+    """Print principal, fingerprint, key label, client address and live sessions."""
     caller = context.caller
     live = [session.id for session in context.live()]
     label = printable(context.label)

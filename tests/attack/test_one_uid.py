@@ -110,19 +110,21 @@ def test_what_both_have_of_devices_keeps_nothing(pair: Pair) -> None:
 FORGED = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from gateway import protocol
+from gateway.base.records import Fd
 from gateway.identity.names import Principal, ProjectName
+from gateway.session import channel, protocol
 principal = Principal(sys.argv[3])
+stdio = protocol.Stdio(stdin=Fd(0), stdout=Fd(1), stderr=Fd(2))
 for kind in (
     lambda about: protocol.Ask(**about),
     lambda about: protocol.Touch(**about),
     lambda about: protocol.Lock(project=ProjectName("work"), **about),
     lambda about: protocol.Close(reason="logout", **about),
-    lambda about: protocol.Attach(program="sftp-server", arguments=(), **about),
+    lambda about: protocol.Attach(program="sftp-server", arguments=(), stdio=stdio, **about),
 ):
-    with protocol.connect(sys.argv[2], "sock") as link:
-        protocol.send(link, kind({"principal": principal, "origin": "x"}))
-        reply, _ = protocol.receive(link)
+    with channel.connect(sys.argv[2], "sock") as link:
+        channel.send(link, kind({"principal": principal, "origin": "x"}))
+        reply = channel.receive(link)
         print(type(reply).__name__, getattr(reply, "slug", ""))
 """
 
@@ -130,10 +132,23 @@ for kind in (
 NOISE = r"""
 import sys
 sys.path.insert(0, sys.argv[1])
-from gateway import protocol
+from gateway.session import channel
 for packet in (b"{", b"\xff", b'{"kind": "x', b"[]", b'{"kind": "Lock", "project": "../x"}', b"0" * 65000):
-    with protocol.connect(sys.argv[2], "sock") as link:
+    with channel.connect(sys.argv[2], "sock") as link:
         link.send(packet)
+"""
+
+
+STRAY = """
+import socket, sys
+sys.path.insert(0, sys.argv[1])
+from gateway.identity.names import Principal
+from gateway.session import channel, protocol
+packet, _ = protocol.encode(protocol.Touch(principal=Principal(sys.argv[3]), origin="x"))
+for count in (1, 7, 200):
+    with channel.connect(sys.argv[2], "sock") as link:
+        socket.send_fds(link, [packet], [0] * count)
+        print(channel.receive(link))
 """
 
 
@@ -214,3 +229,13 @@ def _owner(path: Path) -> int:
         return path.lstat().st_uid
     except FileNotFoundError:
         return -1
+
+
+def test_descriptors_that_a_request_does_not_name_are_not_kept_by_the_session(pair: Pair) -> None:
+    one, _ = pair
+    where = str(one.gateway.root / "run" / "sessions" / str(record(one)["id"]))
+    before = len(os.listdir(f"/proc/{warden(one)}/fd"))
+    said = one.gateway.as_account("/usr/bin/python3", "-I", "-c", STRAY, _code(), where, one.fingerprint)
+    assert said.out.splitlines() == ["None"] * 3, said
+    assert len(os.listdir(f"/proc/{warden(one)}/fd")) == before
+    assert one.sftp("ls work").status == 0

@@ -17,7 +17,7 @@ from tests.harness import PASSPHRASE, Gateway, Person, Result, eventually, need
 ONE_LINE = re.compile(r"enc: [\x20-\x7e]+\n")
 NAMESPACES = Path("/proc/sys/user/max_user_namespaces")
 PAGE = os.sysconf("SC_PAGE_SIZE")
-PIPED = "reading one line from standard input; if you are typing, it is visible: use ssh -t\n"
+PIPED = "reading one line from standard input; what you type is visible: use ssh -t to hide it\n"
 
 
 def complaint(result: Result) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness import PASSPHRASE, PATIENCE, Gateway, Held, Person, eventually, run
-from tests.life import locks, session, sshfs, unlock
+from tests.life import lock_reasons, session, sshfs, unlock
 
 GRACE = 1
 
@@ -187,7 +187,7 @@ def test_a_gocryptfs_that_dies_is_a_lock_that_is_recorded(gateway_: Gateway, who
     with opened(who) as (held, shared):
         (server,) = pids(gateway_, "/usr/bin/gocryptfs")
         os.kill(server, signal.SIGKILL)
-        eventually(lambda: locks(gateway_, "work") == ["failed"])
+        eventually(lambda: lock_reasons(gateway_, "work") == ["failed"])
         held.read_until("gocryptfs ended unexpectedly")
         unlock(who, "work", shared)
 
@@ -253,7 +253,7 @@ def test_a_file_written_just_before_the_end_is_whole(gateway_: Gateway, who: Per
             held.kill()
         else:
             assert who.ssh(way, *(["work"] if way == "unmount" else [])).status == 0
-        eventually(lambda: locks(gateway_, "work"))
+        eventually(lambda: lock_reasons(gateway_, "work"))
     eventually(lambda: not gateway_.leftovers())
     assert fsck(gateway_, "work") == 0
     with who.mounted("work"):

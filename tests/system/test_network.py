@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness import PASSPHRASE, PROMPT, Gateway, Held, Result, eventually, need, need_root
-from tests.running import Desk, desk
+from tests.running import UnlockedProject, unlocked_project
 
 HOST = """
 mkdir -p "$1" "$1/etc"
@@ -52,19 +52,19 @@ def server(host: str) -> Iterator[int]:
 
 
 @pytest.fixture(scope="module")
-def at(ground: Path) -> Iterator[Desk]:
+def at(ground: Path) -> Iterator[UnlockedProject]:
     """An unlocked project on a gateway whose programs may have network."""
     need_root()
     need(Path("/dev/net/tun").exists(), "/dev/net/tun")
     need(bool(address()), "an address besides loopback")
     prefix = ("unshare", "--mount", "sh", "-euc", HOST, "sh", str(ground / "host"))
     gateway = Gateway(ground / "gw", {"run.network": "nat"}, prefix=prefix).start()
-    with desk(gateway, "connected") as made:
+    with unlocked_project(gateway, "connected") as made:
         yield made
     gateway.stop()
 
 
-def reach(at: Desk, host: str, port: int, flags: tuple[str, ...] = ("--net",)) -> Result:
+def reach(at: UnlockedProject, host: str, port: int, flags: tuple[str, ...] = ("--net",)) -> Result:
     """What a program of ours gets from there."""
     return at.run("sh", "-c", f'python3 -c "{client(host, port)}" 2>&1 | tail -n 1', flags=flags)
 
@@ -75,7 +75,7 @@ def client(host: str, port: int) -> str:
     )
 
 
-def test_a_program_reaches_the_network_only_when_both_say_so(at: Desk) -> None:
+def test_a_program_reaches_the_network_only_when_both_say_so(at: UnlockedProject) -> None:
     with server(address()) as port:
         result = reach(at, address(), port)
         assert result.out.split() == ["reached"], result
@@ -84,25 +84,25 @@ def test_a_program_reaches_the_network_only_when_both_say_so(at: Desk) -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "10.0.2.2", "localhost"])
-def test_the_host_s_loopback_stays_out_of_reach(at: Desk, host: str) -> None:
+def test_the_host_s_loopback_stays_out_of_reach(at: UnlockedProject, host: str) -> None:
     with server("127.0.0.1") as port:
         assert "reached" not in reach(at, host, port).out
 
 
-def test_it_has_nothing_of_the_host_s_network_namespace(at: Desk) -> None:
+def test_it_has_nothing_of_the_host_s_network_namespace(at: UnlockedProject) -> None:
     script = "cat /proc/net/unix | wc -l; cat /etc/resolv.conf; ls /sys/class/net 2>/dev/null; cat /proc/self/status"
     said = at.run("sh", "-c", script, flags=("--net",)).out
     assert said.startswith("1\nnameserver 10.0.2.3\n")
     assert "CapEff:\t0000000000000000\n" in said
 
 
-def carriers(at: Desk) -> set[int]:
+def carriers(at: UnlockedProject) -> set[int]:
     """slirp4netns at work, and the bubblewraps around it."""
     return {pid for pid, args in at.gateway.processes().items() if "slirp4netns" in args}
 
 
 @contextlib.contextmanager
-def connected(at: Desk) -> Iterator[Held]:
+def connected(at: UnlockedProject) -> Iterator[Held]:
     """A program with network that stays."""
     held = at.hold("sh", "-c", "echo up; sleep 600", flags=("--net",))
     held.read_until("up")
@@ -110,13 +110,13 @@ def connected(at: Desk) -> Iterator[Held]:
     held.end()
 
 
-def test_what_carries_the_network_ends_with_the_program(at: Desk) -> None:
+def test_what_carries_the_network_ends_with_the_program(at: UnlockedProject) -> None:
     with connected(at):
         assert carriers(at)
     eventually(lambda: not carriers(at), 10)
 
 
-def test_what_carries_the_network_sees_nothing_of_the_host_and_may_do_nothing(at: Desk) -> None:
+def test_what_carries_the_network_sees_nothing_of_the_host_and_may_do_nothing(at: UnlockedProject) -> None:
     with connected(at):
         (pid,) = (pid for pid in carriers(at) if Path(f"/proc/{pid}/comm").read_text() == "slirp4netns\n")
         root = Path(f"/proc/{pid}/root")
@@ -133,7 +133,7 @@ def test_what_carries_the_network_sees_nothing_of_the_host_and_may_do_nothing(at
                 assert os.readlink(f"/proc/{pid}/ns/{kind}") != os.readlink(f"/proc/{other}/ns/{kind}")
 
 
-def test_a_prompt_that_has_read_a_passphrase_gives_network_as_well(at: Desk) -> None:
+def test_a_prompt_that_has_read_a_passphrase_gives_network_as_well(at: UnlockedProject) -> None:
     """Its process is one that nobody may look into, and whose files in /proc are root's."""
     at.person.new("prompted")
     terminal = at.person.terminal()
@@ -173,7 +173,7 @@ while True:
 """
 
 
-def test_names_are_resolved_by_whom_the_host_asks_now(at: Desk, ground: Path) -> None:
+def test_names_are_resolved_by_whom_the_host_asks_now(at: UnlockedProject, ground: Path) -> None:
     """Also for a program that is there already, when /etc/resolv.conf is replaced; and where it is a link."""
     resolv_conf = Path(f"/proc/{at.gateway.pid}/root/etc/resolv.conf")
     hosts = [f"127.{os.getpid() >> 8 & 255}.{os.getpid() & 255}.{number}" for number in (7, 8)]
@@ -196,7 +196,7 @@ def test_names_are_resolved_by_whom_the_host_asks_now(at: Desk, ground: Path) ->
 
 
 @pytest.mark.parametrize("target", ["", "nowhere/resolv.conf", "/root/resolv.conf", "/proc/1/root/x"])
-def test_there_is_network_without_a_resolver(at: Desk, target: str) -> None:
+def test_there_is_network_without_a_resolver(at: UnlockedProject, target: str) -> None:
     resolv_conf = Path(f"/proc/{at.gateway.pid}/root/etc/resolv.conf")
     resolv_conf.unlink(missing_ok=True)
     if target:

@@ -139,9 +139,9 @@ def test_closing_the_window_locks(gateway: Gateway, person: Person, project: str
     eventually(lambda: not gateway.leftovers())
 
 
-@pytest.mark.parametrize("verb", [name for name, verb in VERBS.items() if verb.transfers])
+@pytest.mark.parametrize("verb", [name for name, verb in VERBS.items() if verb.is_transfer])
 def test_transfers_are_not_for_the_prompt(gateway: Gateway, person: Person, prompt: Terminal, verb: str) -> None:
-    assert f"enc: {verb} is not for the prompt" in answer(prompt, verb)
+    assert f"enc: {verb} does not work at the prompt" in answer(prompt, verb)
     denied = gateway.events("request", fingerprint=person.fingerprint, decision="deny")
     assert [record["reason"] for record in denied] == ["not-allowed-here"]
 

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import Gateway, Result, eventually, need_root, run
+from tests.harness import Gateway, Person, Result, bindir, eventually, need_root, run
 from tests.life import session, unlock
-from tests.running import Desk
+from tests.running import UnlockedProject
 
 HOST = """
 mount -t tmpfs none "$1"
@@ -65,7 +65,7 @@ def tools(place: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def at(ground: Path, tools: Path) -> Iterator[Desk]:
+def at(ground: Path, tools: Path) -> Iterator[UnlockedProject]:
     need_root()
     (ground / "host").mkdir()
     prefix = ("unshare", "--mount", "sh", "-euc", HOST, "sh", str(ground / "host"))
@@ -76,30 +76,30 @@ def at(ground: Path, tools: Path) -> Iterator[Desk]:
     who.new("myproj")
     with session(who) as (held, shared):
         unlock(who, "myproj", shared)
-        yield Desk(gateway, who, "myproj", held, shared)
+        yield UnlockedProject(gateway, who, "myproj", held, shared)
     eventually(lambda: not gateway.leftovers())
     gateway.stop()
 
 
 @pytest.fixture
-def host(at: Desk) -> Host:
+def host(at: UnlockedProject) -> Host:
     return Host(at.gateway)
 
 
-def read(at: Desk, path: str) -> str:
+def read(at: UnlockedProject, path: str) -> str:
     """What a program that starts now reads there."""
     result = at.run("cat", path)
     assert result.status == 0, result
     return result.out
 
 
-def git(at: Desk, *words: str) -> Result:
+def git(at: UnlockedProject, *words: str) -> Result:
     ssh = " ".join(["ssh", *at.person.options, *at.shared])
     identity = ("-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "init.defaultBranch=main")
     return run(["env", f"GIT_SSH_COMMAND={ssh}", "HOME=/nonexistent", "git", *identity, *words])
 
 
-def use_everything(at: Desk, directory: Path) -> None:
+def use_everything(at: UnlockedProject, directory: Path) -> None:
     """Every kind of program that a session starts."""
     (directory / "file").write_text("content")
     assert at.run("cp", "/dev/stdin", "made", stdin="made").status == 0
@@ -114,7 +114,7 @@ def use_everything(at: Desk, directory: Path) -> None:
     assert cloned.status == 0, cloned
 
 
-def test_everything_goes_on_after_a_library_was_upgraded(at: Desk, host: Host, tmp_path: Path) -> None:
+def test_everything_goes_on_after_a_library_was_upgraded(at: UnlockedProject, host: Host, tmp_path: Path) -> None:
     """ldconfig renames a new /etc/ld.so.cache over the old one, every time."""
     use_everything(at, tmp_path)
     for name in ("once", "again"):
@@ -128,7 +128,7 @@ def test_everything_goes_on_after_a_library_was_upgraded(at: Desk, host: Host, t
 
 
 @pytest.mark.parametrize("name", ["hosts", "services", "protocols"])
-def test_a_program_sees_the_file_that_is_there_when_it_starts(at: Desk, host: Host, name: str) -> None:
+def test_a_program_sees_the_file_that_is_there_when_it_starts(at: UnlockedProject, host: Host, name: str) -> None:
     path = f"/etc/{name}"
     assert read(at, path) == host.path(path).read_text()
     host.rename_over(path, f"# {name}, replaced\n".encode())
@@ -138,7 +138,7 @@ def test_a_program_sees_the_file_that_is_there_when_it_starts(at: Desk, host: Ho
 
 
 @pytest.mark.parametrize("kind", ["gone", "dangling", "fifo", "directory"])
-def test_what_is_no_file_for_a_moment_is_left_out(at: Desk, host: Host, kind: str) -> None:
+def test_what_is_no_file_for_a_moment_is_left_out(at: UnlockedProject, host: Host, kind: str) -> None:
     path = host.path("/etc/hosts")
     path.unlink()
     match kind:
@@ -157,7 +157,7 @@ def test_what_is_no_file_for_a_moment_is_left_out(at: Desk, host: Host, kind: st
 
 
 @pytest.mark.parametrize("directory", ["/etc/alternatives", "/etc/ssl/certs", "/etc/ssl"])
-def test_a_directory_that_is_replaced_is_followed(at: Desk, host: Host, directory: str) -> None:
+def test_a_directory_that_is_replaced_is_followed(at: UnlockedProject, host: Host, directory: str) -> None:
     inside = "/etc/alternatives" if directory == "/etc/alternatives" else "/etc/ssl/certs"
     host.path(inside).mkdir(parents=True, exist_ok=True)
     host.path(directory).rename(host.path(f"{directory}.old"))
@@ -170,7 +170,7 @@ def test_a_directory_that_is_replaced_is_followed(at: Desk, host: Host, director
     host.path(inside).mkdir(parents=True)
 
 
-def test_paths_of_run_that_are_replaced_are_followed(at: Desk, tools: Path) -> None:
+def test_paths_of_run_that_are_replaced_are_followed(at: UnlockedProject, tools: Path) -> None:
     shutil.rmtree(tools / "kit")
     (tools / "tool").unlink()
     assert at.run("ls", str(tools)).status == 2, "neither of them is there"
@@ -182,7 +182,7 @@ def test_paths_of_run_that_are_replaced_are_followed(at: Desk, tools: Path) -> N
     assert at.run("ls", str(tools)).out == "kit\ntool\n", "and nothing beside them"
 
 
-def test_a_path_beside_the_vaults_is_missing_once_it_is_replaced(at: Desk) -> None:
+def test_a_path_beside_the_vaults_is_missing_once_it_is_replaced(at: UnlockedProject) -> None:
     own = at.gateway.root.parent / "own"
     (own / "file").write_text("1")
     assert read(at, f"{own}/file") == "1"
@@ -191,7 +191,7 @@ def test_a_path_beside_the_vaults_is_missing_once_it_is_replaced(at: Desk) -> No
     assert at.run("ls", str(own)).status == 2
 
 
-def test_a_syslog_that_is_started_anew_gets_copies_again(at: Desk, tools: Path) -> None:
+def test_a_syslog_that_is_started_anew_gets_copies_again(at: UnlockedProject, tools: Path) -> None:
     for _ in range(2):
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as syslog:
             syslog.bind(str(tools / "log"))
@@ -206,7 +206,7 @@ def test_a_syslog_that_is_started_anew_gets_copies_again(at: Desk, tools: Path) 
         assert at.person.ssh("rm", "extra", "--yes").status == 0
 
 
-def test_the_time_zone_in_which_keys_expire_is_the_host_s_of_now(at: Desk, host: Host) -> None:
+def test_the_time_zone_in_which_keys_expire_is_the_host_s_of_now(at: UnlockedProject, host: Host) -> None:
     host.path("/etc/localtime").unlink()
     host.path("/etc/localtime").symlink_to("/usr/share/zoneinfo/Asia/Tokyo")
     who = at.gateway.person("expiring")
@@ -225,7 +225,7 @@ def test_the_time_zone_in_which_keys_expire_is_the_host_s_of_now(at: Desk, host:
 PROGRAMS = ["gocryptfs", "bwrap", "git", "rsync", "scp", "prlimit", "setsid", "sh", "python3.11"]
 
 
-def test_programs_are_upgraded_under_a_live_view(at: Desk, host: Host, tmp_path: Path) -> None:
+def test_programs_are_upgraded_under_a_live_view(at: UnlockedProject, host: Host, tmp_path: Path) -> None:
     """The view that is there goes on, and what is started then is the new one."""
     at.person.new("later")
     waiting = at.hold("sh", "-c", "echo up; while ! test -e go; do sleep 0.1; done; echo still here")
@@ -241,3 +241,46 @@ def test_programs_are_upgraded_under_a_live_view(at: Desk, host: Host, tmp_path:
     assert waiting.wait().out.endswith("still here\n")
     assert at.person.ssh("unmount", "later", extra=at.shared).status == 0
     assert at.gateway.events("locked", project="later", reason="unmount", forced=False)
+
+
+COVER = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from gateway.base import syscalls
+session = [os.open(f"/proc/{sys.argv[2]}/ns/{kind}", os.O_RDONLY) for kind in ("user", "mnt")]
+for namespace, kind in zip(session, (0x10000000, 0x20000)):
+    syscalls.setns(namespace, kind)
+for directory in sys.argv[3:]:
+    syscalls.mount("none", directory, "tmpfs", 0)
+"""
+"""Mount an empty directory over others, in one session alone."""
+
+
+def warden_of(who: Person) -> int:
+    (session,) = (one for one in who.gateway.sessions() if one["fingerprint"] == who.fingerprint)
+    return int(str(session["pid"]))
+
+
+def test_a_session_needs_no_file_of_python_or_ours_once_it_is_open(at: UnlockedProject, tmp_path: Path) -> None:
+    """They may be another version's, or gone: for this session they are."""
+    who = at.gateway.person("upgraded")
+    who.new("first")
+    who.new("second")
+    with session(who) as (held, shared):
+        ours = UnlockedProject(at.gateway, who, "first", held, shared)
+        unlock(who, "first", shared)
+        code = [os.path.dirname(os.__file__), str(Path(gateway_code()))]
+        pid = str(warden_of(who))
+        subprocess.run(["python3", "-I", "-c", COVER, str(Path(__file__).parents[2]), pid, *code], check=True)
+        use_everything(ours, tmp_path)
+        unlock(who, "second", shared)
+        assert who.ssh("status", extra=shared).status == 0
+        assert who.ssh("unmount", "first", extra=shared).status == 0
+        assert who.ssh("logout", extra=shared).status == 0
+        assert held.wait().status == 0
+    assert not at.gateway.events("fault")
+
+
+def gateway_code() -> str:
+    words = [str(bindir() / "python"), "-I", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
+    return run(words).out.strip()

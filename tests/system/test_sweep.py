@@ -1,4 +1,4 @@
-"""What a crash leaves behind is swept by the next caller and by hand; what is alive never is."""
+"""The next caller and `sweep` remove what a crash left, and never what is live."""
 
 from __future__ import annotations
 
@@ -12,18 +12,23 @@ from pathlib import Path
 
 import pytest
 
-from gateway.base import staging
+from gateway.base import files
 from gateway.session import cleanup, layout
 from gateway.vault import garbage
 from tests.harness import PASSPHRASE, Gateway, Person, bindir, eventually, run
-from tests.life import report, session, unlock
+from tests.life import session, sessions_in_status, unlock
 
 
 def sweep(gateway: Gateway) -> str:
-    """`enc-gateway sweep`; what it says."""
+    """Run `enc-gateway sweep`; its output."""
     result = run([str(bindir() / "enc-gateway"), "sweep", "--config", str(gateway.root / "gateway.toml")])
     assert result.status == 0, result
     return result.out.strip()
+
+
+def _removed(sessions: int) -> str:
+    """The output of `sweep` when it removed only dead sessions."""
+    return f"removed: {sessions} dead sessions, 0 unfinished projects, 0 projects in the trash"
 
 
 def records(gateway: Gateway) -> list[Path]:
@@ -31,9 +36,10 @@ def records(gateway: Gateway) -> list[Path]:
 
 
 def crash(gateway: Gateway) -> None:
-    """Every process of every session is gone, as after a power loss, but for the disk."""
+    """Kill every process of every session, as a power loss would."""
     found = gateway.session_processes()
-    for pid in sorted(found, key=lambda pid: found[pid].startswith("/usr/bin/bwrap")):  # a warden would lock in order
+    # bubblewrap last: when it dies, a warden locks gracefully
+    for pid in sorted(found, key=lambda pid: found[pid].startswith("/usr/bin/bwrap")):
         try:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
@@ -43,7 +49,7 @@ def crash(gateway: Gateway) -> None:
 
 @pytest.fixture
 def crashed(gateway_: Gateway, who: Person) -> Iterator[Gateway]:
-    """One dead session's record lies about."""
+    """A gateway with the record of a dead session."""
     with who.mounted("work"):
         crash(gateway_)
         assert list((gateway_.root / "run" / "sessions").glob("*/record.json"))
@@ -67,7 +73,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may kill th
 
 @needs_root
 def test_the_next_caller_sweeps_a_dead_session(crashed: Gateway, who: Person) -> None:
-    assert report(who) == []
+    assert sessions_in_status(who) == []
     assert records(crashed) == []
     with who.mounted("work"):
         assert who.sftp("ls work").status == 0
@@ -75,15 +81,15 @@ def test_the_next_caller_sweeps_a_dead_session(crashed: Gateway, who: Person) ->
 
 @needs_root
 def test_the_sysadmin_sweeps_a_dead_session(crashed: Gateway) -> None:
-    assert sweep(crashed) == "1 sessions, 0 drafts, 0 trash"
+    assert sweep(crashed) == _removed(1)
     assert records(crashed) == []
-    assert sweep(crashed) == "0 sessions, 0 drafts, 0 trash"
+    assert sweep(crashed) == _removed(0)
 
 
 def test_a_live_session_is_not_swept(gateway_: Gateway, who: Person) -> None:
     with who.mounted("work"):
-        assert sweep(gateway_) == "0 sessions, 0 drafts, 0 trash"
-        assert len(report(who)) == 1
+        assert sweep(gateway_) == _removed(0)
+        assert len(sessions_in_status(who)) == 1
         assert who.sftp("ls work").status == 0
 
 
@@ -93,9 +99,9 @@ def test_half_made_vaults_are_swept_when_nobody_can_be_making_them_any_more(
     (home,) = gateway_.vaults.iterdir()
     draft = home / ".new-half-0badcafe"
     (draft / "cipher").mkdir(parents=True)
-    assert sweep(gateway_) == "0 sessions, 0 drafts, 0 trash"
+    assert sweep(gateway_) == _removed(0)
     assert draft.exists()
-    _later(monkeypatch, staging.AGE + 1)
+    _later(monkeypatch, files.ABANDONED_AFTER + 1)
     assert cleanup.sweep(str(gateway_.root / "run")) == 0
     assert garbage.sweep(str(gateway_.vaults), 30) == {"drafts": 1, "trash": 0}
     assert not draft.exists() and (home / "work").exists()
@@ -109,7 +115,7 @@ def test_half_made_sessions_are_swept_when_nobody_can_be_making_them_any_more(
     (draft / layout.LOCK).touch()
     assert cleanup.sweep(str(tmp_path)) == 0
     assert draft.exists(), "somebody opens its lock at this very moment"
-    _later(monkeypatch, staging.AGE + 1)
+    _later(monkeypatch, files.ABANDONED_AFTER + 1)
     assert cleanup.sweep(str(tmp_path)) == 1
     assert not draft.exists()
 
@@ -118,7 +124,7 @@ def test_removed_projects_are_deleted_after_their_days(
     gateway_: Gateway, who: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert who.ssh("rm", "work", "--yes").status == 0
-    assert sweep(gateway_) == "0 sessions, 0 drafts, 0 trash"
+    assert sweep(gateway_) == _removed(0)
     (thrown,) = gateway_.vaults.glob("*/.trash/*")
     _later(monkeypatch, 30 * 86400 + 1)
     assert garbage.sweep(str(gateway_.vaults), 30)["trash"] == 1
@@ -136,13 +142,13 @@ def test_making_a_project_sweeps_the_principal_s_old_trash(make_gateway: Callabl
 
 
 def _later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    """In this process alone."""
+    """Set this process's clock forward."""
     really = time.time
     monkeypatch.setattr(time, "time", lambda: really() + seconds)
 
 
 def test_sweeping_all_the_time_disturbs_nobody(make_gateway: Callable[..., Gateway]) -> None:
-    """Several sweepers against sessions, projects and trash that come and go."""
+    """Run several sweepers while sessions, projects and trash come and go."""
     gateway = make_gateway(**{"trash.days": "0"})
     people = [gateway.person(f"p{number}") for number in range(3)]
     troubles: list[str] = []
@@ -162,7 +168,7 @@ def test_sweeping_all_the_time_disturbs_nobody(make_gateway: Callable[..., Gatew
             with session(who) as (_, shared):
                 unlock(who, name, shared)
                 written = who.sftp(f"put /etc/hostname {name}/f", f"ls {name}/f", extra=shared)
-                shown = len(report(who, shared))
+                shown = len(sessions_in_status(who, shared))
                 locked = who.ssh("unmount", name, extra=shared)
             removed = who.ssh("rm", name, "--yes")
             if any((made.status, written.status, shown != 1, locked.status, removed.status)):

@@ -19,7 +19,7 @@ from gateway.warden.tracking import tracker as tracking
 from gateway.warden.tracking.inotify import Watcher
 from gateway.warden.tracking.tracker import Tracker
 from tests.harness import PASSPHRASE, Gateway, Person, eventually, need
-from tests.life import SLACK, keep_doing, locks, sshfs
+from tests.life import SLACK, keep_doing, lock_reasons, sshfs
 
 LIMIT = 5
 
@@ -233,9 +233,9 @@ def test_who_works_is_kept_and_who_does_not_is_locked_on_a_host_without_enough_i
         for number in range(8):
             (at / f"{number}").mkdir()
         keep_doing(lambda: (at / "7/f").write_bytes(b"x" * 100), 0.5, 1.6 * LIMIT)
-        assert not locks(gateway, "work"), "somebody who works was locked out"
+        assert not lock_reasons(gateway, "work"), "somebody who works was locked out"
         began = time.monotonic()
-        eventually(lambda: locks(gateway, "work"), LIMIT + SLACK)
+        eventually(lambda: lock_reasons(gateway, "work"), LIMIT + SLACK)
         assert time.monotonic() - began > LIMIT - 1.5
     reasons = [record["reason"] for record in gateway.events("tracking")]
     assert reasons and len(set(reasons)) == len(reasons), "each is logged once"
@@ -248,4 +248,4 @@ def test_a_removed_key_ends_its_session_on_a_host_without_watches(make_gateway: 
     who.new("work")
     with who.mounted("work"):
         gateway.authorized_keys.write_text("")
-        eventually(lambda: locks(gateway, "work") == ["revoked"])
+        eventually(lambda: lock_reasons(gateway, "work") == ["revoked"])

@@ -131,6 +131,7 @@ PURE = {
     "gateway/errors.py": set(),
     "gateway/identity/names.py": {"gateway.errors"},
     "gateway/base/records.py": set(),
+    "gateway/base/codec.py": {*_LEAN, "gateway.base.json"},
     "gateway/base/toml.py": set(),
     "gateway/config/schema.py": {"gateway.base.records"},
     "gateway/config/loader.py": {*_LEAN, "gateway.base.toml", "gateway.config.schema"},

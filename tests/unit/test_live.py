@@ -1,4 +1,4 @@
-"""What `enc-gateway sessions` makes of a session's own words, which are another process's."""
+"""`enc-gateway sessions` does not trust the report of a session, which is another process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gateway.session.registry import Session
 
 @contextmanager
 def answering(run: Path, report: str) -> Iterator[None]:
-    """A session in `run` whose warden says `report`."""
+    """A session in `run` whose warden answers with `report`."""
     id_, path, lock = registry.prepare(str(run))
     record = Session(
         id=SessionId(id_),
@@ -67,5 +67,5 @@ def test_a_session_that_talks_nonsense_is_shown_and_harms_nobody(tmp_path: Path,
     (tmp_path / "run").mkdir()
     (tmp_path / "vaults").mkdir()
     with answering(tmp_path / "run", report):
-        (seen,) = sessions.look(settings)
+        (seen,) = sessions.collect(settings)
     assert seen.clock.last_activity == activity and seen.clock.idle is None

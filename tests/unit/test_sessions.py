@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.base import staging
+from gateway.base import files
 from gateway.errors import Busy, Misconfigured, NotUnlocked
 from gateway.identity.names import Principal, ProjectName, SessionId
 from gateway.session import cleanup, layout, registry
@@ -53,7 +53,7 @@ def left(run: Path) -> list[str]:
 
 
 def test_a_record_is_read_as_it_was_written() -> None:
-    for one in (session(), session(views=(P, Q)), session(principal=Principal("SHA256:x"))):
+    for one in (session(), session(views=(P, Q)), session(principal=Principal.of_fingerprint("SHA256:" + "A" * 43))):
         assert registry.load(one.dump()) == one
 
 
@@ -64,7 +64,15 @@ def test_a_record_is_read_as_it_was_written() -> None:
         pytest.param({"id": 1}, id="an id that is a number"),
         pytest.param({"views": [{"project": "../x", "since": ""}]}, id="a project that climbs"),
         pytest.param({"views": [{"project": "p"}]}, id="a view that lacks a field"),
+        pytest.param({"views": [{"project": "p", "since": "", "pid": 1}]}, id="a view with a field too many"),
+        pytest.param({"views": [{"project": "p", "since": None}]}, id="a view whose field has another type"),
         pytest.param({"views": ["p"]}, id="a view that is a string"),
+        pytest.param({"views": {}}, id="views that are an object"),
+        pytest.param({"principal": "a/b"}, id="a principal with a slash"),
+        pytest.param({"principal": "SHA256:../x"}, id="a fingerprint that is none"),
+        pytest.param({"pid": True}, id="a pid that is a truth value"),
+        pytest.param({"pid": "4711"}, id="a pid that is a string"),
+        pytest.param({"since": None}, id="no time"),
         pytest.param({"views": None}, id="no views"),
         pytest.param({"more": 1}, id="a field of a later version"),
     ],
@@ -72,6 +80,14 @@ def test_a_record_is_read_as_it_was_written() -> None:
 def test_a_record_of_another_shape_is_refused(change: dict[str, object]) -> None:
     with pytest.raises((ValueError, TypeError)):
         registry.load(json.dumps({**json.loads(session().dump()), **change}))
+
+
+def test_a_record_that_lacks_a_field_is_refused() -> None:
+    for name in Session._fields:
+        values = json.loads(session().dump())
+        del values[name]
+        with pytest.raises(ValueError):
+            registry.load(json.dumps(values))
 
 
 @given(st.text() | st.recursive(st.none() | st.text(), lambda inner: st.dictionaries(st.text(), inner)).map(json.dumps))
@@ -208,7 +224,7 @@ def test_no_sweep_ever_takes_a_session_whose_lock_is_held(tmp_path: Path) -> Non
 
 def test_a_record_that_was_being_written_when_its_session_died_is_swept_with_it(tmp_path: Path) -> None:
     _, path, lock = registry.prepare(str(tmp_path))
-    (Path(path) / f"{staging.PREFIX}record.json-0badcafe").write_text('{"id": ')
+    (Path(path) / f"{files.STAGED}record.json-0badcafe").write_text('{"id": ')
     os.close(lock)
     assert registry.live(str(tmp_path)) == ()
     assert left(tmp_path) == []
@@ -222,7 +238,7 @@ def test_a_directory_that_never_became_a_session_is_swept_when_it_is_old(
     (draft / "lock").touch()
     registry.live(str(tmp_path))
     assert draft.is_dir(), "somebody may be at it"
-    monkeypatch.setattr(staging, "AGE", -1)  # a ctime cannot be made old
+    monkeypatch.setattr(files, "ABANDONED_AFTER", -1)  # a ctime cannot be made old
     registry.live(str(tmp_path))
     assert not draft.exists()
 
