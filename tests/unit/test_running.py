@@ -228,17 +228,28 @@ def test_what_is_taken_while_it_is_counted_is_kept(ledger_fd: int) -> None:
         assert book.reserve(100, 1_000)
         return 500, True
 
-    book = ledger.Ledger(ledger_fd, count)
-    book.recount()
+    book = ledger.Ledger(ledger_fd)
+    assert book.recount(count)
     assert book.totals().used == 600
-    assert ledger.Ledger(ledger_fd, count).totals() == book.totals(), "it is the file's"
+    assert ledger.Ledger(ledger_fd).totals() == book.totals(), "it is the file's"
 
 
 def test_a_count_that_was_not_finished_makes_no_room(ledger_fd: int) -> None:
-    book = ledger.Ledger(ledger_fd, lambda: (500, True))
-    book.recount()
-    ledger.Ledger(ledger_fd, lambda: (20, False)).recount()
+    book = ledger.Ledger(ledger_fd)
+    assert book.recount(lambda: (500, True))
+    assert not ledger.Ledger(ledger_fd).recount(lambda: (20, False))
     assert book.totals().used == 500
+
+
+def test_what_cannot_be_counted_in_time_is_counted_to_its_end_beside_the_work(
+    tmp_path: Path, ledger_fd: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A total that was too large must fall when something was deleted, also where counting takes long."""
+    monkeypatch.setattr(supervisor, "_RECOUNT_FULL_SECONDS", 0.0)
+    monkeypatch.setattr(usage, "count", lambda _: (0, False))
+    ledger.Ledger(ledger_fd).recount(lambda: (90_000, True))
+    one = supervisor.Quota(str(tmp_path), 60_000, ledger_fd)
+    eventually(lambda: one.reserve(30_000), 10)
 
 
 MIB = 1 << 20
