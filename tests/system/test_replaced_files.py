@@ -16,9 +16,12 @@ from pathlib import Path
 
 import pytest
 
+from gateway.session import channel
 from tests.harness import Gateway, Person, Result, bindir, eventually, need_root, run
 from tests.life import session, unlock
 from tests.running import UnlockedProject
+
+ROOT = Path(__file__).resolve().parents[2]
 
 HOST = """
 mount -t tmpfs none "$1"
@@ -256,9 +259,22 @@ for directory in sys.argv[3:]:
 """Mount an empty directory over others, in one session alone."""
 
 
-def warden_of(who: Person) -> int:
-    (session,) = (one for one in who.gateway.sessions() if one["fingerprint"] == who.fingerprint)
-    return int(str(session["pid"]))
+def record_of(who: Person) -> dict[str, object]:
+    """The record of their only session."""
+    (record,) = (one for one in who.gateway.sessions() if one["fingerprint"] == who.fingerprint)
+    return record
+
+
+def without(file: Path, who: Person) -> str:
+    """authorized_keys, but for their line."""
+    blob = Path(f"{who.key}.pub").read_text().split()[1]
+    return "".join(line for line in file.read_text().splitlines(keepends=True) if blob not in line)
+
+
+def code_of_the_gateway() -> list[str]:
+    """The directories that a session imports from."""
+    words = [str(bindir() / "python"), "-I", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
+    return [os.path.dirname(os.__file__), run(words).out.strip()]
 
 
 def test_a_session_needs_no_file_of_python_or_ours_once_it_is_open(at: UnlockedProject, tmp_path: Path) -> None:
@@ -268,19 +284,19 @@ def test_a_session_needs_no_file_of_python_or_ours_once_it_is_open(at: UnlockedP
     who.new("second")
     with session(who) as (held, shared):
         ours = UnlockedProject(at.gateway, who, "first", held, shared)
+        warden = record_of(who)["pid"]
+        eventually(lambda: any("inotify" in os.readlink(fd) for fd in Path(f"/proc/{warden}/fd").iterdir()))
+        cover = ["python3", "-I", "-c", COVER, str(ROOT), str(warden), *code_of_the_gateway()]
+        subprocess.run(cover, check=True)
+        assert not [name for path in code_of_the_gateway() for name in os.listdir(f"/proc/{warden}/root{path}")]
         unlock(who, "first", shared)
-        code = [os.path.dirname(os.__file__), str(Path(gateway_code()))]
-        pid = str(warden_of(who))
-        subprocess.run(["python3", "-I", "-c", COVER, str(Path(__file__).parents[2]), pid, *code], check=True)
         use_everything(ours, tmp_path)
         unlock(who, "second", shared)
-        assert who.ssh("status", extra=shared).status == 0
+        with channel.connect(str(at.gateway.root / "run/sessions" / str(record_of(who)["id"])), "sock") as link:
+            link.send(b'{"kind": "Close", "reason": }')
+            assert link.recv(1) == b""
         assert who.ssh("unmount", "first", extra=shared).status == 0
-        assert who.ssh("logout", extra=shared).status == 0
-        assert held.wait().status == 0
+        at.gateway.authorized_keys.write_text(without(at.gateway.authorized_keys, who))
+        assert held.wait(20).status == 75
+    assert at.gateway.events("locked", project="second", reason="revoked")
     assert not at.gateway.events("fault")
-
-
-def gateway_code() -> str:
-    words = [str(bindir() / "python"), "-I", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
-    return run(words).out.strip()
