@@ -13,7 +13,7 @@ from gateway.base import syscalls
 from gateway.base.records import Fd
 from gateway.base.syscalls import CLONE_NEWNET, MS_NOEXEC, MS_NOSUID
 from gateway.errors import Misconfigured
-from gateway.sandbox import bubblewrap, host_files, network, paths
+from gateway.sandbox import bubblewrap, cgroups, host_files, network, paths
 from gateway.sandbox.execution import execution_argv, with_terminal
 from gateway.sandbox.paths import TERMINALS
 from gateway.sandbox.transfer import require_program, transfer_argv
@@ -107,20 +107,9 @@ def _in_network(namespace: int | None) -> Iterator[None]:
         os.close(own)
 
 
-@contextlib.contextmanager
-def _in_cgroup(cgroup: Cgroup | None) -> Iterator[None]:
+def _in_cgroup(cgroup: Cgroup | None) -> contextlib.AbstractContextManager[None]:
     """What is started meanwhile is started in this cgroup; None for the session's."""
-    if cgroup is None:
-        yield
-        return
-    try:
-        os.write(cgroup.enter, b"0")
-    except OSError as error:
-        raise Misconfigured("the session cannot enter the program's cgroup", error.strerror) from error
-    try:
-        yield
-    finally:
-        os.write(cgroup.leave, b"0")
+    return cgroups.entered(cgroup.enter, cgroup.leave) if cgroup else contextlib.nullcontext()
 
 
 def _on_terminal(
@@ -147,7 +136,13 @@ def _pair(rows: int, columns: int) -> tuple[int, int]:
     program asks first is what its terminal is called (ttyname(3)).
     """
     if not os.path.exists(_MULTIPLEXER):
-        syscalls.mount("devpts", TERMINALS, "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620")
+        syscalls.mount(
+            "devpts",
+            TERMINALS,
+            "devpts",
+            MS_NOSUID | MS_NOEXEC,
+            f"newinstance,ptmxmode=0666,mode=0620,max={_MOST_TERMINALS}",
+        )
     controller = os.open(_MULTIPLEXER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
     try:
         fcntl.ioctl(controller, termios.TIOCSWINSZ, struct.pack("HHHH", rows & 0xFFFF, columns & 0xFFFF, 0, 0))
@@ -159,6 +154,8 @@ def _pair(rows: int, columns: int) -> tuple[int, int]:
         raise
 
 
+_MOST_TERMINALS = 1024
+"""Of all programs of a session: the host has a number of terminals for all namespaces together (kernel.pty.max)."""
 _MULTIPLEXER = f"{TERMINALS}/ptmx"
 _TIOCGPTN, _TIOCSPTLCK = 0x80045430, 0x40045431
 """ioctl_tty(2), asm-generic; the termios module has neither. The other end's number, and, with 0, its unlocking."""
