@@ -116,7 +116,7 @@ def test_what_carries_the_network_ends_with_the_program(at: UnlockedProject) -> 
     eventually(lambda: not carriers(at), 10)
 
 
-def test_what_carries_the_network_sees_nothing_of_the_host_and_may_do_nothing(at: UnlockedProject) -> None:
+def test_slirp4netns_sees_nothing_of_the_host_and_has_no_capability(at: UnlockedProject) -> None:
     with connected(at):
         (pid,) = (pid for pid in carriers(at) if Path(f"/proc/{pid}/comm").read_text() == "slirp4netns\n")
         root = Path(f"/proc/{pid}/root")

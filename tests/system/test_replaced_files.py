@@ -237,6 +237,9 @@ def test_programs_are_upgraded_under_a_live_view(at: UnlockedProject, host: Host
         path = f"/usr/bin/{name}"
         if host.path(path).exists():
             host.rename_over(path)
+    host.path("/usr/bin/enc-test-tool").write_text("#!/bin/sh\necho old")
+    host.rename_over("/usr/bin/enc-test-tool", b"#!/bin/sh\necho new", 0o755)
+    assert at.run("enc-test-tool").out == "new\n"
     use_everything(at, tmp_path)
     unlock(at.person, "later", at.shared)
     assert at.person.ssh(*at.words("tee", "file", project="later"), stdin="kept").out == "kept"

@@ -15,7 +15,7 @@ from gateway.sandbox import host_files
 @pytest.fixture
 def host(tmp_path: Path) -> Path:
     """`opt/kit` leads over two links to `srv/v1`, `loop` to itself."""
-    for name in ("opt", "srv/v1", "own/vaults", "own/kit"):
+    for name in ("opt", "srv/v1/bin", "own/vaults", "own/kit"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "opt" / "kit").symlink_to("../opt/current")
     (tmp_path / "opt" / "current").symlink_to(tmp_path / "srv" / "v1")
