@@ -42,11 +42,6 @@ def setns(fd: int, kind: int) -> None:
     _checked(_libc.setns(fd, kind))
 
 
-def unshare(kinds: int) -> None:
-    """unshare(2)."""
-    _checked(_libc.unshare(kinds))
-
-
 def drop_inheritable_capabilities() -> None:
     """Clear the ambient capabilities (prctl(2)): this process keeps its capabilities, programs it starts get none."""
     _checked(_libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0))
@@ -56,11 +51,6 @@ def make_undumpable() -> None:
     """Forbid core dumps, and reading this process's memory by others of its uid. Call it before reading a secret."""
     _checked(_libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0))
     disable_core_dumps()
-
-
-def make_dumpable() -> None:
-    """Undo `make_undumpable`, for which the process's own files in /proc are root's to write."""
-    _checked(_libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0))
 
 
 def disable_core_dumps() -> None:

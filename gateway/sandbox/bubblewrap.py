@@ -19,6 +19,11 @@ def base_argv() -> list[str]:
     return ["--unshare-user", "--unshare-all", "--uid", str(os.getuid()), "--gid", str(os.getgid()), *_system_argv()]
 
 
+def new_network_argv() -> list[str]:
+    """The same for uid 0 of a new user namespace, with a new network namespace, and otherwise in the caller's."""
+    return ["--unshare-user", "--unshare-net", "--uid", "0", "--gid", "0", *_system_argv()]
+
+
 def networked_argv(user_namespace: int) -> list[str]:
     """The same for uid 0 of the existing `user_namespace` (a descriptor), in the network namespace of the caller."""
     unshare = ["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]

@@ -17,12 +17,11 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 from contextlib import ExitStack, contextmanager
 
 from gateway.base import process, syscalls
 from gateway.base.records import Fd
-from gateway.base.syscalls import CLONE_NEWNET, CLONE_NEWUSER
+from gateway.base.syscalls import CLONE_NEWUSER
 from gateway.errors import Misconfigured
 from gateway.sandbox import bubblewrap, host_files
 from gateway.sandbox.target import Target
@@ -41,6 +40,8 @@ _RESOLV_CONF = "/etc/resolv.conf"
 _OPTIONS = ("--configure", "--mtu=65520", "--disable-host-loopback", "--enable-sandbox", "--enable-seccomp")
 _CAPABILITIES = ("CAP_SYS_ADMIN", "CAP_NET_ADMIN", "CAP_NET_BIND_SERVICE", "CAP_SETPCAP")
 """What slirp4netns starts with: to enter the namespace, create the device in it, and then drop all but the third."""
+_HOLD = ("/usr/bin/sh", "-c", "echo $$; read -r _")
+"""Says its pid, and keeps its namespaces until standard input ends."""
 _TIMEOUT_SECONDS = 10.0
 
 
@@ -75,45 +76,37 @@ def program_network(target: Target) -> Iterator[Fd]:
         yield namespace
 
 
-def _create_namespaces(user_namespace: int) -> tuple[int, Fd]:
-    """A new user namespace below `user_namespace`, and a network namespace that belongs to the new one.
+def _create_namespaces(user_namespace: int) -> tuple[Fd, Fd]:
+    """A new user namespace below `user_namespace`, in which our uid is 0, and a network namespace that belongs to it.
 
-    A child process enters `user_namespace` and creates them.
+    A child process enters `user_namespace` and has bwrap create them: it may where AppArmor restricts others.
     """
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with ours, theirs:
-        pid = os.fork()
-        if pid == 0:
-            try:
-                syscalls.setns(user_namespace, CLONE_NEWUSER)
-                _unshare()
-                created = [os.open(f"/proc/self/ns/{kind}", os.O_RDONLY) for kind in ("user", "net")]
-                socket.send_fds(theirs, [b"n"], created)
-            finally:
-                os._exit(0)
-        theirs.close()
-        _, fds, _, _ = socket.recv_fds(ours, 1, 2)
+    said, says = os.pipe()
+    waits, holds = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.close(holds)
+            syscalls.setns(user_namespace, CLONE_NEWUSER)
+            words = [bubblewrap.BWRAP, *bubblewrap.new_network_argv(), "--die-with-parent", "--", *_HOLD]
+            process.wait(process.spawn(words, {0: waits, 1: says}), _TIMEOUT_SECONDS)
+        finally:
+            os._exit(0)
+    os.close(says)
+    os.close(waits)
+    try:
+        holder = os.read(said, 32).strip() if process.wait_readable(said, _TIMEOUT_SECONDS) else b""
+        if not holder.isdigit():
+            raise Misconfigured("the gateway could not create a network namespace", "run `enc-gateway doctor`")
+        namespaces = (f"/proc/{int(holder)}/ns/{kind}" for kind in ("user", "net"))
+        inner, network = (os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in namespaces)
+        return Fd(inner), Fd(network)
+    except OSError as error:
+        raise Misconfigured("the program's network namespace ended at once", error.strerror) from error
+    finally:
+        os.close(said)
+        os.close(holds)
         os.waitpid(pid, 0)
-    if len(fds) != 2:
-        raise Misconfigured("the gateway could not create a network namespace")
-    for fd in fds:
-        os.set_inheritable(fd, False)
-    return fds[0], Fd(fds[1])
-
-
-def _unshare() -> None:
-    """Enter new user and network namespaces. Our uid is 0 there: as another, slirp4netns refuses --enable-sandbox.
-
-    Raises OSError. The caller is a child process that ends at once; while it writes its maps, it is dumpable.
-    """
-    maps = {"setgroups": "deny", "uid_map": f"0 {os.getuid()} 1", "gid_map": f"0 {os.getgid()} 1"}
-    syscalls.unshare(CLONE_NEWUSER)
-    syscalls.make_dumpable()
-    for name, content in maps.items():
-        with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
-            file.write(content)
-    syscalls.make_undumpable()
-    syscalls.unshare(CLONE_NEWNET)
 
 
 @contextmanager

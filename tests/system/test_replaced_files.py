@@ -6,10 +6,12 @@ this machine is replaced.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -225,7 +227,17 @@ def test_the_time_zone_in_which_keys_expire_is_the_host_s_of_now(at: UnlockedPro
     assert at.gateway.events("locked", project="short", reason="revoked")
 
 
-PROGRAMS = ["gocryptfs", "bwrap", "git", "rsync", "scp", "prlimit", "setsid", "sh", "python3.11"]
+PROGRAMS = [
+    "gocryptfs",
+    "bwrap",
+    "git",
+    "rsync",
+    "scp",
+    "prlimit",
+    "setsid",
+    "sh",
+    Path("/usr/bin/python3").resolve().name,
+]
 
 
 def test_programs_are_upgraded_under_a_live_view(at: UnlockedProject, host: Host, tmp_path: Path) -> None:
@@ -259,13 +271,19 @@ for namespace, kind in zip(session, (0x10000000, 0x20000)):
 for directory in sys.argv[3:]:
     syscalls.mount("none", directory, "tmpfs", 0)
 """
-"""Mount an empty directory over others, in one session alone."""
+"""Mount an empty directory over others, for one session alone."""
 
 
 def record_of(who: Person) -> dict[str, object]:
     """The record of their only session."""
     (record,) = (one for one in who.gateway.sessions() if one["fingerprint"] == who.fingerprint)
     return record
+
+
+def open_files(pid: object) -> Iterator[str]:
+    for fd in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed since it was listed
+            yield os.readlink(fd)
 
 
 def without(file: Path, who: Person) -> str:
@@ -288,8 +306,8 @@ def test_a_session_needs_no_file_of_python_or_ours_once_it_is_open(at: UnlockedP
     with session(who) as (held, shared):
         ours = UnlockedProject(at.gateway, who, "first", held, shared)
         warden = record_of(who)["pid"]
-        eventually(lambda: any("inotify" in os.readlink(fd) for fd in Path(f"/proc/{warden}/fd").iterdir()))
-        cover = ["python3", "-I", "-c", COVER, str(ROOT), str(warden), *code_of_the_gateway()]
+        eventually(lambda: any("inotify" in path for path in open_files(warden)))
+        cover = [sys.executable, "-I", "-c", COVER, str(ROOT), str(warden), *code_of_the_gateway()]
         subprocess.run(cover, check=True)
         assert not [name for path in code_of_the_gateway() for name in os.listdir(f"/proc/{warden}/root{path}")]
         unlock(who, "first", shared)
