@@ -58,6 +58,11 @@ def make_undumpable() -> None:
     disable_core_dumps()
 
 
+def make_dumpable() -> None:
+    """Undo `make_undumpable`, for which the process's own files in /proc are root's to write."""
+    _checked(_libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0))
+
+
 def disable_core_dumps() -> None:
     """Forbid core dumps of this process and of what it starts."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
