@@ -14,7 +14,6 @@ from gateway.base.records import Fd
 from gateway.errors import Busy, Internal
 from gateway.identity import key_location
 from gateway.limits import concurrency
-from gateway.sandbox import bubblewrap
 from gateway.sandbox.host import require_host
 from gateway.sandbox.session import HostPaths, session_argv
 from gateway.session import cleanup, registry
@@ -139,8 +138,7 @@ def _quota(config: Config, caller: Identity) -> Quota | None:
 
 def _argv(config: Config, spec: Spec, vaults_home: str, path: str, status_writer: int) -> list[str]:
     spec_fd = process.memory_file(codec.dumps(spec).encode())
-    passwd_fd = process.memory_file(bubblewrap.passwd())
-    for fd in (*codec.descriptors(spec), spec_fd, passwd_fd, status_writer):
+    for fd in (*codec.descriptors(spec), spec_fd, status_writer):
         os.set_inheritable(fd, True)
     ground = HostPaths(
         vaults=vaults_home,
@@ -151,7 +149,7 @@ def _argv(config: Config, spec: Spec, vaults_home: str, path: str, status_writer
         extra=config.run_paths,
     )
     command = interpreter.python("gateway/warden/__main__.py", str(spec_fd))
-    return session_argv(ground, passwd_fd, status_writer, command)
+    return session_argv(ground, status_writer, command)
 
 
 def _sshd_monitor() -> Fd | None:

@@ -9,11 +9,11 @@ import os
 import struct
 import termios
 
-from gateway.base import process, syscalls
+from gateway.base import syscalls
 from gateway.base.records import Fd
 from gateway.base.syscalls import CLONE_NEWNET, MS_NOEXEC, MS_NOSUID
 from gateway.errors import Misconfigured
-from gateway.sandbox import bubblewrap, cgroups, network, paths
+from gateway.sandbox import bubblewrap, cgroups, host_files, network, paths
 from gateway.sandbox.execution import execution_argv, with_terminal
 from gateway.sandbox.paths import TERMINALS
 from gateway.sandbox.transfer import require_program, transfer_argv
@@ -37,9 +37,10 @@ _CHOSEN = ("run", "shell")
 def attach(programs: Programs, request: protocol.Attach, front: socket.socket) -> None:
     """Start a transfer. Raises EncError, and then nothing runs."""
     require_program(request.program)
-    argv = transfer_argv(request.program, request.arguments)
     program = _program(request, request.program, front)
-    programs.start(argv, program, _standard(request.stdio))
+    with host_files.opened((host_files.LINKER_CACHE,), {"/etc/passwd": bubblewrap.passwd()}) as files:
+        argv = transfer_argv(request.program, request.arguments, files)
+        programs.start(argv, program, _standard(request.stdio), files.values())
 
 
 def _program(request: protocol.Request, label: str, front: socket.socket) -> Program:
@@ -52,26 +53,24 @@ def _standard(stdio: Stdio | None) -> dict[int, int]:
 
 def start(programs: Programs, request: protocol.Execute, front: socket.socket) -> None:
     """The same for what a user chose."""
-    accounts = process.memory_file(bubblewrap.passwd(paths.HOME))
-    resolver = process.memory_file(network.RESOLVER) if request.network is not None else None
+    made = {"/etc/passwd": bubblewrap.passwd(paths.HOME)}
+    if request.network is not None:
+        made["/etc/resolv.conf"] = network.RESOLVER
     terminals = f"{_TERMINALS}{next(_numbers)}"
-    argv = execution_argv(
-        request.arguments,
-        request.directory,
-        terminals,
-        request.paths,
-        request.limits,
-        request.filter,
-        accounts,
-        resolver,
-    )
     view = request.project if request.label in _CHOSEN else ""
     program = _program(request, request.label, front).replace(view=view, terminals=terminals)
-    made = (accounts,) if resolver is None else (accounts, resolver)
-    passed = (request.filter, *made)
-    with contextlib.ExitStack() as undo:
-        for fd in made:
-            undo.callback(os.close, fd)
+    with host_files.opened((host_files.LINKER_CACHE, *host_files.SHARED_FILES), made) as files:
+        passed = (request.filter, *files.values())
+        argv = execution_argv(
+            request.arguments,
+            request.directory,
+            terminals,
+            request.paths,
+            request.limits,
+            request.filter,
+            files,
+            network=request.network is not None,
+        )
         with contextlib.ExitStack() as unstarted:
             _make_terminals(terminals)
             unstarted.callback(mounts.remove_terminals, terminals)

@@ -30,6 +30,14 @@ from gateway.warden.records import Journal, since
 from gateway.warden.tracking.trackers import Following
 from gateway.warden.view import View
 
+PRELOADED = (
+    *("binascii", "json", "gateway.sandbox.limits"),
+    *("gateway.warden.key_watch", "gateway.warden.tracking.tracker"),
+)
+"""Modules that are imported where they are first needed, to save time. An upgrade under a live session replaces or
+removes their files, so a session loads them as soon as it is open.
+"""
+
 
 class Warden:
     """One session, from its Spec to its end."""
@@ -108,6 +116,8 @@ class Warden:
             self._end("revoked")
 
     def _follow(self) -> None:
+        for name in PRELOADED:
+            __import__(name)
         self._following.begin()
         for view in self._views.values():
             self._following.add(view)

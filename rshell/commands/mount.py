@@ -73,7 +73,7 @@ def take_turn(context: Context, project: ProjectName) -> Fd:
     """Wait as long as the principal's earlier wrong passphrases for the project cost."""
     turn = backoff.begin_attempt(context.config.paths_run, context.caller.principal)
     seconds = backoff.delay(turn, project, context.config.passphrase_wait_max)
-    if seconds > 0:
+    if seconds >= 0.05:  # less is none at a tenth of a second
         output.note(f"waiting {seconds:.1f} s after wrong passphrases")
         time.sleep(seconds)
     return turn

@@ -120,7 +120,7 @@ def test_a_filter_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
 
 def test_an_execution_s_command_line_ends_with_the_users_words() -> None:
     limits = Limits(processes=5, memory=6, cpu=7, file_size=8, tmpfs=9)
-    argv = execution_argv(["--bind", "/", "--"], "/projects/p", "/pts", ["/opt/x"], limits, 3, 4)
+    argv = execution_argv(["--bind", "/", "--"], "/projects/p", "/pts", ["/opt/x"], limits, 3, {})
     assert argv[-4:] == ["--", "--bind", "/", "--"]
     assert {"--nproc=5:5", f"--data={6 << 20}:{6 << 20}", "--cpu=7:7", f"--fsize={8 << 20}:{8 << 20}"} <= set(argv)
     on = with_terminal(argv, "xterm")
@@ -129,7 +129,7 @@ def test_an_execution_s_command_line_ends_with_the_users_words() -> None:
 
 def test_no_limit_is_none() -> None:
     limits = Limits(processes=0, memory=0, cpu=0, file_size=0, tmpfs=1)
-    argv = execution_argv(["true"], "/projects/p", "/pts", [], limits, 3, 4)
+    argv = execution_argv(["true"], "/projects/p", "/pts", [], limits, 3, {})
     assert [word for word in argv if word.startswith(("--nproc", "--data", "--cpu", "--fsize"))] == []
     assert "--core=0:0" in argv
 
