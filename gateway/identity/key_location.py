@@ -1,8 +1,8 @@
 """Where authorized_keys really is, and which links lead there.
 
-A session's sandbox shows one directory of the host for it. What a link inside of that directory leads to is seen as
-sshd sees it. A link outside is followed when the session starts; the session holds the link itself, which gives no
-access to anything, to notice that another has taken its place (gateway.warden.key_watch).
+A session's sandbox shows one directory of the host for it. Links inside of that directory are seen as sshd sees them.
+A link outside is followed when the session starts; the session holds the link itself, which gives no access to
+anything, to notice that another has taken its place (gateway.warden.key_watch).
 """
 
 from __future__ import annotations
@@ -12,13 +12,19 @@ import os
 from gateway.base.records import Record
 from gateway.errors import Misconfigured
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 _MAX_LINKS = 40
 """As the kernel's (path_resolution(7))."""
+SHOWN = ("/etc",)
+"""What every session's sandbox shows of the host (gateway.sandbox.session): a directory in it may be replaced."""
 
 
 class KeyLocation(Record):
-    """`name` in `directory` is authorized_keys. No component of `directory` is a link; `links` are those that lead to
-    it, each by a path in which the last component alone is a link.
+    """`name` is the path of authorized_keys in `directory`, which has no link in it; `links` are those outside that lead
+    to it, each by a path in which the last component alone is a link.
     """
 
     directory: str
@@ -26,23 +32,26 @@ class KeyLocation(Record):
     links: tuple[str, ...] = ()
 
 
-def locate(path: str) -> KeyLocation:
-    """Raises Misconfigured when there are more links than the kernel follows, or one cannot be read."""
+def locate(path: str, shown: Iterable[str] = SHOWN) -> KeyLocation:
+    """The directory to show: one of `shown`, or the one that the file is in. Raises Misconfigured when there are more
+    links than the kernel follows, or one cannot be read.
+    """
     try:
-        return _locate(path)
+        real, links = _resolve(path)
+        directory, leading = _resolve(os.path.dirname(path))
+        visible = _visible(directory, shown)
+        last = links[len(leading) :]
+        if all(_is_in(link, visible) and _is_in(_target(link), visible) for link in last):
+            real, links = os.path.join(directory, os.path.basename(path)), leading
+        else:
+            visible = _visible(os.path.dirname(real), shown)
     except OSError as error:
         raise Misconfigured(f"{path} cannot be read", error.strerror or "too many links") from error
+    return KeyLocation(directory=visible, name=os.path.relpath(real, visible), links=tuple(dict.fromkeys(links)))
 
 
-def _locate(path: str) -> KeyLocation:
-    real, found = _resolve(path)
-    links = tuple(dict.fromkeys(found))
-    directory, _ = _resolve(os.path.dirname(path))
-    within = [link for link in links if _is_in(link, directory)]
-    if all(_is_in(_target(link), directory) for link in within):
-        outside = tuple(link for link in links if link not in within)
-        return KeyLocation(directory=directory, name=os.path.basename(path), links=outside)
-    return KeyLocation(directory=os.path.dirname(real), name=os.path.basename(real), links=links)
+def _visible(directory: str, shown: Iterable[str]) -> str:
+    return next((one for one in shown if _is_in(directory, one)), directory)
 
 
 def _is_in(path: str, directory: str) -> bool:

@@ -118,10 +118,12 @@ def _spec(config: Config, caller: Identity, anchor: Anchor, id_: SessionId, plac
 def _key_file(path: str) -> KeyFile:
     """The authorized_keys that the session watches. Raises Busy when a link to it was replaced at this very moment."""
     found = key_location.locate(path)
-    file, *links = map(_hold, (os.path.join(found.directory, found.name), *found.links))
+    stays = found.directory in key_location.SHOWN
+    file = None if stays else _hold(os.path.join(found.directory, found.name))
+    links = tuple(map(_hold, found.links))
     if key_location.locate(path) != found:
         raise Busy(f"{path} has just been replaced", "try again")
-    return KeyFile(directory=found.directory, name=found.name, file=file, links=tuple(links))
+    return KeyFile(directory=found.directory, name=found.name, in_directory=file, links=links)
 
 
 def _hold(path: str) -> HeldPath:

@@ -59,20 +59,21 @@ class Quota(Record):
 
 
 class HeldPath(Record):
-    """A file or link that had this `path` on the host when `fd` was opened on it (O_PATH: it only tells where it is)."""
+    """A file or link that had this `path` on the host when `fd` was opened on it: O_PATH, to tell where it is."""
 
     path: str
     fd: Fd
 
 
 class KeyFile(Record):
-    """authorized_keys: its directory on the host, which the sandbox shows, its name there, the file when the session
-    started, and the links outside of the directory that lead to it (gateway.identity.key_location).
+    """authorized_keys: its path `name` in the `directory` of the host that the sandbox shows, and the links outside that
+    lead to it (gateway.identity.key_location). `in_directory` is a file in that directory, which moves with it; None
+    for a directory of the system, which stays.
     """
 
     directory: str
     name: str
-    file: HeldPath
+    in_directory: HeldPath | None = None
     links: tuple[HeldPath, ...] = ()
 
 

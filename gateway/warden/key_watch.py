@@ -11,14 +11,15 @@ import os
 
 from gateway.identity.key_status import DOUBT_SECONDS, LOOK_SECONDS, KeyStatus
 from gateway.sandbox import paths
-from gateway.warden import mounts
 from gateway.warden.loop import Loop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from gateway.session.spec import HeldPath, KeyFile
+    from gateway.session.spec import HeldPath, KeyFile, Spec
+    from gateway.warden.programs import Programs
+    from gateway.warden.records import Journal
 
 
 class KeyWatch:
@@ -52,21 +53,39 @@ class KeyWatch:
             self._gone(blob)
 
 
-def status(file: KeyFile, principal: str) -> KeyStatus:
+def begin(loop: Loop, spec: Spec, programs: Programs, journal: Journal, end: Callable[[str], None]) -> None:
+    """Watch the keys of an open session and of its programs. What belongs to one that is gone ends; the session itself
+    does, by `end`, when it is the one that opened it.
+    """
+    own = spec.caller.blob
+
+    def gone(blob: str) -> None:
+        for program in programs.revoke(blob):
+            journal.program_ended(program, "revoked")
+        if blob == own:
+            end("revoked")
+
+    KeyWatch(
+        loop,
+        _status(spec.keys, spec.caller.principal),
+        acting=lambda: {own, *programs.keys()},
+        gone=gone,
+        note=lambda trouble: journal.record("keys-unreadable", error=trouble),
+    )
+
+
+def _status(file: KeyFile, principal: str) -> KeyStatus:
     """The keys of `principal` in the file, as this session's sandbox shows it."""
-    at_start = mounts.root(paths.KEYS)
 
     def is_there() -> bool:
-        """Where the file itself has not been replaced, its path says it; the mount table takes twice as long as all
-        else that we do in a second.
-        """
-        if not all(_is_in_place(link) for link in file.links):
+        """An editor replaces the file, so of its path only the directory counts, which a removed file has as well."""
+        if file.in_directory and os.path.dirname(_path_now(file.in_directory)) != file.directory:
             return False
-        return _is_in_place(file.file) or mounts.root(paths.KEYS) == at_start
+        return all(_path_now(link) == link.path for link in file.links)
 
     return KeyStatus(os.path.join(paths.KEYS, file.name), principal, is_there)
 
 
-def _is_in_place(held: HeldPath) -> bool:
-    """The path of an open file is that on the host, followed by " (deleted)" where there is none any more (proc(5))."""
-    return os.readlink(f"/proc/self/fd/{held.fd}") == held.path
+def _path_now(held: HeldPath) -> str:
+    """Where it is on the host, whoever asks; with " (deleted)" when it is not there any more (proc(5), /proc/pid/fd)."""
+    return os.readlink(f"/proc/self/fd/{held.fd}")

@@ -72,13 +72,6 @@ def device(project: ProjectName) -> str:
     return ""
 
 
-def root(target: str) -> str:
-    """The path, in its file system, of the directory that is mounted at `target`: it changes when the directory, or one
-    above it, is renamed or removed, whoever does that where (proc(5), mountinfo).
-    """
-    return next((words[3] for words in map(str.split, _mountinfo("self")) if words[4] == target), "")
-
-
 def ids(pid: int, device_: str) -> set[str]:
     """The ids that mounts of `device_` have in the namespace of process `pid`. Raises OSError when it is gone."""
     return {words[0] for words in map(str.split, _mountinfo(str(pid))) if words[2] == device_}

@@ -97,23 +97,9 @@ class Warden:
             os.close(anchor.ready)
 
     def _watch_keys(self) -> None:
-        """Those of the session and of every program in it; from the moment that there is plaintext."""
-        from gateway.warden import key_watch  # while gocryptfs started, there was time for everything else
+        from gateway.warden import key_watch  # once the session is open: nobody waits for it
 
-        key_watch.KeyWatch(
-            self._loop,
-            key_watch.status(self._spec.keys, self._spec.caller.principal),
-            acting=lambda: {self._spec.caller.blob, *self._programs.keys()},
-            gone=self._revoke,
-            note=lambda trouble: self.journal.record("keys-unreadable", error=trouble),
-        )
-
-    def _revoke(self, blob: str) -> None:
-        """A key is not authorized any more. What belongs to it ends; if it opened the session, that is all of it."""
-        for program in self._programs.revoke(blob):
-            self.journal.program_ended(program, "revoked")
-        if blob == self._spec.caller.blob:
-            self._end("revoked")
+        key_watch.begin(self._loop, self._spec, self._programs, self.journal, self._end)
 
     def _follow(self) -> None:
         for name in PRELOADED:

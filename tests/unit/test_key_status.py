@@ -224,6 +224,18 @@ def test_the_directory_that_a_session_sees_and_the_links_that_it_holds(
     assert os.path.realpath(os.path.join(found.directory, found.name)) == os.path.realpath(path)
 
 
+def test_a_directory_that_sessions_see_as_a_whole_is_shown_as_a_whole(tmp_path: Path) -> None:
+    path, shown = made(tmp_path, ("etc/enc/authorized_keys", "../common/keys")), [str(tmp_path / "etc")]
+    inner = str(tmp_path / "etc" / "enc" / "authorized_keys")
+    assert path != inner
+    assert locate(inner, shown) == KeyLocation(directory=shown[0], name="enc/authorized_keys")
+    assert locate(path, shown) == KeyLocation(directory=shown[0], name="authorized_keys")
+    (tmp_path / "link").symlink_to("etc/enc")
+    assert locate(str(tmp_path / "link" / "authorized_keys"), shown) == KeyLocation(
+        directory=shown[0], name="enc/authorized_keys", links=(str(tmp_path / "link"),)
+    )
+
+
 def test_links_in_a_circle_are_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(Misconfigured, match="cannot be read"):
         locate(made(tmp_path, ("etc/authorized_keys", "a"), ("etc/a", "authorized_keys")))

@@ -48,7 +48,7 @@ def spec(fds: list[Fd]) -> Spec:
         keys=KeyFile(
             directory="/k",
             name="authorized_keys",
-            file=HeldPath(path="/k/authorized_keys", fd=fds[6]),
+            in_directory=HeldPath(path="/k/authorized_keys", fd=fds[6]),
             links=(HeldPath(path="/etc/enc", fd=fds[7]),),
         ),
         place=fds[8],
