@@ -23,8 +23,8 @@ SHOWN = ("/etc",)
 
 
 class KeyLocation(Record):
-    """`name` is the path of authorized_keys in `directory`, which has no link in it; `links` are those outside that lead
-    to it, each by a path in which the last component alone is a link.
+    """`name` is the path of authorized_keys in `directory`, whose path has no link in it; `links` are those outside
+    that lead to it, each by a path in which the last component alone is a link.
     """
 
     directory: str

@@ -66,9 +66,9 @@ class HeldPath(Record):
 
 
 class KeyFile(Record):
-    """authorized_keys: its path `name` in the `directory` of the host that the sandbox shows, and the links outside that
-    lead to it (gateway.identity.key_location). `in_directory` is a file in that directory, which moves with it; None
-    for a directory of the system, which stays.
+    """authorized_keys: its path `name` in the `directory` of the host that the sandbox shows, and the links outside
+    that lead to it (gateway.identity.key_location). `in_directory` is a file that moves with the directory; None for a
+    directory of the system, which stays.
     """
 
     directory: str

@@ -77,15 +77,17 @@ def begin(loop: Loop, spec: Spec, programs: Programs, journal: Journal, end: Cal
 def _status(file: KeyFile, principal: str) -> KeyStatus:
     """The keys of `principal` in the file, as this session's sandbox shows it."""
 
-    def is_there() -> bool:
+    def places() -> list[str]:
         """An editor replaces the file, so of its path only the directory counts, which a removed file has as well."""
-        if file.in_directory and os.path.dirname(_path_now(file.in_directory)) != file.directory:
-            return False
-        return all(_path_now(link) == link.path for link in file.links)
+        links = [_path_now(link) for link in file.links]
+        return [*links, os.path.dirname(_path_now(file.in_directory))] if file.in_directory else links
 
-    return KeyStatus(os.path.join(paths.KEYS, file.name), principal, is_there)
+    at_start = places()
+    expected = [*(link.path for link in file.links), *([file.directory] if file.in_directory else ())]
+    followed = all(now.endswith(path) for now, path in zip(at_start, expected, strict=True))  # in a chroot it is longer
+    return KeyStatus(os.path.join(paths.KEYS, file.name), principal, lambda: followed and places() == at_start)
 
 
 def _path_now(held: HeldPath) -> str:
-    """Where it is on the host, whoever asks; with " (deleted)" when it is not there any more (proc(5), /proc/pid/fd)."""
+    """Where it is on the host, whoever asks; with " (deleted)" if it has been removed (proc(5), /proc/pid/fd)."""
     return os.readlink(f"/proc/self/fd/{held.fd}")
