@@ -30,18 +30,18 @@ def pause(settings: Config, message: str, lock_now: bool, as_json: bool) -> None
     with privileges.root():
         maintenance.begin(settings.paths_pause, message)
     administration.record(settings, "paused", required=False, locks_now=lock_now)
-    ended = _end_all(settings.paths_run) if lock_now else []
+    ended = _end_all(settings) if lock_now else []
     live = len(registry.live(settings.paths_run))
     words = f"paused; {f'sessions ended: {len(ended)}, ' if lock_now else ''}live sessions: {live}"
     output.result({"paused": True, "ended": ended, "live": live}, words, as_json)
 
 
-def _end_all(run: str) -> list[str]:
+def _end_all(settings: Config) -> list[str]:
     """End every session, also those that are just starting. Raises Misconfigured when one does not end."""
-    ended = []
+    run, ended = settings.paths_run, []
     deadline = time.monotonic() + _END_TIMEOUT
     while liveness.count(run):
-        ended += [id_ for id_, _ in termination.kill(run, registry.live(run), reason="paused")]
+        ended += [id_ for id_, _ in termination.kill(run, registry.live(run), settings.lock_grace, reason="paused")]
         if time.monotonic() > deadline:
             raise Misconfigured("a session does not end", "`enc-gateway sessions kill --all`")
         time.sleep(0.05)

@@ -14,12 +14,13 @@ from gateway.base.records import Record
 from gateway.config.schema import Config
 from gateway.errors import Misconfigured, NotUnlocked, Usage
 from gateway.identity import authorized_keys
-from gateway.session import channel, layout, protocol, registry, termination
+from gateway.session import asking, protocol, registry, termination
+from gateway.session.asking import Answer
 from gateway.session.registry import Session
 
 _WATCH_SECONDS = 2.0
-_ANSWER_TIMEOUT = 3.0
-"""Seconds. A warden that is locking may take longer to answer; it is then listed without its idle clock."""
+_ANSWER_SECONDS = 3.0
+"""Without an answer from any session; those that are left are listed as such that do not answer."""
 
 _CLEAR_SCREEN = "\x1b[H\x1b[2J"
 
@@ -35,10 +36,13 @@ class IdleClock(Record):
 
 
 class LiveSession(Record):
-    """A live session, the label of its key, its idle clock, and the idle clock of each view by project."""
+    """A live session, the label of its key, its idle clock, and the idle clock of each view by project. `answers`: it
+    does; else there are no clocks.
+    """
 
     session: Session
     label: str
+    answers: bool
     clock: IdleClock
     views: tuple[tuple[str, IdleClock], ...]
 
@@ -47,7 +51,7 @@ class LiveSession(Record):
         record = {key: value for key, value in self.session.as_dict().items() if key not in hidden}
         since = {str(view.project): view.since for view in self.session.views}
         views = [{"project": name, "since": since[name], **clock.as_dict()} for name, clock in self.views]
-        return {**record, "label": self.label, **self.clock.as_dict(), "views": views}
+        return {**record, "label": self.label, "answers": self.answers, **self.clock.as_dict(), "views": views}
 
 
 def collect(settings: Config) -> tuple[LiveSession, ...]:
@@ -58,7 +62,9 @@ def collect(settings: Config) -> tuple[LiveSession, ...]:
         labels = {}
     named = {authorized_keys.fingerprint(blob): label for blob, label in labels.items() if _is_base64(blob)}
     live = registry.live(settings.paths_run)
-    return tuple(_with_clocks(settings, session, named.get(session.fingerprint, "")) for session in live)
+    requests = [(one, protocol.Ask(principal=one.principal, origin="enc-gateway")) for one in live]
+    answers = {answer.session.id: answer for answer in asking.ask_all(settings.paths_run, requests, _ANSWER_SECONDS)}
+    return tuple(_with_clocks(answers[one.id], named.get(one.fingerprint, "")) for one in live)
 
 
 def _is_base64(blob: str) -> bool:
@@ -68,25 +74,29 @@ def _is_base64(blob: str) -> bool:
         return False
 
 
-def _with_clocks(settings: Config, session: Session, label: str) -> LiveSession:
-    report = _ask(settings, session)
+def _with_clocks(answer: Answer, label: str) -> LiveSession:
+    session, report = answer.session, _report(answer)
     of_views = report.get("views")
     clocks = of_views if isinstance(of_views, dict) else {}
     views = tuple((str(view.project), _clock(clocks.get(view.project))) for view in session.views)
-    return LiveSession(session=session, label=output.visible(label), clock=_clock(report), views=views)
+    return LiveSession(
+        session=session,
+        label=output.visible(label),
+        answers=not answer.is_silent,
+        clock=_clock(report),
+        views=views,
+    )
 
 
-def _ask(settings: Config, session: Session) -> Mapping[str, object]:
-    """The report of the session's warden; {} when the session has ended, is busy, or sends something else."""
-    request = protocol.Ask(principal=session.principal, origin="enc-gateway")
-    try:
-        with channel.connect(os.path.join(layout.directory(settings.paths_run), session.id), layout.SOCKET) as to:
-            to.settimeout(_ANSWER_TIMEOUT)
-            channel.send(to, request)
-            reply = channel.receive(to)
-        report = json.loads(reply.report) if isinstance(reply, protocol.State) else {}
-    except (OSError, protocol.Malformed, ValueError, RecursionError):  # the answer is untrusted
+def _report(answer: Answer) -> Mapping[str, object]:
+    """The report of the session's warden; {} when the session has ended, is silent, or sends something else."""
+    if answer.reply is None:
         return {}
+    with answer.reply as reply:
+        try:
+            report = json.loads(reply.report) if isinstance(reply, protocol.State) else {}
+        except (ValueError, RecursionError):  # the answer is untrusted
+            return {}
     return report if isinstance(report, dict) else {}
 
 
@@ -135,6 +145,8 @@ def _row(one: LiveSession) -> tuple[str, ...]:
     session, clock = one.session, one.clock
     views = ", ".join(f"{name} ({_seconds(view.locks_in)})" for name, view in one.views)
     activity = f"{clock.last_activity} {_seconds(clock.idle)} ago" if clock.last_activity else "-"
+    if not one.answers:
+        activity = "does not answer"
     key = one.label or session.fingerprint
     where = (session.id, session.principal, key, session.address, session.since)
     return (*where, activity, _seconds(clock.locks_in), views or "-")
@@ -171,7 +183,7 @@ def _kill(
         raise Usage("no session given", "give session ids, --principal or --all")
     chosen = [one for one in live if all_sessions or one.id in ids or one.principal == principal]
     ended: list[object] = []
-    for id_, by_itself in termination.kill(settings.paths_run, chosen):
+    for id_, by_itself in termination.kill(settings.paths_run, chosen, settings.lock_grace):
         ended.append({"session": id_, "killed": not by_itself})
         if not as_json:
             click.echo(f"closed {id_}" if by_itself else f"killed {id_}: it did not answer")

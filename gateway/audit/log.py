@@ -23,6 +23,8 @@ from gateway.errors import Misconfigured
 FIRST_PREV = "0" * 64
 _TAIL_BYTES = 64 * 1024
 """Read from the end of the log to find its last line: more than a line has."""
+_LOCK_SECONDS = 3.0
+"""In which somebody who waits for the lock before us has written a line. Each of them takes a millisecond."""
 
 
 class AuditLog:
@@ -37,6 +39,11 @@ class AuditLog:
         self.syslog = syslog
         self.required = required
         self.context = context
+        self._patience = _LOCK_SECONDS
+
+    def best_effort(self) -> AuditLog:
+        """The same log for what must not fail because it cannot be written: what ends things, or only looks."""
+        return AuditLog(self.path, self.syslog, False, **self.context)
 
     def bound(self, **more: object) -> AuditLog:
         """The same log with more context."""
@@ -88,11 +95,29 @@ class AuditLog:
                 raise Misconfigured(
                     "the audit log cannot be opened, so requests are refused", error.strerror
                 ) from error
-            locks.acquire(fd)
-            if self._is_at_path(fd):
-                self._chown_like_directory(fd)
-                return fd
+            try:
+                self._lock(fd)
+                if self._is_at_path(fd):
+                    self._chown_like_directory(fd)
+                    return fd
+            except OSError as error:
+                os.close(fd)
+                raise Misconfigured(
+                    "the audit log cannot be locked, so requests are refused", error.strerror
+                ) from error
             os.close(fd)  # rotated while we waited
+
+    def _lock(self, fd: int) -> None:
+        """Lock it, as soon as those who came before have written. Raises TimeoutError when none of them writes: one
+        that was stopped in the middle would keep everybody from ending anything.
+        """
+        seen = -1
+        while (size := os.fstat(fd).st_size) != seen:
+            if locks.acquire_within(fd, self._patience):
+                return
+            seen = size
+        self._patience = 0.0  # the next records do not wait again
+        raise TimeoutError(errno.ETIMEDOUT, "another process holds its lock")
 
     def _chown_like_directory(self, fd: int) -> None:
         """Give a file that root makes to the owner of its directory: else the gateway's account could not append to

@@ -67,7 +67,8 @@ def _end_sessions(settings: Config) -> list[str]:
     if not os.path.isdir(settings.paths_vaults):
         return []
     with privileges.account(*privileges.owner(settings.paths_vaults)):
-        return [id_ for id_, _ in termination.kill(settings.paths_run, registry.live(settings.paths_run))]
+        live = registry.live(settings.paths_run)
+        return [id_ for id_, _ in termination.kill(settings.paths_run, live, settings.lock_grace)]
 
 
 def _checked_items(sessions: int, remove: bool) -> tuple[Item, ...]:

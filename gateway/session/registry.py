@@ -35,6 +35,10 @@ NAMES: Words = {
 """How the names in what sessions write and are told are checked when it is read."""
 
 
+_SPACE, _FILES = 64 * 1024, 16
+"""Bytes and files that a session takes in the run directory at most."""
+
+
 class View(Record):
     """An unlocked project in a session."""
 
@@ -122,8 +126,37 @@ def prepare(run: str) -> tuple[SessionId, str, Fd]:
 
 
 def publish(path: str, session: Session) -> None:
-    """Write the record of `session` into its directory `path`, at once as a whole."""
-    files.replace(os.path.join(path, layout.RECORD), session.dump(), durable=False)
+    """Write the record of `session` into its directory `path`, at once as a whole. Raises OSError."""
+    record, text = os.path.join(path, layout.RECORD), session.dump().encode()
+    try:
+        files.replace(record, text, durable=False)
+    except OSError:
+        if not _overwrite(record, text):
+            raise
+
+
+def _overwrite(record: str, text: bytes) -> bool:
+    """Write a record over the one that is there, if it is no longer: for a new file there is no space, and one with a
+    view less must be shown then as well.
+    """
+    try:
+        fd = os.open(record, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        size = os.fstat(fd).st_size
+        return len(text) <= size and os.pwrite(fd, text.ljust(size), 0) == size
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+
+
+def require_space(run: str) -> None:
+    """Raise Misconfigured when a session could not be shown for want of space: before a passphrase is asked for."""
+    found = os.statvfs(run)
+    if found.f_bavail * found.f_frsize < _SPACE or (found.f_files and found.f_favail < _FILES):
+        raise Misconfigured("the gateway's run directory is full", "tell your sysadmin")
 
 
 def retire(path: str) -> None:

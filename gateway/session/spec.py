@@ -62,8 +62,9 @@ class Spec(Record):
     """All that a warden is told.
 
     `place` is the session's (gateway.limits.concurrency), `lock` what shows that it lives (gateway.session.liveness),
-    `status` bubblewrap's --json-status-fd, and `monitor` a pidfd of sshd's monitor of the connection. `keys` is the
-    name of authorized_keys in its directory; `grace` the seconds between SIGTERM and SIGKILL.
+    `status` bubblewrap's --json-status-fd, `watchdog` a connection to gateway.session.watchdog, and `monitor` a pidfd
+    of sshd's monitor of the connection. `keys` is the name of authorized_keys in its directory; `grace` the seconds
+    between SIGTERM and SIGKILL.
     """
 
     id: SessionId
@@ -77,6 +78,7 @@ class Spec(Record):
     place: Fd
     lock: Fd
     status: Fd
+    watchdog: Fd
     monitor: Fd | None
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from gateway.base import json, locks
 from gateway.base.records import Record
-from gateway.errors import Busy, DamagedVault
+from gateway.errors import Busy, DamagedVault, EncError, Misconfigured
 from gateway.vault import store
 from gateway.vault.store import Vault
 
@@ -30,7 +31,7 @@ def acquire(vault: Vault, holder: LeaseHolder) -> int:
     except FileNotFoundError as error:
         raise store.no_such_project(vault.name) from error
     except OSError as error:
-        raise DamagedVault(f"{vault.name} is damaged: its lock cannot be opened", error.strerror) from error
+        raise cannot_open(vault, error) from error
     if not locks.try_acquire(fd):
         current = _read_holder(fd)
         os.close(fd)
@@ -38,12 +39,32 @@ def acquire(vault: Vault, holder: LeaseHolder) -> int:
     if not _is_at(fd, vault.lock):  # the vault was moved to the trash meanwhile; the name may be another vault's now
         os.close(fd)
         raise store.no_such_project(vault.name)
-    os.ftruncate(fd, 0)
     try:
+        os.ftruncate(fd, 0)
         os.pwrite(fd, json.dumps(holder.as_dict()).encode(), 0)
     except OSError:
         return fd  # the disk is full: hold the lock without a name, so that the user can unlock and delete files
     return fd
+
+
+def require_writable(vault: Vault) -> None:
+    """Raise what `acquire` would raise because of the gateway's disk. Takes and changes nothing."""
+    try:
+        if os.statvfs(vault.path).f_flag & os.ST_RDONLY:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+    except OSError as error:
+        raise cannot_open(vault, error) from error
+
+
+def cannot_open(vault: Vault, error: OSError) -> EncError:
+    """The host's trouble is not told as damage: the sysadmin would restore a backup over a sound vault."""
+    if error.errno in _DAMAGE:
+        return DamagedVault(f"{vault.name} is damaged: its lock cannot be opened", error.strerror)
+    return Misconfigured("the gateway cannot use the disk of its vaults", error.strerror)
+
+
+_DAMAGE = (errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR, errno.ENOTDIR, errno.ENXIO, errno.ENODEV)
+"""What says that there is no regular file of ours, or that a part of the path is none."""
 
 
 def _is_at(fd: int, path: str) -> bool:
@@ -53,14 +74,20 @@ def _is_at(fd: int, path: str) -> bool:
         return False
 
 
-def release(fd: int, stuck: bool = False) -> None:
-    """Release the lock, and close `fd`. This sets the lock file's mtime, which is when the vault was last used.
-
-    With `stuck`, the disk does not answer: only the lock is released, because even close(2) could block.
+def note_use(vault: Vault) -> None:
+    """The vault was locked now, by the end of a process that had the lock; nothing when somebody has it again. Raises
+    OSError.
     """
-    if stuck:
-        locks.release(fd)
-        return
+    fd = os.open(vault.lock, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if locks.try_acquire(fd):
+            os.ftruncate(fd, 0)
+    finally:
+        os.close(fd)
+
+
+def release(fd: int) -> None:
+    """Release the lock, and close `fd`. This sets the lock file's mtime, which is when the vault was last used."""
     try:
         os.ftruncate(fd, 0)
     except OSError:  # the disk refuses writes: the holder's name stays in the file, without the lock

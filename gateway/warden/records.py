@@ -9,7 +9,7 @@ from gateway.base import json
 from gateway.base.clock import boottime, utc_now
 from gateway.errors import Misconfigured
 from gateway.sandbox import paths
-from gateway.session import registry
+from gateway.session import layout, registry
 from gateway.session.registry import Session
 from gateway.session.spec import Spec
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from gateway.errors import EncError
-    from gateway.warden.view import View
+    from gateway.warden.views.view import View
 
 
 class Journal:
@@ -53,7 +53,7 @@ class Journal:
             self.record("result", status=status, took_ms=since(self._spec.anchor.began))
 
     def publish(self, views: Iterable[View]) -> None:
-        """Show the session with its live `views`."""
+        """Show the session with its live `views`. Raises Misconfigured when that cannot be written."""
         caller = self._spec.caller
         record = Session(
             id=self._spec.id,
@@ -67,7 +67,19 @@ class Journal:
             pid=self._pid,
             views=tuple(registry.View(project=view.project, since=view.since) for view in views),
         )
-        registry.publish(paths.SESSION, record)
+        try:
+            registry.publish(paths.SESSION, record)
+        except OSError as error:
+            raise Misconfigured("the gateway cannot write its run directory", error.strerror) from error
+
+    def retire(self) -> bool:
+        """Show the session no longer; whether it was shown."""
+        shown = os.path.exists(os.path.join(paths.SESSION, layout.RECORD))
+        try:
+            registry.retire(paths.SESSION)
+        except OSError as error:
+            self._complain(Misconfigured("the gateway cannot write its run directory", error.strerror))
+        return shown
 
 
 def since(began: float) -> int:

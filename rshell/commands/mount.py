@@ -7,10 +7,11 @@ import time
 from gateway.base.records import Fd
 from gateway.identity.names import ProjectName
 from gateway.limits import backoff, concurrency
-from gateway.session import launch, maintenance, protocol
+from gateway.sandbox.host import require_host
+from gateway.session import launch, maintenance, protocol, registry
 from gateway.session.registry import Session
 from gateway.session.spec import Anchor
-from gateway.vault import gocryptfs, store
+from gateway.vault import gocryptfs, lease, store
 from gateway.vault.slots import Slot
 from rshell.context import Context, required
 from rshell.language.command import Command
@@ -22,6 +23,7 @@ def run(context: Context, command: Command) -> int:
     project = required(command.project)
     store.restore_access(context.vault(project))
     slot = foresee(context, command)
+    _require_room(context)
     place = concurrency.acquire(
         context.config.paths_run, context.caller.principal, concurrency.VIEWS, context.config.limits_views
     )
@@ -42,9 +44,10 @@ def run(context: Context, command: Command) -> int:
         if here is None and not context.at_prompt:
             anchor = _anchor(context, "mount", command.wants_json).replace(first=request)
             launch.start(context.config, context.caller, anchor, context.vaults_home)
-        from rshell.session import warden_client  # a mount that becomes a session does without: 3 ms for `socket`
+        from gateway.session import asking  # a mount that becomes a session does without: 3 ms for `socket`
+        from rshell.session import warden_client
 
-        warden_client.ask(context, here or _own_session(context), request)
+        warden_client.ask(context, here or _own_session(context), request, asking.UNLOCK_SECONDS)
     output.result({"event": "unlocked", "project": project}, f"unlocked {project}", command.wants_json)
     return 0
 
@@ -52,9 +55,18 @@ def run(context: Context, command: Command) -> int:
 def foresee(context: Context, command: Command) -> Slot:
     """The slot to unlock. Raises the errors that can be found before the passphrase is asked for."""
     gocryptfs.require()
-    slot = store.check(context.vault(command.project))[0]
+    vault = context.vault(command.project)
+    slot = store.check(vault)[0]
+    lease.require_writable(vault)
     _refuse_if_unlocked(context, required(command.project))
     return slot
+
+
+def _require_room(context: Context) -> None:
+    """Raise Misconfigured before the passphrase is asked for, when the host has no room for what would begin."""
+    registry.require_space(context.config.paths_run)
+    if context.session_here() is None:
+        require_host()
 
 
 def _refuse_if_unlocked(context: Context, project: ProjectName) -> None:

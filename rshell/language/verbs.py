@@ -14,6 +14,7 @@ class Verb(Record):
     is_transfer      it speaks a protocol on stdin and stdout and checks its own words; it does not work at the prompt
     needs_admission  what it starts or changes outlives it: it is refused while the gateway is paused, and while the
                      audit log has no space to record its end
+    begins_nothing   it looks, or ends something: it works also when the audit log cannot be written
     implemented_by   the module of rshell.commands that carries it out ("": the one with its name)
     """
 
@@ -25,6 +26,7 @@ class Verb(Record):
     flags: tuple[str, ...] = ()
     is_transfer: bool = False
     needs_admission: bool = False
+    begins_nothing: bool = False
     implemented_by: str = ""
 
     @property
@@ -49,8 +51,18 @@ TIME = "--time"
 VERBS = {
     verb.name: verb
     for verb in (
-        Verb(name="help", summary="list the commands, or explain one: help COMMAND", flags=("--json",)),
-        Verb(name="whoami", summary="show your name, your key and your live sessions", flags=("--json",)),
+        Verb(
+            name="help",
+            summary="list the commands, or explain one: help COMMAND",
+            flags=("--json",),
+            begins_nothing=True,
+        ),
+        Verb(
+            name="whoami",
+            summary="show your name, your key and your live sessions",
+            flags=("--json",),
+            begins_nothing=True,
+        ),
         Verb(
             name="new",
             summary="create an encrypted project",
@@ -58,7 +70,12 @@ VERBS = {
             flags=("--allow-weak", "--json"),
             needs_admission=True,
         ),
-        Verb(name="ls", summary="list your projects: locked or unlocked, size, last use", flags=("--json",)),
+        Verb(
+            name="ls",
+            summary="list your projects: locked or unlocked, size, last use",
+            flags=("--json",),
+            begins_nothing=True,
+        ),
         Verb(
             name="mount",
             summary="unlock a project",
@@ -72,9 +89,19 @@ VERBS = {
             flags=("--json",),
             needs_admission=True,
         ),
-        Verb(name="status", summary="show your sessions, what they unlocked and when it locks", flags=("--json",)),
-        Verb(name="unmount", summary="lock a project", takes_project=True, flags=("--json",)),
-        Verb(name="logout", summary="lock everything in your session and end it", flags=("--all", "--json")),
+        Verb(
+            name="status",
+            summary="show your sessions, what they unlocked and when it locks",
+            flags=("--json",),
+            begins_nothing=True,
+        ),
+        Verb(name="unmount", summary="lock a project", takes_project=True, flags=("--json",), begins_nothing=True),
+        Verb(
+            name="logout",
+            summary="lock everything in your session and end it",
+            flags=("--all", "--json"),
+            begins_nothing=True,
+        ),
         Verb(
             name="idle",
             summary="set after how many idle seconds a project is locked",

@@ -27,7 +27,7 @@ CALLER = Identity(
 
 
 def spec(fds: list[Fd]) -> Spec:
-    """One that has all there is, with ten descriptors."""
+    """One that has all there is, with eleven descriptors."""
     first = Unlock(
         principal=CALLER.principal,
         origin="192.0.2.7:5",
@@ -49,14 +49,15 @@ def spec(fds: list[Fd]) -> Spec:
         place=fds[6],
         lock=fds[7],
         status=fds[8],
-        monitor=fds[9],
+        watchdog=fds[9],
+        monitor=fds[10],
     )
 
 
 @pytest.mark.parametrize("lacking", [False, True], ids=["with all", "with what a session needs"])
 def test_a_warden_is_told_what_the_front_has_said_and_keeps_its_descriptors_to_itself(lacking: bool) -> None:
     null = os.open(os.devnull, os.O_RDONLY)
-    fds = [Fd(os.dup(null)) for _ in range(10)]
+    fds = [Fd(os.dup(null)) for _ in range(11)]
     for fd in fds:
         os.set_inheritable(fd, True)
     said = spec(fds)
@@ -69,7 +70,7 @@ def test_a_warden_is_told_what_the_front_has_said_and_keeps_its_descriptors_to_i
     assert got == said
     assert repr(got) == repr(said)
     assert type(got.caller) is Identity and type(got.caller.principal) is Principal and type(got.id) is SessionId
-    assert codec.descriptors(got) == (fds[6:9] if lacking else [*fds[:6], *fds[6:]])
+    assert codec.descriptors(got) == (fds[6:10] if lacking else [*fds[:6], *fds[6:]])
     assert {fd for fd in fds if os.get_inheritable(fd)} == set(fds) - set(codec.descriptors(got))
     for fd in (*fds, Fd(null)):
         os.close(fd)
@@ -82,7 +83,7 @@ def test_a_spec_with_a_field_too_many_is_refused() -> None:
         os.close(writer)
         return read_spec(reader)
 
-    values = json.loads(codec.dumps(spec([Fd(0)] * 10)))
+    values = json.loads(codec.dumps(spec([Fd(0)] * 11)))
     changes: tuple[dict[str, object], ...] = (
         {"x": 1},
         {"caller": {**values["caller"], "uid": 0}},
