@@ -132,7 +132,7 @@ def answer(context: Context, line: str | None) -> int:
 def _authorize(context: Context, line: str | None) -> tuple[Command, Context] | int:
     """The command to carry out, or the exit status of a refusal. Either is recorded.
 
-    What begins something is refused when that cannot be recorded. What only looks, or ends something, is not.
+    What cannot be recorded is refused, unless it ends something, or shows what there is to end.
     """
     asked, refusal = None, None
     try:
@@ -140,7 +140,7 @@ def _authorize(context: Context, line: str | None) -> tuple[Command, Context] | 
         policy.enforce(asked, context)
     except errors.EncError as error:
         refusal = error
-    if asked and asked.verb.begins_nothing:
+    if asked and asked.verb.needs_no_record:
         context = context.replace(audit=context.audit.best_effort())
     decision, reason = ("deny", refusal.slug) if refusal else ("allow", "authorized")
     fields = {"decision": decision, "reason": reason, "at_prompt": context.at_prompt, **_audit_fields(asked)}

@@ -14,7 +14,8 @@ class Verb(Record):
     is_transfer      it speaks a protocol on stdin and stdout and checks its own words; it does not work at the prompt
     needs_admission  what it starts or changes outlives it: it is refused while the gateway is paused, and while the
                      audit log has no space to record its end
-    begins_nothing   it looks, or ends something: it works also when the audit log cannot be written
+    needs_no_record  it ends something, or shows what there is to end: it works also when the audit log cannot be
+                     written
     implemented_by   the module of rshell.commands that carries it out ("": the one with its name)
     """
 
@@ -26,7 +27,7 @@ class Verb(Record):
     flags: tuple[str, ...] = ()
     is_transfer: bool = False
     needs_admission: bool = False
-    begins_nothing: bool = False
+    needs_no_record: bool = False
     implemented_by: str = ""
 
     @property
@@ -51,18 +52,8 @@ TIME = "--time"
 VERBS = {
     verb.name: verb
     for verb in (
-        Verb(
-            name="help",
-            summary="list the commands, or explain one: help COMMAND",
-            flags=("--json",),
-            begins_nothing=True,
-        ),
-        Verb(
-            name="whoami",
-            summary="show your name, your key and your live sessions",
-            flags=("--json",),
-            begins_nothing=True,
-        ),
+        Verb(name="help", summary="list the commands, or explain one: help COMMAND", flags=("--json",)),
+        Verb(name="whoami", summary="show your name, your key and your live sessions", flags=("--json",)),
         Verb(
             name="new",
             summary="create an encrypted project",
@@ -70,12 +61,7 @@ VERBS = {
             flags=("--allow-weak", "--json"),
             needs_admission=True,
         ),
-        Verb(
-            name="ls",
-            summary="list your projects: locked or unlocked, size, last use",
-            flags=("--json",),
-            begins_nothing=True,
-        ),
+        Verb(name="ls", summary="list your projects: locked or unlocked, size, last use", flags=("--json",)),
         Verb(
             name="mount",
             summary="unlock a project",
@@ -93,14 +79,14 @@ VERBS = {
             name="status",
             summary="show your sessions, what they unlocked and when it locks",
             flags=("--json",),
-            begins_nothing=True,
+            needs_no_record=True,
         ),
-        Verb(name="unmount", summary="lock a project", takes_project=True, flags=("--json",), begins_nothing=True),
+        Verb(name="unmount", summary="lock a project", takes_project=True, flags=("--json",), needs_no_record=True),
         Verb(
             name="logout",
             summary="lock everything in your session and end it",
             flags=("--all", "--json"),
-            begins_nothing=True,
+            needs_no_record=True,
         ),
         Verb(
             name="idle",
