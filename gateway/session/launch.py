@@ -36,8 +36,8 @@ prompt's session, which is in the background of its terminal, when it says somet
 
 def start(config: Config, caller: Identity, anchor: Anchor, vaults_home: str, place: Fd | None = None) -> None:
     """Replace this process by a session. Returns only by raising: Internal when the host does not let us, which
-    gateway.sandbox.host tells beforehand; Busy when the caller has as many sessions as is allowed. `place`: the session's, if
-    it has one already.
+    gateway.sandbox.host tells beforehand; Busy when the caller has as many sessions as is allowed. `place`: the
+    session's, if it has one already.
     """
     if place is None:
         place = _place(config, caller)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def ask(
     context: Context, session: Session, request: protocol.Request, seconds: float | None = asking.LOOK_SECONDS
 ) -> None:
-    """Send `request` to `session` and wait until it is done, for `seconds` (None: as long as it takes). Raises what went
+    """Send `request` to `session` and wait `seconds` (None: as long as it takes) until it is done. Raises what went
     wrong, of the class the warden meant; Busy when it does not answer.
     """
     reply = _talk(context, session, request, seconds)
