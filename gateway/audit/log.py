@@ -30,8 +30,8 @@ _LOCK_SECONDS = 3.0
 class AuditLog:
     """Appends records to `path`. Every record has the fields of `context`.
 
-    The datagram socket `syslog` gets a copy of each record if it is there. When a record cannot be written and is
-    not `required`, it goes to syslog only, and nothing is raised.
+    The datagram socket `syslog` gets a copy of each record if it is there, also of one that cannot be written. That
+    is an error only if it is `required`.
     """
 
     def __init__(self, path: str, syslog: str = "", required: bool = True, **context: object) -> None:
@@ -64,9 +64,10 @@ class AuditLog:
             with SignalsBlocked():  # an interrupted append leaves the head behind, which verify would report
                 line = self._append(record)
         except Misconfigured:
+            self.copy_to_syslog(encoded(record))
             if self.required:
                 raise
-            line = encoded(record)
+            return
         self.copy_to_syslog(line)
 
     def record(self, event: str, fields: dict[str, object]) -> dict[str, object]:
