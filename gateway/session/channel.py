@@ -45,15 +45,23 @@ def _close(fds: Iterable[int]) -> None:
         os.close(fd)
 
 
-def connect(directory: str, name: str) -> socket.socket:
-    """Connect to the socket `name` in `directory`. Raises OSError. Through a descriptor: sun_path holds 108 bytes."""
-    fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+def connect(directory: str, name: str, wait: bool = True) -> socket.socket:
+    """Connect to the socket `name` in `directory`, which is no link. Without `wait`, raises BlockingIOError when
+    connections queue up there, and the socket does not block. Raises OSError.
+
+    Through a descriptor, because sun_path holds 108 bytes.
+    """
+    fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
     try:
-        link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
+        link.setblocking(wait)
         link.connect(f"/proc/self/fd/{fd}/{name}")
-        return link
+    except OSError:
+        link.close()
+        raise
     finally:
         os.close(fd)
+    return link
 
 
 def listen(path: str) -> socket.socket:
