@@ -36,7 +36,9 @@ def sweep_principal(run: str, principal: Principal, log: AuditLog, found_by: str
     """
     paths = [path for path in layout.sessions(run, principal) if liveness.state(path) == liveness.DEAD]
     removed = sum(bury(path, log, found_by) for path in paths)
-    return removed + sum(_remove(path) for path in files.abandoned(layout.home(run, principal)))
+    home = layout.home(run, principal)
+    drafts = files.abandoned(home) if layout.is_readable_directory(home) else ()
+    return removed + sum(map(_remove, drafts))
 
 
 def bury(path: str, log: AuditLog, found_by: str, reason: str = FOUND_DEAD) -> bool:

@@ -198,12 +198,6 @@ def test_somebody_who_holds_the_finders_lock_delays_nobody(tmp_path: Path) -> No
     assert sweep(tmp_path) == 1
 
 
-def test_what_still_ends_is_left_to_the_next_finder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(warden_process, "is_exiting", lambda pid: True)
-    os.close(start(tmp_path)[2])
-    assert sweep(tmp_path) == 0 and recorded(tmp_path) == []
-
-
 # processes
 
 
