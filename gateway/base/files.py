@@ -140,7 +140,7 @@ def abandoned(directory: str) -> tuple[str, ...]:
     """The paths in `directory` that are staged and have lost their maker."""
     try:
         names = os.listdir(directory)
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return ()
     paths = (os.path.join(directory, name) for name in names if name.startswith(STAGED))
     return tuple(path for path in paths if is_older(path, ABANDONED_AFTER))

@@ -46,7 +46,7 @@ def sweep_home(home: str, trash_days: int) -> dict[str, int]:
 def _entries(directory: str) -> Iterator[str]:
     try:
         names = os.listdir(directory)
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return
     yield from (os.path.join(directory, name) for name in names)
 

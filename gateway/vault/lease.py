@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 
-from gateway.base import json, locks
+from gateway.base import files, json, locks
 from gateway.base.records import Record
-from gateway.errors import Busy, DamagedVault
-from gateway.vault import store
+from gateway.errors import Busy
+from gateway.vault import damage, store
 from gateway.vault.store import Vault
 
 
@@ -22,15 +22,15 @@ class LeaseHolder(Record):
 def acquire(vault: Vault, holder: LeaseHolder) -> int:
     """Acquire the vault's lock. Returns a descriptor that holds it until `release`, or until it is closed.
 
-    Raises Busy, which names the holder, NoSuchProject if the vault has been removed meanwhile, and DamagedVault if the
-    lock file cannot be opened.
+    Raises Busy, which names the holder, NoSuchProject if the vault has been removed meanwhile, DamagedVault if the lock
+    is no file, and Misconfigured if the disk does not let it be opened.
     """
     try:
-        fd = os.open(vault.lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        fd = files.open_regular(vault.lock, os.O_RDWR | os.O_CREAT)
     except FileNotFoundError as error:
         raise store.no_such_project(vault.name) from error
     except OSError as error:
-        raise DamagedVault(f"{vault.name} is damaged: its lock cannot be opened", error.strerror) from error
+        raise damage.error(vault.name, "its lock is no file", "a sysadmin can remove it", error) from error
     if not locks.try_acquire(fd):
         current = _read_holder(fd)
         os.close(fd)
@@ -85,6 +85,6 @@ def _by(holder: LeaseHolder | None) -> str:
 def last_used(vault: Vault) -> float:
     """When the vault was last unlocked or locked (else: created), in seconds since the epoch; 0.0 if unknown."""
     try:
-        return os.stat(vault.lock).st_mtime
+        return os.lstat(vault.lock).st_mtime
     except OSError:
         return 0.0

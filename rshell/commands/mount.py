@@ -52,7 +52,9 @@ def run(context: Context, command: Command) -> int:
 def foresee(context: Context, command: Command) -> Slot:
     """The slot to unlock. Raises the errors that can be found before the passphrase is asked for."""
     gocryptfs.require()
-    slot = store.check(context.vault(command.project))[0]
+    vault = context.vault(command.project)
+    store.require_writable(vault)
+    slot = store.check(vault)[0]
     _refuse_if_unlocked(context, required(command.project))
     return slot
 
