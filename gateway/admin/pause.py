@@ -44,7 +44,7 @@ def _end_all(settings: Config) -> list[str]:
     deadline = time.monotonic() + _END_TIMEOUT
     while liveness.count(run) > len(remaining):
         chosen = [session for session in registry.live(run) if session.id not in remaining]
-        for one in termination.end(run, chosen, log, "enc-gateway pause", "paused"):
+        for one in termination.end(run, chosen, settings.lock_grace, log, "enc-gateway pause", "paused"):
             if one.how == termination.REMAINS:
                 remaining.add(one.session.id)
             else:

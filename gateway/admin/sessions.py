@@ -16,13 +16,14 @@ from gateway.base.records import Record
 from gateway.config.schema import Config
 from gateway.errors import Internal, Misconfigured, NotUnlocked, Usage
 from gateway.identity import authorized_keys
-from gateway.session import cleanup, inquiry, protocol, registry, termination
+from gateway.session import asking, cleanup, protocol, registry, termination
+from gateway.session.asking import Answer
 from gateway.session.registry import Session
 from gateway.session.termination import CLOSED, KILLED, REMAINS, Ended
 
 _WATCH_SECONDS = 2.0
-_ANSWER_TIMEOUT = 3.0
-"""Seconds. A warden that is locking may take longer to answer; it is then listed without its idle clock."""
+_ANSWER_SECONDS = 3.0
+"""Without an answer from any session; those that are left are listed as such that do not answer."""
 
 _CLEAR_SCREEN = "\x1b[H\x1b[2J"
 
@@ -66,8 +67,9 @@ def collect(settings: Config) -> tuple[LiveSession, ...]:
     named = {authorized_keys.fingerprint(blob): label for blob, label in labels.items() if _is_base64(blob)}
     cleanup.sweep(settings.paths_run, administration.log(settings), "enc-gateway sessions")
     live = registry.live(settings.paths_run)
-    reports = _reports(settings.paths_run, live)
-    return tuple(_with_clocks(session, named.get(session.fingerprint, ""), reports.get(session)) for session in live)
+    requests = [(one, protocol.Ask(principal=one.principal, origin="enc-gateway")) for one in live]
+    answers = {answer.session.id: answer for answer in asking.ask_all(settings.paths_run, requests, _ANSWER_SECONDS)}
+    return tuple(_with_clocks(answers[one.id], named.get(one.fingerprint, "")) for one in live)
 
 
 def _is_base64(blob: str) -> bool:
@@ -77,34 +79,29 @@ def _is_base64(blob: str) -> bool:
         return False
 
 
-def _with_clocks(session: Session, label: str, report: Mapping[str, object] | None) -> LiveSession:
-    of_views = report.get("views") if report else None
+def _with_clocks(answer: Answer, label: str) -> LiveSession:
+    session, report = answer.session, _report(answer)
+    of_views = report.get("views")
     clocks = of_views if isinstance(of_views, dict) else {}
     views = tuple((str(view.project), _clock(clocks.get(view.project))) for view in session.views)
     return LiveSession(
         session=session,
         label=output.visible(label),
-        answers=report is not None,
+        answers=not answer.is_silent,
         clock=_clock(report),
         views=views,
     )
 
 
-def _reports(run: str, live: tuple[Session, ...]) -> dict[Session, Mapping[str, object]]:
-    """The reports of the wardens that answer; {} from one that answers something else."""
-
-    def request(session: Session) -> protocol.Request:
-        return protocol.Ask(principal=session.principal, origin="enc-gateway")
-
-    answers = inquiry.ask(run, live, request, _ANSWER_TIMEOUT, _ANSWER_TIMEOUT)
-    return {session: _report(reply) for session, reply in answers if not isinstance(reply, str)}
-
-
-def _report(reply: protocol.Message) -> Mapping[str, object]:
-    try:
-        report = json.loads(reply.report) if isinstance(reply, protocol.State) else {}
-    except (ValueError, RecursionError):  # the answer is untrusted
+def _report(answer: Answer) -> Mapping[str, object]:
+    """The report of the session's warden; {} when the session has ended, is silent, or sends something else."""
+    if answer.reply is None:
         return {}
+    with answer.reply as reply:
+        try:
+            report = json.loads(reply.report) if isinstance(reply, protocol.State) else {}
+        except (ValueError, RecursionError):  # the answer is untrusted
+            return {}
     return report if isinstance(report, dict) else {}
 
 
@@ -203,7 +200,7 @@ def _kill(
         raise Usage("no session given", "give session ids, --principal or --all")
     chosen = [one for one in live if all_sessions or one.id in ids or one.principal == principal]
     how = []
-    for one in termination.end(settings.paths_run, chosen, log, command):
+    for one in termination.end(settings.paths_run, chosen, settings.lock_grace, log, command):
         how.append(one)
         if not as_json:
             click.echo(_KILL_WORDS[one.how].format(one.session.id))

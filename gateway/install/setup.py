@@ -69,7 +69,8 @@ def _end_sessions(settings: Config) -> list[str]:
         return []
     with privileges.account(*privileges.owner(settings.paths_vaults)):
         live = registry.live(settings.paths_run)
-        ended = termination.end(settings.paths_run, live, administration.log(settings), "enc-gateway setup")
+        log, grace = administration.log(settings), settings.lock_grace
+        ended = termination.end(settings.paths_run, live, grace, log, "enc-gateway setup")
         return [_ended(one) for one in ended]
 
 

@@ -73,7 +73,7 @@ def back_up(account: Account, principal: str, vault: Vault, home: Path) -> CopyR
     except FileNotFoundError:  # removed while we copied it
         attempts, problem = 1, "it has been removed, or a part of it is missing"
     except OSError as error:
-        attempts, problem = 1, f"a part of it cannot be copied: {error.strerror}"
+        attempts, problem = 1, f"the gateway cannot read or copy a part of it: {error.strerror}"
     finally:
         shutil.rmtree(staged, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from gateway.base import files, json, locks
@@ -44,6 +45,15 @@ def acquire(vault: Vault, holder: LeaseHolder) -> int:
     except OSError:
         return fd  # the disk is full: hold the lock without a name, so that the user can unlock and delete files
     return fd
+
+
+def require_writable(vault: Vault) -> None:
+    """Raise what `acquire` would raise because of the gateway's disk. Takes and changes nothing."""
+    try:
+        if os.statvfs(vault.path).f_flag & os.ST_RDONLY:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+    except OSError as error:
+        raise damage.error(vault.name, "it is missing", "a sysadmin can restore it from a backup", error) from error
 
 
 def _is_at(fd: int, path: str) -> bool:

@@ -144,16 +144,6 @@ def open_config(vault: Vault, slot: SlotName) -> Fd:
     return slots.open_config(vault.name, vault.slots, slot, str(read_metadata(vault).get("id")))
 
 
-def require_writable(vault: Vault) -> None:
-    """Raise Misconfigured if the disk of the vault is read-only: it cannot be unlocked then."""
-    try:
-        read_only = os.statvfs(vault.path).f_flag & os.ST_RDONLY
-    except OSError as error:
-        raise damage.error(vault.name, _PART_MISSING, _RESTORE, error) from error
-    if read_only:
-        raise Misconfigured("the gateway's disk is read-only: no project can be unlocked", "tell your sysadmin")
-
-
 def idle_limit(vault: Vault) -> int:
     """The project's own idle limit in seconds; 0 if it has none and the gateway's applies."""
     seconds = read_metadata(vault).get("idle")

@@ -10,7 +10,7 @@ from gateway.limits import backoff, concurrency
 from gateway.session import launch, maintenance, protocol
 from gateway.session.registry import Session
 from gateway.session.spec import Anchor
-from gateway.vault import gocryptfs, store
+from gateway.vault import gocryptfs, lease, store
 from gateway.vault.slots import Slot
 from rshell.context import Context, required
 from rshell.language.command import Command
@@ -53,8 +53,8 @@ def foresee(context: Context, command: Command) -> Slot:
     """The slot to unlock. Raises the errors that can be found before the passphrase is asked for."""
     gocryptfs.require()
     vault = context.vault(command.project)
-    store.require_writable(vault)
     slot = store.check(vault)[0]
+    lease.require_writable(vault)
     _refuse_if_unlocked(context, required(command.project))
     return slot
 
