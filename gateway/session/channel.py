@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 
 from gateway.session import protocol
 from gateway.session.protocol import Malformed, Message
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 LARGEST = 64 * 1024
 MOST_FDS = 16
 """More than any message has."""
+
+CONNECT_SECONDS = 10.0
+"""For a place in the queue of a warden that has much to do."""
+_RETRY_SECONDS = 0.05
 
 
 def send(to: socket.socket, message: Message) -> None:
@@ -45,12 +50,34 @@ def _close(fds: Iterable[int]) -> None:
         os.close(fd)
 
 
-def connect(directory: str, name: str) -> socket.socket:
-    """Connect to the socket `name` in `directory`. Raises OSError. Through a descriptor: sun_path holds 108 bytes."""
-    fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+def connect(directory: str, name: str, seconds: float = CONNECT_SECONDS) -> socket.socket:
+    """Connect to the socket `name` in `directory`. Raises OSError; TimeoutError when nobody takes the connection within
+    `seconds`.
+    """
+    deadline = time.monotonic() + seconds
+    while (link := try_connect(directory, name)) is None:
+        if time.monotonic() > deadline:
+            raise TimeoutError("nobody takes the connection")
+        time.sleep(_RETRY_SECONDS)
+    return link
+
+
+def try_connect(directory: str, name: str) -> socket.socket | None:
+    """The same at once; None when the queue of whoever listens is full: connect(2) would wait for ever. `directory` is
+    no link. Through a descriptor: sun_path holds 108 bytes.
+    """
+    fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
-        link.connect(f"/proc/self/fd/{fd}/{name}")
+        link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+        try:
+            link.connect(f"/proc/self/fd/{fd}/{name}")
+        except BlockingIOError:
+            link.close()
+            return None
+        except OSError:
+            link.close()
+            raise
+        link.setblocking(True)
         return link
     finally:
         os.close(fd)

@@ -41,7 +41,7 @@ def start(config: Config, caller: Identity, anchor: Anchor, vaults_home: str, pl
     require_host()
     if place is None:
         place = _place(config, caller)
-    id_, path, lock = registry.prepare(config.paths_run)
+    id_, path, lock = registry.prepare(config.paths_run, caller.principal)
     try:
         status, status_writer = os.pipe()
         spec = _spec(config, caller, anchor, id_, place, lock, Fd(status))
@@ -54,7 +54,7 @@ def start(config: Config, caller: Identity, anchor: Anchor, vaults_home: str, pl
         raise Internal("the session's sandbox cannot be started", os.strerror(error.errno or 0)) from error
     finally:
         os.close(lock)
-        cleanup.remove_if_dead(path)
+        cleanup.discard(path)
 
 
 def start_child(config: Config, caller: Identity, anchor: Anchor, vaults_home: str) -> int:

@@ -8,11 +8,11 @@ import signal
 from gateway.base import process, syscalls
 from gateway.base.clock import utc_now
 from gateway.base.interpreter import python
-from gateway.errors import EncError, Misconfigured, WrongSecret
+from gateway.errors import DamagedVault, EncError, Misconfigured, WrongSecret
 from gateway.limits import backoff
 from gateway.limits.disk import usage
 from gateway.sandbox.paths import VAULTS
-from gateway.vault import gocryptfs, lease, slots, store
+from gateway.vault import ciphertext, gocryptfs, lease, store
 from gateway.vault.lease import LeaseHolder
 from gateway.warden import mounts, processes
 from gateway.warden.loop import READ, Loop
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _FLUSH = 10.0
 _EXIT = 5.0
+_YES, _NO, _FAILED = range(3)
+"""Exit statuses of a child that was asked something."""
 
 
 class View:
@@ -53,6 +55,7 @@ class View:
         self._turn: int | None = None
         self._place: int | None = None
         self._stuck = False
+        self._refused: EncError | None = None
 
     @property
     def idle_limit(self) -> int:
@@ -75,14 +78,19 @@ class View:
         self._turn, self._place = os.dup(request.turn), os.dup(request.place)
         self._unlocked, self._died = unlocked, died
         try:
+            config = store.open_config(self._vault, request.slot)
+        except EncError as error:
+            self._conclude(error)
+            return
+        try:
             fuse = mounts.attach_fuse(self.project)
         except OSError as error:
+            os.close(config)
             self._conclude(Misconfigured("the gateway's host refuses the FUSE mount", error.strerror))
             return
         reader, writer = os.pipe2(os.O_CLOEXEC)
-        config = slots.config_path(self._vault.slots, request.slot)
         argv = gocryptfs.mount_argv(self._vault.cipher, config, request.secret, fuse)
-        passed = [request.secret, fuse, self._lock]
+        passed = [config, request.secret, fuse, self._lock]
         if self._quota:
             limit, ledger = str(self._quota.disk * usage.MEBI), self._quota.ledger
             argv = python("gateway/limits/disk/supervisor.py", VAULTS, limit, str(ledger), *argv)
@@ -95,7 +103,7 @@ class View:
             self._conclude(error)
             return
         finally:
-            for fd in (writer, fuse):
+            for fd in (writer, fuse, config):
                 os.close(fd)
         self._loop.on_exit(self._pid, self._ended)
         self._loop.watch(reader, READ, lambda _: self._read(reader))
@@ -112,20 +120,27 @@ class View:
                 self._output = b""
                 # A FUSE root belongs to uid 0 until its attributes are asked for, and the kernel lets nobody write to
                 # an inode whose owner this user namespace does not map: the first file put would be refused.
-                looking = _in_child(lambda: os.stat(mounts.path(self.project)))
-                self._loop.on_exit(looking, lambda _: self._serves())
+                looking = _in_child(lambda: ciphertext.is_decrypted(self._vault.cipher, mounts.path(self.project)))
+                self._loop.on_exit(looking, self._serves)
 
-    def _serves(self) -> None:
-        if self._pid and not self.since and not self._abandoned:
+    def _serves(self, fits: int) -> None:
+        """gocryptfs serves; `fits` says whether its key is this vault's."""
+        if not self._pid or self.since or self._abandoned:
+            return
+        if fits == _YES:
             self.since = utc_now()
             self._conclude(None)
+            return
+        self._refused = _another_key(self.project) if fits == _NO else _not_listed(self.project)
+        mounts.detach(self.project, force=True)
+        processes.kill(self._pid, signal.SIGKILL)
 
     def _ended(self, status: int) -> None:
         self._pid = 0
         if self.since:
             self._died()
         else:
-            self._conclude(gocryptfs.failure(status))
+            self._conclude(self._refused or gocryptfs.failure(status))
 
     def _conclude(self, error: EncError | None) -> None:
         if self._turn is not None:
@@ -221,15 +236,25 @@ class View:
             self._place = None
 
 
-def _in_child(touch: Callable[[], object]) -> int:
-    """Do something to a file system that may never answer, in a child; its pid."""
+def _in_child(holds: Callable[[], bool]) -> int:
+    """Ask something of a file system that may never answer, in a child; its pid. Its exit status is the answer."""
     pid = os.fork()
     if pid == 0:
+        status = _FAILED
         try:
-            touch()
+            status = _YES if holds() else _NO
         finally:
-            os._exit(0)
+            os._exit(status)
     return pid
+
+
+def _another_key(project: str) -> EncError:
+    hint = "nothing was written; a sysadmin can restore slots/ from a backup"
+    return DamagedVault(f"{project} is damaged: its unlock slot has the key of another project", hint)
+
+
+def _not_listed(project: str) -> EncError:
+    return Misconfigured(f"the gateway's disk does not let {project} be listed", "tell your sysadmin")
 
 
 def _nothing() -> None:

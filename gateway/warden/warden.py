@@ -244,6 +244,7 @@ class Warden:
         registry.retire(paths.SESSION)
         if opened:
             self.journal.record("session-closed", reason=reason)
+        registry.forget(paths.SESSION)
         if front:
             server.reply(front, protocol.Done())
 

@@ -76,14 +76,15 @@ def _run(vault: Vault, slot: slots.Slot, secret: int) -> tuple[int, str]:
     """Run it to its end. Kills it and raises Dropped if the caller is gone before."""
     said = os.memfd_create("said")
     inside = Vault(name=vault.name, path=paths.VAULTS)
-    check = gocryptfs.fsck_argv(inside.cipher, slots.config_path(inside.slots, slot.name), secret)
+    config = store.open_config(vault, slot.name)
+    check = gocryptfs.fsck_argv(inside.cipher, config, secret)
     try:
-        pid = process.spawn(check_argv(vault.path, check), {1: said, 2: said}, [secret])
+        pid = process.spawn(check_argv(vault.path, check), {1: said, 2: said}, [config, secret])
         _wait(pid)
         status = process.exit_status(os.waitpid(pid, 0)[1])
         return status, os.pread(said, _LARGEST, 0).decode(errors="replace")
     finally:
-        for fd in (said, secret):
+        for fd in (said, config, secret):
             os.close(fd)
 
 

@@ -10,7 +10,7 @@ from gateway.limits import backoff, concurrency
 from gateway.session import launch, maintenance, protocol
 from gateway.session.registry import Session
 from gateway.session.spec import Anchor
-from gateway.vault import gocryptfs, store
+from gateway.vault import gocryptfs, lease, store
 from gateway.vault.slots import Slot
 from rshell.context import Context, required
 from rshell.language.command import Command
@@ -52,7 +52,9 @@ def run(context: Context, command: Command) -> int:
 def foresee(context: Context, command: Command) -> Slot:
     """The slot to unlock. Raises the errors that can be found before the passphrase is asked for."""
     gocryptfs.require()
-    slot = store.check(context.vault(command.project))[0]
+    vault = context.vault(command.project)
+    slot = store.check(vault)[0]
+    lease.require_writable(vault)
     _refuse_if_unlocked(context, required(command.project))
     return slot
 

@@ -14,7 +14,7 @@ from gateway.identity.names import ProjectName
 from gateway.sandbox import cgroups, paths, syscall_filter
 from gateway.sandbox.limits import Limits
 from gateway.sandbox.target import Target
-from gateway.session import channel, liveness, protocol, registry
+from gateway.session import channel, protocol, registry, warden_process
 from gateway.session.protocol import Cgroup, Execute, NewTerminal, Stdio
 from gateway.session.registry import Session
 from rshell.session import warden_client
@@ -51,7 +51,9 @@ def run(context: Context, wanted: Wanted) -> int:
     """Run it in the session that has the project; return its exit status. Raises Stopped at a limit."""
     session = registry.with_project(context.live(), wanted.project)
     config = context.config
-    target = Target(name=session.id, pid=session.pid, is_live=lambda: not liveness.has_ended(config.paths_run, session))
+    target = Target(
+        name=session.id, pid=session.pid, is_live=lambda: warden_process.is_running(config.paths_run, session)
+    )
     with ExitStack() as held:
         held.callback(os.close, warden_client.take_place(context))
         filter_ = syscall_filter.open_filter(config.paths_run)

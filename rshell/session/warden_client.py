@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import select
 
 from gateway.base import json
 from gateway.base.records import Fd
 from gateway.errors import Dropped, Internal, NotUnlocked
-from gateway.session import channel, protocol
-from gateway.session.layout import SOCKET, directory
+from gateway.session import channel, layout, protocol
 from gateway.session.registry import Session
 
 TYPE_CHECKING = False
@@ -69,7 +67,7 @@ def take_place(context: Context) -> Fd:
 
 def connection(context: Context, session: Session) -> socket:
     """The session's socket. Raises OSError when it has ended."""
-    return channel.connect(os.path.join(directory(context.config.paths_run), session.id), SOCKET)
+    return channel.connect(layout.path(context.config.paths_run, session.principal, session.id), layout.SOCKET)
 
 
 def _talk(context: Context, session: Session, request: protocol.Request) -> protocol.Message:

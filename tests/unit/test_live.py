@@ -21,7 +21,7 @@ from gateway.session.registry import Session
 @contextmanager
 def answering(run: Path, report: str) -> Iterator[None]:
     """A session in `run` whose warden answers with `report`."""
-    id_, path, lock = registry.prepare(str(run))
+    id_, path, lock = registry.prepare(str(run), Principal("dev1"))
     record = Session(
         id=SessionId(id_),
         principal=Principal("dev1"),
