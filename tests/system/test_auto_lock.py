@@ -171,9 +171,7 @@ def _as_root() -> None:
 
 
 @_table(ENDS)
-def test_view_ends_when(
-    end: End, reason: str, gateway: Gateway, person: Person, project: str, tmp_path: Path
-) -> None:
+def test_view_ends_when(end: End, reason: str, gateway: Gateway, person: Person, project: str, tmp_path: Path) -> None:
     with person.mounted(project) as held, _attached(person, project, tmp_path):
         scene, processes = Scene(gateway, person, project, held), set(gateway.session_processes())
         end(scene)
