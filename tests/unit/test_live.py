@@ -34,7 +34,9 @@ def answering(run: Path, report: str) -> Iterator[None]:
         pid=os.getpid(),
     )
     registry.publish(path, record)
-    socket = channel.listen(os.path.join(path, layout.SOCKET))
+    directory = os.open(path, os.O_PATH | os.O_DIRECTORY)  # the path of a test can be too long for a socket's
+    socket = channel.listen(f"/proc/self/fd/{directory}/{layout.SOCKET}")
+    os.close(directory)
 
     def answer() -> None:
         front, _ = socket.accept()
