@@ -77,16 +77,17 @@ def _find_problem(entry: os.DirEntry[str]) -> str:
 
 
 def is_decrypted(cipher: str, view: str) -> bool:
-    """Whether the key of `view`, gocryptfs's mount of `cipher`, is the key of what is in `cipher`: at least half of the
-    names at the top appear in the view.
+    """Whether the key of `view`, gocryptfs's mount of `cipher`, is the key of what is in `cipher`: enough of the names
+    at the top appear in the view.
 
     gocryptfs leaves out a name that its key does not decrypt. By another vault's key 1 name in 280 seems to be one, so
     a project with a single file or directory at the top is mistaken that often, and others next to never.
     """
     with os.scandir(cipher) as entries:
         encrypted = sum(1 for entry in entries if entry.name != DIRIV and not _is_name_file(entry.name))
+    enough = min((encrypted + 1) // 2, encrypted // 16 + 28)  # half of 64; of 50,000 fewer, for each costs 20 us
     with os.scandir(view) as entries:
-        return 2 * sum(1 for _ in entries) >= encrypted
+        return sum(1 for _ in itertools.islice(entries, enough)) == enough
 
 
 def _is_name_file(name: str) -> bool:

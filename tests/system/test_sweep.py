@@ -76,6 +76,9 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may kill th
 def test_the_next_caller_sweeps_a_dead_session(crashed: Gateway, who: Person) -> None:
     assert sessions_in_status(who) == []
     assert records(crashed) == []
+    for event in ("locked", "session-closed"):
+        (row,) = crashed.events(event)
+        assert (row["reason"], row["found_by"]) == ("found-dead", "request")
     with who.mounted("work"):
         assert who.sftp("ls work").status == 0
 
@@ -84,7 +87,19 @@ def test_the_next_caller_sweeps_a_dead_session(crashed: Gateway, who: Person) ->
 def test_the_sysadmin_sweeps_a_dead_session(crashed: Gateway) -> None:
     assert sweep(crashed) == _removed(1)
     assert records(crashed) == []
+    (row,) = crashed.events("session-closed")
+    assert (row["reason"], row["found_by"]) == ("found-dead", "enc-gateway sweep")
     assert sweep(crashed) == _removed(0)
+
+
+def test_an_end_that_the_session_recorded_is_not_recorded_again(gateway_: Gateway, who: Person) -> None:
+    with who.mounted("work") as held:
+        assert who.ssh("logout").status == 0
+        held.wait()
+    assert sessions_in_status(who) == []
+    sweep(gateway_)
+    assert [row["reason"] for row in gateway_.events("session-closed")] == ["logout"]
+    assert [row["reason"] for row in gateway_.events("locked")] == ["logout"]
 
 
 def test_a_live_session_is_not_swept(gateway_: Gateway, who: Person) -> None:

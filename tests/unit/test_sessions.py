@@ -249,7 +249,7 @@ def test_no_sweep_ever_takes_a_session_whose_lock_is_held(tmp_path: Path) -> Non
     sweep(tmp_path)
     assert left(tmp_path) == [], "and every dead one is gone"
     ends = [one["session"] for one in recorded(tmp_path)]
-    assert len(set(ends)) == len(ends) > 100, "each end is recorded once"
+    assert len(set(ends)) == len(ends) > 10, "each end is recorded once"
 
 
 def test_a_record_that_was_being_written_when_its_session_died_is_swept_with_it(tmp_path: Path) -> None:
