@@ -56,7 +56,7 @@ class Context(Record):
         """The caller's address and port, as `sessions` shows them."""
         return f"{self.caller.address}:{self.caller.port}"
 
-    def live(self) -> tuple[Session, ...]:
+    def sessions(self) -> tuple[Session, ...]:
         """The caller's live sessions. The end of those that died without recording it is recorded now."""
         log = AuditLog(self.audit.path, self.audit.syslog, self.audit.required, request=self.request)
         cleanup.sweep_principal(self.config.paths_run, self.caller.principal, log, "request")
@@ -64,7 +64,7 @@ class Context(Record):
 
     def session_here(self) -> Session | None:
         """The session that a channel of this connection holds, if there is one."""
-        return registry.of_connection(self.live(), self.caller.connection)
+        return registry.of_connection(self.sessions(), self.caller.connection)
 
 
 def required(project: ProjectName | None) -> ProjectName:

@@ -64,7 +64,7 @@ def start_child(config: Config, caller: Identity, anchor: Anchor, vaults_home: s
     """
     require_host()
     place = _place(config, caller)
-    leash, held = os.pipe()
+    hangup, held = os.pipe()
     ready, announced = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -73,11 +73,11 @@ def start_child(config: Config, caller: Identity, anchor: Anchor, vaults_home: s
             os.close(held)
             os.close(ready)
             os.setpgid(0, 0)  # Ctrl-C at the prompt is the prompt's
-            start(config, caller, anchor.replace(leash=Fd(leash), ready=Fd(announced)), vaults_home, place)
+            start(config, caller, anchor.replace(hangup=Fd(hangup), ready=Fd(announced)), vaults_home, place)
         finally:
             os._exit(status)
     os.close(place)
-    os.close(leash)
+    os.close(hangup)
     os.close(announced)
     said = os.read(ready, 1)
     os.close(ready)

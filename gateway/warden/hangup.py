@@ -25,8 +25,8 @@ def watch(loop: Loop, spec: Spec, end: Callable[[str], None]) -> None:
     loop.watch(spec.status, HANGUP, lambda _: end("killed"))
     if spec.monitor is not None:
         loop.watch(spec.monitor, READ, lambda _: end("hangup"))
-    if spec.anchor.leash is not None:
-        loop.watch(spec.anchor.leash, HANGUP, lambda _: end("hangup"))
+    if spec.anchor.hangup is not None:
+        loop.watch(spec.anchor.hangup, HANGUP, lambda _: end("hangup"))
         return
     for fd in (0, 1, 2):
         if _tells_of_hangup(fd):

@@ -49,7 +49,7 @@ class Journal:
 
     def result(self, status: int) -> None:
         """The end of the request that the session answered; a prompt's session answers none."""
-        if self._spec.anchor.leash is None:
+        if self._spec.anchor.hangup is None:
             self.record("result", status=status, took_ms=since(self._spec.anchor.began))
 
     def publish(self, views: Iterable[View]) -> None:

@@ -52,7 +52,7 @@ class View:
         self._holds_vault = True
         self._pid = 0
         self._output = b""
-        self._turn: int | None = None
+        self._attempt: int | None = None
         self._place: int | None = None
         self._stuck = False
         self._refused: EncError | None = None
@@ -72,10 +72,10 @@ class View:
         return self._pid
 
     def unlock(self, request: Unlock, unlocked: Callable[[EncError | None], None], died: Callable[[], object]) -> None:
-        """Start gocryptfs on the passphrase. The descriptors are the caller's: we keep a copy of the turn until the
-        answer, and one of the place until the view is gone.
+        """Start gocryptfs on the passphrase. The descriptors are the caller's: we keep a copy of `attempt` until the
+        answer, and one of `place` until the view is gone.
         """
-        self._turn, self._place = os.dup(request.turn), os.dup(request.place)
+        self._attempt, self._place = os.dup(request.attempt), os.dup(request.place)
         self._unlocked, self._died = unlocked, died
         try:
             config = store.open_config(self._vault, request.slot)
@@ -143,10 +143,10 @@ class View:
             self._conclude(self._refused or gocryptfs.failure(status))
 
     def _conclude(self, error: EncError | None) -> None:
-        if self._turn is not None:
+        if self._attempt is not None:
             right = False if isinstance(error, WrongSecret) else True if error is None else None
-            backoff.end_attempt(self._turn, self.project, right)
-            self._turn = None
+            backoff.end_attempt(self._attempt, self.project, right)
+            self._attempt = None
         if error:
             self._dispose()
         self._unlocked(error)

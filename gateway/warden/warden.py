@@ -1,6 +1,6 @@
 """The life of a session: it opens, answers requests, and ends when what holds it ends.
 
-What ends it: the channel (its pipes or terminal hang up), the leash (a prompt that started it), bubblewrap's death,
+What ends it: the channel (its pipes or terminal hang up), the end of the prompt that started it, bubblewrap's death,
 SIGTERM, Ctrl-C, a `logout`, a revoked key, want of use, and, when a `mount` holds it, the end of its last view. End of
 file on standard input is none of these: `echo secret | ssh gateway mount p` is a fair way to unlock.
 """
@@ -24,7 +24,7 @@ from gateway.warden import execution, hangup, mounts, processes, server
 from gateway.warden.activity import SESSION, Limits
 from gateway.warden.idle import Idle
 from gateway.warden.loop import Loop
-from gateway.warden.messages import Voice
+from gateway.warden.messages import Messages
 from gateway.warden.programs import Programs
 from gateway.warden.records import Journal, since
 from gateway.warden.tracking.trackers import Following
@@ -45,8 +45,8 @@ class Warden:
     def __init__(self, spec: Spec) -> None:
         self._spec = spec
         self._loop = Loop()
-        self._voice = Voice(spec.id, spec.anchor.as_json)
-        self.journal = Journal(spec, self._voice.failed)
+        self._messages = Messages(spec.id, spec.anchor.as_json)
+        self.journal = Journal(spec, self._messages.failed)
         self._programs = Programs(
             self._loop, spec.grace, runs=lambda program: self._idle.touch("run", program.origin, program.view)
         )
@@ -57,7 +57,7 @@ class Warden:
             self._loop,
             Limits(session=spec.idle.session, view=spec.idle.view, warning=spec.idle.warning),
             self._origin,
-            self._voice,
+            self._messages,
             look=self._look,
             lock=lambda name: self._lock(self._views[ProjectName(name)], "idle-view"),
             close=lambda: self._end("idle-session"),
@@ -89,8 +89,8 @@ class Warden:
         self._publish()
         self._idle.start()
         self._loop.at(0, self._follow)
-        if anchor.leash is None and not anchor.first:
-            self._voice.opened()
+        if anchor.hangup is None and not anchor.first:
+            self._messages.opened()
         if anchor.ready is not None:
             os.write(anchor.ready, b"1")
             os.close(anchor.ready)
@@ -175,10 +175,10 @@ class Warden:
         if front:
             server.reply(front, protocol.Done())
         if not self._is_prompt(origin):
-            self._voice.unlocked(view.project)
+            self._messages.unlocked(view.project)
 
     def _never_opened(self, error: errors.EncError) -> None:
-        self._voice.failed(error)
+        self._messages.failed(error)
         self._finish(error.code)
 
     def _look(self) -> None:
@@ -211,7 +211,7 @@ class Warden:
             self.journal.record(
                 "lock-incomplete", project=view.project, reason=reason, remains=remains, took_ms=since(began)
             )
-            self._voice.failed(_incomplete(view.project, remains))
+            self._messages.failed(_incomplete(view.project, remains))
             view.when_gone(lambda: self._locked(view, reason, True, began, quiet))
         else:
             self._locked(view, reason, forced, began, quiet)
@@ -224,7 +224,7 @@ class Warden:
     def _locked(self, view: View, reason: str, forced: bool, began: float, quiet: bool) -> None:
         self.journal.record("locked", project=view.project, reason=reason, forced=forced, took_ms=since(began))
         if not quiet:
-            self._voice.locked(view.project, reason)
+            self._messages.locked(view.project, reason)
 
     def _end(self, reason: str, front: socket.socket | None = None) -> None:
         """Lock everything and end the session; `front`, if any, is told when that is done."""
@@ -267,7 +267,7 @@ class Warden:
     def fail(self, fault: Exception) -> int:
         """Lock after a fault of ours. The audit gets its kind and place, never its text, which could quote a name."""
         self.journal.record("fault", **errors.fault_fields(fault))
-        self._voice.failed(errors.Internal("a fault of the gateway ended this session", "the audit log says where"))
+        self._messages.failed(errors.Internal("a fault of the gateway ended this session", "the audit log says where"))
         self._end("failed")
         return errors.Internal.code
 

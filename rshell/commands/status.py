@@ -18,7 +18,7 @@ _HIDDEN = ("connection", "pid", "views")
 
 def run(context: Context, command: Command) -> int:
     """Print each session and view: principal, address, start, last activity, and when it locks. This is no activity."""
-    live = [_fields(session, warden_client.state(context, session)) for session in context.live()]
+    live = [_fields(session, warden_client.state(context, session)) for session in context.sessions()]
     disk = _disk(context)
     words = "\n".join(map(_text, live)) if live else "no sessions; nothing is unlocked"
     if disk:
