@@ -31,7 +31,7 @@ from gateway.warden.tracking.trackers import Following
 from gateway.warden.view import View
 
 PRELOADED = (
-    *("binascii", "json", "gateway.sandbox.limits", "gateway.vault.slots"),
+    *("binascii", "encodings.ascii", "json", "gateway.sandbox.limits", "gateway.vault.slots"),
     *("gateway.warden.key_watch", "gateway.warden.tracking.tracker"),
 )
 """Modules that are imported where they are first needed, to save time. An upgrade under a live session replaces or
