@@ -82,7 +82,7 @@ def back_up(account: Account, principal: str, vault: Vault, home: Path) -> CopyR
 
 def _sync_filesystem(copy: Path) -> None:
     """Write the copy to disk, so that it survives a power failure, before the earlier copy is removed."""
-    fd = os.open(copy, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fd = files.open_directory(str(copy))
     try:
         syscalls.syncfs(fd)
     finally:

@@ -6,7 +6,7 @@ import os
 
 from gateway.audit.log import AuditLog
 from gateway.base import json
-from gateway.base.clock import boottime, utc_now
+from gateway.base.clock import milliseconds_since, utc_now
 from gateway.errors import Misconfigured
 from gateway.sandbox import paths
 from gateway.session import registry
@@ -50,7 +50,7 @@ class Journal:
     def result(self, status: int) -> None:
         """The end of the request that the session answered; a prompt's session answers none."""
         if self._spec.anchor.hangup is None:
-            self.record("result", status=status, took_ms=since(self._spec.anchor.began))
+            self.record("result", status=status, took_ms=milliseconds_since(self._spec.anchor.began))
 
     def publish(self, views: Iterable[View]) -> None:
         """Show the session with its live `views`."""
@@ -68,11 +68,6 @@ class Journal:
             views=tuple(registry.View(project=view.project, since=view.since) for view in views),
         )
         registry.publish(paths.SESSION, record)
-
-
-def since(began: float) -> int:
-    """Milliseconds from `began` (CLOCK_BOOTTIME, seconds) until now."""
-    return round((boottime() - began) * 1000)
 
 
 def _host_pid(status_fd: int) -> int:

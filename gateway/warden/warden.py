@@ -14,7 +14,7 @@ import socket
 from gateway import errors
 from gateway.audit.reasons import REASONS
 from gateway.base import json, syscalls
-from gateway.base.clock import boottime, utc_now
+from gateway.base.clock import boottime, milliseconds_since, utc_now
 from gateway.identity.names import ProjectName
 from gateway.sandbox import paths, transfer
 from gateway.session import layout, protocol, registry
@@ -26,7 +26,7 @@ from gateway.warden.idle import Idle
 from gateway.warden.loop import Loop
 from gateway.warden.messages import Messages
 from gateway.warden.programs import Programs
-from gateway.warden.records import Journal, since
+from gateway.warden.records import Journal
 from gateway.warden.tracking.trackers import Following
 from gateway.warden.view import View
 
@@ -171,7 +171,7 @@ class Warden:
         limit = min(view.idle_limit, max(self._spec.idle.view, self._spec.idle.view_longest))
         self._idle.add(view.project, self._origin, limit)
         self._following.add(view)
-        self.journal.record("unlocked", project=view.project, took_ms=since(began))
+        self.journal.record("unlocked", project=view.project, took_ms=milliseconds_since(began))
         if front:
             server.reply(front, protocol.Done())
         if not self._is_prompt(origin):
@@ -209,7 +209,11 @@ class Warden:
         del self._views[view.project]
         if remains := view.remains(self._programs):
             self.journal.record(
-                "lock-incomplete", project=view.project, reason=reason, remains=remains, took_ms=since(began)
+                "lock-incomplete",
+                project=view.project,
+                reason=reason,
+                remains=remains,
+                took_ms=milliseconds_since(began),
             )
             self._messages.failed(_incomplete(view.project, remains))
             view.when_gone(lambda: self._locked(view, reason, True, began, quiet))
@@ -222,7 +226,9 @@ class Warden:
         return remains
 
     def _locked(self, view: View, reason: str, forced: bool, began: float, quiet: bool) -> None:
-        self.journal.record("locked", project=view.project, reason=reason, forced=forced, took_ms=since(began))
+        self.journal.record(
+            "locked", project=view.project, reason=reason, forced=forced, took_ms=milliseconds_since(began)
+        )
         if not quiet:
             self._messages.locked(view.project, reason)
 
