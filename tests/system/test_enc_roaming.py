@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness import Gateway, Person, bindir, eventually, need, need_root, parent
-from tests.laptop import Laptop, is_alive, kill, laptop
+from tests.laptop import Laptop, is_alive, kill, laptop, processes_of
 from tests.system.test_vanished_network import private_network
 
 ACCOUNT = "enc-laptop"
@@ -176,6 +176,7 @@ def ordinary(person: Person) -> Iterator[Laptop]:
     finally:
         for path in (key, Path(f"{key}.pub")):
             path.unlink(missing_ok=True)
+        eventually(lambda: not processes_of(name))  # userdel refuses while there are any
         subprocess.run(["userdel", name], check=True)
 
 
