@@ -38,13 +38,25 @@ def pause(settings: Config, message: str, lock_now: bool, as_json: bool) -> None
 
 def _end_all(settings: Config) -> list[str]:
     """End every session, also those that are just starting. Raises Misconfigured when one does not end."""
-    run, ended = settings.paths_run, []
+    run, log = settings.paths_run, administration.log(settings)
+    ended: list[str] = []
+    remaining: set[str] = set()
     deadline = time.monotonic() + _END_TIMEOUT
-    while liveness.count(run):
-        ended += [id_ for id_, _ in termination.kill(run, registry.live(run), settings.lock_grace, reason="paused")]
+    while liveness.count(run) > len(remaining):
+        chosen = [session for session in registry.live(run) if session.id not in remaining]
+        for one in termination.end(run, chosen, settings.lock_grace, log, "enc-gateway pause", "paused"):
+            if one.how == termination.REMAINS:
+                remaining.add(one.session.id)
+            else:
+                ended.append(one.session.id)
         if time.monotonic() > deadline:
-            raise Misconfigured("a session does not end", "`enc-gateway sessions kill --all`")
+            break
         time.sleep(0.05)
+    if left := liveness.count(run):
+        named = f": {' '.join(sorted(remaining))}" if remaining else ""
+        raise Misconfigured(
+            f"{left} sessions do not end{named}", "`enc-gateway doctor` says more; all others have ended"
+        )
     return ended
 
 

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Mapping
 
 import click
 
 from gateway.admin import options, output
+from gateway.audit import administration
 from gateway.base import json
 from gateway.base.records import Record
 from gateway.config.schema import Config
-from gateway.errors import Misconfigured, NotUnlocked, Usage
+from gateway.errors import Internal, Misconfigured, NotUnlocked, Usage
 from gateway.identity import authorized_keys
-from gateway.session import asking, protocol, registry, termination
+from gateway.session import asking, cleanup, protocol, registry, termination
 from gateway.session.asking import Answer
 from gateway.session.registry import Session
+from gateway.session.termination import CLOSED, KILLED, REMAINS, Ended
 
 _WATCH_SECONDS = 2.0
 _ANSWER_SECONDS = 3.0
@@ -27,7 +30,7 @@ _CLEAR_SCREEN = "\x1b[H\x1b[2J"
 
 class IdleClock(Record):
     """The idle clock of a session or a view: the last activity, the seconds since then, and the seconds until it locks.
-    "" and None when the session did not answer.
+    "" and None when the session did not report it.
     """
 
     last_activity: str = ""
@@ -36,8 +39,9 @@ class IdleClock(Record):
 
 
 class LiveSession(Record):
-    """A live session, the label of its key, its idle clock, and the idle clock of each view by project. `answers`: it
-    does; else there are no clocks.
+    """A live session, the label of its key, its idle clock, and the idle clock of each view by project.
+
+    `answers`: whether its warden answered in time.
     """
 
     session: Session
@@ -55,12 +59,13 @@ class LiveSession(Record):
 
 
 def collect(settings: Config) -> tuple[LiveSession, ...]:
-    """Every live session, oldest first."""
+    """Every live session, oldest first. The end of dead ones is recorded."""
     try:
         labels = {entry.blob: entry.label for entry in authorized_keys.load(settings.paths_authorized_keys)}
     except Misconfigured:  # sessions are about to end then; until they have, list them without labels
         labels = {}
     named = {authorized_keys.fingerprint(blob): label for blob, label in labels.items() if _is_base64(blob)}
+    cleanup.sweep(settings.paths_run, administration.log(settings), "enc-gateway sessions")
     live = registry.live(settings.paths_run)
     requests = [(one, protocol.Ask(principal=one.principal, origin="enc-gateway")) for one in live]
     answers = {answer.session.id: answer for answer in asking.ask_all(settings.paths_run, requests, _ANSWER_SECONDS)}
@@ -167,13 +172,25 @@ def kill(settings: Config, ids: tuple[str, ...], principal: str | None, all_sess
 
     IDS are as `sessions` shows them. Returns when the sessions have ended.
     """
-    ended = _kill(settings, ids, principal, all_sessions, as_json)
-    output.result({"ended": ended}, "", as_json)
+    how = _kill(settings, ids, principal, all_sessions, as_json)
+    ended = [{"session": one.session.id, "killed": one.how == KILLED} for one in how if one.how != REMAINS]
+    remaining = [one.session.id for one in how if one.how == REMAINS]
+    output.result({"ended": ended, "remaining": remaining}, "", as_json)
+    sys.exit(Internal.code if remaining else 0)
+
+
+_KILL_WORDS = {
+    CLOSED: "closed {}",
+    KILLED: "killed {}: it did not answer",
+    REMAINS: "{} remains: it does not answer, and has no process that is its warden; look at its directory",
+}
 
 
 def _kill(
     settings: Config, ids: tuple[str, ...], principal: str | None, all_sessions: bool, as_json: bool
-) -> list[object]:
+) -> list[Ended]:
+    log, command = administration.log(settings), "enc-gateway sessions kill"
+    cleanup.sweep(settings.paths_run, log, command)
     live = registry.live(settings.paths_run)
     if unknown := set(ids) - {session.id for session in live}:
         raise NotUnlocked(
@@ -182,9 +199,9 @@ def _kill(
     if not (ids or principal or all_sessions):
         raise Usage("no session given", "give session ids, --principal or --all")
     chosen = [one for one in live if all_sessions or one.id in ids or one.principal == principal]
-    ended: list[object] = []
-    for id_, by_itself in termination.kill(settings.paths_run, chosen, settings.lock_grace):
-        ended.append({"session": id_, "killed": not by_itself})
+    how = []
+    for one in termination.end(settings.paths_run, chosen, settings.lock_grace, log, command):
+        how.append(one)
         if not as_json:
-            click.echo(f"closed {id_}" if by_itself else f"killed {id_}: it did not answer")
-    return ended
+            click.echo(_KILL_WORDS[one.how].format(one.session.id))
+    return how

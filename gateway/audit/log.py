@@ -15,12 +15,14 @@ import errno
 import os
 import time
 
-from gateway.base import json, locks
+from gateway.base import files, json, locks
 from gateway.base.sha256 import sha256
 from gateway.base.signals import SignalsBlocked
 from gateway.errors import Misconfigured
 
 FIRST_PREV = "0" * 64
+HEAD_BYTES = 4096
+"""Read of a head file: more than it has."""
 _TAIL_BYTES = 64 * 1024
 """Read from the end of the log to find its last line: more than a line has."""
 _LOCK_SECONDS = 3.0
@@ -91,7 +93,7 @@ class AuditLog:
         """Open the log, made if it is missing, and lock it until the descriptor is closed. Raises Misconfigured."""
         while True:
             try:
-                fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+                fd = files.open_regular(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
             except OSError as error:
                 raise Misconfigured(
                     "the audit log cannot be opened, so requests are refused", error.strerror
@@ -166,14 +168,13 @@ class AuditLog:
 
     def _head_count(self) -> int:
         try:
-            with open(self.path + ".head", encoding="ascii") as file:
-                return int(file.read().split()[0])
+            return int(files.read(self.path + ".head", HEAD_BYTES).decode("ascii").split()[0])
         except (OSError, ValueError, IndexError):
             return 0
 
     def write_head(self, count: int, line: bytes) -> None:
         """Note `line`, which has the number `count`, as the newest. Raises OSError."""
-        fd = os.open(self.path + ".head", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        fd = files.open_regular(self.path + ".head", os.O_WRONLY | os.O_CREAT)
         try:
             self._chown_like_directory(fd)
             os.pwrite(fd, b"%020d %s\n" % (count, sha256(line).hexdigest().encode()), 0)

@@ -112,6 +112,11 @@ def hold(fd: int, byte: int = 0) -> bool:
     return True
 
 
+def let_go(fd: int, byte: int = 0) -> None:
+    """Release the lock that `hold` took, while `fd` stays open."""
+    fcntl.fcntl(fd, fcntl.F_OFD_SETLK, struct.pack(_FLOCK, fcntl.F_UNLCK, os.SEEK_SET, byte, 1, 0))
+
+
 def is_held(fd: int, byte: int = 0) -> bool:
     """Whether another open file has that lock. This takes no lock, so two callers do not disturb each other."""
     query = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, byte, 1, 0)

@@ -114,7 +114,7 @@ class _Questions:
         return ended
 
     def _ask(self, session: Session, request: Request) -> bool:
-        link = channel.try_connect(layout.path(self._run, session.id), layout.SOCKET)
+        link = channel.try_connect(layout.path(self._run, session.principal, session.id), layout.SOCKET)
         if link is None:
             return False
         try:

@@ -70,10 +70,10 @@ def connect(directory: str, name: str, seconds: float = CONNECT_SECONDS) -> sock
 
 
 def try_connect(directory: str, name: str) -> socket.socket | None:
-    """The same at once; None when the queue of whoever listens is full: connect(2) would wait for ever. Through a
-    descriptor: sun_path holds 108 bytes.
+    """The same at once; None when the queue of whoever listens is full: connect(2) would wait for ever. `directory` is
+    no link. Through a descriptor: sun_path holds 108 bytes.
     """
-    fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
         try:

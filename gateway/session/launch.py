@@ -13,7 +13,6 @@ from gateway.base import codec, interpreter, process, rlimits
 from gateway.base.records import Fd
 from gateway.errors import Internal
 from gateway.limits import concurrency
-from gateway.sandbox import bubblewrap
 from gateway.sandbox.session import HostPaths, session_argv
 from gateway.session import cleanup, registry, watchdog
 from gateway.session.spec import Anchor, Audit, IdleLimits, Quota, Spec
@@ -41,7 +40,7 @@ def start(config: Config, caller: Identity, anchor: Anchor, vaults_home: str, pl
     """
     if place is None:
         place = _place(config, caller)
-    id_, path, lock = registry.prepare(config.paths_run)
+    id_, path, lock = registry.prepare(config.paths_run, caller.principal)
     try:
         for ignored in _TERMINAL_SIGNALS:
             signal.signal(ignored, signal.SIG_IGN)
@@ -54,7 +53,7 @@ def start(config: Config, caller: Identity, anchor: Anchor, vaults_home: str, pl
         raise Internal("the session's sandbox cannot be started", os.strerror(error.errno or 0)) from error
     finally:
         os.close(lock)
-        cleanup.remove_if_dead(path)
+        cleanup.discard(path)
 
 
 def start_child(config: Config, caller: Identity, anchor: Anchor, vaults_home: str) -> int:
@@ -63,7 +62,7 @@ def start_child(config: Config, caller: Identity, anchor: Anchor, vaults_home: s
     Raises what `start` raises, and Internal when the session ends at once.
     """
     place = _place(config, caller)
-    leash, held = os.pipe()
+    hangup, held = os.pipe()
     ready, announced = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -72,11 +71,11 @@ def start_child(config: Config, caller: Identity, anchor: Anchor, vaults_home: s
             os.close(held)
             os.close(ready)
             os.setpgid(0, 0)  # Ctrl-C at the prompt is the prompt's
-            start(config, caller, anchor.replace(leash=Fd(leash), ready=Fd(announced)), vaults_home, place)
+            start(config, caller, anchor.replace(hangup=Fd(hangup), ready=Fd(announced)), vaults_home, place)
         finally:
             os._exit(status)
     os.close(place)
-    os.close(leash)
+    os.close(hangup)
     os.close(announced)
     said = os.read(ready, 1)
     os.close(ready)
@@ -125,8 +124,7 @@ def _quota(config: Config, caller: Identity) -> Quota | None:
 
 def _argv(config: Config, spec: Spec, vaults_home: str, path: str, status_writer: int) -> list[str]:
     spec_fd = process.memory_file(codec.dumps(spec).encode())
-    passwd_fd = process.memory_file(bubblewrap.passwd())
-    for fd in (*codec.descriptors(spec), spec_fd, passwd_fd, status_writer):
+    for fd in (*codec.descriptors(spec), spec_fd, status_writer):
         os.set_inheritable(fd, True)
     ground = HostPaths(
         vaults=vaults_home,
@@ -137,7 +135,7 @@ def _argv(config: Config, spec: Spec, vaults_home: str, path: str, status_writer
         extra=config.run_paths,
     )
     command = interpreter.python("gateway/warden/__main__.py", str(spec_fd))
-    return session_argv(ground, passwd_fd, status_writer, command)
+    return session_argv(ground, status_writer, command)
 
 
 def _sshd_monitor() -> Fd | None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import errno
 import os
 
-from gateway.base import json, locks
+from gateway.base import files, json, locks
 from gateway.base.records import Record
-from gateway.errors import Busy, DamagedVault, EncError, Misconfigured
-from gateway.vault import store
+from gateway.errors import Busy
+from gateway.vault import damage, store
 from gateway.vault.store import Vault
 
 
@@ -23,15 +23,15 @@ class LeaseHolder(Record):
 def acquire(vault: Vault, holder: LeaseHolder) -> int:
     """Acquire the vault's lock. Returns a descriptor that holds it until `release`, or until it is closed.
 
-    Raises Busy, which names the holder, NoSuchProject if the vault has been removed meanwhile, and DamagedVault if the
-    lock file cannot be opened.
+    Raises Busy, which names the holder, NoSuchProject if the vault has been removed meanwhile, DamagedVault if the lock
+    is no file, and Misconfigured if the disk does not let it be opened.
     """
     try:
-        fd = os.open(vault.lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        fd = files.open_regular(vault.lock, os.O_RDWR | os.O_CREAT)
     except FileNotFoundError as error:
         raise store.no_such_project(vault.name) from error
     except OSError as error:
-        raise cannot_open(vault, error) from error
+        raise damage.error(vault.name, "its lock is no file", "a sysadmin can remove it", error) from error
     if not locks.try_acquire(fd):
         current = _read_holder(fd)
         os.close(fd)
@@ -53,18 +53,7 @@ def require_writable(vault: Vault) -> None:
         if os.statvfs(vault.path).f_flag & os.ST_RDONLY:
             raise OSError(errno.EROFS, os.strerror(errno.EROFS))
     except OSError as error:
-        raise cannot_open(vault, error) from error
-
-
-def cannot_open(vault: Vault, error: OSError) -> EncError:
-    """The host's trouble is not told as damage: the sysadmin would restore a backup over a sound vault."""
-    if error.errno in _DAMAGE:
-        return DamagedVault(f"{vault.name} is damaged: its lock cannot be opened", error.strerror)
-    return Misconfigured("the gateway cannot use the disk of its vaults", error.strerror)
-
-
-_DAMAGE = (errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR, errno.ENOTDIR, errno.ENXIO, errno.ENODEV)
-"""What says that there is no regular file of ours, or that a part of the path is none."""
+        raise damage.error(vault.name, "it is missing", "a sysadmin can restore it from a backup", error) from error
 
 
 def _is_at(fd: int, path: str) -> bool:
@@ -112,6 +101,6 @@ def _by(holder: LeaseHolder | None) -> str:
 def last_used(vault: Vault) -> float:
     """When the vault was last unlocked or locked (else: created), in seconds since the epoch; 0.0 if unknown."""
     try:
-        return os.stat(vault.lock).st_mtime
+        return os.lstat(vault.lock).st_mtime
     except OSError:
         return 0.0

@@ -36,8 +36,8 @@ def watch(loop: Loop, spec: Spec, end: Callable[[str], None]) -> None:
     _show_life(loop, spec.watchdog, end)
     if spec.monitor is not None:
         ends(spec.monitor, READ, "hangup")
-    if spec.anchor.leash is not None:
-        ends(spec.anchor.leash, HANGUP, "hangup")
+    if spec.anchor.hangup is not None:
+        ends(spec.anchor.hangup, HANGUP, "hangup")
         return
     for fd in (0, 1, 2):
         if _tells_of_hangup(fd):

@@ -6,7 +6,7 @@ import os
 
 from gateway.audit.log import AuditLog
 from gateway.base import json
-from gateway.base.clock import boottime, utc_now
+from gateway.base.clock import milliseconds_since, utc_now
 from gateway.errors import Misconfigured
 from gateway.sandbox import paths
 from gateway.session import layout, registry
@@ -49,8 +49,8 @@ class Journal:
 
     def result(self, status: int) -> None:
         """The end of the request that the session answered; a prompt's session answers none."""
-        if self._spec.anchor.leash is None:
-            self.record("result", status=status, took_ms=since(self._spec.anchor.began))
+        if self._spec.anchor.hangup is None:
+            self.record("result", status=status, took_ms=milliseconds_since(self._spec.anchor.began))
 
     def publish(self, views: Iterable[View]) -> None:
         """Show the session with its live `views`. Raises Misconfigured when that cannot be written."""
@@ -81,10 +81,12 @@ class Journal:
             self._complain(Misconfigured("the gateway cannot write its run directory", error.strerror))
         return shown
 
-
-def since(began: float) -> int:
-    """Milliseconds from `began` (CLOCK_BOOTTIME, seconds) until now."""
-    return round((boottime() - began) * 1000)
+    def forget(self) -> None:
+        """The session's end is in the audit: nobody has to write it there for us."""
+        try:
+            registry.forget(paths.SESSION)
+        except OSError as error:
+            self._complain(Misconfigured("the gateway cannot write its run directory", error.strerror))
 
 
 def _host_pid(status_fd: int) -> int:

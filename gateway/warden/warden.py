@@ -1,6 +1,6 @@
 """The life of a session: it opens, answers requests, and ends when what holds it ends.
 
-What ends it: the channel (its pipes or terminal hang up), the leash (a prompt that started it), bubblewrap's death,
+What ends it: the channel (its pipes or terminal hang up), the end of the prompt that started it, bubblewrap's death,
 SIGTERM, Ctrl-C, a `logout`, a revoked key, want of use, and, when a `mount` holds it, the end of its last view. End of
 file on standard input is none of these: `echo secret | ssh gateway mount p` is a fair way to unlock.
 
@@ -16,7 +16,7 @@ import socket
 from gateway import errors
 from gateway.audit.reasons import REASONS
 from gateway.base import json, syscalls
-from gateway.base.clock import boottime, utc_now
+from gateway.base.clock import boottime, milliseconds_since, utc_now
 from gateway.identity.names import ProjectName
 from gateway.sandbox import paths, transfer
 from gateway.session import layout, protocol
@@ -26,9 +26,9 @@ from gateway.warden import execution, hangup, mounts, processes, server
 from gateway.warden.activity import SESSION, Limits
 from gateway.warden.idle import Idle
 from gateway.warden.loop import Loop
-from gateway.warden.messages import Voice
+from gateway.warden.messages import Messages
 from gateway.warden.programs import Programs
-from gateway.warden.records import Journal, since
+from gateway.warden.records import Journal
 from gateway.warden.tracking.trackers import Following
 from gateway.warden.views.view import View
 from gateway.warden.views.views import Views, incomplete
@@ -42,6 +42,14 @@ if TYPE_CHECKING:
 _RESERVE = 12
 """Descriptors: for two children, the audit log and a look at /proc."""
 
+PRELOADED = (
+    *("binascii", "encodings.ascii", "json", "gateway.sandbox.limits", "gateway.vault.slots"),
+    *("gateway.warden.key_watch", "gateway.warden.tracking.tracker"),
+)
+"""Modules that are imported where they are first needed, to save time. An upgrade under a live session replaces or
+removes their files, so a session loads them as soon as it is open.
+"""
+
 
 class Warden:
     """One session, from its Spec to its end."""
@@ -49,12 +57,14 @@ class Warden:
     def __init__(self, spec: Spec) -> None:
         self._spec = spec
         self._loop = Loop()
-        self._voice = Voice(spec.id, spec.anchor.as_json)
-        self.journal = Journal(spec, self._voice.failed)
+        self._messages = Messages(spec.id, spec.anchor.as_json)
+        self.journal = Journal(spec, self._messages.failed)
         self._programs = Programs(
             self._loop, spec.grace, runs=lambda program: self._idle.touch("run", program.origin, program.view)
         )
-        self._views = Views(self._loop, self._programs, self.journal, self._voice, self._lock_begun, self._lock_ended)
+        self._views = Views(
+            self._loop, self._programs, self.journal, self._messages, self._lock_begun, self._lock_ended
+        )
         self._status: int | None = None
         self._at_end: list[Callable[[], None]] = []
         self._has_ended = False
@@ -64,7 +74,7 @@ class Warden:
             self._loop,
             Limits(session=spec.idle.session, view=spec.idle.view, warning=spec.idle.warning),
             self._origin,
-            self._voice,
+            self._messages,
             look=self._look,
             lock=lambda name: self._views.lock(self._views.live_at(ProjectName(name)), "idle-view"),
             close=lambda: self._end("idle-session"),
@@ -102,14 +112,16 @@ class Warden:
         self.journal.record("session-opened", anchor=anchor.name)
         self._idle.start()
         self._loop.at(0, self._follow)
-        if anchor.leash is None and not anchor.first:
-            self._voice.opened()
+        if anchor.hangup is None and not anchor.first:
+            self._messages.opened()
         if anchor.ready is not None:
-            with contextlib.suppress(OSError):  # the prompt is gone, which its leash tells
+            with contextlib.suppress(OSError):  # the prompt is gone, which its hang-up tells
                 os.write(anchor.ready, b"1")
             os.close(anchor.ready)
 
     def _follow(self) -> None:
+        for name in PRELOADED:
+            __import__(name)
         keys, caller = os.path.join(paths.KEYS, self._spec.keys), self._spec.caller
         self._following.begin(keys, caller.blob, caller.principal, lambda: self._end("revoked"))
         for view in self._views.live():
@@ -175,28 +187,28 @@ class Warden:
             else:
                 self._open()
         except errors.EncError as cannot_be_shown:
-            self.journal.record("unlocked", project=view.project, took_ms=since(began))
+            self.journal.record("unlocked", project=view.project, took_ms=milliseconds_since(began))
             self._take_back(view, cannot_be_shown, front)
             return
         limit = min(view.idle_limit, max(self._spec.idle.view, self._spec.idle.view_longest))
         self._idle.add(view.project, self._origin, limit)
         self._following.add(view)
-        self.journal.record("unlocked", project=view.project, took_ms=since(began))
+        self.journal.record("unlocked", project=view.project, took_ms=milliseconds_since(began))
         if front:
             server.reply(front, protocol.Done())
         if not self._is_prompt(origin):
-            self._voice.unlocked(view.project)
+            self._messages.unlocked(view.project)
 
     def _take_back(self, view: View, error: errors.EncError, front: socket.socket | None) -> None:
         """Lock a view that nobody would find."""
-        self._voice.failed(error)
+        self._messages.failed(error)
         if front:
             self._views.lock(view, "failed", told=lambda _: server.reply(front, protocol.failed(error)))
         else:
             self._end("failed")
 
     def _never_opened(self, error: errors.EncError) -> None:
-        self._voice.failed(error)
+        self._messages.failed(error)
         self._status = error.code
         self._loop.stop()
 
@@ -225,7 +237,7 @@ class Warden:
         try:
             self.journal.publish(self._views.live())
         except errors.EncError as error:
-            self._voice.failed(error)
+            self._messages.failed(error)
         if self._spec.anchor.name == "mount" and not self._views:
             self._end(reason)
 
@@ -252,6 +264,7 @@ class Warden:
         yield from processes.kill_the_rest()
         if self.journal.retire():
             self.journal.record("session-closed", reason=reason)
+        self.journal.forget()
         self._has_ended = True
         for act in self._at_end:
             act()
@@ -268,7 +281,7 @@ class Warden:
     def fail(self, fault: Exception) -> int:
         """Lock after a fault of ours. The audit gets its kind and place, never its text, which could quote a name."""
         self.journal.record("fault", **errors.fault_fields(fault))
-        self._voice.failed(errors.Internal("a fault of the gateway ended this session", "the audit log says where"))
+        self._messages.failed(errors.Internal("a fault of the gateway ended this session", "the audit log says where"))
         self._end("failed")
         with contextlib.suppress(Exception):  # a second one: with us, the kernel ends everything in the session
             self._loop.run()

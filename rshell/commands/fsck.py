@@ -31,7 +31,7 @@ def run(context: Context, command: Command) -> int:
     Raises DamagedVault if there are any, and as `mount`. It holds the vault's lock, so nobody can unlock it meanwhile.
     """
     store.restore_access(context.vault(command.project))
-    slot = foresee(context, command)
+    slot = check(context, command)
     require_host()
     project = required(command.project)
     vault = context.vault(project)
@@ -53,12 +53,12 @@ def run(context: Context, command: Command) -> int:
     return 0
 
 
-foresee = mount.foresee
+check = mount.check
 
 
 def _check(context: Context, vault: Vault, slot: slots.Slot, secret: int) -> tuple[int, str]:
     """gocryptfs's exit status (0, or that of a corrupt vault) and its output. Raises EncError for other failures."""
-    turn = mount.take_turn(context, vault.name)
+    attempt = mount.begin_attempt(context, vault.name)
     right = None
     try:
         status, said = _run(vault, slot, secret)
@@ -69,21 +69,22 @@ def _check(context: Context, vault: Vault, slot: slots.Slot, secret: int) -> tup
         right = False if isinstance(error, WrongSecret) else None
         raise error
     finally:
-        backoff.end_attempt(turn, vault.name, right)
+        backoff.end_attempt(attempt, vault.name, right)
 
 
 def _run(vault: Vault, slot: slots.Slot, secret: int) -> tuple[int, str]:
     """Run it to its end. Kills it and raises Dropped if the caller is gone before."""
     said = os.memfd_create("said")
     inside = Vault(name=vault.name, path=paths.VAULTS)
-    check = gocryptfs.fsck_argv(inside.cipher, slots.config_path(inside.slots, slot.name), secret)
+    config = store.open_config(vault, slot.name)
+    command = gocryptfs.fsck_argv(inside.cipher, config, secret)
     try:
-        pid = process.spawn(check_argv(vault.path, check), {1: said, 2: said}, [secret])
+        pid = process.spawn(check_argv(vault.path, command), {1: said, 2: said}, [config, secret])
         _wait(pid)
         status = process.exit_status(os.waitpid(pid, 0)[1])
         return status, os.pread(said, _LARGEST, 0).decode(errors="replace")
     finally:
-        for fd in (said, secret):
+        for fd in (said, config, secret):
             os.close(fd)
 
 

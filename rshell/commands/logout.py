@@ -11,7 +11,7 @@ from rshell.terminal import output
 
 def run(context: Context, command: Command) -> int:
     """End the caller's session, or with --all every session of the principal. Returns when all of it is locked."""
-    live = context.live()
+    live = context.sessions()
     chosen = live if "--all" in command.flags else (registry.find(live, context.caller.connection),)
     closed, failed = warden_client.close(context, chosen)
     words = f"closed {', '.join(closed)}" if closed else "" if failed else "no sessions; nothing was unlocked"

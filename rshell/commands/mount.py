@@ -22,23 +22,23 @@ def run(context: Context, command: Command) -> int:
     """Ask for the passphrase and unlock. Without a session on this connection, become one and do not return."""
     project = required(command.project)
     store.restore_access(context.vault(project))
-    slot = foresee(context, command)
+    slot = check(context, command)
     _require_room(context)
     place = concurrency.acquire(
         context.config.paths_run, context.caller.principal, concurrency.VIEWS, context.config.limits_views
     )
     secret = questions.pipe(questions.secret(f"Passphrase of {project}: "))
-    turn = take_turn(context, project)
+    attempt = begin_attempt(context, project)
     request = protocol.Unlock(
         principal=context.caller.principal,
         origin=context.origin,
         project=project,
         slot=slot.name,
         secret=secret,
-        turn=turn,
+        attempt=attempt,
         place=place,
     )
-    with request:  # the prompt lives on, and turn and place are held as long as anybody has them
+    with request:  # the prompt lives on, and both locks are held as long as anybody has their descriptors
         maintenance.require_running(context.config.paths_pause)  # typing, and waiting, took their time
         here = context.session_here()
         if here is None and not context.at_prompt:
@@ -52,7 +52,7 @@ def run(context: Context, command: Command) -> int:
     return 0
 
 
-def foresee(context: Context, command: Command) -> Slot:
+def check(context: Context, command: Command) -> Slot:
     """The slot to unlock. Raises the errors that can be found before the passphrase is asked for."""
     gocryptfs.require()
     vault = context.vault(command.project)
@@ -73,21 +73,21 @@ def _refuse_if_unlocked(context: Context, project: ProjectName) -> None:
     """Raise Busy before the passphrase is asked for. In the end, the vault's lock decides, in the warden."""
     from gateway.errors import Busy
 
-    for session in context.live():
+    for session in context.sessions():
         for view in session.views:
             if view.project == project:
                 by = f"session {session.id} from {session.address} since {view.since}"
                 raise Busy(f"{project} is unlocked already by {by}", f"`unmount {project}` locks it")
 
 
-def take_turn(context: Context, project: ProjectName) -> Fd:
+def begin_attempt(context: Context, project: ProjectName) -> Fd:
     """Wait as long as the principal's earlier wrong passphrases for the project cost."""
-    turn = backoff.begin_attempt(context.config.paths_run, context.caller.principal)
-    seconds = backoff.delay(turn, project, context.config.passphrase_wait_max)
-    if seconds > 0:
+    attempt = backoff.begin_attempt(context.config.paths_run, context.caller.principal)
+    seconds = backoff.delay(attempt, project, context.config.passphrase_wait_max)
+    if seconds >= 0.05:  # less is none at a tenth of a second
         output.note(f"waiting {seconds:.1f} s after wrong passphrases")
         time.sleep(seconds)
-    return turn
+    return attempt
 
 
 def _anchor(context: Context, name: str, as_json: bool) -> Anchor:

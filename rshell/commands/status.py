@@ -25,7 +25,7 @@ def run(context: Context, command: Command) -> int:
 
     A session that does not answer is listed as such; then this raises Busy.
     """
-    sessions = context.live()
+    sessions = context.sessions()
     states = warden_client.states(context, sessions)
     live = [_fields(session, states[session.id]) for session in sessions]
     silent = next((state for state in states.values() if isinstance(state, EncError)), None)

@@ -13,7 +13,7 @@ from rshell.terminal import output
 
 def run(context: Context, command: Command) -> int:
     """Lock the project. Returns when its view is gone."""
-    session = foresee(context, command)
+    session = check(context, command)
     project = required(command.project)
     request = protocol.Lock(principal=context.caller.principal, origin=context.origin, project=project)
     warden_client.ask(context, session, request, asking.LOCK_SECONDS)
@@ -21,12 +21,12 @@ def run(context: Context, command: Command) -> int:
     return 0
 
 
-def foresee(context: Context, command: Command) -> Session:
+def check(context: Context, command: Command) -> Session:
     """The session that has the project. Raises NoSuchProject, NotUnlocked. The disk of the vaults is not asked for a
     project that is unlocked: it may not answer.
     """
     try:
-        return registry.with_project(context.live(), required(command.project))
+        return registry.with_project(context.sessions(), required(command.project))
     except NotUnlocked:
         context.vault(command.project)
         raise

@@ -94,7 +94,7 @@ def take_place(context: Context) -> Fd:
 def connection(context: Context, session: Session) -> socket:
     """The session's socket. Raises OSError when it has ended, Busy when it does not answer."""
     try:
-        return channel.connect(layout.path(context.config.paths_run, session.id), layout.SOCKET)
+        return channel.connect(layout.path(context.config.paths_run, session.principal, session.id), layout.SOCKET)
     except TimeoutError as error:
         raise asking.silent(session) from error
 

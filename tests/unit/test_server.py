@@ -27,7 +27,7 @@ def unlock(principal: Principal) -> protocol.Unlock:
         project=ProjectName("p"),
         slot=SlotName("passphrase"),
         secret=Fd(0),
-        turn=Fd(1),
+        attempt=Fd(1),
         place=Fd(2),
     )
 

@@ -34,13 +34,13 @@ def spec(fds: list[Fd]) -> Spec:
         project=ProjectName("p"),
         slot=SlotName("passphrase"),
         secret=fds[0],
-        turn=fds[1],
+        attempt=fds[1],
         place=fds[2],
     )
     return Spec(
         id=SessionId("s-000000000001"),
         caller=CALLER,
-        anchor=Anchor(name="mount", as_json=True, request="r", began=1.5, first=first, leash=fds[3], ready=fds[4]),
+        anchor=Anchor(name="mount", as_json=True, request="r", began=1.5, first=first, hangup=fds[3], ready=fds[4]),
         audit=Audit(name="audit.jsonl", syslog=""),
         idle=IdleLimits(session=1, view=2, view_longest=3, warning=4),
         quota=Quota(disk=5, ledger=fds[5]),
@@ -62,7 +62,7 @@ def test_a_warden_is_told_what_the_front_has_said_and_keeps_its_descriptors_to_i
         os.set_inheritable(fd, True)
     said = spec(fds)
     if lacking:
-        said = said.replace(quota=None, monitor=None, anchor=said.anchor.replace(first=None, leash=None, ready=None))
+        said = said.replace(quota=None, monitor=None, anchor=said.anchor.replace(first=None, hangup=None, ready=None))
     reader, writer = os.pipe()
     os.write(writer, codec.dumps(said).encode())
     os.close(writer)

@@ -11,11 +11,12 @@ import signal
 
 from gateway.base import process
 from gateway.base.interpreter import python
-from gateway.errors import Busy, EncError, Internal, Misconfigured
+from gateway.errors import Busy, DamagedVault, EncError, Internal, Misconfigured
 from gateway.limits.disk import usage
 from gateway.sandbox.paths import VAULTS
 from gateway.session import protocol
-from gateway.vault import gocryptfs, lease, slots, store
+from gateway.vault import ciphertext, gocryptfs, lease, store
+from gateway.vault.store import Vault
 from gateway.warden import mounts, processes
 from gateway.warden.loop import READ, Loop
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 _SECONDS = 60.0
 """For reading the vault and for scrypt, on a machine that has much else to do."""
+_YES, _NO, _FAILED = range(3)
+"""Exit statuses of a child that was asked something."""
 
 
 class GocryptfsProcess:
@@ -99,27 +102,37 @@ class GocryptfsProcess:
             self._output = (self._output + chunk)[-4096:]
             if gocryptfs.READY in self._output:
                 self._output = b""
-                self._ask_for_root()
+                self._look_inside()
 
-    def _ask_for_root(self) -> None:
+    def _look_inside(self) -> None:
         """A FUSE root belongs to uid 0 until its attributes are asked for, and the kernel lets nobody write to an inode
-        whose owner this user namespace does not map: the first file put would be refused.
+        whose owner this user namespace does not map: the first file put would be refused. Listing it asks for them.
         """
         try:
-            asking, reader = process.fork(lambda _: self._stat_root())
+            looking, reader = process.fork(lambda _: self._exit_with_what_it_shows())
         except EncError as error:
             self._fail(error)
             return
         os.close(reader)
-        self._loop.on_exit(asking, lambda _: self._serves())
+        self._loop.on_exit(looking, self._serves)
 
-    def _stat_root(self) -> None:
-        os.stat(mounts.path(self._project))
+    def _exit_with_what_it_shows(self) -> None:
+        """In a child: whether the key of this gocryptfs is the vault's."""
+        status = _FAILED
+        try:
+            vault = Vault(name=self._project, path=os.path.join(VAULTS, self._project))
+            status = _YES if ciphertext.is_decrypted(vault.cipher, mounts.path(self._project)) else _NO
+        finally:
+            os._exit(status)
 
-    def _serves(self) -> None:
-        if self.pid and self._concluded:
+    def _serves(self, fits: int) -> None:
+        if not (self.pid and self._concluded):
+            return
+        if fits == _YES:
             self.idle_limit = int(self._what_was_told().partition(b"\n")[0] or 0)
             self._conclude(None)
+        else:
+            self._fail(_another_key(self._project) if fits == _NO else _not_listed(self._project))
 
     def _fail(self, error: EncError) -> None:
         """It does not serve, and lives."""
@@ -166,11 +179,12 @@ def _become_gocryptfs(
     store.check(vault)
     lock = lease.acquire(vault, holder)
     tell(b"%d\n" % store.idle_limit(vault))
-    argv = gocryptfs.mount_argv(vault.cipher, slots.config_path(vault.slots, request.slot), request.secret, fuse)
+    config = store.open_config(vault, request.slot)
+    argv = gocryptfs.mount_argv(vault.cipher, config, request.secret, fuse)
     if quota:
         limit = str(quota.disk * usage.MEBI)
         argv = python("gateway/limits/disk/supervisor.py", VAULTS, limit, str(quota.ledger), *argv)
-    process.become(argv, {1: output, 2: output}, [*passed, lock])
+    process.become(argv, {1: output, 2: output}, [*passed, config, lock])
 
 
 def _refusal(told: bytes) -> EncError | None:
@@ -180,3 +194,12 @@ def _refusal(told: bytes) -> EncError | None:
     except protocol.Malformed:
         return None
     return protocol.error_of(message) if isinstance(message, protocol.Failed) else Internal("the vault was not opened")
+
+
+def _another_key(project: str) -> EncError:
+    hint = "nothing was written; a sysadmin can restore slots/ from a backup"
+    return DamagedVault(f"{project} is damaged: its unlock slot has the key of another project", hint)
+
+
+def _not_listed(project: str) -> EncError:
+    return Misconfigured(f"the gateway's disk does not let {project} be listed", "tell your sysadmin")

@@ -52,7 +52,7 @@ class View:
         self.is_locking = False
         self._loop = loop
         self._served_by = GocryptfsProcess(loop, project, self._conclude, self._ended)
-        self._turn: int | None = None
+        self._attempt: int | None = None
         self._place: int | None = None
 
     @property
@@ -73,15 +73,15 @@ class View:
         unlocked: Callable[[EncError | None], None],
         died: Callable[[], object],
     ) -> None:
-        """Start gocryptfs on the passphrase. The request's descriptors are the caller's: we keep a copy of the turn
-        until the answer, and one of the place until the view is gone.
+        """Start gocryptfs on the passphrase. The request's descriptors are the caller's: we keep a copy of `attempt`
+        until the answer, and one of `place` until the view is gone.
 
         The answer comes later, through `unlocked(None)` or `unlocked(error)`; `died` is called when gocryptfs ends by
         itself under a live view. `quota` is of all vaults of the principal.
         """
         self._unlocked, self._died = unlocked, died
         try:
-            self._turn, self._place = os.dup(request.turn), os.dup(request.place)
+            self._attempt, self._place = os.dup(request.attempt), os.dup(request.place)
             fuse = mounts.attach_fuse(self.project)
             try:
                 self._served_by.start(request, fuse, holder, quota)
@@ -101,13 +101,13 @@ class View:
         self._unlocked(error)
 
     def _end_attempt(self, right: bool | None) -> None:
-        turn, self._turn = self._turn, None
-        if turn is None:
+        attempt, self._attempt = self._attempt, None
+        if attempt is None:
             return
         try:
-            backoff.end_attempt(turn, self.project, right)
+            backoff.end_attempt(attempt, self.project, right)
         except OSError:  # no space in the run directory: what cannot be counted costs the time itself
-            self._loop.at(_UNCOUNTED, lambda: os.close(turn))
+            self._loop.at(_UNCOUNTED, lambda: os.close(attempt))
 
     def _ended(self) -> None:
         if self.since:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from gateway.base.clock import boottime
+from gateway.base.clock import boottime, milliseconds_since
 from gateway.errors import Busy, Internal, NotUnlocked
 from gateway.warden.loop import Loop
-from gateway.warden.records import Journal, since
+from gateway.warden.records import Journal
 from gateway.warden.views.view import View
 
 TYPE_CHECKING = False
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from gateway.identity.names import ProjectName
     from gateway.warden.loop import Steps
-    from gateway.warden.messages import Voice
+    from gateway.warden.messages import Messages
     from gateway.warden.programs import Programs
 
 _ORDERLY = 1.5
@@ -31,14 +31,14 @@ class Views:
         loop: Loop,
         programs: Programs,
         journal: Journal,
-        voice: Voice,
+        messages: Messages,
         begun: Callable[[ProjectName], None],
         ended: Callable[[str], None],
     ) -> None:
         self._loop = loop
         self._programs = programs
         self._journal = journal
-        self._voice = voice
+        self._messages = messages
         self._begun = begun
         self._ended = ended
         self._views: dict[ProjectName, View] = {}
@@ -98,15 +98,22 @@ class Views:
         """Its lock has done what it could."""
 
         def locked() -> None:
-            self._journal.record("locked", project=view.project, reason=reason, forced=forced, took_ms=since(began))
+            self._journal.record(
+                "locked", project=view.project, reason=reason, forced=forced, took_ms=milliseconds_since(began)
+            )
             if not quiet:
-                self._voice.locked(view.project, reason)
+                self._messages.locked(view.project, reason)
 
         del self._views[view.project]
         if remains := view.remains(self._programs):
-            fields = {"project": view.project, "reason": reason, "remains": remains, "took_ms": since(began)}
+            fields = {
+                "project": view.project,
+                "reason": reason,
+                "remains": remains,
+                "took_ms": milliseconds_since(began),
+            }
             self._journal.record("lock-incomplete", **fields)
-            self._voice.failed(incomplete(view.project, remains))
+            self._messages.failed(incomplete(view.project, remains))
             view.when_gone(locked)
         else:
             locked()
