@@ -35,11 +35,11 @@ def acquire_within(fd: int, seconds: float) -> bool:
 
     before = signal(SIGALRM, late)
     try:
-        setitimer(ITIMER_REAL, seconds)
+        timer = setitimer(ITIMER_REAL, seconds)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
         finally:
-            setitimer(ITIMER_REAL, 0)
+            setitimer(ITIMER_REAL, *timer)
     except TimeoutError:
         return False
     finally:

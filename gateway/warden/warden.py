@@ -22,7 +22,7 @@ from gateway.sandbox import paths, transfer
 from gateway.session import layout, protocol
 from gateway.session.spec import Spec, read_spec
 from gateway.vault.lease import LeaseHolder
-from gateway.warden import execution, hangup, mounts, processes, server
+from gateway.warden import execution, hangup, mounts, preloading, processes, server
 from gateway.warden.activity import SESSION, Limits
 from gateway.warden.idle import Idle
 from gateway.warden.loop import Loop
@@ -41,14 +41,6 @@ if TYPE_CHECKING:
 
 _RESERVE = 12
 """Descriptors: for two children, the audit log and a look at /proc."""
-
-PRELOADED = (
-    *("binascii", "encodings.ascii", "json", "gateway.sandbox.limits", "gateway.vault.slots"),
-    *("gateway.warden.key_watch", "gateway.warden.tracking.tracker"),
-)
-"""Modules that are imported where they are first needed, to save time. An upgrade under a live session replaces or
-removes their files, so a session loads them as soon as it is open.
-"""
 
 
 class Warden:
@@ -120,8 +112,7 @@ class Warden:
             os.close(anchor.ready)
 
     def _follow(self) -> None:
-        for name in PRELOADED:
-            __import__(name)
+        preloading.preload()
         keys, caller = os.path.join(paths.KEYS, self._spec.keys), self._spec.caller
         self._following.begin(keys, caller.blob, caller.principal, lambda: self._end("revoked"))
         for view in self._views.live():

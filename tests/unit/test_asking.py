@@ -17,7 +17,8 @@ from gateway.identity.names import Principal, SessionId
 from gateway.session import asking, channel, layout, protocol, registry
 from gateway.session.registry import Session
 
-ASK = protocol.Ask(principal=Principal("dev1"), origin="")
+WHO = Principal("dev1")
+ASK = protocol.Ask(principal=WHO, origin="")
 
 
 def answer(listening: socket.socket) -> None:
@@ -54,11 +55,11 @@ def sessions(run: Path, *wardens: Callable[[socket.socket], None]) -> Iterator[l
     made, threads = [], []
     with contextlib.ExitStack() as stack:
         for number, warden in enumerate(wardens):
-            id_, path, lock = registry.prepare(str(run))
+            id_, path, lock = registry.prepare(str(run), WHO)
             stack.callback(os.close, lock)
             record = Session(
                 id=SessionId(id_),
-                principal=Principal("dev1"),
+                principal=WHO,
                 fingerprint="SHA256:x",
                 address="127.0.0.1",
                 port=number + 1,
@@ -140,5 +141,5 @@ def test_a_connection_that_nobody_takes_is_given_up(tmp_path: Path) -> None:
     with sessions(tmp_path, fill) as made:
         began = time.monotonic()
         with pytest.raises(TimeoutError):
-            channel.connect(layout.path(str(tmp_path), made[0].id), layout.SOCKET, 0.5)
+            channel.connect(layout.path(str(tmp_path), WHO, made[0].id), layout.SOCKET, 0.5)
         assert 0.4 < time.monotonic() - began < 5

@@ -13,9 +13,8 @@ ROOT = Path(__file__).resolve().parents[2]
 LOADED = f"""
 import sys
 sys.path.insert(0, {str(ROOT)!r})
-from gateway.warden import warden
-for name in warden.PRELOADED:
-    __import__(name)
+from gateway.warden import preloading, warden
+preloading.preload()
 print(*sys.modules)
 """
 READ_WITH_THE_SPEC = {"gateway.identity.authentication"}

@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import pytest
 from gateway.base import locks
 from gateway.identity.names import Principal, SessionId
 from gateway.session import cleanup, layout, liveness, registry, warden_process
-from tests.unit.test_sessions import DEV1, DEV2, P, Q, audit, left, recorded, start, sweep
+from tests.unit.test_sessions import DEV1, DEV2, FORK, P, Q, audit, left, recorded, start, sweep
 
 
 def fifo(path: Path) -> None:
@@ -157,7 +156,7 @@ def test_of_many_finders_one_writes_it(tmp_path: Path) -> None:
     audit(tmp_path)
     for _ in range(20):
         os.close(start(tmp_path)[2])
-    finders = [threading.Thread(target=sweep, args=(tmp_path,)) for _ in range(8)]
+    finders = [FORK.Process(target=sweep, args=(tmp_path,)) for _ in range(8)]
     for finder in finders:
         finder.start()
     for finder in finders:
