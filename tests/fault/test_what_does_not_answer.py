@@ -157,7 +157,8 @@ def test_several_views_that_hang_end_together_and_requests_are_answered_meanwhil
         assert time.monotonic() - began < 1 + PROMISED + SLACK, "together, not one after the other"
         assert ending.wait(30) == 0 and closing.wait(30) == 0
         assert held.wait().status == 0
-    assert {str(one["project"]) for one in own.events("locked")} == {"p", "q"}
+    locked = {str(one["project"]) for one in own.events("locked")}
+    assert locked >= {"p", "q"}, "r as well where its mount came before the logout"
     eventually(lambda: not own.leftovers())
 
 

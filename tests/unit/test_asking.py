@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -49,6 +50,13 @@ def fill(listening: socket.socket) -> None:
     threading.current_thread().fronts = fronts  # type: ignore[attr-defined]
 
 
+@pytest.fixture
+def run() -> Iterator[Path]:
+    """A run directory whose sockets have a name that is short enough for sun_path (unix(7))."""
+    with tempfile.TemporaryDirectory(prefix="enc-u-") as name:
+        yield Path(name)
+
+
 @contextlib.contextmanager
 def sessions(run: Path, *wardens: Callable[[socket.socket], None]) -> Iterator[list[Session]]:
     """A session for each warden, which does what it does with the socket in a thread."""
@@ -82,12 +90,12 @@ def outcome(answer: asking.Answer) -> str:
     return "silent" if answer.is_silent else type(answer.reply).__name__ if answer.reply else "ended"
 
 
-def test_those_that_answer_are_told_at_once_and_the_others_in_time(tmp_path: Path) -> None:
-    with sessions(tmp_path, say_nothing, fill, answer, hang_up, answer) as made:
+def test_those_that_answer_are_told_at_once_and_the_others_in_time(run: Path) -> None:
+    with sessions(run, say_nothing, fill, answer, hang_up, answer) as made:
         gone = made[0].replace(id=SessionId("s-000000000000"))
         began = time.monotonic()
         heard = []
-        for one in asking.ask_all(str(tmp_path), [(session, ASK) for session in (*made, gone)], 1.0):
+        for one in asking.ask_all(str(run), [(session, ASK) for session in (*made, gone)], 1.0):
             heard.append((one.session.port, outcome(one), time.monotonic() - began))
     told = [(3, "State"), (1, "ended"), (4, "ended"), (5, "State")]
     assert sorted((port, what) for port, what, _ in heard[:4]) == sorted(told)
@@ -96,7 +104,7 @@ def test_those_that_answer_are_told_at_once_and_the_others_in_time(tmp_path: Pat
     assert heard[-1][2] < 4.0, "not one after the other"
 
 
-def test_a_session_whose_queue_is_full_is_asked_when_there_is_a_place(tmp_path: Path) -> None:
+def test_a_session_whose_queue_is_full_is_asked_when_there_is_a_place(run: Path) -> None:
     def wake_up(listening: socket.socket) -> None:
         fill(listening)
         time.sleep(0.5)
@@ -109,12 +117,12 @@ def test_a_session_whose_queue_is_full_is_asked_when_there_is_a_place(tmp_path: 
                     channel.send(front, protocol.Done())
                     return
 
-    with sessions(tmp_path, wake_up) as made:
-        (heard,) = asking.ask_all(str(tmp_path), [(made[0], ASK)], 10.0)
+    with sessions(run, wake_up) as made:
+        (heard,) = asking.ask_all(str(run), [(made[0], ASK)], 10.0)
         assert outcome(heard) == "Done"
 
 
-def test_an_answer_gives_the_others_more_time(tmp_path: Path) -> None:
+def test_an_answer_gives_the_others_more_time(run: Path) -> None:
     """A thousand sessions that lock at once share two cores: each answer shows that they are at it."""
 
     def slow(seconds: float) -> Callable[[socket.socket], None]:
@@ -124,22 +132,22 @@ def test_an_answer_gives_the_others_more_time(tmp_path: Path) -> None:
 
         return warden
 
-    with sessions(tmp_path, slow(0.6), slow(1.2), slow(1.8)) as made:
-        heard = [outcome(one) for one in asking.ask_all(str(tmp_path), [(session, ASK) for session in made], 1.5)]
+    with sessions(run, slow(0.6), slow(1.2), slow(1.8)) as made:
+        heard = [outcome(one) for one in asking.ask_all(str(run), [(session, ASK) for session in made], 1.5)]
     assert heard == ["State"] * 3
 
 
-def test_nobody_waits_for_a_caller_that_is_gone(tmp_path: Path) -> None:
+def test_nobody_waits_for_a_caller_that_is_gone(run: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    with sessions(tmp_path, say_nothing) as made, pytest.raises(Dropped):
-        next(asking.ask_all(str(tmp_path), [(made[0], ASK)], None, ours=writer))
+    with sessions(run, say_nothing) as made, pytest.raises(Dropped):
+        next(asking.ask_all(str(run), [(made[0], ASK)], None, ours=writer))
     os.close(writer)
 
 
-def test_a_connection_that_nobody_takes_is_given_up(tmp_path: Path) -> None:
-    with sessions(tmp_path, fill) as made:
+def test_a_connection_that_nobody_takes_is_given_up(run: Path) -> None:
+    with sessions(run, fill) as made:
         began = time.monotonic()
         with pytest.raises(TimeoutError):
-            channel.connect(layout.path(str(tmp_path), WHO, made[0].id), layout.SOCKET, 0.5)
+            channel.connect(layout.path(str(run), WHO, made[0].id), layout.SOCKET, 0.5)
         assert 0.4 < time.monotonic() - began < 5
