@@ -174,6 +174,11 @@ class Gateway:
         return [*map(str, self.session_processes().items()), *mounts, *records]
 
 
+def is_watchdog(pid: int) -> bool:
+    """Whether it is a session's watchdog: the one process of a session that is in no sandbox, beside bubblewrap."""
+    return b"late=none" in Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
 @dataclass(frozen=True)
 class Person:
     """A person with a key, who uses stock clients."""

@@ -62,7 +62,7 @@ def _record_end(path: str, log: AuditLog, found_by: str, reason: str) -> bool:
     """Whether the end is on record now. Not if the record of the session could not be removed afterwards: it would be
     found again and again.
     """
-    name = next((name for name in (layout.RECORD, layout.ENDING) if _is_file(os.path.join(path, name))), None)
+    name = _record(path)
     if name is None:
         return True
     from gateway.session import warden_process
@@ -80,6 +80,16 @@ def _record_end(path: str, log: AuditLog, found_by: str, reason: str) -> bool:
     except Misconfigured:  # the log cannot be written: this is no reason to fail the command
         return False
     return True
+
+
+def is_unrecorded(path: str) -> bool:
+    """Whether the dead session whose directory is `path` could not record its end, and nobody else has."""
+    return _record(path) is not None
+
+
+def _record(path: str) -> str | None:
+    """The file with what the session showed, as long as its end is not on record."""
+    return next((name for name in (layout.RECORD, layout.ENDING) if _is_file(os.path.join(path, name))), None)
 
 
 def _is_file(path: str) -> bool:

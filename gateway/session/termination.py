@@ -26,8 +26,8 @@ _KILL_SECONDS = 5.0
 
 
 class Ended(Record):
-    """How a session ended: CLOSED, it locked everything by itself; KILLED, its warden was killed, and with it, by the
-    kernel, everything in it; REMAINS, it did neither: no warden was found, or the kernel could not end it.
+    """How a session ended: CLOSED, it locked everything by itself; KILLED, its warden was killed, by us or its watchdog,
+    and with it, by the kernel, everything in it; REMAINS, it did neither: no warden was found, or the kernel could not end it.
     """
 
     session: Session
@@ -55,7 +55,7 @@ def end(
     ]
     left = []
     for answer in asking.ask_all(run, requests, patience(grace)):
-        if _has_closed(run, answer):
+        if _has_closed(answer):
             yield Ended(session=answer.session, how=CLOSED)
         else:
             left.append(answer.session)
@@ -63,17 +63,22 @@ def end(
     while any(not liveness.has_ended(run, session) for session in left) and time.monotonic() < deadline:
         time.sleep(0.01)
     for session, has_ended in _kill(run, left):
+        how = REMAINS
         if has_ended:
-            cleanup.bury(layout.path(run, session.principal, session.id), log, ended_by, reason)
-        yield Ended(session=session, how=KILLED if has_ended else REMAINS)
+            path = layout.path(run, session.principal, session.id)
+            how = KILLED if cleanup.is_unrecorded(path) else CLOSED
+            cleanup.bury(path, log, ended_by, reason)
+        yield Ended(session=session, how=how)
 
 
-def _has_closed(run: str, answer: Answer) -> bool:
-    """Whether the session has ended by itself. One that closes the connection instead of answering is about to."""
-    if answer.reply is not None:
-        answer.reply.close()
-        return isinstance(answer.reply, protocol.Done)
-    return not answer.is_silent and liveness.has_ended(run, answer.session)
+def _has_closed(answer: Answer) -> bool:
+    """Whether the session says that it has ended. One that closes the connection instead of answering is about to, or
+    its warden was killed by somebody else.
+    """
+    if answer.reply is None:
+        return False
+    answer.reply.close()
+    return isinstance(answer.reply, protocol.Done)
 
 
 def _kill(run: str, sessions: list[Session]) -> Iterator[tuple[Session, bool]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.identity.names import Principal
-from tests.harness import Gateway, Person, bindir, need_root, parent
+from tests.harness import Gateway, Person, bindir, is_watchdog, need_root, parent
 from tests.life import session
 
 NAMESPACES = ("mnt", "user", "pid", "net", "ipc", "uts", "cgroup")
@@ -43,12 +43,12 @@ def warden(who: Person) -> int:
 
 
 def members(who: Person) -> set[int]:
-    """The processes of a session that share its warden's pid namespace, or are below it."""
+    """The processes of a session, but its watchdog: they share its warden's pid namespace, or are below it."""
     top = parent(warden(who))
     found = {top}
     while more := {pid for pid in who.gateway.processes() if _parent(pid) in found} - found:
         found |= more
-    return found - {top}
+    return {pid for pid in found - {top} if not is_watchdog(pid)}
 
 
 def _parent(pid: int) -> int:
