@@ -26,9 +26,9 @@ _KILL_SECONDS = 5.0
 
 
 class Ended(Record):
-    """How a session ended: CLOSED, it locked everything by itself; KILLED, its warden was killed, by us or by its watchdog,
-    and with it, by the kernel, everything in it; REMAINS, it did neither: no warden was found, or the kernel could not
-    end it.
+    """How a session ended: CLOSED, it locked everything by itself; KILLED, its warden was killed, by us or its watchdog, and
+    with it, by the kernel, everything in it; REMAINS, it did neither: no warden was found, or the kernel could not end
+    it.
     """
 
     session: Session
@@ -68,7 +68,9 @@ def end(
         if has_ended:
             path = layout.path(run, session.principal, session.id)
             how = KILLED if cleanup.is_unrecorded(path) else CLOSED
-            cleanup.bury(path, log, ended_by, reason)
+            deadline = time.monotonic() + _EXIT_SECONDS
+            while not cleanup.bury(path, log, ended_by, reason) and time.monotonic() < deadline:
+                time.sleep(0.01)  # the kernel is ending what was in it
         yield Ended(session=session, how=how)
 
 
