@@ -26,9 +26,8 @@ _KILL_SECONDS = 5.0
 
 
 class Ended(Record):
-    """How a session ended: CLOSED, it locked everything by itself; KILLED, its warden was killed, by us or its watchdog, and
-    with it, by the kernel, everything in it; REMAINS, it did neither: no warden was found, or the kernel could not end
-    it.
+    """How a session ended. CLOSED: it locked everything by itself. KILLED: we or its watchdog killed its warden, and with
+    it the kernel everything in it. REMAINS: neither; no warden was found, or the kernel could not end it.
     """
 
     session: Session
