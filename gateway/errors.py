@@ -117,7 +117,7 @@ class Stopped(EncError):
 
 
 class Interrupted(EncError):
-    """Interrupted by Ctrl-C (130), a closed terminal (129) or SIGTERM (143) before the command was done."""
+    """Interrupted before the end: by Ctrl-C (130), a closed terminal (129), SIGTERM (143), or too much CPU (152)."""
 
     code = 130
     slug = "interrupted"

@@ -9,7 +9,7 @@ from gateway.errors import Paused
 from gateway.identity import authentication, authorized_keys
 from gateway.identity.authentication import Identity
 from gateway.identity.names import ProjectName
-from gateway.session import maintenance, registry
+from gateway.session import cleanup, maintenance, registry
 from gateway.session.registry import Session
 from gateway.vault import store
 from gateway.vault.store import Vault
@@ -74,13 +74,15 @@ class Context(Record):
 
         return key_status.checker(self.config.paths_authorized_keys, self.caller)
 
-    def live(self) -> tuple[Session, ...]:
-        """The caller's live sessions."""
+    def sessions(self) -> tuple[Session, ...]:
+        """The caller's live sessions. The end of those that died without recording it is recorded now."""
+        log = AuditLog(self.audit.path, self.audit.syslog, self.audit.required, request=self.request)
+        cleanup.sweep_principal(self.config.paths_run, self.caller.principal, log, "request")
         return registry.of_principal(self.config.paths_run, self.caller.principal)
 
     def session_here(self) -> Session | None:
         """The session that a channel of this connection holds, if there is one."""
-        return registry.of_connection(self.live(), self.caller.connection)
+        return registry.of_connection(self.sessions(), self.caller.connection)
 
 
 def required(project: ProjectName | None) -> ProjectName:

@@ -72,6 +72,12 @@ _TABLE = (
         sysadmin="gocryptfs or the gateway failed",
         abrupt=True,
     ),
+    Reason(
+        slug="found-dead",
+        user="the session was found dead",
+        sysadmin="the session died without recording its end, and was found later",
+        abrupt=True,
+    ),
 )
 
 REASONS = {reason.slug: reason for reason in _TABLE}

@@ -1,4 +1,5 @@
-"""Raise the signals that end a front as `Interrupted`: Ctrl-C, Ctrl-\\, the hang-up of the terminal, SIGTERM.
+"""Raise the signals that end a front as `Interrupted`: Ctrl-C, Ctrl-\\, the hang-up of the terminal, SIGTERM, and the
+limit on processor time (gateway.base.rlimits).
 
 This uses `_signal`, the C module behind `signal`: `signal` loads `enum`, which costs a forced command 4 ms.
 """
@@ -15,13 +16,14 @@ from _signal import (  # type: ignore[import-not-found]
     SIGINT,
     SIGQUIT,
     SIGTERM,
+    SIGXCPU,
     pthread_sigmask,
     signal,
 )
 
 from gateway.errors import Interrupted
 
-_ALL = (SIGINT, SIGQUIT, SIGHUP, SIGTERM)
+_ALL = (SIGINT, SIGQUIT, SIGHUP, SIGTERM, SIGXCPU)
 CTRL_C: int = 128 + SIGINT
 """The exit code of an `Interrupted` that Ctrl-C caused."""
 
@@ -43,17 +45,34 @@ def unblock() -> None:
 
 def install_handlers() -> None:
     """Raise `Interrupted` at the next signal. The handler ignores the signals after that one, until this is called."""
+    _raised.clear()
     # where Python drops the exception (in a weakref's callback), go on as if the signal had not been sent
-    sys.unraisablehook = lambda _: install_handlers()
+    sys.unraisablehook = lambda _: _handle_all()
+    _handle_all()
+
+
+def _handle_all() -> None:
     for number in _ALL:
         signal(number, _raise)
+
+
+_raised: list[Interrupted] = []
+"""What `_raise` has raised since `install_handlers`."""
+
+
+def raise_dropped() -> None:
+    """Raise the `Interrupted` of a signal since `install_handlers` again: C code may have dropped it."""
+    if _raised:
+        raise _raised[0]
 
 
 def _raise(number: int, _frame: object) -> None:
     for other in _ALL:  # a second signal must not keep the first from being recorded
         signal(other, SIG_IGN)
-    interrupted = Interrupted("interrupted", "only what was reported as done is done")
+    words = "stopped: it used too much processor time" if number == SIGXCPU else "interrupted"
+    interrupted = Interrupted(words, "only what was reported as done is done")
     interrupted.code = 128 + number
+    _raised[:] = [interrupted]
     raise interrupted
 
 

@@ -14,9 +14,8 @@ from gateway.base.records import Fd
 from gateway.errors import Busy, Internal
 from gateway.identity import key_location
 from gateway.limits import concurrency
-from gateway.sandbox.host import require_host
 from gateway.sandbox.session import HostPaths, session_argv
-from gateway.session import cleanup, registry
+from gateway.session import cleanup, registry, watchdog
 from gateway.session.spec import Anchor, Audit, HeldPath, IdleLimits, KeyFile, Quota, Spec
 
 TYPE_CHECKING = False
@@ -29,33 +28,33 @@ _TERMINAL_SIGNALS = (
     *(signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGHUP),
     *(signal.SIGTTIN, signal.SIGTTOU),
 )
-"""Not for bubblewrap, which stays as the warden's parent; SIG_IGN outlives its exec. The last two would stop a
+"""Not for bubblewrap and the watchdog, which stay outside; SIG_IGN outlives an exec. The last two would stop a
 prompt's session, which is in the background of its terminal, when it says something and the client's `stty` has
 `tostop`: stopped, it would neither lock nor end.
 """
 
 
 def start(config: Config, caller: Identity, anchor: Anchor, vaults_home: str, place: Fd | None = None) -> None:
-    """Replace this process by a session. Returns only by raising: Misconfigured when the host does not let us, Busy
-    when the caller has as many sessions as is allowed. `place`: the session's, if it has one already.
+    """Replace this process by a session. Returns only by raising: Internal when the host does not let us, which
+    gateway.sandbox.host tells beforehand; Busy when the caller has as many sessions as is allowed. `place`: the
+    session's, if it has one already.
     """
-    require_host()
     if place is None:
         place = _place(config, caller)
-    id_, path, lock = registry.prepare(config.paths_run)
+    id_, path, lock = registry.prepare(config.paths_run, caller.principal)
     try:
-        status, status_writer = os.pipe()
-        spec = _spec(config, caller, anchor, id_, place, lock, Fd(status))
-        argv = _argv(config, spec, vaults_home, path, status_writer)
         for ignored in _TERMINAL_SIGNALS:
             signal.signal(ignored, signal.SIG_IGN)
         rlimits.lift()
+        status, status_writer = os.pipe()
+        spec = _spec(config, caller, anchor, id_, place, lock, Fd(status), watchdog.start())
+        argv = _argv(config, spec, vaults_home, path, status_writer)
         os.execve(argv[0], argv, {})  # noqa: S606 - no shell is the point
     except OSError as error:
         raise Internal("the session's sandbox cannot be started", os.strerror(error.errno or 0)) from error
     finally:
         os.close(lock)
-        cleanup.remove_if_dead(path)
+        cleanup.discard(path)
 
 
 def start_child(config: Config, caller: Identity, anchor: Anchor, vaults_home: str) -> int:
@@ -63,9 +62,8 @@ def start_child(config: Config, caller: Identity, anchor: Anchor, vaults_home: s
 
     Raises what `start` raises, and Internal when the session ends at once.
     """
-    require_host()
     place = _place(config, caller)
-    leash, held = os.pipe()
+    hangup, held = os.pipe()
     ready, announced = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -74,11 +72,11 @@ def start_child(config: Config, caller: Identity, anchor: Anchor, vaults_home: s
             os.close(held)
             os.close(ready)
             os.setpgid(0, 0)  # Ctrl-C at the prompt is the prompt's
-            start(config, caller, anchor.replace(leash=Fd(leash), ready=Fd(announced)), vaults_home, place)
+            start(config, caller, anchor.replace(hangup=Fd(hangup), ready=Fd(announced)), vaults_home, place)
         finally:
             os._exit(status)
     os.close(place)
-    os.close(leash)
+    os.close(hangup)
     os.close(announced)
     said = os.read(ready, 1)
     os.close(ready)
@@ -93,7 +91,9 @@ def _place(config: Config, caller: Identity) -> Fd:
     return concurrency.acquire(config.paths_run, caller.principal, concurrency.SESSIONS, config.limits_sessions)
 
 
-def _spec(config: Config, caller: Identity, anchor: Anchor, id_: SessionId, place: Fd, lock: Fd, status: Fd) -> Spec:
+def _spec(
+    config: Config, caller: Identity, anchor: Anchor, id_: SessionId, place: Fd, lock: Fd, status: Fd, watchdog_: Fd
+) -> Spec:
     return Spec(
         id=id_,
         caller=caller,
@@ -111,6 +111,7 @@ def _spec(config: Config, caller: Identity, anchor: Anchor, id_: SessionId, plac
         place=place,
         lock=lock,
         status=status,
+        watchdog=watchdog_,
         monitor=_sshd_monitor(),
     )
 

@@ -57,14 +57,14 @@ class Request(Message):
 
 
 class Unlock(Request):
-    """Make a view of `project`. `secret` is the passphrase's pipe, `turn` the attempt's (gateway.limits.backoff), and
-    `place` the view's (gateway.limits.concurrency).
+    """Make a view of `project`. `secret` is the passphrase's pipe, `attempt` the lock of the attempt
+    (gateway.limits.backoff), and `place` the lock that counts the view (gateway.limits.concurrency).
     """
 
     project: ProjectName
     slot: SlotName
     secret: Fd
-    turn: Fd
+    attempt: Fd
     place: Fd
 
 

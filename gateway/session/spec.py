@@ -18,7 +18,7 @@ class Anchor(Record):
     """What holds the session: the part that the command decides. `name` is its verb.
 
     `request` and `began` (boottime, seconds) belong to the request that the session answers. `first` is the view that
-    it begins with, if any. `leash` ends the session when its other end closes; `ready` is written to once the session
+    it begins with, if any. `hangup` ends the session when its other end closes; `ready` is written to once the session
     can be reached, and closed.
     """
 
@@ -27,7 +27,7 @@ class Anchor(Record):
     request: str
     began: float
     first: Unlock | None = None
-    leash: Fd | None = None
+    hangup: Fd | None = None
     ready: Fd | None = None
 
 
@@ -81,8 +81,8 @@ class Spec(Record):
     """All that a warden is told.
 
     `place` is the session's (gateway.limits.concurrency), `lock` what shows that it lives (gateway.session.liveness),
-    `status` bubblewrap's --json-status-fd, and `monitor` a pidfd of sshd's monitor of the connection. `grace` are the
-    seconds between SIGTERM and SIGKILL.
+    `status` bubblewrap's --json-status-fd, `watchdog` a connection to gateway.session.watchdog, and `monitor` a pidfd
+    of sshd's monitor of the connection. `grace` are the seconds between SIGTERM and SIGKILL.
     """
 
     id: SessionId
@@ -96,6 +96,7 @@ class Spec(Record):
     place: Fd
     lock: Fd
     status: Fd
+    watchdog: Fd
     monitor: Fd | None
 
 

@@ -6,6 +6,7 @@ when a descriptor, the working directory, the root or a mapping of theirs lies i
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 
@@ -15,6 +16,12 @@ from gateway.warden import mounts
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from gateway.warden.loop import Steps
+
+
+_COLLAPSE = 0.5
+"""Seconds for what is left in a session to end by SIGKILL."""
 
 
 def all_but(known: Iterable[int]) -> set[int]:
@@ -38,11 +45,12 @@ class Tree(Record):
 
 def trees(monitors: Iterable[int]) -> tuple[Tree, ...]:
     """One look at /proc for all of them: a program may have made thousands of processes to keep us looking while its
-    view is to be locked.
+    view is to be locked. Without a descriptor for the look, the monitors alone: the kernel ends the others with them.
     """
     children: dict[int, list[int]] = {}
-    for pid in all_but(()):
-        children.setdefault(_parent(pid), []).append(pid)
+    with contextlib.suppress(OSError):
+        for pid in all_but(()):
+            children.setdefault(_parent(pid), []).append(pid)
     return tuple(_tree(monitor, children) for monitor in monitors)
 
 
@@ -81,6 +89,14 @@ def kill(pid: int, number: signal.Signals) -> None:
         os.kill(pid, number)
     except ProcessLookupError:
         return
+
+
+def kill_the_rest() -> Steps[None]:
+    """Nothing outlives a session. The kernel would see to it with our own end, but its end is recorded before."""
+    with contextlib.suppress(OSError):  # no descriptor for a look at them
+        for pid in all_but(()):
+            kill(pid, signal.SIGKILL)
+        yield lambda: not all_but(()), _COLLAPSE
 
 
 def holds(pid: int, device: str) -> bool:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 
 from gateway import errors
-from gateway.base import process
-from gateway.base.clock import boottime
+from gateway.base import json, process
 from gateway.base.records import Record
 from gateway.identity import authorized_keys
 from gateway.session import channel, protocol
@@ -18,13 +18,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-_CERTAIN = 5.0
+    from gateway.identity.names import ProjectName
+    from gateway.warden.loop import Steps
+
+_CERTAIN = 0.3
 """Seconds within which SIGKILL has to have worked on everything that is not stuck in the kernel."""
 
 REVOKED_GRACE = 0.25
 """Seconds between SIGTERM and SIGKILL for programs of a key that is gone: 2 s after the edit they have ended."""
 
-_LOOKING = 1.0
+_LOOKING = 0.5
 """Seconds for finding out who uses a view."""
 
 
@@ -49,11 +52,11 @@ class Programs:
 
     def __init__(self, loop: Loop, grace: int, runs: Callable[[Program], None]) -> None:
         self._loop = loop
-        self._grace = grace
+        self.grace = grace
         self._tell = runs
         self._running: dict[int, Program] = {}
         self._ending: dict[int, errors.EncError] = {}
-        self._gone: Callable[[], bool] = lambda: True
+        self._stopped: set[int] = set()
 
     def start(self, argv: list[str], program: Program, stdio: Mapping[int, int], passed: Iterable[int] = ()) -> int:
         """Run `argv` on these descriptors; its front gets the exit status and is closed then. Returns its pid.
@@ -72,7 +75,7 @@ class Programs:
 
         def due() -> None:
             if self._running.get(pid) is program:
-                self._end({pid}, errors.Stopped(f"the program was stopped after {seconds} s"), self._grace)
+                self._end({pid}, errors.Stopped(f"the program was stopped after {seconds} s"), self.grace)
 
         self._loop.at(seconds, due)
 
@@ -135,33 +138,59 @@ class Programs:
             if program.view:
                 self._tell(program)
 
-    def holding(self, device: str) -> set[int]:
-        """Those that use the file system `device`. To look at all that one may have open could take minutes: what we
-        have not come to in time counts as using it.
+    def holding(self, project: ProjectName) -> Steps[set[int]]:
+        """Those that use the view of `project`; all of them when that cannot be found out in time. One may have
+        thousands of files open to keep us looking, and a look at what it has mapped can wait for the view: so a child
+        looks.
         """
-        deadline = boottime() + _LOOKING
-        return {
-            tree.monitor
-            for tree in processes.trees(self._running)
-            if any(boottime() > deadline or processes.holds(member, device) for member in tree.members())
-        }
+        monitors = frozenset(self._running)
+        if not monitors:
+            return set()
+        try:
+            pid, reader = process.fork(lambda tell: tell(json.dumps(_holding(monitors, project)).encode()))
+        except errors.EncError:
+            return set(monitors)
+        ended: list[int] = []
+        self._loop.on_exit(pid, ended.append)
+        try:
+            if not (yield lambda: bool(ended), _LOOKING):
+                processes.kill(pid, signal.SIGKILL)
+            return set(json.loads(os.read(reader, 1 << 16))) if ended == [0] else set(monitors)
+        finally:
+            os.close(reader)
 
     def left(self) -> bool:
-        """Whether something of a program that was to be stopped is still there."""
-        return not self._gone()
+        """Whether something of the programs that were to be stopped is still there."""
+        return not _gone(self._stopped)
 
     def all(self) -> set[int]:
         return set(self._running)
 
-    def stop(self, chosen: set[int], grace: float | None = None) -> bool:
-        """End the `chosen` programs with everything they started; whether all of it is gone. `grace`: the seconds
-        between SIGTERM and SIGKILL, if not the usual ones.
+    def stop(self, chosen: set[int], grace: float | None = None) -> Steps[bool]:
+        """End the `chosen` programs with everything they started; whether all of it is gone. `grace` is the usual one
+        if it is None.
         """
         trees = processes.trees(chosen)
         members = frozenset[int]().union(*(tree.members() for tree in trees))
+        self._stopped |= members
         processes.terminate(trees)
-        gone = self._gone = lambda: not any(os.path.exists(f"/proc/{pid}") for pid in members)
-        if not self._loop.wait_for(gone, self._grace if grace is None else grace):
+        if not (yield lambda: _gone(members), self.grace if grace is None else grace):
             for pid in chosen & set(self._running):
                 processes.kill_program(pid)
-        return self._loop.wait_for(gone, _CERTAIN)
+        gone = yield lambda: _gone(members), _CERTAIN
+        if gone:
+            self._stopped -= members
+        return gone
+
+
+def _gone(pids: Iterable[int]) -> bool:
+    return not any(os.path.exists(f"/proc/{pid}") for pid in pids)
+
+
+def _holding(monitors: Iterable[int], project: ProjectName) -> list[int]:
+    device = mounts.device(project)
+    return [
+        tree.monitor
+        for tree in processes.trees(monitors)
+        if any(processes.holds(member, device) for member in tree.members())
+    ]

@@ -21,7 +21,7 @@ def run(context: Context, command: Command) -> int:
     from gateway.session import maintenance
     from gateway.vault import garbage, lifecycle
 
-    foresee(context, command)
+    check(context, command)
     project = required(command.project)
     home = context.vaults_home
     garbage.sweep_home(home, context.config.trash_days)
@@ -39,7 +39,7 @@ def run(context: Context, command: Command) -> int:
     return 0
 
 
-def foresee(context: Context, command: Command) -> None:
+def check(context: Context, command: Command) -> None:
     """Raise CannotCreate if the name is taken, or the caller is at a limit (projects, disk)."""
     if os.path.lexists(os.path.join(context.vaults_home, required(command.project))):
         raise CannotCreate(f"you already have a project {command.project}")

@@ -7,7 +7,7 @@ import os
 import signal
 
 from gateway.base import signals
-from gateway.errors import Denied, EncError, Interrupted, NotUnlocked, Usage
+from gateway.errors import Busy, Denied, EncError, Interrupted, NotUnlocked, Usage
 from gateway.session import protocol
 from gateway.vault import store
 from rshell.context import Context
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _EXIT_WORDS = ("exit", "quit")
+_TOUCH_SECONDS = 2.0
+"""For the session to note that a line was typed."""
 
 
 def run(context: Context, _command: Command) -> int:
@@ -75,10 +77,13 @@ def _answer_one(context: Context, check: Callable[[], None]) -> bool:
 
 
 def _report_activity(context: Context) -> None:
-    """Tell the prompt's session that a line was typed: that is activity."""
+    """Tell the prompt's session that a line was typed: that is activity. A session that ends, or does not answer, is no
+    reason not to carry out the line, which may be what ends it.
+    """
     if here := context.session_here():
-        with contextlib.suppress(NotUnlocked):
-            warden_client.ask(context, here, protocol.Touch(principal=context.caller.principal, origin=context.origin))
+        touch = protocol.Touch(principal=context.caller.principal, origin=context.origin)
+        with contextlib.suppress(NotUnlocked, Busy):
+            warden_client.ask(context, here, touch, _TOUCH_SECONDS)
 
 
 def _completions(context: Context, before: list[str]) -> list[str]:
@@ -100,8 +105,8 @@ def _close(context: Context, reason: str) -> None:
     here = context.session_here()
     if here and here.anchor == "prompt":
         try:
-            warden_client.close(context, here, reason)
-        except NotUnlocked:  # it has just ended by itself
-            return
+            _, failed = warden_client.close(context, (here,), reason)
         except EncError as error:
-            output.failure(error, as_json=False)
+            failed = error
+        if failed:
+            output.failure(failed, as_json=False)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from _signal import ITIMER_REAL, SIGALRM, setitimer, signal  # type: ignore[import-not-found] # as gateway.base.signals
 
+from gateway.base import signals
 from gateway.errors import Denied
 from rshell.language.grammar import MAX_LINE
 from rshell.terminal import output
@@ -16,12 +17,16 @@ from rshell.terminal import output
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
 
 _PROMPT = "enc> "
 _HISTORY_LINES = 200
 _SIGNAL_POLL_SECONDS = 0.5
 """A timer interrupts readline this often. Python handles a signal only when the select(2) that waits for a key is
 interrupted: without the timer, a signal that arrives just before select(2) would wait for the next key.
+
+The timer also raises what readline's C code has dropped: it clears every exception of a completion, and `input` loses
+the first of two signals that arrive at once.
 """
 
 _DISABLED_KEYS = {
@@ -31,6 +36,8 @@ _DISABLED_KEYS = {
     r"\ex": "execute-named-command (readline 8.3): any function by its name",
     r"\e\C-j": "vi-editing-mode, which has other keys",
     r"\e\C-m": "vi-editing-mode",
+    r"\C-r": "reverse-search-history: readline 8.2 crashes when C-x and another key follow",
+    r"\C-s": "forward-search-history: the same",
 }
 """Keys of readline's emacs mode (readline(3)) and what they do by default. Here they only redraw the line."""
 
@@ -67,23 +74,41 @@ def _limit_line(length: int) -> None:
 def line(check: Callable[[], None]) -> str | None:
     """The next line, or None at the end of input. A line that is too long is cut; its rest is read and dropped.
 
-    `check` is called twice a second; the Denied that it raises ends the wait.
+    `check` is called twice a second, while nothing is completed; the Denied that it raises ends the wait. Raises
+    Interrupted for a signal that arrived while the line was typed, whatever `input` made of it.
     """
-    signal(SIGALRM, lambda *_: check())
+
+    def tick(_number: int, frame: FrameType | None) -> None:
+        """Only in `_read`: in a completion the exception would be lost again, and elsewhere nothing waits."""
+        if frame and frame.f_code is _read.__code__:
+            signals.raise_dropped()
+            check()
+
+    signal(SIGALRM, tick)
     setitimer(ITIMER_REAL, _SIGNAL_POLL_SECONDS, _SIGNAL_POLL_SECONDS)
     try:
-        first = rest = input(_PROMPT)
-        while len(rest.encode(errors="surrogateescape")) > MAX_LINE:
-            rest = input()
+        first = _read()
     except EOFError:
+        signals.raise_dropped()
         output.write(2, "\n")
         return None
     except Denied:
         output.write(2, "\n")
         raise
+    except (KeyboardInterrupt, SystemError):  # what `input` raises when it has lost the exception of a handler
+        signals.raise_dropped()
+        return ""
     finally:
         setitimer(ITIMER_REAL, 0)
+    signals.raise_dropped()
     _forget_old_lines()
+    return first
+
+
+def _read() -> str:
+    first = rest = input(_PROMPT)
+    while len(rest.encode(errors="surrogateescape")) > MAX_LINE:
+        rest = input()
     return first
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,9 +13,8 @@ ROOT = Path(__file__).resolve().parents[2]
 LOADED = f"""
 import sys
 sys.path.insert(0, {str(ROOT)!r})
-from gateway.warden import warden
-for name in warden.PRELOADED:
-    __import__(name)
+from gateway.warden import preloading, warden
+preloading.preload()
 print(*sys.modules)
 """
 READ_WITH_THE_SPEC = {"gateway.identity.authentication"}
@@ -39,8 +39,11 @@ def late_imports(path: Path) -> Iterator[str]:
 def test_what_a_session_imports_late_is_loaded_when_it_is_open() -> None:
     said = subprocess.run([sys.executable, "-I", "-B", "-c", LOADED], capture_output=True, text=True, check=True)
     loaded = set(said.stdout.split())
-    ours = [ROOT / f"{name.replace('.', '/')}.py" for name in loaded if name.startswith("gateway.")]
-    late = {name: path for path in ours if path.exists() for name in late_imports(path)}
+    named = [ROOT / f"{name.replace('.', '/')}.py" for name in loaded if name.startswith("gateway.")]
+    ours = [path for path in named if path.exists()]
+    late = {name: path for path in ours for name in late_imports(path)}
     assert {"binascii", "gateway.warden.tracking.tracker"} <= set(late)
     missing = {name: str(path) for name, path in late.items() if name not in {*loaded, *READ_WITH_THE_SPEC}}
     assert not missing
+    codecs = {f"encodings.{name}" for path in ours for name in re.findall(r'encoding="(\w+)"', path.read_text())}
+    assert codecs == {"encodings.ascii"} and codecs <= loaded  # UTF-8 is in the interpreter

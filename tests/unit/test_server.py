@@ -28,7 +28,7 @@ def unlock(principal: Principal, blob: str = "AAAA") -> protocol.Unlock:
         project=ProjectName("p"),
         slot=SlotName("passphrase"),
         secret=Fd(0),
-        turn=Fd(1),
+        attempt=Fd(1),
         place=Fd(2),
     )
 
@@ -67,7 +67,7 @@ def test_nothing_of_a_request_is_left_open_after_it(
     tmp_path: Path, answer: server.Answer, speak: Callable[[socket.socket], None], reply: str | None
 ) -> None:
     loop = Loop()
-    server.serve(loop, str(tmp_path / "sock"), DEV1, answer)
+    server.Server(loop, str(tmp_path / "sock"), DEV1, answer, server.Reserve(0))
     gc.collect()  # what another test left to the collector is closed now, and not in between
     before = set(os.listdir("/proc/self/fd"))
     with channel.connect(str(tmp_path), "sock") as front:

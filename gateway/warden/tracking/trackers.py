@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from gateway.identity.names import ProjectName
     from gateway.warden.tracking.inotify import Watcher
     from gateway.warden.tracking.tracker import Tracker
-    from gateway.warden.view import View
+    from gateway.warden.views.view import View
 
 
 class Following:
