@@ -117,7 +117,7 @@ class Stopped(EncError):
 
 
 class Interrupted(EncError):
-    """Interrupted before it was done: Ctrl-C (130), a closed terminal (129), SIGTERM (143), or too much CPU (152)."""
+    """Interrupted before the end: by Ctrl-C (130), a closed terminal (129), SIGTERM (143), or too much CPU (152)."""
 
     code = 130
     slug = "interrupted"

@@ -84,11 +84,11 @@ def build() -> None:
     sys.path.insert(0, ROOT)
     data = MAGIC_NUMBER + marshal.dumps((ROOT, tuple(map(_part, _order()))))
     os.makedirs(os.path.dirname(FILE), exist_ok=True)
-    draft = f"{FILE}.{os.getpid()}"
-    with open(draft, "wb") as file:
+    staged = f"{FILE}.{os.getpid()}"
+    with open(staged, "wb") as file:
         os.fchmod(file.fileno(), 0o644)  # the gateway's account reads it, whatever our umask
         file.write(data)
-    os.replace(draft, FILE)
+    os.replace(staged, FILE)
 
 
 def _order() -> list[ModuleType]:

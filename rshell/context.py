@@ -6,12 +6,17 @@ from gateway.audit.log import AuditLog
 from gateway.base.records import Record
 from gateway.config.schema import Config
 from gateway.errors import Paused
+from gateway.identity import authentication, authorized_keys
 from gateway.identity.authentication import Identity
 from gateway.identity.names import ProjectName
-from gateway.session import maintenance, registry
+from gateway.session import cleanup, maintenance, registry
 from gateway.session.registry import Session
 from gateway.vault import store
 from gateway.vault.store import Vault
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Context(Record):
@@ -56,13 +61,28 @@ class Context(Record):
         """The caller's address and port, as `sessions` shows them."""
         return f"{self.caller.address}:{self.caller.port}"
 
-    def live(self) -> tuple[Session, ...]:
-        """The caller's live sessions."""
+    def require_key(self) -> None:
+        """Raise Denied if the caller's key is no longer authorized: sshd asks only when the connection is made."""
+        path = self.config.paths_authorized_keys
+        authentication.require_listed(self.caller, authorized_keys.load_key(path, self.caller.blob))
+
+    def key_checker(self) -> Callable[[], None]:
+        """The same for while we wait for the caller: to be called about twice a second
+        (gateway.identity.key_status).
+        """
+        from gateway.identity import key_status
+
+        return key_status.checker(self.config.paths_authorized_keys, self.caller)
+
+    def sessions(self) -> tuple[Session, ...]:
+        """The caller's live sessions. The end of those that died without recording it is recorded now."""
+        log = AuditLog(self.audit.path, self.audit.syslog, self.audit.required, request=self.request)
+        cleanup.sweep_principal(self.config.paths_run, self.caller.principal, log, "request")
         return registry.of_principal(self.config.paths_run, self.caller.principal)
 
     def session_here(self) -> Session | None:
         """The session that a channel of this connection holds, if there is one."""
-        return registry.of_connection(self.live(), self.caller.connection)
+        return registry.of_connection(self.sessions(), self.caller.connection)
 
 
 def required(project: ProjectName | None) -> ProjectName:

@@ -116,7 +116,7 @@ class Gateway:
     def sessions(self) -> list[dict[str, object]]:
         """The records of live sessions in the run directory."""
         found = []
-        for path in sorted((self.root / "run" / "sessions").glob("*/record.json")):
+        for path in sorted((self.root / "run" / "sessions").glob("*/*/record.json")):
             with contextlib.suppress(FileNotFoundError):  # the session has ended since
                 found.append(json.loads(path.read_text()))
         return found
@@ -170,8 +170,13 @@ class Gateway:
         """What must not exist without a session: processes, mounts, records."""
         lines = Path("/proc/self/mountinfo").read_text().splitlines()
         mounts = [line for line in lines if " /projects" in line or str(self.root) in line]
-        records = [str(path) for path in (self.root / "run" / "sessions").glob("*/record.json")]
+        records = [str(path) for path in (self.root / "run" / "sessions").glob("*/*/record.json")]
         return [*map(str, self.session_processes().items()), *mounts, *records]
+
+
+def is_watchdog(pid: int) -> bool:
+    """Whether it is a session's watchdog: the one process of a session that is in no sandbox, beside bubblewrap."""
+    return b"late=none" in Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 @dataclass(frozen=True)

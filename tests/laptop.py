@@ -84,6 +84,7 @@ class Laptop:
         terminal.expect(f"Passphrase of {project}: ")
         terminal.send(PASSPHRASE + "\n")
         terminal.expect(PROMPT)
+        assert project in self.state.mounts, terminal.seen
         return Path(self.mounted(project).directory)
 
     @property
@@ -123,7 +124,7 @@ class Laptop:
     def clean_up(self) -> None:
         """Remove what a failed test left."""
         self.enc("logout", "--all")
-        for pid in self.processes():
+        for pid in [*self.processes(), *(processes_of(self.account) if self.account else [])]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         for entry in reversed(self.entries()):
@@ -145,6 +146,12 @@ def laptop(who: Person, account: str = "") -> Iterator[Laptop]:
             eventually(made.is_clean, 15)
         finally:
             made.clean_up()
+
+
+def processes_of(account: str) -> list[int]:
+    """The processes of an account."""
+    shown = subprocess.run(["ps", "-o", "pid=", "-u", account], capture_output=True, text=True, check=False)
+    return [int(pid) for pid in shown.stdout.split()]
 
 
 def kill(process: Process | None, number: signal.Signals = signal.SIGKILL) -> None:

@@ -44,7 +44,13 @@ def backup(directory: Path, settings: Config, as_json: bool) -> None:
     account = privileges.owner(settings.paths_vaults)
     copied = []
     for principal, home in vaults.homes(settings):
-        for name in store.names(home):
+        try:
+            names = store.names(home)
+        except OSError as error:
+            problem = f"{home} cannot be read: {error.strerror}"
+            copied.append(CopyResult(principal=principal, project="", attempts=0, problem=problem))
+            continue
+        for name in names:
             vault = Vault(name=name, path=os.path.join(home, name))
             copied.append(_copy_one(account, principal, vault, directory / principal.directory))
     failed = [one for one in copied if one.problem]

@@ -79,7 +79,7 @@ def _now(settings: Config) -> tuple[Metric, ...]:
     )
 
 
-_STATES = ("locked", "unlocked", "damaged")
+_STATES = ("locked", "unlocked", "damaged", "unreadable")
 
 
 def _is_valid(key: authorized_keys.Entry, now: float) -> bool:

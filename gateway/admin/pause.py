@@ -30,21 +30,33 @@ def pause(settings: Config, message: str, lock_now: bool, as_json: bool) -> None
     with privileges.root():
         maintenance.begin(settings.paths_pause, message)
     administration.record(settings, "paused", required=False, locks_now=lock_now)
-    ended = _end_all(settings.paths_run) if lock_now else []
+    ended = _end_all(settings) if lock_now else []
     live = len(registry.live(settings.paths_run))
     words = f"paused; {f'sessions ended: {len(ended)}, ' if lock_now else ''}live sessions: {live}"
     output.result({"paused": True, "ended": ended, "live": live}, words, as_json)
 
 
-def _end_all(run: str) -> list[str]:
+def _end_all(settings: Config) -> list[str]:
     """End every session, also those that are just starting. Raises Misconfigured when one does not end."""
-    ended = []
+    run, log = settings.paths_run, administration.log(settings)
+    ended: list[str] = []
+    remaining: set[str] = set()
     deadline = time.monotonic() + _END_TIMEOUT
-    while liveness.count(run):
-        ended += [id_ for id_, _ in termination.kill(run, registry.live(run), reason="paused")]
+    while liveness.count(run) > len(remaining):
+        chosen = [session for session in registry.live(run) if session.id not in remaining]
+        for one in termination.end(run, chosen, settings.lock_grace, log, "enc-gateway pause", "paused"):
+            if one.how == termination.REMAINS:
+                remaining.add(one.session.id)
+            else:
+                ended.append(one.session.id)
         if time.monotonic() > deadline:
-            raise Misconfigured("a session does not end", "`enc-gateway sessions kill --all`")
+            break
         time.sleep(0.05)
+    if left := liveness.count(run):
+        named = f": {' '.join(sorted(remaining))}" if remaining else ""
+        raise Misconfigured(
+            f"{left} sessions do not end{named}", "`enc-gateway doctor` says more; all others have ended"
+        )
     return ended
 
 

@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Mapping
 
 import click
 
 from gateway.admin import options, output
+from gateway.audit import administration
 from gateway.base import json
 from gateway.base.records import Record
 from gateway.config.schema import Config
-from gateway.errors import Misconfigured, NotUnlocked, Usage
+from gateway.errors import Internal, Misconfigured, NotUnlocked, Usage
 from gateway.identity import authorized_keys
-from gateway.session import channel, layout, protocol, registry, termination
+from gateway.session import asking, cleanup, protocol, registry, termination
+from gateway.session.asking import Answer
 from gateway.session.registry import Session
+from gateway.session.termination import CLOSED, KILLED, REMAINS, Ended
 
 _WATCH_SECONDS = 2.0
-_ANSWER_TIMEOUT = 3.0
-"""Seconds. A warden that is locking may take longer to answer; it is then listed without its idle clock."""
+_ANSWER_SECONDS = 3.0
+"""Without an answer from any session; those that are left are listed as such that do not answer."""
 
 _CLEAR_SCREEN = "\x1b[H\x1b[2J"
 
 
 class IdleClock(Record):
     """The idle clock of a session or a view: the last activity, the seconds since then, and the seconds until it locks.
-    "" and None when the session did not answer.
+    "" and None when the session did not report it.
     """
 
     last_activity: str = ""
@@ -35,10 +39,14 @@ class IdleClock(Record):
 
 
 class LiveSession(Record):
-    """A live session, the label of its key, its idle clock, and the idle clock of each view by project."""
+    """A live session, the label of its key, its idle clock, and the idle clock of each view by project.
+
+    `answers`: whether its warden answered in time.
+    """
 
     session: Session
     label: str
+    answers: bool
     clock: IdleClock
     views: tuple[tuple[str, IdleClock], ...]
 
@@ -47,18 +55,21 @@ class LiveSession(Record):
         record = {key: value for key, value in self.session.as_dict().items() if key not in hidden}
         since = {str(view.project): view.since for view in self.session.views}
         views = [{"project": name, "since": since[name], **clock.as_dict()} for name, clock in self.views]
-        return {**record, "label": self.label, **self.clock.as_dict(), "views": views}
+        return {**record, "label": self.label, "answers": self.answers, **self.clock.as_dict(), "views": views}
 
 
 def collect(settings: Config) -> tuple[LiveSession, ...]:
-    """Every live session, oldest first."""
+    """Every live session, oldest first. The end of dead ones is recorded."""
     try:
         labels = {entry.blob: entry.label for entry in authorized_keys.load(settings.paths_authorized_keys)}
     except Misconfigured:  # sessions are about to end then; until they have, list them without labels
         labels = {}
     named = {authorized_keys.fingerprint(blob): label for blob, label in labels.items() if _is_base64(blob)}
+    cleanup.sweep(settings.paths_run, administration.log(settings), "enc-gateway sessions")
     live = registry.live(settings.paths_run)
-    return tuple(_with_clocks(settings, session, named.get(session.fingerprint, "")) for session in live)
+    requests = [(one, protocol.Ask(principal=one.principal, origin="enc-gateway")) for one in live]
+    answers = {answer.session.id: answer for answer in asking.ask_all(settings.paths_run, requests, _ANSWER_SECONDS)}
+    return tuple(_with_clocks(answers[one.id], named.get(one.fingerprint, "")) for one in live)
 
 
 def _is_base64(blob: str) -> bool:
@@ -68,25 +79,29 @@ def _is_base64(blob: str) -> bool:
         return False
 
 
-def _with_clocks(settings: Config, session: Session, label: str) -> LiveSession:
-    report = _ask(settings, session)
+def _with_clocks(answer: Answer, label: str) -> LiveSession:
+    session, report = answer.session, _report(answer)
     of_views = report.get("views")
     clocks = of_views if isinstance(of_views, dict) else {}
     views = tuple((str(view.project), _clock(clocks.get(view.project))) for view in session.views)
-    return LiveSession(session=session, label=output.visible(label), clock=_clock(report), views=views)
+    return LiveSession(
+        session=session,
+        label=output.visible(label),
+        answers=not answer.is_silent,
+        clock=_clock(report),
+        views=views,
+    )
 
 
-def _ask(settings: Config, session: Session) -> Mapping[str, object]:
-    """The report of the session's warden; {} when the session has ended, is busy, or sends something else."""
-    request = protocol.Ask(principal=session.principal, origin="enc-gateway")
-    try:
-        with channel.connect(os.path.join(layout.directory(settings.paths_run), session.id), layout.SOCKET) as to:
-            to.settimeout(_ANSWER_TIMEOUT)
-            channel.send(to, request)
-            reply = channel.receive(to)
-        report = json.loads(reply.report) if isinstance(reply, protocol.State) else {}
-    except (OSError, protocol.Malformed, ValueError, RecursionError):  # the answer is untrusted
+def _report(answer: Answer) -> Mapping[str, object]:
+    """The report of the session's warden; {} when the session has ended, is silent, or sends something else."""
+    if answer.reply is None:
         return {}
+    with answer.reply as reply:
+        try:
+            report = json.loads(reply.report) if isinstance(reply, protocol.State) else {}
+        except (ValueError, RecursionError):  # the answer is untrusted
+            return {}
     return report if isinstance(report, dict) else {}
 
 
@@ -135,6 +150,8 @@ def _row(one: LiveSession) -> tuple[str, ...]:
     session, clock = one.session, one.clock
     views = ", ".join(f"{name} ({_seconds(view.locks_in)})" for name, view in one.views)
     activity = f"{clock.last_activity} {_seconds(clock.idle)} ago" if clock.last_activity else "-"
+    if not one.answers:
+        activity = "does not answer"
     key = one.label or session.fingerprint
     where = (session.id, session.principal, key, session.address, session.since)
     return (*where, activity, _seconds(clock.locks_in), views or "-")
@@ -155,13 +172,25 @@ def kill(settings: Config, ids: tuple[str, ...], principal: str | None, all_sess
 
     IDS are as `sessions` shows them. Returns when the sessions have ended.
     """
-    ended = _kill(settings, ids, principal, all_sessions, as_json)
-    output.result({"ended": ended}, "", as_json)
+    how = _kill(settings, ids, principal, all_sessions, as_json)
+    ended = [{"session": one.session.id, "killed": one.how == KILLED} for one in how if one.how != REMAINS]
+    remaining = [one.session.id for one in how if one.how == REMAINS]
+    output.result({"ended": ended, "remaining": remaining}, "", as_json)
+    sys.exit(Internal.code if remaining else 0)
+
+
+_KILL_WORDS = {
+    CLOSED: "closed {}",
+    KILLED: "killed {}: it did not answer",
+    REMAINS: "{} remains: it does not answer, and has no process that is its warden; look at its directory",
+}
 
 
 def _kill(
     settings: Config, ids: tuple[str, ...], principal: str | None, all_sessions: bool, as_json: bool
-) -> list[object]:
+) -> list[Ended]:
+    log, command = administration.log(settings), "enc-gateway sessions kill"
+    cleanup.sweep(settings.paths_run, log, command)
     live = registry.live(settings.paths_run)
     if unknown := set(ids) - {session.id for session in live}:
         raise NotUnlocked(
@@ -170,9 +199,9 @@ def _kill(
     if not (ids or principal or all_sessions):
         raise Usage("no session given", "give session ids, --principal or --all")
     chosen = [one for one in live if all_sessions or one.id in ids or one.principal == principal]
-    ended: list[object] = []
-    for id_, by_itself in termination.kill(settings.paths_run, chosen):
-        ended.append({"session": id_, "killed": not by_itself})
+    how = []
+    for one in termination.end(settings.paths_run, chosen, settings.lock_grace, log, command):
+        how.append(one)
         if not as_json:
-            click.echo(f"closed {id_}" if by_itself else f"killed {id_}: it did not answer")
-    return ended
+            click.echo(_KILL_WORDS[one.how].format(one.session.id))
+    return how

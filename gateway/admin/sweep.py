@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 import click
 
 from gateway.admin import options
+from gateway.audit import administration
 from gateway.audit.log import AuditLog
+from gateway.base import files, privileges
 from gateway.config.schema import Config
 from gateway.errors import Misconfigured
 from gateway.identity import lint
@@ -26,10 +29,24 @@ def sweep(settings: Config) -> None:
     log = AuditLog(settings.paths_audit, settings.audit_syslog, required=False)
     for error in _errors(settings.paths_authorized_keys):
         log.write("misconfigured", where=error)
-    sessions = cleanup.sweep(settings.paths_run)
+    sessions = cleanup.sweep(settings.paths_run, administration.log(settings), "enc-gateway sweep")
     removed = garbage.sweep(settings.paths_vaults, settings.trash_days)
     projects = f"{removed['drafts']} unfinished projects, {removed['trash']} projects in the trash"
-    click.echo(f"removed: {sessions} dead sessions, {projects}")
+    staged = removed["staged"] + _remove_staged(settings)
+    click.echo(f"removed: {sessions} dead sessions, {projects}, {staged} unfinished files")
+
+
+def _remove_staged(settings: Config) -> int:
+    """Remove what killed processes left beside the files that they were replacing; how many. Those in the directories
+    of authorized_keys and of the pause are root's.
+    """
+    removed = sum(map(files.remove_abandoned, (settings.paths_enrolments, settings.paths_run)))
+    with privileges.root():
+        of_root = {
+            os.path.dirname(os.path.realpath(settings.paths_authorized_keys)),
+            os.path.dirname(settings.paths_pause),
+        }
+        return removed + sum(map(files.remove_abandoned, of_root))
 
 
 def _errors(path: str) -> list[str]:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import os
+import stat
 import time
 
 import click
 
 from gateway.admin import options, output
-from gateway.base import clock, text, toml
+from gateway.base import clock, text
 from gateway.base.records import Record
 from gateway.config.schema import Config
-from gateway.errors import DamagedVault, Usage
+from gateway.errors import DamagedVault, Misconfigured, Usage
 from gateway.identity import authorized_keys
-from gateway.identity.names import Principal
+from gateway.identity.names import Principal, ProjectName
 from gateway.limits.disk import usage
 from gateway.session import registry
 from gateway.vault import lease, store
+from gateway.vault.slots import Slot
 from gateway.vault.store import Vault
 
 _SIZES_TIMEOUT = 30.0
@@ -24,9 +26,10 @@ _SIZES_TIMEOUT = 30.0
 
 
 class ListedVault(Record):
-    """A vault. `state` is locked, unlocked or damaged; `problem` describes the damage. `owner` is the fingerprint of
-    the key that made it. `ownerless`: no line of authorized_keys has its principal. `size` is in bytes, and too low
-    when not `size_complete`. `slots` are names with kinds.
+    """A vault. `state` is locked, unlocked, damaged, or unreadable when the disk fails; `problem` says why. `owner` is
+    the fingerprint of the key that made it. `ownerless`: no line of authorized_keys has its principal. `size` is in
+    bytes, and too low when not `size_complete`. `slots` are names with kinds; `unbound` are the names of those that
+    nothing binds to the vault, because they are older than that.
     """
 
     principal: str
@@ -39,6 +42,7 @@ class ListedVault(Record):
     size_complete: bool
     last_used: str
     slots: tuple[str, ...]
+    unbound: tuple[str, ...]
 
 
 def collect(settings: Config) -> tuple[ListedVault, ...]:
@@ -51,19 +55,31 @@ def collect(settings: Config) -> tuple[ListedVault, ...]:
     return tuple(
         _listed(vault, principal, principals, (principal, vault.name) in unlocked, deadline)
         for principal, home in homes(settings)
-        for vault in (Vault(name=name, path=os.path.join(home, name)) for name in store.names(home))
+        for vault in (Vault(name=name, path=os.path.join(home, name)) for name in _names(home))
     )
 
 
 def homes(settings: Config) -> list[tuple[Principal, str]]:
-    """Each principal and their directory. Other entries are skipped."""
+    """Each principal and their directory. Other entries are skipped, links among them."""
     found = []
     for name in sorted(os.listdir(settings.paths_vaults)):
+        path = os.path.join(settings.paths_vaults, name)
         try:
-            found.append((Principal.of_directory(name), os.path.join(settings.paths_vaults, name)))
+            principal = Principal.of_directory(name)
         except Usage:
             continue
+        if stat.S_ISDIR(os.lstat(path).st_mode):
+            store.restore_directory_access(path)
+            found.append((principal, path))
     return found
+
+
+def _names(home: str) -> tuple[ProjectName, ...]:
+    """The projects in a principal's directory; none where that is not the account's (`doctor` reports it)."""
+    try:
+        return store.names(home)
+    except OSError:
+        return ()
 
 
 def _principal(entry: authorized_keys.Entry) -> str:
@@ -75,11 +91,11 @@ def _principal(entry: authorized_keys.Entry) -> str:
 
 def _listed(vault: Vault, principal: Principal, principals: set[str], unlocked: bool, deadline: float) -> ListedVault:
     state, problem = "unlocked" if unlocked else "locked", ""
-    slots: tuple[str, ...] = ()
+    slots: tuple[Slot, ...] = ()
     try:
-        slots = tuple(f"{slot.name} ({slot.kind.value})" for slot in store.check(vault))
-    except DamagedVault as error:
-        state, problem = "damaged", error.line()
+        slots = store.check(vault)
+    except (DamagedVault, Misconfigured) as error:
+        state, problem = "damaged" if isinstance(error, DamagedVault) else "unreadable", error.line()
     size, complete = usage.size(vault.path, max(0.0, deadline - time.monotonic()))
     return ListedVault(
         principal=principal,
@@ -91,15 +107,15 @@ def _listed(vault: Vault, principal: Principal, principals: set[str], unlocked: 
         size=size,
         size_complete=complete,
         last_used=clock.utc(lease.last_used(vault)),
-        slots=slots,
+        slots=tuple(f"{slot.name} ({slot.kind.value})" for slot in slots),
+        unbound=tuple(slot.name for slot in slots if not slot.binding),
     )
 
 
 def _owner(vault: Vault) -> str:
     try:
-        with open(vault.metadata, encoding="utf-8") as file:
-            return str(toml.parse(file.read())["owner"].value)
-    except (OSError, KeyError, ValueError):
+        return str(store.read_metadata(vault)["owner"])
+    except (DamagedVault, Misconfigured, KeyError):
         return ""
 
 
@@ -113,7 +129,8 @@ def vaults_(ownerless: bool, damaged: bool, settings: Config, as_json: bool) -> 
     listed = [one for one in collect(settings) if one.ownerless >= ownerless and (one.state == "damaged") >= damaged]
     rows = [_row(one) for one in listed]
     words = output.table(_HEADER, rows, "no projects")
-    output.result({"vaults": [{**one.as_dict(), "slots": list(one.slots)} for one in listed]}, words, as_json)
+    fields = [{**one.as_dict(), "slots": list(one.slots), "unbound": list(one.unbound)} for one in listed]
+    output.result({"vaults": fields}, words, as_json)
 
 
 _HEADER = ("PRINCIPAL", "PROJECT", "STATE", "SIZE", "LAST USED", "SLOTS", "REMARK")
@@ -121,5 +138,7 @@ _HEADER = ("PRINCIPAL", "PROJECT", "STATE", "SIZE", "LAST USED", "SLOTS", "REMAR
 
 def _row(one: ListedVault) -> tuple[str, ...]:
     size = text.human_size(one.size) + ("" if one.size_complete else " or more")
-    remark = "; ".join(filter(None, (one.problem, "no key has this principal" if one.ownerless else "")))
+    ownerless = "no key has this principal" if one.ownerless else ""
+    unbound = f"not bound to this project: {', '.join(one.unbound)}" if one.unbound else ""
+    remark = "; ".join(filter(None, (one.problem, ownerless, unbound)))
     return one.principal, one.project, one.state, size, one.last_used, ", ".join(one.slots) or "-", remark or "-"

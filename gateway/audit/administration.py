@@ -20,6 +20,11 @@ def record(config: Config, event: str, required: bool = True, **fields: object) 
         AuditLog(config.paths_audit, config.audit_syslog, required, by=_login()).write(event, **fields)
 
 
+def log(config: Config) -> AuditLog:
+    """The log, for records of what a sysadmin's command ends or finds. Write it with the identity of the account."""
+    return AuditLog(config.paths_audit, config.audit_syslog, by=_login())
+
+
 def _login() -> str:
     """The account that logged in to this host, also behind sudo (proc(5), loginuid); ours if it is not set."""
     try:

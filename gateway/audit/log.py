@@ -15,21 +15,25 @@ import errno
 import os
 import time
 
-from gateway.base import json, locks
+from gateway.base import files, json, locks
 from gateway.base.sha256 import sha256
 from gateway.base.signals import SignalsBlocked
 from gateway.errors import Misconfigured
 
 FIRST_PREV = "0" * 64
+HEAD_BYTES = 4096
+"""Read of a head file: more than it has."""
 _TAIL_BYTES = 64 * 1024
 """Read from the end of the log to find its last line: more than a line has."""
+_LOCK_SECONDS = 3.0
+"""In which somebody who waits for the lock before us has written a line. Each of them takes a millisecond."""
 
 
 class AuditLog:
     """Appends records to `path`. Every record has the fields of `context`.
 
-    The datagram socket `syslog` gets a copy of each record if it is there. When a record cannot be written and is
-    not `required`, it goes to syslog only, and nothing is raised.
+    The datagram socket `syslog` gets a copy of each record if it is there, also of one that cannot be written. That
+    is an error only if it is `required`.
     """
 
     def __init__(self, path: str, syslog: str = "", required: bool = True, **context: object) -> None:
@@ -37,6 +41,11 @@ class AuditLog:
         self.syslog = syslog
         self.required = required
         self.context = context
+        self._patience = _LOCK_SECONDS
+
+    def best_effort(self) -> AuditLog:
+        """The same log for what must not fail because it cannot be written: what ends things, or only looks."""
+        return AuditLog(self.path, self.syslog, False, **self.context)
 
     def bound(self, **more: object) -> AuditLog:
         """The same log with more context."""
@@ -57,9 +66,10 @@ class AuditLog:
             with SignalsBlocked():  # an interrupted append leaves the head behind, which verify would report
                 line = self._append(record)
         except Misconfigured:
+            self.copy_to_syslog(encoded(record))
             if self.required:
                 raise
-            line = encoded(record)
+            return
         self.copy_to_syslog(line)
 
     def record(self, event: str, fields: dict[str, object]) -> dict[str, object]:
@@ -83,16 +93,34 @@ class AuditLog:
         """Open the log, made if it is missing, and lock it until the descriptor is closed. Raises Misconfigured."""
         while True:
             try:
-                fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+                fd = files.open_regular(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
             except OSError as error:
                 raise Misconfigured(
                     "the audit log cannot be opened, so requests are refused", error.strerror
                 ) from error
-            locks.acquire(fd)
-            if self._is_at_path(fd):
-                self._chown_like_directory(fd)
-                return fd
+            try:
+                self._lock(fd)
+                if self._is_at_path(fd):
+                    self._chown_like_directory(fd)
+                    return fd
+            except OSError as error:
+                os.close(fd)
+                raise Misconfigured(
+                    "the audit log cannot be locked, so requests are refused", error.strerror
+                ) from error
             os.close(fd)  # rotated while we waited
+
+    def _lock(self, fd: int) -> None:
+        """Lock it, as soon as those who came before have written. Raises TimeoutError when none of them writes: one
+        that was stopped in the middle would keep everybody from ending anything.
+        """
+        seen = -1
+        while (size := os.fstat(fd).st_size) != seen:
+            if locks.acquire_within(fd, self._patience):
+                return
+            seen = size
+        self._patience = 0.0  # the next records do not wait again
+        raise TimeoutError(errno.ETIMEDOUT, "another process holds its lock")
 
     def _chown_like_directory(self, fd: int) -> None:
         """Give a file that root makes to the owner of its directory: else the gateway's account could not append to
@@ -140,14 +168,13 @@ class AuditLog:
 
     def _head_count(self) -> int:
         try:
-            with open(self.path + ".head", encoding="ascii") as file:
-                return int(file.read().split()[0])
+            return int(files.read(self.path + ".head", HEAD_BYTES).decode("ascii").split()[0])
         except (OSError, ValueError, IndexError):
             return 0
 
     def write_head(self, count: int, line: bytes) -> None:
         """Note `line`, which has the number `count`, as the newest. Raises OSError."""
-        fd = os.open(self.path + ".head", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        fd = files.open_regular(self.path + ".head", os.O_WRONLY | os.O_CREAT)
         try:
             self._chown_like_directory(fd)
             os.pwrite(fd, b"%020d %s\n" % (count, sha256(line).hexdigest().encode()), 0)
@@ -158,13 +185,17 @@ class AuditLog:
         """Best effort: the file is the record, and many hosts have no syslog."""
         if not self.syslog or not os.path.exists(self.syslog):
             return
-        import socket
+        import _socket  # the C module behind `socket`, which loads `selectors` and `enum`: 7 ms
 
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC) as to:
-            try:
-                to.sendto(b"<86>enc[%d]: %s" % (os.getpid(), line), self.syslog)  # 86: authpriv.info (RFC 3164)
-            except OSError:
-                return
+        to = None
+        try:
+            to = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_NONBLOCK | _socket.SOCK_CLOEXEC)
+            to.sendto(b"<86>enc[%d]: %s" % (os.getpid(), line), self.syslog)  # 86: authpriv.info (RFC 3164)
+        except OSError:
+            return
+        finally:
+            if to:
+                to.close()
 
 
 def encoded(record: dict[str, object]) -> bytes:

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Iterator
 
-from gateway.audit import rotation
+from gateway.audit import lines, rotation
 from gateway.base import json
 from gateway.base.records import Record
 
@@ -121,20 +121,20 @@ def events(path: str, wanted: Filter) -> Iterator[Event]:
 
 def _all_events(path: str) -> Iterator[Event]:
     """The current log is opened first, because it may be rotated while the older ones are read."""
-    with open(path, encoding="utf-8", errors="replace") as current:
+    with lines.open_log(path) as current:
         for archive in rotation.archives(path):
             try:
-                with open(archive, encoding="utf-8", errors="replace") as file:
+                with lines.open_log(archive) as file:
                     if not os.path.samestat(os.fstat(file.fileno()), os.fstat(current.fileno())):
-                        yield from filter(None, map(_parse, file))
+                        yield from filter(None, map(_parse, lines.of(file)))
             except FileNotFoundError:  # deleted by a rotation meanwhile
                 continue
-        yield from filter(None, map(_parse, current))
+        yield from filter(None, map(_parse, lines.of(current)))
 
 
-def _parse(line: str) -> Event | None:
+def _parse(line: bytes) -> Event | None:
     try:
-        values = json.loads(line)
+        values = json.loads(line.decode(errors="replace"))
     except (ValueError, RecursionError):
         return None
     if not isinstance(values, dict) or type(values.get("seq")) is not int:

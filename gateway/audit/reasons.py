@@ -7,6 +7,7 @@ The client words the slugs itself, because it imports nothing from here.
 from __future__ import annotations
 
 from gateway.base.records import Record
+from gateway.identity import authorized_keys
 
 
 class Reason(Record):
@@ -40,9 +41,10 @@ _TABLE = (
     Reason(slug="hangup", user="the connection ended", sysadmin="the connection ended"),
     Reason(
         slug="revoked",
-        user="your key is no longer authorized",
+        user=authorized_keys.REVOKED,
         sysadmin="the key was revoked, or it expired",
         abrupt=True,
+        in_close=True,
     ),
     Reason(
         slug="killed",
@@ -68,6 +70,12 @@ _TABLE = (
         slug="failed",
         user="gocryptfs ended unexpectedly",
         sysadmin="gocryptfs or the gateway failed",
+        abrupt=True,
+    ),
+    Reason(
+        slug="found-dead",
+        user="the session was found dead",
+        sysadmin="the session died without recording its end, and was found later",
         abrupt=True,
     ),
 )

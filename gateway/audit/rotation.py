@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from gateway.audit.log import AuditLog, encoded
+from gateway.base import files
 from gateway.errors import Misconfigured
 
 _DIGITS = 12
@@ -55,7 +56,7 @@ def rotate(log: AuditLog, keep: int) -> str:
 
 def _write_first_line(path: str, line: bytes, like: os.stat_result) -> None:
     """Make a synced log of one line, with the owner of the log `like`."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    fd = files.open_regular(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     try:
         os.fchown(fd, like.st_uid, like.st_gid)
         os.write(fd, line + b"\n")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 
-from gateway.audit.log import FIRST_PREV, sequence
+from gateway.audit import lines
+from gateway.audit.log import FIRST_PREV, HEAD_BYTES, sequence
 from gateway.audit.rotation import archives
-from gateway.base import json
+from gateway.base import files, json
 from gateway.base.records import Record
 from gateway.base.sha256 import sha256
 
@@ -62,10 +63,10 @@ class _Chain:
         self._first_finding: Finding | None = None
 
     def read(self, path: str, name: str) -> None:
-        with open(path, "rb") as file:
+        with lines.open_log(path) as file:
             self.line = 0
-            for self.line, raw in enumerate(file, 1):
-                self._add(raw.removesuffix(b"\n"), name)
+            for self.line, line in enumerate(lines.of(file), 1):
+                self._add(line, name)
 
     def _add(self, line: bytes, name: str) -> None:
         self.count += 1
@@ -107,9 +108,8 @@ def _check_head(path: str, prev_before: str, prev: str, lines: int) -> str:
     writes, the line before.
     """
     try:
-        with open(path, encoding="ascii") as file:
-            last, digest = file.read().split()
-            number = int(last)
+        last, digest = files.read(path, HEAD_BYTES).decode("ascii").split()
+        number = int(last)
     except FileNotFoundError:
         return "the head file is missing" if lines else ""
     except (OSError, ValueError):

@@ -8,6 +8,7 @@ because files outlive a boot.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import time
@@ -67,22 +68,45 @@ def sync(path: str) -> None:
         os.close(fd)
 
 
-def read(path: str, max_bytes: int) -> bytes:
-    """Read a file in a directory that another account can write to.
+class Irregular(OSError):
+    """Not a regular file, or a larger one than allowed: nothing that the gateway wrote."""
 
-    Does not follow a symbolic link, and does not block on a FIFO or device. Raises OSError if `path` is not a regular
-    file, or has more than `max_bytes`.
+
+def open_regular(path: str, flags: int = os.O_RDONLY, dir_fd: int | None = None) -> int:
+    """Open a regular file in a directory that another account can write to, and return its descriptor.
+
+    Does not follow a symbolic link, and does not block on a FIFO, a device or a lease (fcntl(2)). Only the last
+    component of `path` is guarded; `dir_fd` guards the ones before. A file that O_CREAT makes has mode 0600. Raises
+    OSError, which is Irregular if `path` is something else than a regular file.
     """
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    safe = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     try:
-        found = os.fstat(fd)
-        if not stat.S_ISREG(found.st_mode):
-            raise OSError(f"{path} is not a regular file")
-        if found.st_size > max_bytes:
-            raise OSError(f"{path} has more than {max_bytes} bytes")
-        return os.read(fd, max_bytes)
+        fd = os.open(path, flags | safe, 0o600, dir_fd=dir_fd)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR):  # a link; a FIFO or socket; a directory
+            raise Irregular(error.errno, "not a regular file", path) from error
+        raise
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise Irregular(errno.EINVAL, "not a regular file", path)
+    return fd
+
+
+def read(path: str, max_bytes: int, dir_fd: int | None = None) -> bytes:
+    """Read a file as `open_regular` opens it. Raises OSError, which is Irregular if it has more than `max_bytes`."""
+    fd = open_regular(path, dir_fd=dir_fd)
+    try:
+        content = os.read(fd, max_bytes + 1)
+        if len(content) > max_bytes:
+            raise Irregular(errno.EFBIG, f"it has more than {max_bytes} bytes", path)
+        return content
     finally:
         os.close(fd)
+
+
+def open_directory(path: str, dir_fd: int | None = None) -> int:
+    """Open a directory for the `dir_fd` of others. Raises NotADirectoryError, also for a symbolic link; OSError."""
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dir_fd)
 
 
 def _staged(path: str, content: str | bytes, mode: int, owner: tuple[int, int] | None, durable: bool) -> str:
@@ -116,10 +140,31 @@ def abandoned(directory: str) -> tuple[str, ...]:
     """The paths in `directory` that are staged and have lost their maker."""
     try:
         names = os.listdir(directory)
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return ()
     paths = (os.path.join(directory, name) for name in names if name.startswith(STAGED))
     return tuple(path for path in paths if is_older(path, ABANDONED_AFTER))
+
+
+def remove_abandoned(directory: str) -> int:
+    """Remove the staged files in `directory` that have lost their maker; how many. Directories stay, and no link is
+    followed. What cannot be read or removed is left.
+    """
+    removed = 0
+    try:
+        fd = open_directory(directory)
+    except OSError:
+        return 0
+    try:
+        for path in abandoned(f"/proc/self/fd/{fd}"):
+            try:
+                os.unlink(os.path.basename(path), dir_fd=fd)
+                removed += 1
+            except OSError:  # gone meanwhile, a directory, or not ours
+                continue
+    finally:
+        os.close(fd)
+    return removed
 
 
 def is_older(path: str, seconds: float) -> bool:

@@ -20,6 +20,33 @@ def acquire(fd: int) -> None:
     fcntl.flock(fd, fcntl.LOCK_EX)
 
 
+def acquire_within(fd: int, seconds: float) -> bool:
+    """Lock the file `fd` once it is free; whether it was within `seconds`. It uses SIGALRM, for flock(2) has no limit:
+    the kernel keeps those who wait in order, and many who ask again and again would not be.
+    """
+    if try_acquire(fd):
+        return True
+    if not seconds:
+        return False
+    from _signal import ITIMER_REAL, SIGALRM, setitimer, signal  # type: ignore[import-not-found]
+
+    def late(_number: int, _frame: object) -> None:
+        raise TimeoutError
+
+    before = signal(SIGALRM, late)
+    try:
+        timer = setitimer(ITIMER_REAL, seconds)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        finally:
+            setitimer(ITIMER_REAL, *timer)
+    except TimeoutError:
+        return False
+    finally:
+        signal(SIGALRM, before)
+    return True
+
+
 def try_acquire(fd: int) -> bool:
     """Lock the file `fd` if it is free. Returns whether it is ours now."""
     try:
@@ -83,6 +110,11 @@ def hold(fd: int, byte: int = 0) -> bool:
     except (BlockingIOError, PermissionError):  # EAGAIN or EACCES: somebody has it
         return False
     return True
+
+
+def let_go(fd: int, byte: int = 0) -> None:
+    """Release the lock that `hold` took, while `fd` stays open."""
+    fcntl.fcntl(fd, fcntl.F_OFD_SETLK, struct.pack(_FLOCK, fcntl.F_UNLCK, os.SEEK_SET, byte, 1, 0))
 
 
 def is_held(fd: int, byte: int = 0) -> bool:

@@ -2,6 +2,9 @@
 
 A program gets an argv list, an absolute path, a fixed environment, and only the descriptors that are named: all others
 are close-on-exec (PEP 446). A secret is passed through a descriptor, never in the argv or the environment.
+
+`fork` is for our own code that may never return, because it asks a file system that may not answer. The caller waits
+for it as long as it likes, and goes on without it.
 """
 
 from __future__ import annotations
@@ -15,10 +18,12 @@ from gateway.errors import Internal, Misconfigured
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from typing import Any
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import Any, NoReturn
 
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
+
+_MOST_DESCRIPTORS = 1 << 20
 
 _DEFAULT_SIGNALS = (
     *(signal.SIGPIPE, signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGQUIT, signal.SIGCHLD),
@@ -32,11 +37,18 @@ def require(program: str, package: str) -> None:
         raise Misconfigured(f"{program} is missing on the gateway", f"a sysadmin can: apt install {package}")
 
 
-def spawn(argv: list[str], stdio: Mapping[int, int], pass_fds: Iterable[int] = (), own_group: bool = False) -> int:
+def spawn(
+    argv: list[str],
+    stdio: Mapping[int, int],
+    pass_fds: Iterable[int] = (),
+    own_group: bool = False,
+    default_signals: bool = True,
+) -> int:
     """Start `argv` and return its pid, which the caller must wait for. Raises Internal if the host cannot start it.
 
     `stdio` maps 0, 1 and 2 to open descriptors; those left out are /dev/null. `pass_fds` keep their numbers. With
-    `own_group` it gets a process group of its own, so it does not receive the signals of our terminal.
+    `own_group` it gets a process group of its own, so it does not receive the signals of our terminal. Without
+    `default_signals` it ignores the signals that we ignore.
     """
     actions: list[tuple[int, ...] | tuple[int, int, str, int, int]] = []
     for target in (0, 1, 2):
@@ -48,10 +60,84 @@ def spawn(argv: list[str], stdio: Mapping[int, int], pass_fds: Iterable[int] = (
     group: dict[str, Any] = {"setpgroup": 0} if own_group else {}
     try:
         return os.posix_spawn(
-            argv[0], argv, ENVIRONMENT, file_actions=actions, setsigmask=(), setsigdef=_DEFAULT_SIGNALS, **group
+            argv[0],
+            argv,
+            ENVIRONMENT,
+            file_actions=actions,
+            setsigmask=(),
+            setsigdef=_DEFAULT_SIGNALS if default_signals else (),
+            **group,
         )
     except OSError as error:  # no process, memory or descriptor left: refuse this request, do not end the session
         raise Internal(f"{os.path.basename(argv[0])} could not be started", error.strerror) from error
+
+
+def fork(work: Callable[[Callable[[bytes], object]], object], keep: Iterable[int] = ()) -> tuple[int, int]:
+    """Run `work(tell)` in a child of its own process group. Returns its pid, which the caller must wait for, and the
+    reading end of a pipe (non-blocking) with what it tells, which the caller closes.
+
+    The child has `keep` open, and nothing else of ours: it may outlive us while the kernel waits for a disk. It ends
+    with 0, or with 1 if `work` raises. Raises Misconfigured if the host has no process or descriptor left.
+    """
+    try:
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+    except OSError as error:
+        raise Misconfigured("the gateway's host has no descriptor left", error.strerror) from error
+    try:
+        pid = os.fork()
+        if pid == 0:
+            _in_child(work, writer, {0, 1, 2, writer, *keep})
+    except OSError as error:
+        os.close(reader)
+        raise Misconfigured("the gateway's host has no process left", error.strerror) from error
+    finally:
+        os.close(writer)
+    os.set_blocking(reader, False)
+    return pid, reader
+
+
+def _in_child(work: Callable[[Callable[[bytes], object]], object], writer: int, keep: set[int]) -> NoReturn:
+    status = 1
+    try:
+        signal.set_wakeup_fd(-1)  # it is our parent's as well, which would take our signals for its own
+        os.setpgid(0, 0)
+        kept = sorted(keep)
+        for before, after in zip(kept, [*kept[1:], _MOST_DESCRIPTORS], strict=True):
+            os.closerange(before + 1, after)
+        null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+        for standard in (0, 1, 2):
+            os.dup2(null, standard)
+        work(lambda said: os.write(writer, said))
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def ask(work: Callable[[], bytes], seconds: float) -> bytes | None:
+    """What `work` returns, at most 64 KiB, or None when it raises, or has not returned within `seconds`: a file system
+    may not answer. Raises Misconfigured as `fork` does.
+    """
+    pid, reader = fork(lambda tell: tell(work()))
+    status = None
+    try:
+        status = wait(pid, seconds)
+        return os.read(reader, 1 << 16) if status == 0 else None
+    finally:
+        os.close(reader)
+        if status is None:
+            os.kill(pid, signal.SIGKILL)  # a child that is not waited for keeps its pid
+
+
+def become(argv: list[str], stdio: Mapping[int, int], pass_fds: Iterable[int]) -> NoReturn:
+    """Replace this process, a child of `fork`, by `argv`, as `spawn` would start it. Raises OSError."""
+    for number in _DEFAULT_SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+    null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+    for target in (0, 1, 2):
+        os.dup2(stdio.get(target, null), target)
+    for fd in pass_fds:
+        os.set_inheritable(fd, True)
+    os.execve(argv[0], argv, ENVIRONMENT)  # noqa: S606 - no shell is the point
 
 
 def memory_file(content: bytes) -> int:

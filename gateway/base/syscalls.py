@@ -42,11 +42,6 @@ def setns(fd: int, kind: int) -> None:
     _checked(_libc.setns(fd, kind))
 
 
-def unshare(kinds: int) -> None:
-    """unshare(2)."""
-    _checked(_libc.unshare(kinds))
-
-
 def drop_inheritable_capabilities() -> None:
     """Clear the ambient capabilities (prctl(2)): this process keeps its capabilities, programs it starts get none."""
     _checked(_libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0))

@@ -6,6 +6,7 @@ import ctypes
 import os
 import time
 
+from gateway.audit import lines
 from gateway.audit.query import timestamp
 from gateway.base import json
 from gateway.doctor.finding import Finding, Target, ok, warn
@@ -38,7 +39,7 @@ def check(target: Target) -> Iterator[Finding]:
 
 def _newest_record(path: str) -> float:
     try:
-        with open(path, "rb") as file:
+        with lines.open_log(path) as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - 64 * 1024))
             return timestamp(json.loads(file.read().splitlines()[-1])["time"])
     except (OSError, ValueError, LookupError, TypeError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import select
@@ -13,11 +14,13 @@ from pathlib import Path
 
 import structlog
 
+from gateway.audit import administration
 from gateway.base import json, privileges, process
+from gateway.config import loader
 from gateway.embedded import host, layout
-from gateway.errors import Misconfigured
+from gateway.errors import EncError, Misconfigured
 from gateway.host import sshd
-from gateway.session import registry
+from gateway.session import cleanup, registry, warden_process
 
 _PR_SET_CHILD_SUBREAPER = 36
 _TIMEOUT = 15.0
@@ -45,7 +48,8 @@ def run(directory: Path, port: int, keys: tuple[Path, ...], given: dict[str, str
     layout.add_keys(paths, keys)
     signals = _Signals()
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # so that we can end what sshd leaves behind
-    listener, port = _start_sshd(paths, port)
+    pid, port = _start_sshd(paths, port)
+    listener = os.pidfd_open(pid)
     try:
         _announce(paths, port)
         signals.wait(listener)
@@ -63,18 +67,14 @@ class _Signals:
             signal.signal(number, lambda *_: None)
 
     def wait(self, child: int) -> None:
-        """Return at a signal; until then, reap children. Raises Misconfigured when `child` ends first."""
-        handle = os.pidfd_open(child)
+        """Return at a signal; until then, reap children. Raises Misconfigured when `child` (a pidfd) ends first."""
         poll = select.poll()
-        for fd in (self._reader, handle):
+        for fd in (self._reader, child):
             poll.register(fd, select.POLLIN)
-        try:
-            while not self._stop_requested():
-                if any(fd == handle for fd, _ in poll.poll()):
-                    raise Misconfigured("sshd ended unexpectedly", "see log/sshd.log in the gateway's directory")
-                _reap_all()
-        finally:
-            os.close(handle)
+        while not self._stop_requested():
+            if any(fd == child for fd, _ in poll.poll()):
+                raise Misconfigured("sshd ended unexpectedly", "see log/sshd.log in the gateway's directory")
+            _reap_all()
 
     def _stop_requested(self) -> bool:
         try:
@@ -117,7 +117,7 @@ def _spawn_listening(paths: layout.Layout) -> int:
         ended = os.waitpid(pid, os.WNOHANG)[0]
         if ended or time.monotonic() > deadline:
             if not ended:
-                _signal(pid, signal.SIGKILL)
+                os.kill(pid, signal.SIGKILL)  # our child, which nobody has waited for
                 os.waitpid(pid, 0)
             lines = logged.strip().splitlines()
             raise Misconfigured(f"sshd did not start: {lines[-1] if lines else 'it logged nothing'}")
@@ -143,37 +143,62 @@ def _announce(paths: layout.Layout, port: int) -> None:
 
 
 def _end(paths: layout.Layout, listener: int) -> None:
-    """Stop new logins, lock every session, then end the remaining processes."""
-    _signal(listener, signal.SIGTERM)
+    """Stop new logins (`listener` is sshd's pidfd), lock every session, then end the remaining processes."""
+    _send(listener, signal.SIGTERM)
     with privileges.account(paths.account.pw_uid, paths.account.pw_gid):
         _lock_all(str(paths.run))
     for number in (signal.SIGTERM, signal.SIGKILL):
-        for pid in _descendants():
-            _signal(pid, number)
+        _signal_descendants(number)
         deadline = time.monotonic() + 3
         while _reap_all() and time.monotonic() < deadline:
             time.sleep(0.01)
+    with privileges.account(paths.account.pw_uid, paths.account.pw_gid):
+        _record_ends(paths)
 
 
 def _lock_all(run: str) -> None:
-    """Lock every session and wait for that. Only our descendants get a signal: the account writes the session records,
-    and could put any pid into them.
+    """Have every session lock, and wait for that. A record is the account's, and could name any process: only the
+    wardens of sessions get a signal.
     """
-    ours = _descendants()
+    waiting = []
     for session in registry.live(run):
         log.info("locking", session=session.id)
-        if session.pid in ours:
-            _signal(session.pid, signal.SIGTERM)
+        pidfd = warden_process.send(run, session, signal.SIGTERM)
+        if pidfd is not None:
+            waiting.append(pidfd)
     deadline = time.monotonic() + _TIMEOUT
-    while registry.live(run) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    for pidfd in waiting:
+        warden_process.has_ended(pidfd, max(0.0, deadline - time.monotonic()))
+        os.close(pidfd)
 
 
-def _signal(pid: int, number: signal.Signals) -> None:
+def _record_ends(paths: layout.Layout) -> None:
+    """Record the end of sessions that had to be killed."""
     try:
-        os.kill(pid, number)
-    except ProcessLookupError:
-        return
+        settings = loader.load(str(paths.config))
+        cleanup.sweep(str(paths.run), administration.log(settings), "enc-gateway embedded")
+    except (EncError, OSError) as error:
+        log.warning("the ends of killed sessions are not recorded", error=str(error))
+
+
+def _signal_descendants(number: signal.Signals) -> None:
+    """Signal every descendant of ours. Each is looked up again after its pidfd is open: a pid that was given to another
+    process in between is no longer a descendant's.
+    """
+    pidfds = {}
+    for pid in _descendants():
+        with contextlib.suppress(ProcessLookupError):
+            pidfds[pid] = os.pidfd_open(pid)
+    still = _descendants()
+    for pid, pidfd in pidfds.items():
+        if pid in still:
+            _send(pidfd, number)
+        os.close(pidfd)
+
+
+def _send(pidfd: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):  # it has ended
+        signal.pidfd_send_signal(pidfd, number)
 
 
 def _reap_all() -> bool:

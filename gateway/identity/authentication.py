@@ -29,16 +29,16 @@ class Caller(Record):
     address: str
     port: int
 
+    @property
+    def listed_principal(self) -> str:
+        """The principal that the caller's line must have."""
+        return self.principal
+
 
 class Identity(Caller):
     """A caller who may act as `principal`. `connection` is SSH_CONNECTION, the same for all its channels."""
 
     connection: str
-
-    @property
-    def listed_principal(self) -> str:
-        """The principal that the caller's line must have."""
-        return self.principal
 
     def as_fields(self) -> dict[str, object]:
         """The audit fields of the caller."""
@@ -125,8 +125,9 @@ def _authenticated_key(path: str) -> tuple[str, str]:
     return keys[0][1], keys[0][2]
 
 
-def require_listed(caller: Identity | Invitation, entries: tuple[authorized_keys.Entry, ...]) -> authorized_keys.Entry:
-    """The caller's line in authorized_keys. Raises Denied if it is gone, has expired, or names another principal.
+def require_listed(caller: Caller, entries: tuple[authorized_keys.Entry, ...]) -> authorized_keys.Entry:
+    """The caller's line among `entries` of authorized_keys. Raises Denied if it is gone, has expired, or names another
+    principal.
 
     sshd checks the line only when the connection is made, and a connection can outlive the line.
     """

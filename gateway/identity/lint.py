@@ -9,7 +9,7 @@ from enum import Enum
 
 from gateway.base import privileges
 from gateway.base.records import Record
-from gateway.identity import authorized_keys
+from gateway.identity import authorized_keys, key_location
 from gateway.identity.authorized_keys import KEY_TYPES, Entry
 from gateway.identity.names import Principal
 
@@ -75,7 +75,13 @@ def _warning(line: int, problem: str, fix: str = "") -> Finding:
 
 
 def _check_file(path: str) -> Iterator[Finding]:
-    """Check owner and mode of the file, and of its directory: who can write to that can replace the file."""
+    """Check owner and mode of the file, and of its directory: who can write to that can replace the file. Check for
+    links that live sessions cannot follow when they are replaced.
+    """
+    for link in key_location.locate(path).links:
+        yield _warning(
+            0, f"{path} leads through the link {link}; when that is replaced, live sessions end", "name the file itself"
+        )
     path = os.path.realpath(path)
     for checked in (path, os.path.dirname(path)):
         found = os.stat(checked)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import os
 import shutil
 import stat
@@ -65,7 +66,11 @@ class Conffile(File):
 
 
 class StateFile:
-    """A file that the running gateway makes, such as the audit log. setup does not make it; removal keeps it."""
+    """A file that the running gateway makes, such as the audit log. setup does not make it; removal keeps it.
+
+    It can lie in a directory of the gateway's account. What is no regular file there is removed: the gateway makes
+    none, and a link would be followed by whoever reads what was kept.
+    """
 
     def __init__(self, path: str, kept_directory: str) -> None:
         self._path = path
@@ -82,7 +87,7 @@ class StateFile:
 
     def remove(self) -> None:
         if os.path.lexists(self._path):
-            move(self._path, self._kept)
+            _move_regular(self._path, self._kept)
 
 
 class Link:
@@ -137,6 +142,43 @@ def write(path: str, text: str, mode: int) -> None:
 
 def move(path: str, to: str) -> None:
     """Move a file, also to another file system, into a directory that is created with mode 0700."""
-    os.makedirs(os.path.dirname(to), exist_ok=True)
-    os.chmod(os.path.dirname(to), 0o700)
+    _make_private(os.path.dirname(to))
     shutil.move(path, to)
+
+
+def _make_private(directory: str) -> None:
+    os.makedirs(directory, exist_ok=True)
+    os.chmod(directory, 0o700)
+
+
+def _move_regular(path: str, to: str) -> None:
+    """As `move`, out of a directory that another account can write to. What is no regular file is removed instead.
+
+    It is first renamed into our own directory, where nobody can exchange it any more.
+    """
+    _make_private(os.path.dirname(to))
+    try:
+        os.rename(path, to)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        _copy_regular(path, to)
+        _remove(path)
+    if os.path.lexists(to) and not stat.S_ISREG(os.lstat(to).st_mode):
+        _remove(to)
+
+
+def _copy_regular(path: str, to: str) -> None:
+    try:
+        fd = files.open_regular(path)
+    except files.Irregular:
+        return
+    with os.fdopen(fd, "rb") as source, open(to, "xb") as target:
+        shutil.copyfileobj(source, target)
+
+
+def _remove(path: str) -> None:
+    if stat.S_ISDIR(os.lstat(path).st_mode):
+        shutil.rmtree(path)
+    else:
+        os.unlink(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from gateway.audit import administration
 from gateway.base import privileges, process
 from gateway.config.schema import Config
 from gateway.errors import Denied, Misconfigured
@@ -58,16 +59,25 @@ def remove() -> Iterator[str]:
         if isinstance(item, DropIn):
             if item.outcome:
                 yield f"! {item.outcome}"
-            yield from (f"! ended session {id_}" for id_ in _end_sessions(settings))
+            yield from _end_sessions(settings)
     _tell_systemd()
 
 
 def _end_sessions(settings: Config) -> list[str]:
-    """End all sessions, with the identity of the account that wrote their records. Returns their ids."""
+    """End all sessions, with the identity of the account that wrote their records. Returns what came of each."""
     if not os.path.isdir(settings.paths_vaults):
         return []
     with privileges.account(*privileges.owner(settings.paths_vaults)):
-        return [id_ for id_, _ in termination.kill(settings.paths_run, registry.live(settings.paths_run))]
+        live = registry.live(settings.paths_run)
+        log, grace = administration.log(settings), settings.lock_grace
+        ended = termination.end(settings.paths_run, live, grace, log, "enc-gateway setup")
+        return [_ended(one) for one in ended]
+
+
+def _ended(one: termination.Ended) -> str:
+    if one.how == termination.REMAINS:
+        return f"! session {one.session.id} does not end"
+    return f"! ended session {one.session.id}"
 
 
 def _checked_items(sessions: int, remove: bool) -> tuple[Item, ...]:

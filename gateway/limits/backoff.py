@@ -11,12 +11,16 @@ import os
 
 from gateway.base import locks
 from gateway.base.clock import boottime
-from gateway.base.records import Fd
+from gateway.limits import concurrency
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from gateway.base.records import Fd
     from gateway.identity.names import Principal, ProjectName
 
+_MAX_BYTES = 256 * 1024
+"""Read of a principal's file: about 3,000 projects."""
+_MAX_DIGITS = 19
 RESET_AFTER = 900
 """Seconds without an attempt after which earlier failures no longer count."""
 
@@ -24,11 +28,9 @@ RESET_AFTER = 900
 def begin_attempt(run: str, principal: Principal) -> Fd:
     """Wait until the principal's other attempts have ended, and lock out new ones.
 
-    Returns a descriptor that holds the lock; `end_attempt` closes it. Raises OSError.
+    Returns a descriptor that holds the lock; `end_attempt` closes it. Raises Misconfigured.
     """
-    directory = os.path.join(run, "attempts")
-    os.makedirs(directory, 0o700, exist_ok=True)
-    fd = Fd(os.open(os.path.join(directory, principal.directory), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    fd = concurrency.open_shared(run, "attempts", principal.directory)
     locks.acquire(fd)
     return fd
 
@@ -65,9 +67,9 @@ def _read(fd: int) -> dict[str, tuple[int, int]]:
     """For each project: how many failures in a row still count, and when the last one was (as `_now`)."""
     now = _now()
     recorded = {}
-    for line in os.pread(fd, os.fstat(fd).st_size, 0).splitlines():
+    for line in os.pread(fd, _MAX_BYTES, 0).splitlines():
         words = line.split()
-        if len(words) == 3 and words[1].isdigit() and words[2].isdigit():
+        if len(words) == 3 and all(word.isdigit() and len(word) <= _MAX_DIGITS for word in words[1:]):
             failures, failed_at = int(words[1]), int(words[2])
             if 0 <= now - failed_at < RESET_AFTER * 1000:  # negative after a reboot, which resets the clock
                 recorded[words[0].decode(errors="replace")] = failures, failed_at

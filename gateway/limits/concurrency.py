@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 
-from gateway.base import locks
+from gateway.base import files, locks
 from gateway.base.records import Fd
 from gateway.errors import Busy, Misconfigured
 
@@ -44,10 +44,17 @@ def acquire(run: str, principal: Principal, kind: str, limit: int) -> Fd:
 
 def open_file(run: str, principal: Principal, kind: str) -> Fd:
     """Open a principal's file of that kind; creates it if it is missing. Raises Misconfigured."""
-    directory = os.path.join(run, "places")
+    return open_shared(run, "places", f"{principal.directory}.{kind}")
+
+
+def open_shared(run: str, kind: str, name: str) -> Fd:
+    """Open the file `name` for all processes of a principal; creates it, and the directory `kind` that it is in.
+
+    Raises Misconfigured, also if something else than a regular file is there.
+    """
+    directory = os.path.join(run, kind)
     try:
         os.makedirs(directory, 0o700, exist_ok=True)
-        path = os.path.join(directory, f"{principal.directory}.{kind}")
-        return Fd(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        return Fd(files.open_regular(os.path.join(directory, name), os.O_RDWR | os.O_CREAT))
     except OSError as error:
         raise Misconfigured("the gateway cannot write its run directory", error.strerror) from error

@@ -10,13 +10,17 @@ import os
 
 from gateway.base import locks
 from gateway.base.clock import boottime
-from gateway.errors import Busy, Misconfigured
+from gateway.errors import Busy
+from gateway.limits import concurrency
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from gateway.identity.authentication import Identity
 
 _WINDOW_SECONDS = 60
+_MAX_DIGITS = 19
+_MAX_BYTES = 256 * 1024
+"""Read of a principal's file: about 5,000 connections within the window."""
 
 
 def admit(run: str, caller: Identity, limit: int) -> None:
@@ -26,12 +30,7 @@ def admit(run: str, caller: Identity, limit: int) -> None:
     """
     if not limit:
         return
-    try:
-        os.makedirs(os.path.join(run, "logins"), 0o700, exist_ok=True)
-        path = os.path.join(run, "logins", caller.principal.directory)
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise Misconfigured("the gateway cannot write its run directory", error.strerror) from error
+    fd = concurrency.open_shared(run, "logins", caller.principal.directory)
     try:
         locks.acquire(fd)
         _record(fd, f"{caller.address}:{caller.port}", limit)
@@ -41,8 +40,8 @@ def admit(run: str, caller: Identity, limit: int) -> None:
 
 def _record(fd: int, connection: str, limit: int) -> None:
     now = int(boottime())
-    rows = [line.split() for line in os.pread(fd, os.fstat(fd).st_size, 0).decode("ascii", "replace").splitlines()]
-    seen = {row[1]: int(row[0]) for row in rows if len(row) == 2 and row[0].isdecimal()}
+    rows = [line.split() for line in os.pread(fd, _MAX_BYTES, 0).decode("ascii", "replace").splitlines()]
+    seen = {row[1]: int(row[0]) for row in rows if len(row) == 2 and row[0].isdecimal() and len(row[0]) <= _MAX_DIGITS}
     recent = {name: when for name, when in seen.items() if 0 <= now - when < _WINDOW_SECONDS}
     if connection in recent:
         return

@@ -16,14 +16,27 @@ BWRAP = "/usr/bin/bwrap"
 
 def base_argv() -> list[str]:
     """bwrap's options for /usr read-only with the links of a merged /usr, no capabilities, and a fixed environment."""
-    words = ["--unshare-user", "--unshare-all", "--uid", str(os.getuid()), "--gid", str(os.getgid())]
-    words += ["--clearenv", "--cap-drop", "ALL", "--ro-bind", "/usr", "/usr"]
+    return ["--unshare-user", "--unshare-all", "--uid", str(os.getuid()), "--gid", str(os.getgid()), *_system_argv()]
+
+
+def new_network_argv() -> list[str]:
+    """The same for uid 0 of a new user namespace, with a new network namespace, and otherwise in the caller's."""
+    return ["--unshare-user", "--unshare-net", "--uid", "0", "--gid", "0", *_system_argv()]
+
+
+def networked_argv(user_namespace: int) -> list[str]:
+    """The same for uid 0 of the existing `user_namespace` (a descriptor), in the network namespace of the caller."""
+    unshare = ["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
+    return ["--userns", str(user_namespace), *unshare, "--uid", "0", "--gid", "0", *_system_argv()]
+
+
+def _system_argv() -> list[str]:
+    words = ["--clearenv", "--cap-drop", "ALL", "--ro-bind", "/usr", "/usr"]
     for name in ("bin", "sbin", "lib", "lib32", "lib64"):
         if os.path.islink(f"/{name}"):
             words += ["--symlink", f"usr/{name}", f"/{name}"]
         elif os.path.isdir(f"/{name}"):
             words += ["--ro-bind", f"/{name}", f"/{name}"]
-    words += ["--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]
     for key, value in process.ENVIRONMENT.items():
         words += ["--setenv", key, value]
     return words

@@ -20,7 +20,7 @@ from contextlib import ExitStack, contextmanager, suppress
 
 from gateway.base import locks, process
 from gateway.base.records import Fd, Record
-from gateway.errors import Misconfigured
+from gateway.errors import Dropped, Misconfigured
 from gateway.sandbox.target import Target
 
 TYPE_CHECKING = False
@@ -234,10 +234,22 @@ def _set_limits(path: str, limits: Limits) -> None:
 
 
 def _remove(path: str) -> None:
-    """Kill the processes in the cgroup and remove it. If they do not end in time, a later front removes it."""
+    """Kill the processes in the cgroup and remove it. If they do not end in time, a later front removes it.
+
+    The warden is in the cgroup while it starts the program, and has the lock of cgroup.procs then (`entered`): to kill
+    the cgroup at that moment would kill the session.
+    """
     deadline = time.monotonic() + _TIMEOUT_SECONDS
     with suppress(FileNotFoundError):
-        _write(path, "cgroup.kill", "1")
+        processes = _open_control(path, "cgroup.procs")
+        try:
+            while not locks.hold(processes):
+                if time.monotonic() > deadline:
+                    return
+                time.sleep(0.005)
+            _write(path, "cgroup.kill", "1")
+        finally:
+            os.close(processes)
         while time.monotonic() < deadline:
             try:
                 os.rmdir(path)
@@ -246,6 +258,27 @@ def _remove(path: str) -> None:
                 if error.errno != errno.EBUSY:
                     raise
             time.sleep(0.005)
+
+
+@contextmanager
+def entered(enter: int, leave: int) -> Iterator[None]:
+    """For the warden: be in the cgroup of the descriptor `enter` for the block, and then in that of `leave`.
+
+    Raises Dropped when the front is about to remove the cgroup, Misconfigured when the kernel refuses.
+    """
+    if not locks.hold(enter):
+        raise Dropped("the command ended before its program was started")
+    try:
+        try:
+            os.write(enter, b"0")
+        except OSError as error:
+            raise Misconfigured("the session cannot enter the program's cgroup", error.strerror) from error
+        try:
+            yield
+        finally:
+            os.write(leave, b"0")
+    finally:
+        locks.let_go(enter)
 
 
 def _read(path: str, name: str) -> str:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import resource
 
-from gateway.sandbox import bubblewrap, paths
+from gateway.sandbox import bubblewrap, host_files, paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from gateway.sandbox.limits import Limits
 
@@ -32,14 +32,14 @@ def execution_argv(
     extra: Sequence[str],
     limits: Limits,
     filter_fd: int,
-    accounts_fd: int,
-    resolver_fd: int | None = None,
+    files: Mapping[str, int],
+    network: bool = False,
 ) -> list[str]:
     """bwrap, inside a session, for `arguments` in `directory`.
 
     The program can read the paths `extra` in addition to /usr; `terminals` is a devpts mount. `filter_fd` has the
-    system call filter and `accounts_fd` the /etc/passwd. With `resolver_fd`, its /etc/resolv.conf, the program keeps
-    the network namespace of its parent; without, it gets an empty one. For a terminal, use `with_terminal`.
+    system call filter. It gets copies of `files` (path to descriptor). With `network`, the program keeps the network
+    namespace of its parent; without, it gets an empty one. For a terminal, use `with_terminal`.
     """
     words = [
         *_rlimit_argv(limits),
@@ -50,15 +50,15 @@ def execution_argv(
         "--new-session",
     ]
     words += ["--seccomp", str(filter_fd)]
-    if resolver_fd is not None:
-        words += ["--share-net", "--ro-bind-data", str(resolver_fd), "/etc/resolv.conf"]
-    words += ["--proc", "/proc", "--dev", "/dev", "--ro-bind-data", str(accounts_fd), "/etc/passwd"]
+    if network:
+        words += ["--share-net"]
+    words += ["--proc", "/proc", "--dev", "/dev", *host_files.copies_argv(files)]
     words += ["--dev-bind", terminals, paths.TERMINALS]
     for path in _MASKED:
         words += ["--ro-bind", "/dev/null", path]
     for path in paths.TMPFS_PATHS:
         words += ["--size", str(limits.tmpfs << 20), "--tmpfs", path]
-    for path in (*paths.SHARED_PATHS, *extra):
+    for path in (*host_files.SHARED_DIRECTORIES, *host_files.without_removed(extra)):
         words += ["--ro-bind-try", path, path]
     words += ["--bind", paths.PROJECTS, paths.PROJECTS, "--remount-ro", "/dev", "--remount-ro", "/"]
     for key, value in {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gateway.sandbox import bubblewrap, paths
+from gateway.sandbox.host_files import LINKER_CACHE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,4 +28,5 @@ def check_argv(vault: str, command: Sequence[str]) -> list[str]:
     for node in ("null", "urandom", "fuse"):
         words += ["--dev-bind", f"/dev/{node}", f"/dev/{node}"]
     words += ["--symlink", "/proc/self/mounts", "/etc/mtab"]
+    words += ["--ro-bind-try", LINKER_CACHE, LINKER_CACHE]  # as it is now: nothing binds it again in there
     return [*words, "--ro-bind", vault, paths.VAULTS, "--chdir", "/", "--", *command]

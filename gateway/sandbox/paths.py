@@ -1,4 +1,4 @@
-"""Paths inside the sandboxes, and the paths of the host that they show."""
+"""Paths inside the sandboxes."""
 
 from __future__ import annotations
 
@@ -16,6 +16,3 @@ HOME = "/home/enc"
 SHELL = "/usr/bin/bash"
 TMPFS_PATHS = ("/tmp", "/run", "/dev/shm", HOME)  # noqa: S108 - the sandbox's own
 """Where an execution can write besides the views: each is a tmpfs of its own, which ends with it."""
-
-SHARED_PATHS = ("/etc/alternatives", "/etc/ssl/certs", "/etc/hosts", "/etc/protocols", "/etc/services")
-"""The files of the host's /etc that programs below /usr need. Everybody may read them."""

@@ -1,7 +1,8 @@
 """The command line of a session's sandbox, in which the warden is PID 1.
 
-The warden has CAP_SYS_ADMIN in it, to mount and unmount. It can see /usr, the gateway's code, its principal's vaults
-(ciphertext), its session directory and the audit log. Views are mounted below /projects.
+The warden has CAP_SYS_ADMIN in it, to mount and unmount. It can see /usr, /etc, the gateway's code, its principal's
+vaults (ciphertext), its session directory and the audit log. Views are mounted below /projects. Files of the host that
+can be replaced while it lives are never bound one by one (`gateway.sandbox.host_files`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import sys
 
 from gateway.base import interpreter
 from gateway.base.records import Record
-from gateway.sandbox import bubblewrap, paths
+from gateway.sandbox import bubblewrap, host_files, paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,9 +29,9 @@ class HostPaths(Record):
     extra: tuple[str, ...]
 
 
-def session_argv(host: HostPaths, passwd_fd: int, status_fd: int, command: Sequence[str]) -> list[str]:
-    """bwrap for a session. It reads the sandbox's /etc/passwd from `passwd_fd`, and writes the warden's pid to
-    `status_fd`. It keeps `status_fd` open until it ends, so that its closing tells the warden that bwrap was killed.
+def session_argv(host: HostPaths, status_fd: int, command: Sequence[str]) -> list[str]:
+    """bwrap for a session. It writes the warden's pid to `status_fd` and keeps that open until it ends, so that its
+    closing tells the warden that bwrap was killed.
     """
     words = [
         bubblewrap.BWRAP,
@@ -44,16 +45,13 @@ def session_argv(host: HostPaths, passwd_fd: int, status_fd: int, command: Seque
     words += ["--proc", "/proc", "--dir", "/tmp", "--dir", paths.TERMINALS]  # noqa: S108 - the sandbox's own
     for node in ("null", "zero", "full", "random", "urandom", "tty", "fuse"):
         words += ["--dev-bind", f"/dev/{node}", f"/dev/{node}"]
-    words += ["--file", str(passwd_fd), "/etc/passwd", "--symlink", "/proc/self/mounts", "/etc/mtab"]
+    words += ["--ro-bind", "/etc", "/etc"]
     for path in dict.fromkeys((sys.base_prefix, interpreter.code_root())):
         if not path.startswith("/usr/") and path != "/usr":
             words += ["--ro-bind", path, path]
-    words += ["--ro-bind-try", "/etc/localtime", "/etc/localtime"]  # expiry times of keys are in local time
     words += ["--bind", host.vaults, paths.VAULTS, "--bind", host.session, paths.SESSION]
     words += ["--bind", host.audit_directory, paths.AUDIT, "--ro-bind", host.keys_directory, paths.KEYS]
-    if host.syslog:
-        words += ["--ro-bind-try", host.syslog, host.syslog]
-    for path in (*paths.SHARED_PATHS, *host.extra):
-        words += ["--ro-bind-try", path, path]
+    private = (host.vaults, host.session, host.audit_directory, host.keys_directory)
+    words += host_files.directories_argv(filter(None, (host.syslog, *host.extra)), private)
     words += ["--tmpfs", paths.WRITABLE_PROJECTS, "--dir", paths.PROJECTS, "--chdir", "/", "--"]
     return [*words, *command]

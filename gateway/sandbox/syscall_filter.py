@@ -22,10 +22,10 @@ def open_filter(run: str) -> Fd:
     """The compiled filter's descriptor, for bwrap's --seccomp; the caller closes it. Raises Misconfigured, OSError."""
     path = _path(run)
     try:
-        return Fd(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW))
-    except FileNotFoundError:
+        return Fd(files.open_regular(path))
+    except (FileNotFoundError, files.Irregular):
         _cache(path, compile_filter())
-        return Fd(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW))
+        return Fd(files.open_regular(path))
 
 
 def _path(run: str) -> str:

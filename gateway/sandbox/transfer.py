@@ -8,7 +8,7 @@ unmounted here as well, and the kernel refuses to unmount it while the program u
 from __future__ import annotations
 
 from gateway.base import process
-from gateway.sandbox import bubblewrap, paths
+from gateway.sandbox import bubblewrap, host_files, paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,13 +24,15 @@ PROGRAMS: Mapping[str, str] = {
 PACKAGES = {"sftp-server": "openssh-sftp-server", "scp": "openssh-client", "rsync": "rsync"}
 
 
-def transfer_argv(program: str, arguments: Sequence[str]) -> list[str]:
-    """bwrap, inside a session, for one of PROGRAMS. Only the views are writable: a file elsewhere would be lost.
+def transfer_argv(program: str, arguments: Sequence[str], files: Mapping[str, int]) -> list[str]:
+    """bwrap, inside a session, for one of PROGRAMS, with copies of `files` (path to descriptor).
+
+    Only the views are writable: a file elsewhere would be lost.
 
     There is no /proc: through /proc/1/mem an sftp client could write its own code into bubblewrap, which would run it.
     """
     words = [bubblewrap.BWRAP, *bubblewrap.base_argv(), "--disable-userns", "--die-with-parent", "--new-session"]
-    words += ["--ro-bind", "/etc/passwd", "/etc/passwd"]
+    words += host_files.copies_argv(files)
     for node in ("null", "zero", "urandom"):
         words += ["--dev-bind", f"/dev/{node}", f"/dev/{node}"]
     words += ["--bind", paths.PROJECTS, paths.PROJECTS, "--setenv", "HOME", paths.PROJECTS, "--remount-ro", "/"]

@@ -11,13 +11,12 @@ import signal
 
 from gateway.base import codec, interpreter, process, rlimits
 from gateway.base.records import Fd
-from gateway.errors import Internal
+from gateway.errors import Busy, Internal
+from gateway.identity import key_location
 from gateway.limits import concurrency
-from gateway.sandbox import bubblewrap
-from gateway.sandbox.host import require_host
 from gateway.sandbox.session import HostPaths, session_argv
-from gateway.session import cleanup, registry
-from gateway.session.spec import Anchor, Audit, IdleLimits, Quota, Spec
+from gateway.session import cleanup, registry, watchdog
+from gateway.session.spec import Anchor, Audit, HeldPath, IdleLimits, KeyFile, Quota, Spec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,33 +28,33 @@ _TERMINAL_SIGNALS = (
     *(signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGHUP),
     *(signal.SIGTTIN, signal.SIGTTOU),
 )
-"""Not for bubblewrap, which stays as the warden's parent; SIG_IGN outlives its exec. The last two would stop a
+"""Not for bubblewrap and the watchdog, which stay outside; SIG_IGN outlives an exec. The last two would stop a
 prompt's session, which is in the background of its terminal, when it says something and the client's `stty` has
 `tostop`: stopped, it would neither lock nor end.
 """
 
 
 def start(config: Config, caller: Identity, anchor: Anchor, vaults_home: str, place: Fd | None = None) -> None:
-    """Replace this process by a session. Returns only by raising: Misconfigured when the host does not let us, Busy
-    when the caller has as many sessions as is allowed. `place`: the session's, if it has one already.
+    """Replace this process by a session. Returns only by raising: Internal when the host does not let us, which
+    gateway.sandbox.host tells beforehand; Busy when the caller has as many sessions as is allowed. `place`: the
+    session's, if it has one already.
     """
-    require_host()
     if place is None:
         place = _place(config, caller)
-    id_, path, lock = registry.prepare(config.paths_run)
+    id_, path, lock = registry.prepare(config.paths_run, caller.principal)
     try:
-        status, status_writer = os.pipe()
-        spec = _spec(config, caller, anchor, id_, place, lock, Fd(status))
-        argv = _argv(config, spec, vaults_home, path, status_writer)
         for ignored in _TERMINAL_SIGNALS:
             signal.signal(ignored, signal.SIG_IGN)
         rlimits.lift()
+        status, status_writer = os.pipe()
+        spec = _spec(config, caller, anchor, id_, place, lock, Fd(status), watchdog.start())
+        argv = _argv(config, spec, vaults_home, path, status_writer)
         os.execve(argv[0], argv, {})  # noqa: S606 - no shell is the point
     except OSError as error:
         raise Internal("the session's sandbox cannot be started", os.strerror(error.errno or 0)) from error
     finally:
         os.close(lock)
-        cleanup.remove_if_dead(path)
+        cleanup.discard(path)
 
 
 def start_child(config: Config, caller: Identity, anchor: Anchor, vaults_home: str) -> int:
@@ -63,9 +62,8 @@ def start_child(config: Config, caller: Identity, anchor: Anchor, vaults_home: s
 
     Raises what `start` raises, and Internal when the session ends at once.
     """
-    require_host()
     place = _place(config, caller)
-    leash, held = os.pipe()
+    hangup, held = os.pipe()
     ready, announced = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -74,11 +72,11 @@ def start_child(config: Config, caller: Identity, anchor: Anchor, vaults_home: s
             os.close(held)
             os.close(ready)
             os.setpgid(0, 0)  # Ctrl-C at the prompt is the prompt's
-            start(config, caller, anchor.replace(leash=Fd(leash), ready=Fd(announced)), vaults_home, place)
+            start(config, caller, anchor.replace(hangup=Fd(hangup), ready=Fd(announced)), vaults_home, place)
         finally:
             os._exit(status)
     os.close(place)
-    os.close(leash)
+    os.close(hangup)
     os.close(announced)
     said = os.read(ready, 1)
     os.close(ready)
@@ -93,7 +91,9 @@ def _place(config: Config, caller: Identity) -> Fd:
     return concurrency.acquire(config.paths_run, caller.principal, concurrency.SESSIONS, config.limits_sessions)
 
 
-def _spec(config: Config, caller: Identity, anchor: Anchor, id_: SessionId, place: Fd, lock: Fd, status: Fd) -> Spec:
+def _spec(
+    config: Config, caller: Identity, anchor: Anchor, id_: SessionId, place: Fd, lock: Fd, status: Fd, watchdog_: Fd
+) -> Spec:
     return Spec(
         id=id_,
         caller=caller,
@@ -107,12 +107,29 @@ def _spec(config: Config, caller: Identity, anchor: Anchor, id_: SessionId, plac
         ),
         quota=_quota(config, caller),
         grace=config.lock_grace,
-        keys=os.path.basename(config.paths_authorized_keys),
+        keys=_key_file(config.paths_authorized_keys),
         place=place,
         lock=lock,
         status=status,
+        watchdog=watchdog_,
         monitor=_sshd_monitor(),
     )
+
+
+def _key_file(path: str) -> KeyFile:
+    """The authorized_keys that the session watches. Raises Busy when a link to it was replaced at this very moment."""
+    found = key_location.locate(path)
+    stays = found.directory in key_location.SHOWN
+    file = None if stays else _hold(os.path.join(found.directory, found.name))
+    links = tuple(map(_hold, found.links))
+    if key_location.locate(path) != found:
+        raise Busy(f"{path} has just been replaced", "try again")
+    return KeyFile(directory=found.directory, name=found.name, in_directory=file, links=links)
+
+
+def _hold(path: str) -> HeldPath:
+    fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    return HeldPath(path=path, fd=Fd(fd))
 
 
 def _quota(config: Config, caller: Identity) -> Quota | None:
@@ -124,19 +141,18 @@ def _quota(config: Config, caller: Identity) -> Quota | None:
 
 def _argv(config: Config, spec: Spec, vaults_home: str, path: str, status_writer: int) -> list[str]:
     spec_fd = process.memory_file(codec.dumps(spec).encode())
-    passwd_fd = process.memory_file(bubblewrap.passwd())
-    for fd in (*codec.descriptors(spec), spec_fd, passwd_fd, status_writer):
+    for fd in (*codec.descriptors(spec), spec_fd, status_writer):
         os.set_inheritable(fd, True)
     ground = HostPaths(
         vaults=vaults_home,
         session=path,
         audit_directory=os.path.dirname(config.paths_audit),
         syslog=config.audit_syslog,
-        keys_directory=os.path.dirname(config.paths_authorized_keys),
+        keys_directory=spec.keys.directory,
         extra=config.run_paths,
     )
     command = interpreter.python("gateway/warden/__main__.py", str(spec_fd))
-    return session_argv(ground, passwd_fd, status_writer, command)
+    return session_argv(ground, status_writer, command)
 
 
 def _sshd_monitor() -> Fd | None:

@@ -44,21 +44,27 @@ class Message(Record):
 
 
 class Request(Message):
-    """What a front asks; `origin` is the caller's address and port, for `status` and the log."""
+    """What a front asks, and for whom: `origin` is the caller's address and port, `fingerprint` and `blob` (base64) are
+    the key that sshd authenticated. The sysadmin has none, and can only ask and close.
+    """
 
     principal: Principal
     origin: str
+    fingerprint: str = ""
+    blob: str = ""
+
+    needs_key = True
 
 
 class Unlock(Request):
-    """Make a view of `project`. `secret` is the passphrase's pipe, `turn` the attempt's (gateway.limits.backoff), and
-    `place` the view's (gateway.limits.concurrency).
+    """Make a view of `project`. `secret` is the passphrase's pipe, `attempt` the lock of the attempt
+    (gateway.limits.backoff), and `place` the lock that counts the view (gateway.limits.concurrency).
     """
 
     project: ProjectName
     slot: SlotName
     secret: Fd
-    turn: Fd
+    attempt: Fd
     place: Fd
 
 
@@ -73,6 +79,8 @@ class Close(Request):
 
     reason: str
 
+    needs_key = False
+
 
 class Touch(Request):
     """A line was typed at the session's prompt: nothing but activity."""
@@ -80,6 +88,8 @@ class Touch(Request):
 
 class Ask(Request):
     """Tell the state of the session, which is no activity."""
+
+    needs_key = False
 
 
 class Stdio(Record):

@@ -18,7 +18,7 @@ class Anchor(Record):
     """What holds the session: the part that the command decides. `name` is its verb.
 
     `request` and `began` (boottime, seconds) belong to the request that the session answers. `first` is the view that
-    it begins with, if any. `leash` ends the session when its other end closes; `ready` is written to once the session
+    it begins with, if any. `hangup` ends the session when its other end closes; `ready` is written to once the session
     can be reached, and closed.
     """
 
@@ -27,7 +27,7 @@ class Anchor(Record):
     request: str
     began: float
     first: Unlock | None = None
-    leash: Fd | None = None
+    hangup: Fd | None = None
     ready: Fd | None = None
 
 
@@ -58,12 +58,31 @@ class Quota(Record):
     ledger: Fd
 
 
+class HeldPath(Record):
+    """A file or link that had this `path` on the host when `fd` was opened on it: O_PATH, to tell where it is."""
+
+    path: str
+    fd: Fd
+
+
+class KeyFile(Record):
+    """authorized_keys: its path `name` in the `directory` of the host that the sandbox shows, and the links outside
+    that lead to it (gateway.identity.key_location). `in_directory` is a file that moves with the directory; None for a
+    directory of the system, which stays.
+    """
+
+    directory: str
+    name: str
+    in_directory: HeldPath | None = None
+    links: tuple[HeldPath, ...] = ()
+
+
 class Spec(Record):
     """All that a warden is told.
 
     `place` is the session's (gateway.limits.concurrency), `lock` what shows that it lives (gateway.session.liveness),
-    `status` bubblewrap's --json-status-fd, and `monitor` a pidfd of sshd's monitor of the connection. `keys` is the
-    name of authorized_keys in its directory; `grace` the seconds between SIGTERM and SIGKILL.
+    `status` bubblewrap's --json-status-fd, `watchdog` a connection to gateway.session.watchdog, and `monitor` a pidfd
+    of sshd's monitor of the connection. `grace` are the seconds between SIGTERM and SIGKILL.
     """
 
     id: SessionId
@@ -73,10 +92,11 @@ class Spec(Record):
     idle: IdleLimits
     quota: Quota | None
     grace: int
-    keys: str
+    keys: KeyFile
     place: Fd
     lock: Fd
     status: Fd
+    watchdog: Fd
     monitor: Fd | None
 
 
@@ -87,7 +107,7 @@ def read_spec(fd: int) -> Spec:
 
     records: codec.Words = {
         **{"Identity": Identity, "Anchor": Anchor, "Unlock": Unlock},
-        **{"Audit": Audit, "IdleLimits": IdleLimits, "Quota": Quota},
+        **{"Audit": Audit, "IdleLimits": IdleLimits, "Quota": Quota, "KeyFile": KeyFile, "HeldPath": HeldPath},
     }
     with os.fdopen(fd, "rb") as file:
         spec = codec.loads(Spec, file.read(), {**words(), **records})

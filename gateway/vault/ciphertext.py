@@ -62,8 +62,36 @@ def _check_tree(root: str) -> Iterator[str]:
                     yield f"{path}: {partner} is missing"
             if entry.is_dir(follow_symlinks=False):
                 pending.append(path)
-            elif entry.is_file(follow_symlinks=False) and not name.endswith(_NAME) and not _has_valid_size(entry):
-                yield f"{path}: it has a size that no gocryptfs file has"
+            if problem := _find_problem(entry):
+                yield f"{path}: {problem}"
+
+
+def _find_problem(entry: os.DirEntry[str]) -> str:
+    """What is wrong with one entry; "" for nothing. FIFOs and sockets are as a user's programs make them in a view."""
+    mode = entry.stat(follow_symlinks=False).st_mode
+    if _is_name_file(entry.name):
+        return "" if stat.S_ISREG(mode) else "it is not a file"
+    if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+        return "it is a device"
+    return "" if not stat.S_ISREG(mode) or _has_valid_size(entry) else "it has a size that no gocryptfs file has"
+
+
+def is_decrypted(cipher: str, view: str) -> bool:
+    """Whether the key of `view`, gocryptfs's mount of `cipher`, is the key of what is in `cipher`: enough of the names
+    at the top appear in the view.
+
+    gocryptfs leaves out a name that its key does not decrypt. By another vault's key 1 name in 280 seems to be one, so
+    a project with a single file or directory at the top is mistaken that often, and others next to never.
+    """
+    with os.scandir(cipher) as entries:
+        encrypted = sum(1 for entry in entries if entry.name != DIRIV and not _is_name_file(entry.name))
+    enough = min((encrypted + 1) // 2, encrypted // 16 + 28)  # half of 64; of 50,000 fewer, for each costs 20 us
+    with os.scandir(view) as entries:
+        return sum(1 for _ in itertools.islice(entries, enough)) == enough
+
+
+def _is_name_file(name: str) -> bool:
+    return name.startswith(_LONG_NAME) and name.endswith(_NAME)
 
 
 def _has_valid_size(entry: os.DirEntry[str]) -> bool:

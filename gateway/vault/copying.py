@@ -12,6 +12,7 @@ vault can lead root to another place.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
@@ -71,8 +72,8 @@ def back_up(account: Account, principal: str, vault: Vault, home: Path) -> CopyR
             files.replace(snapshot_file, json.dumps(snapshot), 0o600)
     except FileNotFoundError:  # removed while we copied it
         attempts, problem = 1, "it has been removed, or a part of it is missing"
-    except PermissionError as error:
-        attempts, problem = 1, f"the gateway's account cannot read a part of it: {error.strerror}"
+    except OSError as error:
+        attempts, problem = 1, f"the gateway cannot read or copy a part of it: {error.strerror}"
     finally:
         shutil.rmtree(staged, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
@@ -81,7 +82,7 @@ def back_up(account: Account, principal: str, vault: Vault, home: Path) -> CopyR
 
 def _sync_filesystem(copy: Path) -> None:
     """Write the copy to disk, so that it survives a power failure, before the earlier copy is removed."""
-    fd = os.open(copy, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fd = files.open_directory(str(copy))
     try:
         syscalls.syncfs(fd)
     finally:
@@ -123,9 +124,11 @@ def _only_parts() -> list[str]:
 
 
 def _take_snapshot(account: Account, vault: Vault) -> Snapshot:
-    """Raises FileNotFoundError if a part is missing."""
+    """Raises FileNotFoundError if a part is missing, NotADirectoryError if the vault is a link."""
     found: Snapshot = {}
     with privileges.account(*account):
+        if not stat.S_ISDIR(os.lstat(vault.path).st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), vault.path)
         for part in _PARTS:
             pending = [part]
             while pending:

@@ -21,11 +21,12 @@ _DAY = 86400
 
 
 def sweep(vaults_root: str, trash_days: int) -> dict[str, int]:
-    """Collect the garbage of all principals. Returns how many staged vaults ("drafts") and trashed vaults it removed.
+    """Collect the garbage of all principals. Returns how many staged vaults ("drafts"), trashed vaults, and staged
+    files of vaults it removed.
 
     `trash_days` is the age at which a removed vault is deleted.
     """
-    counted = {"drafts": 0, "trash": 0}
+    counted = {"drafts": 0, "trash": 0, "staged": 0}
     for home in _entries(vaults_root):
         for kind, number in sweep_home(home, trash_days).items():
             counted[kind] += number
@@ -38,13 +39,14 @@ def sweep_home(home: str, trash_days: int) -> dict[str, int]:
     return {
         "drafts": _remove(files.abandoned(home)),
         "trash": _remove(path for path in _entries(trash) if files.is_older(path, trash_days * _DAY)),
+        "staged": sum(map(files.remove_abandoned, _entries(home))),
     }
 
 
 def _entries(directory: str) -> Iterator[str]:
     try:
         names = os.listdir(directory)
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return
     yield from (os.path.join(directory, name) for name in names)
 

@@ -38,19 +38,21 @@ def create(cipher: str, config: str, secret_fd: int) -> None:
         raise CannotCreate(f"the project could not be created: {reason}")
 
 
-def mount_argv(cipher: str, config: str, secret_fd: int, fuse_fd: int) -> list[str]:
+def mount_argv(cipher: str, config_fd: int, secret_fd: int, fuse_fd: int) -> list[str]:
     """gocryptfs, to serve `cipher` on a FUSE mount that the caller has made; `fuse_fd` is its /dev/fuse descriptor.
 
     Because the caller mounts, gocryptfs needs no capability and no fusermount3. It prints READY when it serves.
     """
-    secret = f"/proc/self/fd/{secret_fd}"
-    return [PROGRAM, "-fg", "-nosyslog", "-config", config, "-passfile", secret, cipher, f"/dev/fd/{fuse_fd}"]
+    return [PROGRAM, "-fg", "-nosyslog", *_by_descriptor(config_fd, secret_fd), cipher, f"/dev/fd/{fuse_fd}"]
 
 
-def fsck_argv(cipher: str, config: str, secret_fd: int) -> list[str]:
+def fsck_argv(cipher: str, config_fd: int, secret_fd: int) -> list[str]:
     """gocryptfs, to check every name and every block of `cipher`. It prints problems with decrypted names."""
-    secret = f"/proc/self/fd/{secret_fd}"
-    return [PROGRAM, "-fsck", "-nosyslog", "-config", config, "-passfile", secret, cipher]
+    return [PROGRAM, "-fsck", "-nosyslog", *_by_descriptor(config_fd, secret_fd), cipher]
+
+
+def _by_descriptor(config_fd: int, secret_fd: int) -> tuple[str, ...]:
+    return "-config", f"/proc/self/fd/{config_fd}", "-passfile", f"/proc/self/fd/{secret_fd}"
 
 
 def is_corrupt(status: int) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
-from gateway.base import json, locks
+from gateway.base import files, json, locks
 from gateway.base.records import Record
-from gateway.errors import Busy, DamagedVault
-from gateway.vault import store
+from gateway.errors import Busy
+from gateway.vault import damage, store
 from gateway.vault.store import Vault
 
 
@@ -22,15 +23,15 @@ class LeaseHolder(Record):
 def acquire(vault: Vault, holder: LeaseHolder) -> int:
     """Acquire the vault's lock. Returns a descriptor that holds it until `release`, or until it is closed.
 
-    Raises Busy, which names the holder, NoSuchProject if the vault has been removed meanwhile, and DamagedVault if the
-    lock file cannot be opened.
+    Raises Busy, which names the holder, NoSuchProject if the vault has been removed meanwhile, DamagedVault if the lock
+    is no file, and Misconfigured if the disk does not let it be opened.
     """
     try:
-        fd = os.open(vault.lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        fd = files.open_regular(vault.lock, os.O_RDWR | os.O_CREAT)
     except FileNotFoundError as error:
         raise store.no_such_project(vault.name) from error
     except OSError as error:
-        raise DamagedVault(f"{vault.name} is damaged: its lock cannot be opened", error.strerror) from error
+        raise damage.error(vault.name, "its lock is no file", "a sysadmin can remove it", error) from error
     if not locks.try_acquire(fd):
         current = _read_holder(fd)
         os.close(fd)
@@ -38,12 +39,21 @@ def acquire(vault: Vault, holder: LeaseHolder) -> int:
     if not _is_at(fd, vault.lock):  # the vault was moved to the trash meanwhile; the name may be another vault's now
         os.close(fd)
         raise store.no_such_project(vault.name)
-    os.ftruncate(fd, 0)
     try:
+        os.ftruncate(fd, 0)
         os.pwrite(fd, json.dumps(holder.as_dict()).encode(), 0)
     except OSError:
         return fd  # the disk is full: hold the lock without a name, so that the user can unlock and delete files
     return fd
+
+
+def require_writable(vault: Vault) -> None:
+    """Raise what `acquire` would raise because of the gateway's disk. Takes and changes nothing."""
+    try:
+        if os.statvfs(vault.path).f_flag & os.ST_RDONLY:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+    except OSError as error:
+        raise damage.error(vault.name, "it is missing", "a sysadmin can restore it from a backup", error) from error
 
 
 def _is_at(fd: int, path: str) -> bool:
@@ -53,14 +63,20 @@ def _is_at(fd: int, path: str) -> bool:
         return False
 
 
-def release(fd: int, stuck: bool = False) -> None:
-    """Release the lock, and close `fd`. This sets the lock file's mtime, which is when the vault was last used.
-
-    With `stuck`, the disk does not answer: only the lock is released, because even close(2) could block.
+def note_use(vault: Vault) -> None:
+    """The vault was locked now, by the end of a process that had the lock; nothing when somebody has it again. Raises
+    OSError.
     """
-    if stuck:
-        locks.release(fd)
-        return
+    fd = os.open(vault.lock, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if locks.try_acquire(fd):
+            os.ftruncate(fd, 0)
+    finally:
+        os.close(fd)
+
+
+def release(fd: int) -> None:
+    """Release the lock, and close `fd`. This sets the lock file's mtime, which is when the vault was last used."""
     try:
         os.ftruncate(fd, 0)
     except OSError:  # the disk refuses writes: the holder's name stays in the file, without the lock
@@ -85,6 +101,6 @@ def _by(holder: LeaseHolder | None) -> str:
 def last_used(vault: Vault) -> float:
     """When the vault was last unlocked or locked (else: created), in seconds since the epoch; 0.0 if unknown."""
     try:
-        return os.stat(vault.lock).st_mtime
+        return os.lstat(vault.lock).st_mtime
     except OSError:
         return 0.0

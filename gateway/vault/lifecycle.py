@@ -11,7 +11,7 @@ from gateway.base import files, locks, toml
 from gateway.base.clock import utc_now
 from gateway.errors import CannotCreate
 from gateway.identity.names import ProjectName, SlotName
-from gateway.vault import gocryptfs, lease, slots, store
+from gateway.vault import damage, gocryptfs, gocryptfs_config, lease, slots, store
 from gateway.vault.lease import LeaseHolder
 from gateway.vault.store import Vault
 
@@ -37,6 +37,8 @@ def create(home: str, name: ProjectName, fingerprint: str, secret_fd: int) -> Va
         _build(staged, fingerprint, secret_fd)
         os.rename(staged.path, vault.path)
         files.sync(home)
+    except ValueError as error:
+        raise CannotCreate("the project could not be created: gocryptfs made a config that is unknown here") from error
     except OSError as error:
         if error.errno in (errno.EEXIST, errno.ENOTEMPTY):  # created since the check above; rename(2) returns either
             raise CannotCreate(f"you already have a project {name}") from error
@@ -49,14 +51,22 @@ def create(home: str, name: ProjectName, fingerprint: str, secret_fd: int) -> Va
 def _build(vault: Vault, fingerprint: str, secret_fd: int) -> None:
     for path in (vault.path, vault.cipher, vault.slots):
         os.mkdir(path, 0o700)
-    gocryptfs.create(vault.cipher, slots.config_path(vault.slots, FIRST_SLOT), secret_fd)
+    config = slots.config_path(vault.slots, FIRST_SLOT)
+    gocryptfs.create(vault.cipher, config, secret_fd)
+    id_ = os.urandom(8).hex()
+    checked = gocryptfs_config.checked(files.read(config, gocryptfs_config.MAX_BYTES))
     slot = slots.Slot(
-        name=FIRST_SLOT, kind=slots.Kind.PASSPHRASE, label="passphrase", created=utc_now(), fingerprint=fingerprint
+        name=FIRST_SLOT,
+        kind=slots.Kind.PASSPHRASE,
+        label="passphrase",
+        created=utc_now(),
+        fingerprint=fingerprint,
+        binding=gocryptfs_config.binding(id_, checked),
     )
     _write(slots.description_path(vault.slots, FIRST_SLOT), slot.dump())
     metadata: dict[str, toml.Value] = {
         "format": store.FORMAT,
-        "id": os.urandom(8).hex(),
+        "id": id_,
         "created": utc_now(),
         "owner": fingerprint,
     }
@@ -73,7 +83,7 @@ def _write(path: str, text: str) -> None:
 
 
 def remove(home: str, vault: Vault, holder: LeaseHolder) -> str:
-    """Move a locked vault to the trash, and return its new path. Raises Busy if it is unlocked, OSError."""
+    """Move a locked vault to the trash, and return its new path. Raises Busy if it is unlocked, Misconfigured."""
     fd = lease.acquire(vault, holder)
     try:
         trash = os.path.join(home, TRASH)
@@ -83,5 +93,7 @@ def remove(home: str, vault: Vault, holder: LeaseHolder) -> str:
         os.rename(vault.path, target)
         files.sync(home)
         return target
+    except OSError as error:
+        raise damage.error(vault.name, "it cannot be moved to the trash", "tell your sysadmin", error) from error
     finally:
         lease.release(fd)

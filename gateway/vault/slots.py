@@ -10,12 +10,15 @@ from __future__ import annotations
 import os
 from enum import Enum
 
-from gateway.base import toml
-from gateway.base.records import Record
+from gateway.base import files, process, toml
+from gateway.base.records import Fd, Record
 from gateway.errors import DamagedVault
 from gateway.identity.names import SlotName
+from gateway.vault import damage, gocryptfs_config
 
 _RESTORE = "a sysadmin can restore slots/ from a backup"
+_MAX_SLOTS = 256
+"""More than anybody has."""
 
 
 class Kind(Enum):
@@ -27,7 +30,11 @@ class Kind(Enum):
 
 
 class Slot(Record):
-    """`created` is UTC in RFC 3339; `fingerprint` is of the key that created the slot; `salt` is hexadecimal or ""."""
+    """`created` is UTC in RFC 3339; `fingerprint` is of the key that created the slot; `salt` is hexadecimal or "".
+
+    `binding` binds the config file to its vault (gateway.vault.gocryptfs_config); "" in a slot from before there was
+    one: nothing tells that the slot is this vault's then, before its key is tried.
+    """
 
     name: SlotName
     kind: Kind
@@ -35,6 +42,7 @@ class Slot(Record):
     created: str
     fingerprint: str
     salt: str = ""
+    binding: str = ""
 
     def dump(self) -> str:
         fields = {key: value for key, value in self.as_dict().items() if key not in ("name", "kind")}
@@ -51,24 +59,42 @@ def description_path(directory: str, name: SlotName) -> str:
     return os.path.join(directory, f"{name}.toml")
 
 
-def load(directory: str) -> tuple[Slot, ...]:
-    """All slots in a vault's `slots/`, sorted by name. Raises DamagedVault if one is not valid, or there is none."""
+def load(project: str, directory: str, vault_id: str) -> tuple[Slot, ...]:
+    """All slots in the `slots/` of a project's vault, sorted by name.
+
+    Raises DamagedVault if one is not valid or not this vault's, or there is none, and Misconfigured.
+    """
     try:
         names = sorted(entry.removesuffix(".toml") for entry in os.listdir(directory) if entry.endswith(".toml"))
-        slots = tuple(_load(directory, SlotName(name)) for name in names if SlotName.accepts(name))
-    except (OSError, toml.PlainTomlError, ValueError, TypeError) as error:
-        raise DamagedVault("the project's unlock slots cannot be read", _RESTORE) from error
+        if len(names) > _MAX_SLOTS:
+            raise ValueError("too many slots")
+        slots = tuple(_load(directory, SlotName(name), vault_id)[0] for name in names if SlotName.accepts(name))
+    except (OSError, ValueError, TypeError) as error:
+        raise damage.error(project, "its unlock slots cannot be read", _RESTORE, error) from error
     if not slots:
-        raise DamagedVault("the project has no unlock slot", _RESTORE)
+        raise DamagedVault(f"{project} is damaged: it has no unlock slot", _RESTORE)
     return slots
 
 
-def _load(directory: str, name: SlotName) -> Slot:
-    with open(description_path(directory, name), encoding="utf-8") as file:
-        values = {key: located.value for key, located in toml.parse(file.read()).items()}
+def open_config(project: str, directory: str, name: SlotName, vault_id: str) -> Fd:
+    """The config of slot `name`, as it was checked, in a memory file that the caller closes. Raises what `load` raises.
+
+    gocryptfs gets this one: the file could be another by the time that it is opened again.
+    """
+    try:
+        return Fd(process.memory_file(_load(directory, name, vault_id)[1].encode()))
+    except (OSError, ValueError, TypeError) as error:
+        raise damage.error(project, "its unlock slots cannot be read", _RESTORE, error) from error
+
+
+def _load(directory: str, name: SlotName, vault_id: str) -> tuple[Slot, str]:
+    description = files.read(description_path(directory, name), toml.MAX_BYTES).decode()
+    values = {key: located.value for key, located in toml.parse(description).items()}
     text = {key: value for key, value in values.items() if isinstance(value, str)}
     if text.keys() != values.keys():
         raise TypeError("a slot's fields are strings")
-    if os.stat(config_path(directory, name)).st_size == 0:
-        raise ValueError("the slot's config file is empty")
-    return Slot(name=name, kind=Kind(text.pop("kind", "")), **text)
+    slot = Slot(name=name, kind=Kind(text.pop("kind", "")), **text)
+    config = gocryptfs_config.checked(files.read(config_path(directory, name), gocryptfs_config.MAX_BYTES))
+    if slot.binding and slot.binding != gocryptfs_config.binding(vault_id, config):
+        raise ValueError("the slot is another vault's")
+    return slot, config

@@ -16,12 +16,17 @@ from gateway.base import files, toml
 from gateway.base.records import Record
 from gateway.errors import DamagedVault, Misconfigured, NoSuchProject
 from gateway.identity.names import Principal, ProjectName
+from gateway.vault import damage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from gateway.base.records import Fd
+    from gateway.identity.names import SlotName
     from gateway.vault import slots
 
 FORMAT = 1
+_PART_MISSING = "a part of its vault is missing or is not what it should be"
+_RESTORE = "a sysadmin can restore it from a backup"
 
 
 class Vault(Record):
@@ -98,7 +103,7 @@ def restore_directory_access(directory: str) -> bool:
 
 
 def check(vault: Vault) -> tuple[slots.Slot, ...]:
-    """The slots of the vault. Raises DamagedVault if the vault is not valid; changes nothing."""
+    """The slots of the vault. Raises DamagedVault if the vault is not valid, Misconfigured; changes nothing."""
     from gateway.vault import slots
 
     try:
@@ -112,24 +117,43 @@ def check(vault: Vault) -> tuple[slots.Slot, ...]:
                     "a sysadmin can chown -R it to the gateway's account and group",
                 )
         os.lstat(os.path.join(vault.cipher, "gocryptfs.diriv"))
-        with open(vault.metadata, encoding="utf-8") as file:
-            version = toml.parse(file.read())["format"].value
-    except (OSError, toml.PlainTomlError, KeyError, UnicodeDecodeError) as error:
-        raise DamagedVault(f"{vault.name} is damaged: a part of its vault is missing or unreadable") from error
+    except OSError as error:
+        raise damage.error(vault.name, _PART_MISSING, _RESTORE, error) from error
+    about = read_metadata(vault)
+    if "format" not in about:
+        raise DamagedVault(f"{vault.name} is damaged: {_PART_MISSING}", _RESTORE)
+    version = about["format"]
     if type(version) is not int or version != FORMAT:
         raise DamagedVault(f"{vault.name} has format {version}; this gateway only reads format {FORMAT}")
-    return slots.load(vault.slots)
+    return slots.load(vault.name, vault.slots, str(about.get("id")))
+
+
+def read_metadata(vault: Vault) -> dict[str, toml.Value]:
+    """What vault.toml says. Raises DamagedVault, Misconfigured."""
+    try:
+        text = files.read(vault.metadata, toml.MAX_BYTES).decode()
+        return {key: located.value for key, located in toml.parse(text).items()}
+    except (OSError, ValueError) as error:
+        raise damage.error(vault.name, _PART_MISSING, _RESTORE, error) from error
+
+
+def open_config(vault: Vault, slot: SlotName) -> Fd:
+    """The gocryptfs config of a slot in a memory file, which the caller closes. Raises DamagedVault, Misconfigured."""
+    from gateway.vault import slots
+
+    return slots.open_config(vault.name, vault.slots, slot, str(read_metadata(vault).get("id")))
 
 
 def idle_limit(vault: Vault) -> int:
     """The project's own idle limit in seconds; 0 if it has none and the gateway's applies."""
-    with open(vault.metadata, encoding="utf-8") as file:
-        located = toml.parse(file.read()).get("idle")
-    return located.value if located and type(located.value) is int else 0
+    seconds = read_metadata(vault).get("idle")
+    return seconds if type(seconds) is int else 0
 
 
 def set_idle_limit(vault: Vault, seconds: int) -> None:
-    """Set the project's own idle limit."""
-    with open(vault.metadata, encoding="utf-8") as file:
-        values = {key: located.value for key, located in toml.parse(file.read()).items()}
-    files.replace(vault.metadata, toml.dump({**values, "idle": seconds}))
+    """Set the project's own idle limit. Raises DamagedVault, Misconfigured."""
+    values = read_metadata(vault)
+    try:
+        files.replace(vault.metadata, toml.dump({**values, "idle": seconds}))
+    except OSError as error:
+        raise damage.error(vault.name, _PART_MISSING, _RESTORE, error) from error

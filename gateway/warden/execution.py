@@ -9,11 +9,11 @@ import os
 import struct
 import termios
 
-from gateway.base import process, syscalls
+from gateway.base import syscalls
 from gateway.base.records import Fd
 from gateway.base.syscalls import CLONE_NEWNET, MS_NOEXEC, MS_NOSUID
 from gateway.errors import Misconfigured
-from gateway.sandbox import bubblewrap, network, paths
+from gateway.sandbox import bubblewrap, cgroups, host_files, network, paths
 from gateway.sandbox.execution import execution_argv, with_terminal
 from gateway.sandbox.paths import TERMINALS
 from gateway.sandbox.transfer import require_program, transfer_argv
@@ -37,9 +37,14 @@ _CHOSEN = ("run", "shell")
 def attach(programs: Programs, request: protocol.Attach, front: socket.socket) -> None:
     """Start a transfer. Raises EncError, and then nothing runs."""
     require_program(request.program)
-    argv = transfer_argv(request.program, request.arguments)
-    program = Program(front=front, label=request.program, origin=request.origin)
-    programs.start(argv, program, _standard(request.stdio))
+    program = _program(request, request.program, front)
+    with host_files.opened((host_files.LINKER_CACHE,), {"/etc/passwd": bubblewrap.passwd()}) as files:
+        argv = transfer_argv(request.program, request.arguments, files)
+        programs.start(argv, program, _standard(request.stdio), files.values())
+
+
+def _program(request: protocol.Request, label: str, front: socket.socket) -> Program:
+    return Program(front=front, label=label, origin=request.origin, fingerprint=request.fingerprint, blob=request.blob)
 
 
 def _standard(stdio: Stdio | None) -> dict[int, int]:
@@ -48,31 +53,28 @@ def _standard(stdio: Stdio | None) -> dict[int, int]:
 
 def start(programs: Programs, request: protocol.Execute, front: socket.socket) -> None:
     """The same for what a user chose."""
-    accounts = process.memory_file(bubblewrap.passwd(paths.HOME))
-    resolver = process.memory_file(network.RESOLVER) if request.network is not None else None
+    made = {"/etc/passwd": bubblewrap.passwd(paths.HOME)}
+    if request.network is not None:
+        made["/etc/resolv.conf"] = network.RESOLVER
     terminals = f"{_TERMINALS}{next(_numbers)}"
-    argv = execution_argv(
-        request.arguments,
-        request.directory,
-        terminals,
-        request.paths,
-        request.limits,
-        request.filter,
-        accounts,
-        resolver,
-    )
     view = request.project if request.label in _CHOSEN else ""
-    times = Fd(os.dup(request.traffic))
-    program = Program(
-        front=front, label=request.label, origin=request.origin, view=view, terminals=terminals, traffic=times
-    )
-    made = (accounts,) if resolver is None else (accounts, resolver)
-    passed = (request.filter, *made)
-    with contextlib.ExitStack() as undo:
-        for fd in made:
-            undo.callback(os.close, fd)
+    with host_files.opened((host_files.LINKER_CACHE, *host_files.SHARED_FILES), made) as files:
+        passed = (request.filter, *files.values())
+        argv = execution_argv(
+            request.arguments,
+            request.directory,
+            terminals,
+            request.paths,
+            request.limits,
+            request.filter,
+            files,
+            network=request.network is not None,
+        )
         with contextlib.ExitStack() as unstarted:
+            times = Fd(os.dup(request.traffic))
             unstarted.callback(os.close, times)
+            program = _program(request, request.label, front)
+            program = program.replace(view=view, terminals=terminals, traffic=times)
             _make_terminals(terminals)
             unstarted.callback(mounts.remove_terminals, terminals)
             with _in_network(request.network), _in_cgroup(request.cgroup):
@@ -112,20 +114,9 @@ def _in_network(namespace: int | None) -> Iterator[None]:
         os.close(own)
 
 
-@contextlib.contextmanager
-def _in_cgroup(cgroup: Cgroup | None) -> Iterator[None]:
+def _in_cgroup(cgroup: Cgroup | None) -> contextlib.AbstractContextManager[None]:
     """What is started meanwhile is started in this cgroup; None for the session's."""
-    if cgroup is None:
-        yield
-        return
-    try:
-        os.write(cgroup.enter, b"0")
-    except OSError as error:
-        raise Misconfigured("the session cannot enter the program's cgroup", error.strerror) from error
-    try:
-        yield
-    finally:
-        os.write(cgroup.leave, b"0")
+    return cgroups.entered(cgroup.enter, cgroup.leave) if cgroup else contextlib.nullcontext()
 
 
 def _on_terminal(
@@ -152,7 +143,13 @@ def _pair(rows: int, columns: int) -> tuple[int, int]:
     program asks first is what its terminal is called (ttyname(3)).
     """
     if not os.path.exists(_MULTIPLEXER):
-        syscalls.mount("devpts", TERMINALS, "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620")
+        syscalls.mount(
+            "devpts",
+            TERMINALS,
+            "devpts",
+            MS_NOSUID | MS_NOEXEC,
+            f"newinstance,ptmxmode=0666,mode=0620,max={_MOST_TERMINALS}",
+        )
     controller = os.open(_MULTIPLEXER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
     try:
         fcntl.ioctl(controller, termios.TIOCSWINSZ, struct.pack("HHHH", rows & 0xFFFF, columns & 0xFFFF, 0, 0))
@@ -164,6 +161,8 @@ def _pair(rows: int, columns: int) -> tuple[int, int]:
         raise
 
 
+_MOST_TERMINALS = 1024
+"""Of all programs of a session: the host has a number of terminals for all namespaces together (kernel.pty.max)."""
 _MULTIPLEXER = f"{TERMINALS}/ptmx"
 _TIOCGPTN, _TIOCSPTLCK = 0x80045430, 0x40045431
 """ioctl_tty(2), asm-generic; the termios module has neither. The other end's number, and, with 0, its unlocking."""

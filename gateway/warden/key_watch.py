@@ -1,116 +1,93 @@
-"""Is the key that opened this session still in authorized_keys, and not expired? If not, the session ends.
+"""Are the keys that act in this session still in authorized_keys, and not expired? The file is looked at once a second.
 
-The file's directory is watched, for editors replace the file as often as they write it. What is read in the middle of
-a save may be half of the file, so a key counts as gone when it is gone for two looks in a row.
+That does not hang on events of the kernel, which can be lost: an inotify queue overflows. What a session cannot see is
+the new file where a directory around it, or a link outside that leads to it, is replaced
+(gateway.identity.key_location). It notices that by the old one's path, and then no key counts as authorized.
 """
 
 from __future__ import annotations
 
 import os
-import time
 
-from gateway.errors import Misconfigured
-from gateway.identity import authorized_keys
+from gateway.identity.key_status import DOUBT_SECONDS, LOOK_SECONDS, KeyStatus
+from gateway.sandbox import paths
 from gateway.warden.loop import Loop
-from gateway.warden.tracking import inotify
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
-    from gateway.warden.tracking.inotify import Watcher
-
-_SETTLE = 0.3
-_POLL = 1.0
-_CLOCK = 60.0
-"""Seconds between looks at the wall clock while a key has an expiry time: somebody may set that clock."""
+    from gateway.session.spec import HeldPath, KeyFile, Spec
+    from gateway.warden.programs import Programs
+    from gateway.warden.records import Journal
 
 
-class Revocation:
-    """Calls `revoked` once, within 2 s of the change. `source` None: the host has no inotify instance, so we poll, as
-    we do when it has no watch.
+class KeyWatch:
+    """Calls `gone` with each key (its base64 blob) of `acting()` within 1.5 s of the edit that took its line away, and
+    again at each look until `acting()` has it no more. `note` is told once why the file cannot be read.
     """
 
     def __init__(
-        self, loop: Loop, source: Watcher | None, path: str, blob: str, principal: str, revoked: Callable[[], None]
+        self,
+        loop: Loop,
+        status: KeyStatus,
+        acting: Callable[[], Iterable[str]],
+        gone: Callable[[str], None],
+        note: Callable[[str], None],
     ) -> None:
         self._loop = loop
-        self._path = path
-        self._blob = blob
-        self._principal = principal
-        self._revoked = revoked
-        self._missing = False
-        self._planned = False
-        self._minded = 0.0
-        self._stamp = self._stat()
-        if source is None or not self._watch(source):
-            loop.at(_POLL, self._look_again)
-        self._plan()
-
-    def _watch(self, source: Watcher) -> bool:
-        """Whether the kernel will tell us of changes; not when the host has no watch left."""
-        fd = os.open(os.path.dirname(self._path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            source.add(fd, inotify.WRITTEN | inotify.TREE, lambda *_: self._look())
-        except (inotify.Full, OSError):
-            return False
-        finally:
-            os.close(fd)
-        return True
+        self._status = status
+        self._acting = acting
+        self._gone = gone
+        self._note = note
+        self._noted = ""
+        self._look()
 
     def _look(self) -> None:
-        """The directory has changed, or might have: reading the file again is for when that is what changed."""
-        stamp = self._stat()
-        if stamp != self._stamp:
-            self._stamp = stamp
-            self._plan()
+        missing = self._status.missing(self._acting())
+        self._loop.at(DOUBT_SECONDS if self._status.is_in_doubt else LOOK_SECONDS, self._look)
+        if missing and self._status.trouble != self._noted:
+            self._noted = self._status.trouble
+            self._note(self._noted)
+        for blob in missing:
+            self._gone(blob)
 
-    def _look_again(self) -> None:
-        self._look()
-        self._loop.at(_POLL, self._look_again)
 
-    def _stat(self) -> tuple[int, int, int]:
-        try:
-            found = os.stat(self._path)
-        except OSError:
-            return 0, 0, 0
-        return found.st_ino, found.st_size, found.st_mtime_ns
+def begin(loop: Loop, spec: Spec, programs: Programs, journal: Journal, end: Callable[[str], None]) -> None:
+    """Watch the keys of an open session and of its programs. What belongs to one that is gone ends; the session itself
+    does, by `end`, when it is the one that opened it.
+    """
+    own = spec.caller.blob
 
-    def _plan(self) -> None:
-        if not self._planned:
-            self._planned = True
-            self._loop.at(_SETTLE, self._check)
+    def gone(blob: str) -> None:
+        for program in programs.revoke(blob):
+            journal.program_ended(program, "revoked")
+        if blob == own:
+            end("revoked")
 
-    def _check(self) -> None:
-        self._planned = False
-        until = self._good_until()
-        left = until - time.time()
-        if left >= 0:
-            self._missing = False
-            self._mind_the_end(until, left)
-        elif self._missing:
-            self._revoked()
-        else:
-            self._missing = True
-            self._plan()
+    KeyWatch(
+        loop,
+        _status(spec.keys, spec.caller.principal),
+        acting=lambda: {own, *programs.keys()},
+        gone=gone,
+        note=lambda trouble: journal.record("keys-unreadable", error=trouble),
+    )
 
-    def _good_until(self) -> float:
-        """When the key's line expires; 0 when there is none."""
-        try:
-            entries = authorized_keys.load(self._path)
-        except Misconfigured:
-            return 0.0
-        mine = (entry.expires for entry in entries if authorized_keys.authorizes(entry, self._blob, self._principal))
-        return max(mine, default=0.0)
 
-    def _mind_the_end(self, until: float, left: float) -> None:
-        """Look again when the key expires; one timer at a time."""
-        if until != self._minded:
-            self._minded = until
-            if until != authorized_keys.NEVER:
-                self._loop.at(min(left + _SETTLE, _CLOCK), lambda: self._end_of(until))
+def _status(file: KeyFile, principal: str) -> KeyStatus:
+    """The keys of `principal` in the file, as this session's sandbox shows it."""
 
-    def _end_of(self, until: float) -> None:
-        if until == self._minded:  # else the file named another time since
-            self._minded = 0.0
-            self._plan()
+    def places() -> list[str]:
+        """An editor replaces the file, so of its path only the directory counts, which a removed file has as well."""
+        links = [_path_now(link) for link in file.links]
+        return [*links, os.path.dirname(_path_now(file.in_directory))] if file.in_directory else links
+
+    at_start = places()
+    expected = [*(link.path for link in file.links), *([file.directory] if file.in_directory else ())]
+    followed = all(now.endswith(path) for now, path in zip(at_start, expected, strict=True))  # in a chroot it is longer
+    return KeyStatus(os.path.join(paths.KEYS, file.name), principal, lambda: followed and places() == at_start)
+
+
+def _path_now(held: HeldPath) -> str:
+    """Where it is on the host, whoever asks; with " (deleted)" if it has been removed (proc(5), /proc/pid/fd)."""
+    return os.readlink(f"/proc/self/fd/{held.fd}")

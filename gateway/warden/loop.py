@@ -1,6 +1,10 @@
 """The warden's event loop: descriptors, signals and children, in one thread.
 
 Small on purpose: asyncio would cost each session 6 MiB. As PID 1 it also reaps what it did not start.
+
+No callback waits for anything. What takes several steps with waits between them is a generator (`Steps`): it yields a
+condition and the seconds to wait for it at most, and gets back whether the condition came to hold. The loop attends to
+everything else meanwhile, to other `Steps` as well.
 """
 
 from __future__ import annotations
@@ -16,13 +20,20 @@ from gateway.base.process import exit_status
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
+    from typing import Any, TypeAlias, TypeVar
+
+    T = TypeVar("T")
+    Steps: TypeAlias = Generator[tuple[Callable[[], bool], float], bool, T]
 
 READ = select.POLLIN
 
-
 HANGUP = 0
 """Events to watch for; errors and hang-ups are always reported (poll(2))."""
+
+
+_TICK_MS = 20
+"""Between two looks at what `Steps` wait for: not every condition comes with an event."""
 
 
 class Loop:
@@ -35,6 +46,7 @@ class Loop:
         self._signals: dict[int, Callable[[], None]] = {}
         self._pending: list[int] = []
         self._running = True
+        self._followed: list[tuple[_Walk, Callable[[], object]]] = []
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._count = 0
         self._timer = syscalls.timer()
@@ -79,12 +91,26 @@ class Loop:
         if self._timers:
             syscalls.set_timer(self._timer, self._timers[0][0])
 
+    def follow(self, steps: Steps[T], done: Callable[[T], object]) -> None:
+        """Take the first of the `steps` now and the others in `run`; call `done` with what they return."""
+        walk = _Walk(steps)
+        self._followed.append((walk, lambda: done(walk.result)))
+        self._advance(*self._followed[-1])
+
+    def _advance(self, walk: _Walk, done: Callable[[], object]) -> bool:
+        """Whether the last step was taken."""
+        if not walk.advance():
+            return False
+        self._followed.remove((walk, done))
+        done()
+        return True
+
     def stop(self) -> None:
         self._running = False
 
     def run(self) -> None:
         while self._running:
-            for fd, events in self._poll.poll():
+            for fd, events in self._poll.poll(_TICK_MS if self._followed else None):
                 if fd == self._wakeup:
                     self._drain()
                 elif fd == self._timer:
@@ -94,22 +120,8 @@ class Loop:
                     self._watched[fd](events)
             while self._pending:
                 self._signals[self._pending.pop(0)]()
-
-    def wait_for(self, condition: Callable[[], bool], seconds: float) -> bool:
-        """Attend to children alone until `condition` holds; whether it did within `seconds`.
-
-        Signals that arrive meanwhile are kept for `run`.
-        """
-        deadline = boottime() + seconds
-        waiting = select.poll()
-        waiting.register(self._wakeup, READ)
-        while not condition():
-            left = deadline - boottime()
-            if left <= 0:
-                return False
-            if waiting.poll(min(left, 0.02) * 1000):  # not every condition comes with a signal
-                self._drain()
-        return True
+            while any(self._advance(*one) for one in tuple(self._followed)):  # one may wait for another
+                continue
 
     def _drain(self) -> None:
         try:
@@ -131,6 +143,29 @@ class Loop:
             callback = self._children.pop(pid, None)
             if callback:
                 callback(exit_status(status))
+
+
+class _Walk:
+    """Steps that are under way."""
+
+    result: Any = None
+
+    def __init__(self, steps: Steps[Any]) -> None:
+        self._steps = steps
+        self._condition: Callable[[], bool] | None = None
+        self._until = 0.0
+
+    def advance(self) -> bool:
+        """Take the steps that can be taken now; whether the last one was among them: then there is a `result`."""
+        came = False
+        while self._condition is None or (came := self._condition()) or boottime() >= self._until:
+            try:
+                self._condition, seconds = next(self._steps) if self._condition is None else self._steps.send(came)
+            except StopIteration as end:
+                self.result = end.value
+                return True
+            self._until = boottime() + seconds
+        return False
 
 
 def _drain_timer(fd: int) -> None:

@@ -10,7 +10,7 @@ from gateway.base.clock import utc_now
 from gateway.errors import EncError
 
 
-class Voice:
+class Messages:
     """Results to standard output, errors to standard error. A reader that is gone or slow never holds us up."""
 
     def __init__(self, session: str, as_json: bool) -> None:

@@ -18,10 +18,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from gateway.warden.loop import Steps
+
 _MOST_COUNTED = 2_000
 """Processes: 40 ms for a look at their processor time."""
 
 _TICKS = os.sysconf("SC_CLK_TCK")
+
+_COLLAPSE = 0.5
+"""Seconds for what is left in a session to end by SIGKILL."""
 
 
 def all_but(known: Iterable[int]) -> set[int]:
@@ -45,11 +50,12 @@ class Tree(Record):
 
 def trees(monitors: Iterable[int]) -> tuple[Tree, ...]:
     """One look at /proc for all of them: a program may have made thousands of processes to keep us looking while its
-    view is to be locked.
+    view is to be locked. Without a descriptor for the look, the monitors alone: the kernel ends the others with them.
     """
     children: dict[int, list[int]] = {}
-    for pid in all_but(()):
-        children.setdefault(_stat(pid)[0], []).append(pid)
+    with contextlib.suppress(OSError):
+        for pid in all_but(()):
+            children.setdefault(_stat(pid)[0], []).append(pid)
     return tuple(_tree(monitor, children) for monitor in monitors)
 
 
@@ -104,6 +110,14 @@ def kill(pid: int, number: signal.Signals) -> None:
         os.kill(pid, number)
     except ProcessLookupError:
         return
+
+
+def kill_the_rest() -> Steps[None]:
+    """Nothing outlives a session. The kernel would see to it with our own end, but its end is recorded before."""
+    with contextlib.suppress(OSError):  # no descriptor for a look at them
+        for pid in all_but(()):
+            kill(pid, signal.SIGKILL)
+        yield lambda: not all_but(()), _COLLAPSE
 
 
 def holds(pid: int, device: str) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 
 from gateway import errors
-from gateway.base import process
+from gateway.base import json, process
 from gateway.base.clock import boottime
 from gateway.base.records import Fd, Record
+from gateway.identity import authorized_keys
 from gateway.session import channel, protocol, traffic
 from gateway.warden import mounts, processes
 from gateway.warden.loop import HANGUP, Loop
@@ -18,21 +20,30 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-_CERTAIN = 5.0
+    from gateway.identity.names import ProjectName
+    from gateway.warden.loop import Steps
+
+_CERTAIN = 0.3
 """Seconds within which SIGKILL has to have worked on everything that is not stuck in the kernel."""
 
-_LOOKING = 1.0
+REVOKED_GRACE = 0.25
+"""Seconds between SIGTERM and SIGKILL for programs of a key that is gone: 2 s after the edit they have ended."""
+
+_LOOKING = 0.5
 """Seconds for finding out who uses a view."""
 
 
 class Program(Record):
-    """One that runs for `front`; `label` is what `status` calls it, `view` what it keeps in use by what it does, and
-    `terminals` where its devpts was made, which goes with it ("" for none). `traffic` is closed with it as well.
+    """One that runs for `front`, at the request of a key; `label` is what `status` calls it, `view` what it keeps in
+    use by what it does, and `terminals` where its devpts was made, which goes with it ("" for none). `traffic` is
+    closed with it as well.
     """
 
     front: socket.socket
     label: str
     origin: str
+    fingerprint: str
+    blob: str
     view: str = ""
     terminals: str = ""
     traffic: Fd | None = None
@@ -53,14 +64,14 @@ class Programs:
         self, loop: Loop, grace: int, uses: Callable[[Program, float], None], window: Callable[[], float]
     ) -> None:
         self._loop = loop
-        self._grace = grace
+        self.grace = grace
         self._tell = uses
         self._window = window
         self._looks = False
         self._running: dict[int, Program] = {}
         self._usage: dict[int, Usage] = {}
-        self._overdue: dict[int, errors.Stopped] = {}
-        self._gone: Callable[[], bool] = lambda: True
+        self._ending: dict[int, errors.EncError] = {}
+        self._stopped: set[int] = set()
 
     def start(self, argv: list[str], program: Program, stdio: Mapping[int, int], passed: Iterable[int] = ()) -> int:
         """Run `argv` on these descriptors; its front gets the exit status and is closed then. Returns its pid.
@@ -81,18 +92,34 @@ class Programs:
 
         def due() -> None:
             if self._running.get(pid) is program:
-                self._overdue[pid] = errors.Stopped(f"the program was stopped after {seconds} s")
-                processes.terminate(processes.trees([pid]))
-                self._loop.at(self._grace, kill)
-
-        def kill() -> None:
-            if self._running.get(pid) is program:
-                processes.kill_program(pid)
+                self._end({pid}, errors.Stopped(f"the program was stopped after {seconds} s"), self.grace)
 
         self._loop.at(seconds, due)
 
+    def revoke(self, blob: str) -> list[Program]:
+        """End the programs of the key `blob`; their fronts are told why. Returns those to which that is new."""
+        why = errors.Denied(f"the program was stopped: {authorized_keys.REVOKED}")
+        chosen = {pid for pid, program in self._running.items() if program.blob == blob}
+        chosen = {pid for pid in chosen if not isinstance(self._ending.get(pid), errors.Denied)}
+        if chosen:
+            self._end(chosen, why, REVOKED_GRACE)
+        return [self._running[pid] for pid in chosen]
+
+    def _end(self, chosen: set[int], why: errors.EncError, grace: float) -> None:
+        """SIGTERM now, and SIGKILL after `grace` seconds to what is left."""
+        programs = {pid: self._running[pid] for pid in chosen}
+        self._ending |= dict.fromkeys(chosen, why)
+        processes.terminate(processes.trees(chosen))
+
+        def kill() -> None:
+            for pid, program in programs.items():
+                if self._running.get(pid) is program:
+                    processes.kill_program(pid)
+
+        self._loop.at(grace, kill)
+
     def _ended(self, pid: int, status: int) -> None:
-        program, overdue = self._running.pop(pid), self._overdue.pop(pid, None)
+        program, why = self._running.pop(pid), self._ending.pop(pid, None)
         self._loop.unwatch(program.front.fileno())
         usage = self._usage.pop(pid)
         if usage.note_data(program.last_data) and program.view:
@@ -102,7 +129,7 @@ class Programs:
         if program.terminals:
             mounts.remove_terminals(program.terminals)
         try:
-            channel.send(program.front, protocol.failed(overdue) if overdue else protocol.Exited(status=status))
+            channel.send(program.front, protocol.failed(why) if why else protocol.Exited(status=status))
         except OSError:  # the front is gone, so nobody is left to be told
             pass
         finally:
@@ -115,6 +142,10 @@ class Programs:
     def labels(self) -> str:
         """Who could be at work in a view, for `status`."""
         return ", ".join(f"{one.label} from {one.origin}" for one in self._running.values())
+
+    def keys(self) -> set[str]:
+        """The keys (blobs) for which something runs."""
+        return {program.blob for program in self._running.values()}
 
     def look(self) -> None:
         """Note what programs have done since the last look."""
@@ -137,12 +168,13 @@ class Programs:
         self._look_later()
 
     def report(self) -> list[dict[str, object]]:
-        """Each program and what it last did, for `status`."""
+        """Each program, the key that it belongs to, and what it last did, for `status`."""
         now = boottime()
         return [
             {
                 "program": program.label,
                 "origin": program.origin,
+                "fingerprint": program.fingerprint,
                 "project": program.view,
                 "last_activity": self._usage[pid].kind,
                 "idle": round(now - self._usage[pid].at),
@@ -150,31 +182,59 @@ class Programs:
             for pid, program in self._running.items()
         ]
 
-    def holding(self, device: str) -> set[int]:
-        """Those that use the file system `device`. To look at all that one may have open could take minutes: what we
-        have not come to in time counts as using it.
+    def holding(self, project: ProjectName) -> Steps[set[int]]:
+        """Those that use the view of `project`; all of them when that cannot be found out in time. One may have
+        thousands of files open to keep us looking, and a look at what it has mapped can wait for the view: so a child
+        looks.
         """
-        deadline = boottime() + _LOOKING
-        return {
-            tree.monitor
-            for tree in processes.trees(self._running)
-            if any(boottime() > deadline or processes.holds(member, device) for member in tree.members())
-        }
+        monitors = frozenset(self._running)
+        if not monitors:
+            return set()
+        try:
+            pid, reader = process.fork(lambda tell: tell(json.dumps(_holding(monitors, project)).encode()))
+        except errors.EncError:
+            return set(monitors)
+        ended: list[int] = []
+        self._loop.on_exit(pid, ended.append)
+        try:
+            if not (yield lambda: bool(ended), _LOOKING):
+                processes.kill(pid, signal.SIGKILL)
+            return set(json.loads(os.read(reader, 1 << 16))) if ended == [0] else set(monitors)
+        finally:
+            os.close(reader)
 
     def left(self) -> bool:
-        """Whether something of a program that was to be stopped is still there."""
-        return not self._gone()
+        """Whether something of the programs that were to be stopped is still there."""
+        return not _gone(self._stopped)
 
     def all(self) -> set[int]:
         return set(self._running)
 
-    def stop(self, chosen: set[int]) -> bool:
-        """End the `chosen` programs with everything they started; whether all of it is gone."""
+    def stop(self, chosen: set[int], grace: float | None = None) -> Steps[bool]:
+        """End the `chosen` programs with everything they started; whether all of it is gone. `grace` is the usual one
+        if it is None.
+        """
         trees = processes.trees(chosen)
         members = frozenset[int]().union(*(tree.members() for tree in trees))
+        self._stopped |= members
         processes.terminate(trees)
-        gone = self._gone = lambda: not any(os.path.exists(f"/proc/{pid}") for pid in members)
-        if not self._loop.wait_for(gone, self._grace):
+        if not (yield lambda: _gone(members), self.grace if grace is None else grace):
             for pid in chosen & set(self._running):
                 processes.kill_program(pid)
-        return self._loop.wait_for(gone, _CERTAIN)
+        gone = yield lambda: _gone(members), _CERTAIN
+        if gone:
+            self._stopped -= members
+        return gone
+
+
+def _gone(pids: Iterable[int]) -> bool:
+    return not any(os.path.exists(f"/proc/{pid}") for pid in pids)
+
+
+def _holding(monitors: Iterable[int], project: ProjectName) -> list[int]:
+    device = mounts.device(project)
+    return [
+        tree.monitor
+        for tree in processes.trees(monitors)
+        if any(processes.holds(member, device) for member in tree.members())
+    ]

@@ -6,10 +6,10 @@ import os
 
 from gateway.audit.log import AuditLog
 from gateway.base import json
-from gateway.base.clock import boottime, utc_now
+from gateway.base.clock import milliseconds_since, utc_now
 from gateway.errors import Misconfigured
 from gateway.sandbox import paths
-from gateway.session import registry
+from gateway.session import layout, registry
 from gateway.session.registry import Session
 from gateway.session.spec import Spec
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from gateway.errors import EncError
-    from gateway.warden.view import View
+    from gateway.warden.programs import Program
+    from gateway.warden.views.view import View
 
 
 class Journal:
@@ -47,13 +48,20 @@ class Journal:
         except Misconfigured as error:
             self._complain(error)
 
+    def program_ended(self, program: Program, reason: str) -> None:
+        """The session ended an attached program, which belongs to a key of its own."""
+        address, _, port = program.origin.rpartition(":")
+        about = {"fingerprint": program.fingerprint, "address": address, "port": int(port) if port.isdecimal() else 0}
+        project = {"project": program.view} if program.view else {}
+        self.record("program-ended", program=program.label, reason=reason, **about, **project)
+
     def result(self, status: int) -> None:
         """The end of the request that the session answered; a prompt's session answers none."""
-        if self._spec.anchor.leash is None:
-            self.record("result", status=status, took_ms=since(self._spec.anchor.began))
+        if self._spec.anchor.hangup is None:
+            self.record("result", status=status, took_ms=milliseconds_since(self._spec.anchor.began))
 
     def publish(self, views: Iterable[View]) -> None:
-        """Show the session with its live `views`."""
+        """Show the session with its live `views`. Raises Misconfigured when that cannot be written."""
         caller = self._spec.caller
         record = Session(
             id=self._spec.id,
@@ -67,12 +75,26 @@ class Journal:
             pid=self._pid,
             views=tuple(registry.View(project=view.project, since=view.since) for view in views),
         )
-        registry.publish(paths.SESSION, record)
+        try:
+            registry.publish(paths.SESSION, record)
+        except OSError as error:
+            raise Misconfigured("the gateway cannot write its run directory", error.strerror) from error
 
+    def retire(self) -> bool:
+        """Show the session no longer; whether it was shown."""
+        shown = os.path.exists(os.path.join(paths.SESSION, layout.RECORD))
+        try:
+            registry.retire(paths.SESSION)
+        except OSError as error:
+            self._complain(Misconfigured("the gateway cannot write its run directory", error.strerror))
+        return shown
 
-def since(began: float) -> int:
-    """Milliseconds from `began` (CLOCK_BOOTTIME, seconds) until now."""
-    return round((boottime() - began) * 1000)
+    def forget(self) -> None:
+        """The session's end is in the audit: nobody has to write it there for us."""
+        try:
+            registry.forget(paths.SESSION)
+        except OSError as error:
+            self._complain(Misconfigured("the gateway cannot write its run directory", error.strerror))
 
 
 def _host_pid(status_fd: int) -> int:

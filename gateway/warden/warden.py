@@ -1,34 +1,46 @@
 """The life of a session: it opens, answers requests, and ends when what holds it ends.
 
-What ends it: the channel (its pipes or terminal hang up), the leash (a prompt that started it), bubblewrap's death,
+What ends it: the channel (its pipes or terminal hang up), the end of the prompt that started it, bubblewrap's death,
 SIGTERM, Ctrl-C, a `logout`, a revoked key, want of use, and, when a `mount` holds it, the end of its last view. End of
 file on standard input is none of these: `echo secret | ssh gateway mount p` is a fair way to unlock.
+
+Ending takes its time and waits for nothing without a limit; requests are answered meanwhile, or refused.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
-import signal
 import socket
 
 from gateway import errors
 from gateway.audit.reasons import REASONS
-from gateway.base import json, syscalls
-from gateway.base.clock import boottime, utc_now
+from gateway.base import json
+from gateway.base.clock import boottime, milliseconds_since, utc_now
 from gateway.identity.names import ProjectName
 from gateway.sandbox import paths, transfer
-from gateway.session import layout, protocol, registry
-from gateway.session.spec import Spec, read_spec
+from gateway.session import layout, protocol
+from gateway.session.spec import Spec
 from gateway.vault.lease import LeaseHolder
-from gateway.warden import execution, hangup, mounts, processes, server
+from gateway.warden import execution, hangup, mounts, preloading, processes, server
 from gateway.warden.activity import SESSION, Limits
 from gateway.warden.idle import Idle
 from gateway.warden.loop import Loop
-from gateway.warden.messages import Voice
+from gateway.warden.messages import Messages
 from gateway.warden.programs import Programs
-from gateway.warden.records import Journal, since
+from gateway.warden.records import Journal
 from gateway.warden.tracking.trackers import Following
-from gateway.warden.view import View
+from gateway.warden.views.view import View
+from gateway.warden.views.views import Views, incomplete
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.warden.loop import Steps
+
+_RESERVE = 12
+"""Descriptors: for two children, the audit log and a look at /proc."""
 
 
 class Warden:
@@ -37,24 +49,29 @@ class Warden:
     def __init__(self, spec: Spec) -> None:
         self._spec = spec
         self._loop = Loop()
-        self._voice = Voice(spec.id, spec.anchor.as_json)
-        self.journal = Journal(spec, self._voice.failed)
+        self._messages = Messages(spec.id, spec.anchor.as_json)
+        self.journal = Journal(spec, self._messages.failed)
         self._programs = Programs(
             self._loop,
             spec.grace,
             uses=lambda program, at: self._idle.touch("run", program.origin, program.view, at),
             window=lambda: self._idle.window(),
         )
-        self._views: dict[ProjectName, View] = {}
+        self._views = Views(
+            self._loop, self._programs, self.journal, self._messages, self._lock_begun, self._lock_ended
+        )
         self._status: int | None = None
+        self._at_end: list[Callable[[], None]] = []
+        self._has_ended = False
+        self._reserve = server.Reserve(_RESERVE)
         self._origin = f"{spec.caller.address}:{spec.caller.port}"
         self._idle = Idle(
             self._loop,
             Limits(session=spec.idle.session, view=spec.idle.view, warning=spec.idle.warning),
             self._origin,
-            self._voice,
+            self._messages,
             look=self._look,
-            lock=lambda name: self._lock(self._views[ProjectName(name)], "idle-view"),
+            lock=lambda name: self._views.lock(self._views.live_at(ProjectName(name)), "idle-view"),
             close=lambda: self._end("idle-session"),
         )
         self._following = Following(
@@ -67,40 +84,52 @@ class Warden:
         """Open the session, hold it to its end, and return its exit status."""
         mounts.prepare()
         hangup.watch(self._loop, self._spec, self._end)
-        if first := self._spec.anchor.first:
-            with first:
-                self._unlock(first, None)
-        else:
-            self._open()
+        try:
+            if first := self._spec.anchor.first:
+                with first:
+                    self._unlock(first, None)
+            else:
+                self._open()
+        except errors.EncError as error:
+            self._never_opened(error)
         self._loop.run()
         return self._status or 0
 
     def _open(self) -> None:
-        """Let the world reach the session."""
+        """Let the world reach the session. Raises Misconfigured."""
         path = os.path.join(paths.SESSION, layout.SOCKET)
-        server.serve(self._loop, path, self._spec.caller.principal, self._answer)
+        try:
+            server.Server(self._loop, path, self._spec.caller.principal, self._answer, self._reserve)
+        except OSError as error:
+            raise errors.Misconfigured("the gateway cannot write its run directory", error.strerror) from error
+        self.journal.publish(self._views.live())
         anchor = self._spec.anchor
         self.journal.record("session-opened", anchor=anchor.name)
-        self._publish()
         self._idle.start()
+        self._loop.at(0, self._watch_keys)
         self._loop.at(0, self._follow)
-        if anchor.leash is None and not anchor.first:
-            self._voice.opened()
+        if anchor.hangup is None and not anchor.first:
+            self._messages.opened()
         if anchor.ready is not None:
-            os.write(anchor.ready, b"1")
+            with contextlib.suppress(OSError):  # the prompt is gone, which its hang-up tells
+                os.write(anchor.ready, b"1")
             os.close(anchor.ready)
 
+    def _watch_keys(self) -> None:
+        from gateway.warden import key_watch  # once the session is open: nobody waits for it
+
+        key_watch.begin(self._loop, self._spec, self._programs, self.journal, self._end)
+
     def _follow(self) -> None:
-        keys, caller = os.path.join(paths.KEYS, self._spec.keys), self._spec.caller
-        self._following.begin(keys, caller.blob, caller.principal, lambda: self._end("revoked"))
-        for view in self._views.values():
+        preloading.preload()
+        self._following.begin()
+        for view in self._views.live():
             self._following.add(view)
 
-    def _publish(self) -> None:
-        self.journal.publish(view for view in self._views.values() if view.since)
-
     def _answer(self, request: protocol.Request, front: socket.socket) -> None:
-        """Carry out one request. Attach and Unlock are answered later, the others at once."""
+        """Carry out one request: at once, or later what has to wait. Raises what to refuse it with."""
+        if self._status is not None and not isinstance(request, protocol.Ask | protocol.Lock | protocol.Close):
+            raise errors.Busy("the session is locking everything and ends")
         if not isinstance(request, protocol.Ask):
             named = getattr(request, "project", SESSION)
             self._idle.touch("line" if isinstance(request, protocol.Touch) else "command", request.origin, named)
@@ -118,28 +147,22 @@ class Warden:
             case protocol.Attach() if request.program in transfer.PROGRAMS:
                 execution.attach(self._programs, request, front)
             case protocol.Execute() if (request.terminal is None) != (request.stdio is None):
-                self._require_view(request.project)
+                self._views.usable(request.project)
                 execution.start(self._programs, request, front)
             case _:
                 raise errors.Internal("the request does not fit the session's protocol")
 
     def _unlock(self, request: protocol.Unlock, front: socket.socket | None) -> None:
         """Begin to unlock; the answer comes when gocryptfs serves or ends."""
-        project = request.project
         began = boottime()
-        holder = LeaseHolder(session=self._spec.id, since=utc_now(), address=self._spec.caller.address)
-        try:
-            view = View(self._loop, project, holder, self._spec.quota)
-        except errors.EncError as error:
-            if front:
-                raise
-            self._never_opened(error)
-            return
-        self._views[project] = view
+        view = View(self._loop, request.project)
+        self._views.add(view)
         view.unlock(
             request,
+            LeaseHolder(session=self._spec.id, since=utc_now(), address=self._spec.caller.address),
+            self._spec.quota,
             unlocked=lambda error: self._unlocked(view, error, began, front, request.origin),
-            died=lambda: self._lock(view, "failed"),
+            died=lambda: self._views.lock(view, "failed"),
         )
 
     def _is_prompt(self, origin: str) -> bool:
@@ -150,134 +173,116 @@ class Warden:
         self, view: View, error: errors.EncError | None, began: float, front: socket.socket | None, origin: str
     ) -> None:
         if error:
-            del self._views[view.project]
+            self._views.drop(view)
             self.journal.record("unlock-failed", project=view.project, reason=error.slug)
             if front:
                 server.reply(front, protocol.failed(error))
             else:
                 self._never_opened(error)
             return
-        if front:
-            self._publish()
-        else:
-            self._open()
+        try:
+            if front:
+                self.journal.publish(self._views.live())
+            else:
+                self._open()
+        except errors.EncError as cannot_be_shown:
+            self.journal.record("unlocked", project=view.project, took_ms=milliseconds_since(began))
+            self._take_back(view, cannot_be_shown, front)
+            return
         limit = min(view.idle_limit, max(self._spec.idle.view, self._spec.idle.view_longest))
         self._idle.add(view.project, self._origin, limit)
         self._following.add(view)
-        self.journal.record("unlocked", project=view.project, took_ms=since(began))
+        self.journal.record("unlocked", project=view.project, took_ms=milliseconds_since(began))
         if front:
             server.reply(front, protocol.Done())
         if not self._is_prompt(origin):
-            self._voice.unlocked(view.project)
+            self._messages.unlocked(view.project)
+
+    def _take_back(self, view: View, error: errors.EncError, front: socket.socket | None) -> None:
+        """Lock a view that nobody would find."""
+        self._messages.failed(error)
+        if front:
+            self._views.lock(view, "failed", told=lambda _: server.reply(front, protocol.failed(error)))
+        else:
+            self._end("failed")
 
     def _never_opened(self, error: errors.EncError) -> None:
-        self._voice.failed(error)
-        self._finish(error.code)
+        self._messages.failed(error)
+        self._status = error.code
+        self._loop.stop()
 
     def _look(self) -> None:
         """Note what has kept the session until now: file I/O, and programs that the user runs and that do something."""
         self._following.look()
         self._programs.look()
 
-    def _require_view(self, project: ProjectName) -> View:
-        view = self._views.get(project)
-        if view is None or not view.since:
-            raise errors.NotUnlocked(f"{project} is not unlocked", f"`mount {project}` unlocks it")
-        return view
-
     def _lock_one(self, request: protocol.Lock, front: socket.socket) -> None:
-        view = self._require_view(request.project)
-        remains = self._lock(view, "unmount", self._is_prompt(request.origin))
-        server.reply(front, protocol.failed(_incomplete(view.project, remains)) if remains else protocol.Done())
+        def tell(remains: str) -> None:
+            answer = protocol.failed(incomplete(request.project, remains)) if remains else protocol.Done()
+            self._when_ended(lambda: server.reply(front, answer))
 
-    def _lock(self, view: View, reason: str, quiet: bool = False) -> str:
-        """Lock one view; the session goes on, unless a `mount` holds it and this was the last one.
+        self._views.lock(self._views.live_at(request.project), "unmount", self._is_prompt(request.origin), tell)
 
-        Returns what could not be ended, for it is stuck in the kernel: then it is not `locked` that is recorded.
-        """
-        began = boottime()
-        self._following.remove(view.project)
-        self._idle.remove(view.project)
-        forced = view.lock(self._programs)
-        del self._views[view.project]
-        if remains := view.remains(self._programs):
-            self.journal.record(
-                "lock-incomplete", project=view.project, reason=reason, remains=remains, took_ms=since(began)
-            )
-            self._voice.failed(_incomplete(view.project, remains))
-            view.when_gone(lambda: self._locked(view, reason, True, began, quiet))
+    def _lock_begun(self, project: ProjectName) -> None:
+        self._following.remove(project)
+        self._idle.remove(project)
+        self._reserve.release()
+
+    def _lock_ended(self, reason: str) -> None:
+        """The session goes on, unless a `mount` holds it and this was the last view."""
+        self._reserve.refill()
+        if self._status is not None:
+            return
+        try:
+            self.journal.publish(self._views.live())
+        except errors.EncError as error:
+            self._messages.failed(error)
+        if self._spec.anchor.name == "mount" and not self._views:
+            self._end(reason)
+
+    def _when_ended(self, act: Callable[[], None]) -> None:
+        """At once, or when the session has ended, if that is under way."""
+        if self._status is None or self._has_ended:
+            act()
         else:
-            self._locked(view, reason, forced, began, quiet)
-        if self._status is None:
-            self._publish()
-            if self._spec.anchor.name == "mount" and not self._views:
-                self._end(reason)
-        return remains
-
-    def _locked(self, view: View, reason: str, forced: bool, began: float, quiet: bool) -> None:
-        self.journal.record("locked", project=view.project, reason=reason, forced=forced, took_ms=since(began))
-        if not quiet:
-            self._voice.locked(view.project, reason)
+            self._at_end.append(act)
 
     def _end(self, reason: str, front: socket.socket | None = None) -> None:
         """Lock everything and end the session; `front`, if any, is told when that is done."""
-        if self._status is not None:
-            return
-        self._finish(0 if REASONS[reason].asked_for else errors.Busy.code)
-        opened = os.path.exists(os.path.join(paths.SESSION, layout.RECORD))
-        self._programs.stop(self._programs.all())
-        for view in list(self._views.values()):
-            if view.project not in self._views:  # its gocryptfs died while another one was being locked
-                continue
-            if view.since:
-                self._lock(view, reason)
-            else:
-                view.abandon()
-        self._kill_the_rest()
-        registry.retire(paths.SESSION)
-        if opened:
-            self.journal.record("session-closed", reason=reason)
+        ends_already = self._status is not None
+        if not ends_already:
+            self._status = 0 if REASONS[reason].asked_for else errors.Busy.code
         if front:
-            server.reply(front, protocol.Done())
+            self._at_end.append(lambda: server.reply(front, protocol.Done()))
+        if not ends_already:
+            self._loop.follow(self._end_everything(reason), lambda _: self._loop.stop())
+
+    def _end_everything(self, reason: str) -> Steps[None]:
+        self._reserve.release()
+        yield from self._views.end(reason)
+        yield from processes.kill_the_rest()
+        if self.journal.retire():
+            self.journal.record("session-closed", reason=reason)
+        self.journal.forget()
+        self._has_ended = True
+        for act in self._at_end:
+            act()
 
     def _report(self) -> dict[str, object]:
         """What `status` shows of us beside the record."""
         self._programs.look()
-        views = {view.project: self._idle.report(view.project) for view in self._views.values() if view.since}
+        views = {
+            view.project: {"locking": True} if view.is_locking else self._idle.report(view.project)
+            for view in self._views.live()
+        }
         programs = {"programs": self._programs.labels(), "attached": self._programs.report()}
         return {**self._idle.report(SESSION), **programs, "views": views}
-
-    def _finish(self, status: int) -> None:
-        self._status = status
-        self._loop.stop()
-
-    def _kill_the_rest(self) -> None:
-        """Nothing outlives the session; the kernel would see to it with our own end, but `locked` is said before."""
-        for pid in processes.all_but(()):
-            processes.kill(pid, signal.SIGKILL)
-        self._loop.wait_for(lambda: not processes.all_but(()), 5)
 
     def fail(self, fault: Exception) -> int:
         """Lock after a fault of ours. The audit gets its kind and place, never its text, which could quote a name."""
         self.journal.record("fault", **errors.fault_fields(fault))
-        self._voice.failed(errors.Internal("a fault of the gateway ended this session", "the audit log says where"))
+        self._messages.failed(errors.Internal("a fault of the gateway ended this session", "the audit log says where"))
         self._end("failed")
+        with contextlib.suppress(Exception):  # a second one: with us, the kernel ends everything in the session
+            self._loop.run()
         return errors.Internal.code
-
-
-def _incomplete(project: str, remains: str) -> errors.Internal:
-    hint = "it ends when the gateway's disk answers again"
-    return errors.Internal(f"{project} is no longer to be seen, but its {remains} hangs", hint)
-
-
-def main(spec_fd: int) -> int:
-    """The warden's whole run: the one place where the unforeseen ends up. It locks what it can and returns 70."""
-    syscalls.drop_inheritable_capabilities()
-    syscalls.disable_core_dumps()
-    warden = Warden(read_spec(spec_fd))
-    try:
-        status = warden.run()
-    except Exception as fault:
-        status = warden.fail(fault)
-    warden.journal.result(status)
-    return status

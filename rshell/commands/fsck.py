@@ -8,7 +8,7 @@ import signal
 
 from gateway.base import process
 from gateway.base.clock import utc_now
-from gateway.errors import DamagedVault, Dropped, WrongSecret
+from gateway.errors import DamagedVault, Denied, Dropped, WrongSecret
 from gateway.limits import backoff
 from gateway.sandbox import paths
 from gateway.sandbox.fsck import check_argv
@@ -21,6 +21,11 @@ from rshell.context import Context, required
 from rshell.language.command import Command
 from rshell.terminal import output, questions
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_KEY_CHECK_MS = 500
 _LARGEST = 256 * 1024
 """Bytes of gocryptfs's output that are passed on. The list of a vault with much damage is cut."""
 
@@ -31,15 +36,17 @@ def run(context: Context, command: Command) -> int:
     Raises DamagedVault if there are any, and as `mount`. It holds the vault's lock, so nobody can unlock it meanwhile.
     """
     store.restore_access(context.vault(command.project))
-    slot = foresee(context, command)
+    slot = check(context, command)
     require_host()
     project = required(command.project)
     vault = context.vault(project)
     holder = LeaseHolder(session="fsck", since=utc_now(), address=context.caller.address)
     held = lease.acquire(vault, holder)
     try:
-        secret = questions.pipe(questions.secret(f"Passphrase of {project}: "))
-        status, said = _check(context, vault, slot, secret)
+        require_key = context.key_checker()
+        secret = questions.pipe(questions.secret(f"Passphrase of {project}: ", require_key))
+        context.require_key()
+        status, said = _check(context, vault, slot, secret, require_key)
     finally:
         lease.release(held)
     damage = tuple(line.removeprefix("fsck: ") for line in said.splitlines() if line.startswith("fsck: "))
@@ -53,15 +60,17 @@ def run(context: Context, command: Command) -> int:
     return 0
 
 
-foresee = mount.foresee
+check = mount.check
 
 
-def _check(context: Context, vault: Vault, slot: slots.Slot, secret: int) -> tuple[int, str]:
+def _check(
+    context: Context, vault: Vault, slot: slots.Slot, secret: int, require_key: Callable[[], None]
+) -> tuple[int, str]:
     """gocryptfs's exit status (0, or that of a corrupt vault) and its output. Raises EncError for other failures."""
-    turn = mount.take_turn(context, vault.name)
+    attempt = mount.begin_attempt(context, vault.name)
     right = None
     try:
-        status, said = _run(vault, slot, secret)
+        status, said = _run(vault, slot, secret, require_key)
         if status == 0 or gocryptfs.is_corrupt(status):
             right = True
             return status, said
@@ -69,33 +78,38 @@ def _check(context: Context, vault: Vault, slot: slots.Slot, secret: int) -> tup
         right = False if isinstance(error, WrongSecret) else None
         raise error
     finally:
-        backoff.end_attempt(turn, vault.name, right)
+        backoff.end_attempt(attempt, vault.name, right)
 
 
-def _run(vault: Vault, slot: slots.Slot, secret: int) -> tuple[int, str]:
-    """Run it to its end. Kills it and raises Dropped if the caller is gone before."""
+def _run(vault: Vault, slot: slots.Slot, secret: int, require_key: Callable[[], None]) -> tuple[int, str]:
+    """Run it to its end. Kills it and raises Dropped if the caller is gone before, Denied if the caller's key is."""
     said = os.memfd_create("said")
     inside = Vault(name=vault.name, path=paths.VAULTS)
-    check = gocryptfs.fsck_argv(inside.cipher, slots.config_path(inside.slots, slot.name), secret)
+    config = store.open_config(vault, slot.name)
+    command = gocryptfs.fsck_argv(inside.cipher, config, secret)
     try:
-        pid = process.spawn(check_argv(vault.path, check), {1: said, 2: said}, [secret])
-        _wait(pid)
+        pid = process.spawn(check_argv(vault.path, command), {1: said, 2: said}, [config, secret])
+        _wait(pid, require_key)
         status = process.exit_status(os.waitpid(pid, 0)[1])
         return status, os.pread(said, _LARGEST, 0).decode(errors="replace")
     finally:
-        for fd in (said, secret):
+        for fd in (said, config, secret):
             os.close(fd)
 
 
-def _wait(pid: int) -> None:
+def _wait(pid: int, require_key: Callable[[], None]) -> None:
     ended = os.pidfd_open(pid)
     waiting = select.poll()
     waiting.register(ended, select.POLLIN)
     waiting.register(1, 0)
     try:
-        if ended not in dict(waiting.poll()):
-            os.kill(pid, signal.SIGKILL)  # the sandbox ends with bubblewrap (--die-with-parent)
-            os.waitpid(pid, 0)
-            raise Dropped("the connection ended before the check did")
+        while ended not in (ready := dict(waiting.poll(_KEY_CHECK_MS))):
+            if ready:
+                raise Dropped("the connection ended before the check did")
+            require_key()
+    except (Dropped, Denied):
+        os.kill(pid, signal.SIGKILL)  # the sandbox ends with bubblewrap (--die-with-parent)
+        os.waitpid(pid, 0)
+        raise
     finally:
         os.close(ended)

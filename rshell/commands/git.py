@@ -36,7 +36,7 @@ _GIT_WITHOUT_PROGRAMS = (*_NO_FETCH, GIT, *(word for one in _NO_PROGRAMS for wor
 
 def run(context: Context, command: Command) -> int:
     """Serve one repository of an unlocked project."""
-    project, path = foresee(context, command)
+    project, path = check(context, command)
     any_program = ANY in context.config.run_commands
     wanted = execution.Wanted(
         project=project,
@@ -47,7 +47,7 @@ def run(context: Context, command: Command) -> int:
     return execution.run(context, wanted)
 
 
-def foresee(context: Context, command: Command) -> tuple[ProjectName, str]:
+def check(context: Context, command: Command) -> tuple[ProjectName, str]:
     """The project and the repository's path. Raises Usage, NotUnlocked, NoSuchProject."""
     words = command.words[1:]
     if len(words) != 1 or words[0].startswith("-"):
@@ -56,7 +56,7 @@ def foresee(context: Context, command: Command) -> tuple[ProjectName, str]:
             "run there: git clone gateway:PROJECT/REPO",
         )
     project, path = repository(words[0])
-    registry.with_project(context.live(), context.vault(project).name)
+    registry.with_project(context.sessions(), context.vault(project).name)
     return project, path
 
 

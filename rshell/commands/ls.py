@@ -23,7 +23,7 @@ _COUNT_SECONDS = 0.5
 
 def run(context: Context, command: Command) -> int:
     """Print each project: locked or unlocked, size on disk, last use."""
-    unlocked = {view.project for session in context.live() for view in session.views}
+    unlocked = {view.project for session in context.sessions() for view in session.views}
     deadline = time.monotonic() + _COUNT_SECONDS
     projects = [_fields(vault, vault.name in unlocked, deadline) for vault in _vaults(context.vaults_home)]
     words = text.columns([_HEADER, *map(_row, projects)]) if projects else "no projects yet; `new NAME` creates one"

@@ -7,10 +7,11 @@ import time
 from gateway.base.records import Fd
 from gateway.identity.names import ProjectName
 from gateway.limits import backoff, concurrency
-from gateway.session import launch, maintenance, protocol
+from gateway.sandbox.host import require_host
+from gateway.session import launch, maintenance, protocol, registry
 from gateway.session.registry import Session
 from gateway.session.spec import Anchor
-from gateway.vault import gocryptfs, store
+from gateway.vault import gocryptfs, lease, store
 from gateway.vault.slots import Slot
 from rshell.context import Context, required
 from rshell.language.command import Command
@@ -21,61 +22,73 @@ def run(context: Context, command: Command) -> int:
     """Ask for the passphrase and unlock. Without a session on this connection, become one and do not return."""
     project = required(command.project)
     store.restore_access(context.vault(project))
-    slot = foresee(context, command)
+    slot = check(context, command)
+    _require_room(context)
     place = concurrency.acquire(
         context.config.paths_run, context.caller.principal, concurrency.VIEWS, context.config.limits_views
     )
-    secret = questions.pipe(questions.secret(f"Passphrase of {project}: "))
-    turn = take_turn(context, project)
+    secret = questions.pipe(questions.secret(f"Passphrase of {project}: ", context.key_checker()))
+    attempt = begin_attempt(context, project)
     request = protocol.Unlock(
         principal=context.caller.principal,
         origin=context.origin,
         project=project,
         slot=slot.name,
         secret=secret,
-        turn=turn,
+        attempt=attempt,
         place=place,
     )
-    with request:  # the prompt lives on, and turn and place are held as long as anybody has them
-        maintenance.require_running(context.config.paths_pause)  # typing, and waiting, took their time
+    with request:  # the prompt lives on, and both locks are held as long as anybody has their descriptors
+        context.require_key()  # typing, and waiting, took their time
+        maintenance.require_running(context.config.paths_pause)
         here = context.session_here()
         if here is None and not context.at_prompt:
             anchor = _anchor(context, "mount", command.wants_json).replace(first=request)
             launch.start(context.config, context.caller, anchor, context.vaults_home)
-        from rshell.session import warden_client  # a mount that becomes a session does without: 3 ms for `socket`
+        from gateway.session import asking  # a mount that becomes a session does without: 3 ms for `socket`
+        from rshell.session import warden_client
 
-        warden_client.ask(context, here or _own_session(context), request)
+        warden_client.ask(context, here or _own_session(context), request, asking.UNLOCK_SECONDS)
     output.result({"event": "unlocked", "project": project}, f"unlocked {project}", command.wants_json)
     return 0
 
 
-def foresee(context: Context, command: Command) -> Slot:
+def check(context: Context, command: Command) -> Slot:
     """The slot to unlock. Raises the errors that can be found before the passphrase is asked for."""
     gocryptfs.require()
-    slot = store.check(context.vault(command.project))[0]
+    vault = context.vault(command.project)
+    slot = store.check(vault)[0]
+    lease.require_writable(vault)
     _refuse_if_unlocked(context, required(command.project))
     return slot
+
+
+def _require_room(context: Context) -> None:
+    """Raise Misconfigured before the passphrase is asked for, when the host has no room for what would begin."""
+    registry.require_space(context.config.paths_run)
+    if context.session_here() is None:
+        require_host()
 
 
 def _refuse_if_unlocked(context: Context, project: ProjectName) -> None:
     """Raise Busy before the passphrase is asked for. In the end, the vault's lock decides, in the warden."""
     from gateway.errors import Busy
 
-    for session in context.live():
+    for session in context.sessions():
         for view in session.views:
             if view.project == project:
                 by = f"session {session.id} from {session.address} since {view.since}"
                 raise Busy(f"{project} is unlocked already by {by}", f"`unmount {project}` locks it")
 
 
-def take_turn(context: Context, project: ProjectName) -> Fd:
+def begin_attempt(context: Context, project: ProjectName) -> Fd:
     """Wait as long as the principal's earlier wrong passphrases for the project cost."""
-    turn = backoff.begin_attempt(context.config.paths_run, context.caller.principal)
-    seconds = backoff.delay(turn, project, context.config.passphrase_wait_max)
-    if seconds > 0:
+    attempt = backoff.begin_attempt(context.config.paths_run, context.caller.principal)
+    seconds = backoff.delay(attempt, project, context.config.passphrase_wait_max)
+    if seconds >= 0.05:  # less is none at a tenth of a second
         output.note(f"waiting {seconds:.1f} s after wrong passphrases")
         time.sleep(seconds)
-    return turn
+    return attempt
 
 
 def _anchor(context: Context, name: str, as_json: bool) -> Anchor:

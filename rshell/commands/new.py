@@ -11,20 +11,25 @@ from rshell.context import Context, required
 from rshell.language.command import Command
 from rshell.terminal import output, questions
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 def run(context: Context, command: Command) -> int:
     """Ask for a passphrase (twice at a terminal) and create the vault."""
     from gateway.session import maintenance
     from gateway.vault import garbage, lifecycle
 
-    foresee(context, command)
+    check(context, command)
     project = required(command.project)
     home = context.vaults_home
     garbage.sweep_home(home, context.config.trash_days)
     minimum = 1 if "--allow-weak" in command.flags else context.config.passphrase_minimum
     output.note(f"The passphrase needs at least {minimum} characters. Nobody can recover it for you.")
-    passphrase = _ask(minimum)
-    maintenance.require_running(context.config.paths_pause)  # it may have been paused during the questions
+    passphrase = _ask(minimum, context.key_checker())
+    context.require_key()  # it may have been revoked during the questions
+    maintenance.require_running(context.config.paths_pause)  # and the gateway paused
     with lifecycle.creation_lock(home):
         _require_quota(context)
         with SignalsBlocked():  # a project that exists is also recorded and reported
@@ -34,7 +39,7 @@ def run(context: Context, command: Command) -> int:
     return 0
 
 
-def foresee(context: Context, command: Command) -> None:
+def check(context: Context, command: Command) -> None:
     """Raise CannotCreate if the name is taken, or the caller is at a limit (projects, disk)."""
     if os.path.lexists(os.path.join(context.vaults_home, required(command.project))):
         raise CannotCreate(f"you already have a project {command.project}")
@@ -52,11 +57,11 @@ def _require_quota(context: Context) -> None:
         usage.require_quota_left(context.vaults_home, context.config.limits_disk)
 
 
-def _ask(minimum: int) -> bytes:
-    passphrase = questions.secret("New passphrase: ")
+def _ask(minimum: int, check: Callable[[], None]) -> bytes:
+    passphrase = questions.secret("New passphrase: ", check)
     if len(passphrase.decode(errors="replace")) < minimum:
         hint = "use a longer one, or --allow-weak" if minimum > 1 else ""
         raise Usage(f"the passphrase has fewer than {minimum} characters", hint)
-    if os.isatty(0) and questions.secret("New passphrase again: ") != passphrase:
+    if os.isatty(0) and questions.secret("New passphrase again: ", check) != passphrase:
         raise Usage("the two passphrases differ", "nothing was created")
     return passphrase

@@ -19,8 +19,10 @@ def run(context: Context, command: Command) -> int:
     vault = context.vault(command.project)
     holder = LeaseHolder(session="rm", since=utc_now(), address=context.caller.address)
     lease.release(lease.acquire(vault, holder))
-    if "--yes" not in command.flags and questions.line(f"Type {vault.name} again to remove it: ") != vault.name:
-        raise Usage("that is not the project's name", "nothing was removed")
+    if "--yes" not in command.flags:
+        if questions.line(f"Type {vault.name} again to remove it: ", context.key_checker()) != vault.name:
+            raise Usage("that is not the project's name", "nothing was removed")
+        context.require_key()
     with SignalsBlocked():
         lifecycle.remove(context.vaults_home, vault, holder)
         context.audit.write("removed", project=vault.name)

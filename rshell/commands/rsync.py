@@ -41,11 +41,11 @@ _WITH_PATH = frozenset(
 
 def run(context: Context, command: Command) -> int:
     """Run rsync in the session that has the paths."""
-    session, arguments = foresee(context, command)
+    session, arguments = check(context, command)
     return warden_client.run(context, session, "rsync", arguments)
 
 
-def foresee(context: Context, command: Command) -> tuple[Session, tuple[str, ...]]:
+def check(context: Context, command: Command) -> tuple[Session, tuple[str, ...]]:
     """The session that has the paths, and the arguments for rsync. Raises Usage, and as `transfer.session_of`."""
     words = command.words[1:]
     count = count_options(words)

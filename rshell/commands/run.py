@@ -7,7 +7,7 @@ from rshell.context import Context, required
 from rshell.language.command import Command
 from rshell.session import execution
 
-foresee = unmount.foresee
+check = unmount.check
 """As `unmount`, this needs an unlocked project."""
 
 

@@ -14,11 +14,11 @@ _DIRECTIONS = frozenset(("-t", "-f"))
 
 def run(context: Context, command: Command) -> int:
     """Run scp in the session that has the path."""
-    session, arguments = foresee(context, command)
+    session, arguments = check(context, command)
     return warden_client.run(context, session, "scp", arguments)
 
 
-def foresee(context: Context, command: Command) -> tuple[Session, tuple[str, ...]]:
+def check(context: Context, command: Command) -> tuple[Session, tuple[str, ...]]:
     """The session that has the paths, and the arguments for scp. Raises Usage, and as `transfer.session_of`."""
     flags, paths = _split(command.words[1:])
     if not set(flags) <= _FLAGS | _DIRECTIONS or len(_DIRECTIONS & set(flags)) != 1 or not paths:

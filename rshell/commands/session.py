@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from gateway.errors import Busy
-from gateway.session import launch
+from gateway.sandbox.host import require_host
+from gateway.session import launch, registry
 from gateway.session.spec import Anchor
 from rshell.context import Context
 from rshell.language.command import Command
@@ -14,6 +15,8 @@ def run(context: Context, command: Command) -> int:
     here = context.session_here()
     if here or context.at_prompt:
         raise Busy(f"this connection has a session already{f': {here.id}' if here else ''}")
+    registry.require_space(context.config.paths_run)
+    require_host()
     anchor = Anchor(name="session", as_json=command.wants_json, request=context.request, began=context.began)
     launch.start(context.config, context.caller, anchor, context.vaults_home)
     raise AssertionError("start does not return")

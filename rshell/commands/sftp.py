@@ -13,7 +13,7 @@ from rshell.session import warden_client
 def run(context: Context, command: Command) -> int:
     """Serve SFTP for the views of the channel's session. A client also gets a refusal as an SFTP message."""
     try:
-        session = foresee(context, command)
+        session = check(context, command)
     except EncError as error:
         if command.words[0] != command.verb.name:  # a client asks, and not a person who typed `sftp`
             from rshell.session import sftp_refusal
@@ -23,6 +23,6 @@ def run(context: Context, command: Command) -> int:
     return warden_client.run(context, session, "sftp-server", ("-e", "-l", "QUIET"))
 
 
-def foresee(context: Context, _command: Command) -> Session:
+def check(context: Context, _command: Command) -> Session:
     """The session that serves this channel. Raises NotUnlocked, Busy."""
-    return registry.find(context.live(), context.caller.connection)
+    return registry.find(context.sessions(), context.caller.connection)

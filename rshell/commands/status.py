@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gateway.base import text
+from gateway.errors import EncError
 from gateway.session.registry import Session
 from rshell.context import Context
 from rshell.language.command import Command
@@ -13,35 +14,52 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+_COUNT_SECONDS = 6.0
+"""A little more than the count takes when it gives up."""
+
 _HIDDEN = ("connection", "pid", "views")
 
 
 def run(context: Context, command: Command) -> int:
-    """Print each session and view: principal, address, start, last activity, and when it locks. This is no activity."""
-    live = [_fields(session, warden_client.state(context, session)) for session in context.live()]
+    """Print each session and view: principal, address, start, last activity, and when it locks. This is no activity.
+
+    A session that does not answer is listed as such; then this raises Busy.
+    """
+    sessions = context.sessions()
+    states = warden_client.states(context, sessions)
+    live = [_fields(session, states[session.id]) for session in sessions]
+    silent = next((state for state in states.values() if isinstance(state, EncError)), None)
     disk = _disk(context)
     words = "\n".join(map(_text, live)) if live else "no sessions; nothing is unlocked"
     if disk:
         words += f"\ndisk: {disk['used'] >> 20} of {disk['limit'] >> 20} MiB used"
     output.result({"sessions": live, **({"disk": disk} if disk else {})}, words, command.wants_json)
+    if silent:
+        output.note(f"enc: {silent.line()}")
+        return silent.code
     return 0
 
 
 def _disk(context: Context) -> dict[str, int]:
-    """Bytes that the caller's projects use, and the limit; empty if there is no limit."""
+    """Bytes that the caller's projects use, and the limit; empty if there is no limit, or the disk does not answer."""
     if not context.config.limits_disk:
         return {}
+    from gateway.base import process
     from gateway.limits.disk import usage
 
-    return {"used": usage.used(context.vaults_home), "limit": context.config.limits_disk * usage.MEBI}
+    counted = process.ask(lambda: b"%d" % usage.used(context.vaults_home), _COUNT_SECONDS)
+    return {"used": int(counted), "limit": context.config.limits_disk * usage.MEBI} if counted else {}
 
 
-def _fields(session: Session, state: dict[str, Any]) -> dict[str, Any]:
+def _fields(session: Session, state: dict[str, Any] | EncError) -> dict[str, Any]:
     """The record of a session and of each view, with the state that the session reports now."""
+    answers = not isinstance(state, EncError)
+    if isinstance(state, EncError):
+        state = {}
     of_views = state.pop("views", {})
     views = [{**view.as_dict(), **of_views.get(view.project, {})} for view in session.views]
     record = {key: value for key, value in session.as_dict().items() if key not in _HIDDEN}
-    return {**record, **state, "views": views}
+    return {**record, "answers": answers, **state, "views": views}
 
 
 def _text(session: dict[str, Any]) -> str:
@@ -50,12 +68,19 @@ def _text(session: dict[str, Any]) -> str:
     rows = [("", "LAST ACTIVITY", "AGO", "BY", "LOCKS IN"), _row("(session)", session)]
     rows += [_row(view["project"], view) for view in session["views"]]
     rows += [_program_row(program) for program in session.get("attached", ())]
-    return f"{head}\n{key}\n{text.columns(rows)}"
+    keys = [f"{one['program']} from {one['origin']}: key {one['fingerprint']}" for one in session.get("attached", ())]
+    return "\n".join((head, key, *keys, text.columns(rows)))
 
 
 def _row(name: str, one: dict[str, Any]) -> tuple[str, ...]:
     if "idle" not in one:
-        return name, "-", "-", "-", "-"
+        return (
+            name,
+            "-" if one.get("answers", True) else "does not answer",
+            "-",
+            "-",
+            "now" if "locking" in one else "-",
+        )
     return name, one["last_activity"], f"{one['idle']} s", one["by"] or "-", f"{one['locks_in']} s"
 
 

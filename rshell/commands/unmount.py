@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gateway.session import protocol, registry
+from gateway.errors import NotUnlocked
+from gateway.session import asking, protocol, registry
 from gateway.session.registry import Session
 from rshell.context import Context, required
 from rshell.language.command import Command
@@ -12,14 +13,20 @@ from rshell.terminal import output
 
 def run(context: Context, command: Command) -> int:
     """Lock the project. Returns when its view is gone."""
-    session = foresee(context, command)
+    session = check(context, command)
     project = required(command.project)
     request = protocol.Lock(principal=context.caller.principal, origin=context.origin, project=project)
-    warden_client.ask(context, session, request)
+    warden_client.ask(context, session, request, asking.LOCK_SECONDS)
     output.result({"project": project, "state": "locked"}, f"locked {project}", command.wants_json)
     return 0
 
 
-def foresee(context: Context, command: Command) -> Session:
-    """The session that has the project. Raises NoSuchProject, NotUnlocked."""
-    return registry.with_project(context.live(), context.vault(command.project).name)
+def check(context: Context, command: Command) -> Session:
+    """The session that has the project. Raises NoSuchProject, NotUnlocked. The disk of the vaults is not asked for a
+    project that is unlocked: it may not answer.
+    """
+    try:
+        return registry.with_project(context.sessions(), required(command.project))
+    except NotUnlocked:
+        context.vault(command.project)
+        raise

@@ -12,7 +12,7 @@ from rshell.terminal import output
 def run(context: Context, command: Command) -> int:
     """Print principal, fingerprint, key label, client address and live sessions."""
     caller = context.caller
-    live = [session.id for session in context.live()]
+    live = [session.id for session in context.sessions()]
     label = printable(context.label)
     fields = {**caller.as_fields(), "label": label, "sessions": live}
     rows = [

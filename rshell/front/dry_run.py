@@ -1,6 +1,6 @@
 """A dry run: what would happen if a key asked for a command. Changes and records nothing.
 
-The decisions come from the same functions as at a login. A command's module may have `foresee(context, command)`: the
+The decisions come from the same functions as at a login. A command's module may have `check(context, command)`: the
 checks that its `run` makes first.
 """
 
@@ -82,7 +82,7 @@ def _run_steps(config_path: str, fingerprint: str, origin: str, line: str | None
         _enrolment(settings, caller, line, steps)
         return
     identity = caller
-    entries = authorized_keys.load(settings.paths_authorized_keys)
+    entries = authorized_keys.load_key(settings.paths_authorized_keys, caller.blob)
     _decide(where, lambda: authentication.require_listed(identity, entries))
     steps.append(_passed(where, f"the key is {caller.principal}'s{_from_note(entry, origin)}"))
     log = AuditLog(settings.paths_audit)
@@ -118,7 +118,7 @@ def _command(config_path: str, context: Context, line: str | None, steps: list[S
     if asked is command.PROMPT or asked.wants_help:
         return
     module = __import__(f"rshell.commands.{asked.verb.module}", fromlist=["run"])
-    foresee = getattr(module, "foresee", None)
+    check = getattr(module, "check", None)
     where = ""
     if asked.project:
         # not context.vaults_home, which creates the directory
@@ -128,11 +128,11 @@ def _command(config_path: str, context: Context, line: str | None, steps: list[S
             if asked.verb.name != "new":
                 _decide(where, lambda: store.find(home, asked.project))  # type: ignore[arg-type]
             return
-        if foresee is None:
+        if check is None:
             _decide(where, lambda: context.vault(asked.project))
-    if foresee:
-        _decide(where, lambda: foresee(context, asked))
-        steps.append(_passed(where or _location_of(foresee), "nothing prevents it now"))
+    if check:
+        _decide(where, lambda: check(context, asked))
+        steps.append(_passed(where or _location_of(check), "nothing prevents it now"))
 
 
 def _passed(where: str, says: str) -> Step:

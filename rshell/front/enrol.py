@@ -6,12 +6,11 @@ Such a caller gets no Context, so no command of the table can run for them.
 from __future__ import annotations
 
 import os
-import time
 
 from gateway import errors
 from gateway.audit.log import AuditLog
-from gateway.base.clock import utc_now
-from gateway.identity import authentication, authorized_keys, enrolment
+from gateway.base.clock import boottime, milliseconds_since, utc_now
+from gateway.identity import authentication, authorized_keys, enrolment, key_status
 from gateway.session import maintenance
 from rshell.language import grammar
 from rshell.terminal import output, questions
@@ -27,7 +26,7 @@ _MAX_LABEL = 80
 
 def answer(config: Config, caller: Invitation, line: str | None) -> int:
     """Authorize, record and carry out `line`; return the exit status. Raises Misconfigured if it cannot be recorded."""
-    began = time.clock_gettime(time.CLOCK_BOOTTIME)
+    began = boottime()
     log = AuditLog(config.paths_audit, config.audit_syslog, config.audit_when_full == "refuse")
     log = log.bound(**caller.as_fields(), request=os.urandom(6).hex())
     as_json = "--json" in (line or "").split()
@@ -42,13 +41,13 @@ def answer(config: Config, caller: Invitation, line: str | None) -> int:
             status = _hand_in(config, caller, log, as_json)
         except errors.EncError as error:
             status = _fail(error, as_json)
-    log.write("result", status=status, took_ms=round((time.clock_gettime(time.CLOCK_BOOTTIME) - began) * 1000))
+    log.write("result", status=status, took_ms=milliseconds_since(began))
     return status
 
 
 def authorize(config: Config, caller: Invitation, line: str | None) -> None:
     """Raise Denied if the invitation is gone, NotAllowedHere for any other command, Paused while paused."""
-    authentication.require_listed(caller, authorized_keys.load(config.paths_authorized_keys))
+    authentication.require_listed(caller, authorized_keys.load_key(config.paths_authorized_keys, caller.blob))
     try:
         words = grammar.split(line or "")
     except grammar.Refused:
@@ -62,7 +61,7 @@ def authorize(config: Config, caller: Invitation, line: str | None) -> None:
 
 
 def _hand_in(config: Config, caller: Invitation, log: AuditLog, as_json: bool) -> int:
-    key = enrolment.parse_key(questions.line(""))
+    key = enrolment.parse_key(questions.line("", key_status.checker(config.paths_authorized_keys, caller)))
     handed_in = enrolment.PendingKey(
         invite=caller.fingerprint,
         key_type=key.key_type,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 
@@ -19,6 +20,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from gateway.config.schema import Config
     from rshell.language.command import Command
+
+_HOST = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
+"""What a system call says when the host is out of something, or a disk does not work."""
 
 _MAX_DESCRIPTORS = 1 << 16
 """More than sshd could have left open. All of them but 0, 1 and 2 are closed."""
@@ -59,11 +63,11 @@ def identify(settings: Config, caller: authentication.Identity, kind: str) -> Co
     log = AuditLog(settings.paths_audit, settings.audit_syslog, settings.audit_when_full == "refuse")
     log = log.bound(**caller.as_fields())
     try:
-        entry = authentication.require_listed(caller, authorized_keys.load(settings.paths_authorized_keys))
+        entry = authentication.require_listed(
+            caller, authorized_keys.load_key(settings.paths_authorized_keys, caller.blob)
+        )
         if settings.limits_logins:
-            from gateway.limits import login_rate
-
-            login_rate.admit(settings.paths_run, caller, settings.limits_logins)
+            _admit(settings, caller)
     except errors.EncError as error:
         log = log.bound(request=os.urandom(6).hex())
         with SignalsBlocked():
@@ -81,6 +85,18 @@ def identify(settings: Config, caller: authentication.Identity, kind: str) -> Co
     )
 
 
+def _admit(settings: Config, caller: authentication.Identity) -> None:
+    """Raise Busy for a login too many. Where that cannot be counted, because the run directory is full, the login may
+    still want to end something; what it begins finds no space.
+    """
+    from gateway.limits import login_rate
+
+    try:
+        login_rate.admit(settings.paths_run, caller, settings.limits_logins)
+    except (errors.Misconfigured, OSError):
+        return
+
+
 def answer(context: Context, line: str | None) -> int:
     """Authorize, record and carry out one line (None: the prompt), and return the exit status.
 
@@ -94,31 +110,50 @@ def answer(context: Context, line: str | None) -> int:
         try:
             with SignalsBlocked():
                 authorized = _authorize(context.replace(audit=log, request=request, began=began), line)
-            status = authorized if isinstance(authorized, int) else _carry_out(*authorized)
+            if isinstance(authorized, int):
+                status = authorized
+            else:
+                log = authorized[1].audit
+                status = _carry_out(*authorized)
         finally:
             signals.block()
     except errors.Interrupted as interrupted:
         output.failure(interrupted, wants_json(line))
         status = interrupted.code
         ended = interrupted if context.at_prompt and status != signals.CTRL_C else None
-    log.write("result", status=status, took_ms=round((time.clock_gettime(time.CLOCK_BOOTTIME) - began) * 1000))
+    try:
+        log.write("result", status=status, took_ms=round((time.clock_gettime(time.CLOCK_BOOTTIME) - began) * 1000))
+    except errors.Misconfigured as error:
+        output.failure(error, wants_json(line))
+        status = status or error.code
     if ended:
         raise ended
     return status
 
 
 def _authorize(context: Context, line: str | None) -> tuple[Command, Context] | int:
-    """The command to carry out, or the exit status of a refusal. Either is recorded."""
-    asked = None
-    write = context.audit.write
+    """The command to carry out, or the exit status of a refusal. Either is recorded.
+
+    What cannot be recorded is refused, unless it ends something, or shows what there is to end.
+    """
+    asked, refusal = None, None
     try:
         asked = command.PROMPT if line is None else command.parse(line)
         policy.enforce(asked, context)
     except errors.EncError as error:
-        write("request", decision="deny", reason=error.slug, at_prompt=context.at_prompt, **_audit_fields(asked))
-        output.failure(error, wants_json(line))
-        return error.code
-    write("request", decision="allow", reason="authorized", at_prompt=context.at_prompt, **_audit_fields(asked))
+        refusal = error
+    if asked and asked.verb.needs_no_record:
+        context = context.replace(audit=context.audit.best_effort())
+    decision, reason = ("deny", refusal.slug) if refusal else ("allow", "authorized")
+    fields = {"decision": decision, "reason": reason, "at_prompt": context.at_prompt, **_audit_fields(asked)}
+    try:
+        context.audit.write("request", **fields)
+    except errors.Misconfigured as error:
+        refusal = refusal or error
+    if asked is None or refusal:
+        assert refusal is not None  # noqa: S101
+        output.failure(refusal, wants_json(line))
+        return refusal.code
     return asked, context
 
 
@@ -155,9 +190,10 @@ def _carry_out(asked: Command, context: Context) -> int:
         output.failure(error, asked.wants_json)
         return error.code
     except Exception as fault:  # the only handler of unforeseen errors
-        context.audit.write("fault", **errors.fault_fields(fault))
-        output.failure(
-            errors.Internal("internal error of the gateway", "tell your sysadmin: the audit log has the place"),
-            asked.wants_json,
-        )
-        return errors.Internal.code
+        context.audit.best_effort().write("fault", **errors.fault_fields(fault))
+        hint = "tell your sysadmin: the audit log has the place"
+        said: errors.EncError = errors.Internal("internal error of the gateway", hint)
+        if isinstance(fault, OSError) and fault.errno in _HOST:
+            said = errors.Misconfigured(f"the gateway's host: {fault.strerror}", hint)
+        output.failure(said, asked.wants_json)
+        return said.code

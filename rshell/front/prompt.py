@@ -7,8 +7,7 @@ import os
 import signal
 
 from gateway.base import signals
-from gateway.errors import EncError, Interrupted, NotUnlocked, Usage
-from gateway.identity import authentication, authorized_keys
+from gateway.errors import Busy, Denied, EncError, Interrupted, NotUnlocked, Usage
 from gateway.session import protocol
 from gateway.vault import store
 from rshell.context import Context
@@ -18,14 +17,20 @@ from rshell.language.verbs import VERBS
 from rshell.session import warden_client
 from rshell.terminal import editing, output
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _EXIT_WORDS = ("exit", "quit")
+_TOUCH_SECONDS = 2.0
+"""For the session to note that a line was typed."""
 
 
 def run(context: Context, _command: Command) -> int:
     """Answer lines until the end of input, then close the session that the prompt started, if any.
 
-    Raises Denied at the first line after the caller's key was revoked: sshd checks the key only at the login. Raises
-    Interrupted when the terminal hangs up; the session then ends by itself, through its lifeline.
+    Raises Denied when the caller's key is revoked: sshd checks the key only at the login. Raises Interrupted when the
+    terminal hangs up; the session then ends by itself, through its lifeline.
     """
     if not (os.isatty(0) and os.isatty(1)):
         raise Usage("no command, and no terminal for the prompt", "use `ssh gateway help`, or `ssh -t gateway`")
@@ -33,28 +38,32 @@ def run(context: Context, _command: Command) -> int:
     signal.signal(signal.SIGTSTP, signal.SIG_IGN)
     editing.prepare(lambda before: _completions(context, before))
     output.note(f"enc: {context.caller.principal}. `help` lists the commands, Ctrl-D leaves.")
-    hung_up = False
+    check = context.key_checker()
+    reason = "logout"
     try:
-        while _answer_one(context):
+        while _answer_one(context, check):
             continue
     except Interrupted:
-        hung_up = True
+        reason = ""
+        raise
+    except Denied:
+        reason = "revoked"
         raise
     finally:
-        if not hung_up:
-            _close(context)
+        if reason:
+            _close(context, reason)
     return 0
 
 
-def _answer_one(context: Context) -> bool:
+def _answer_one(context: Context, check: Callable[[], None]) -> bool:
     """Read and answer one line; return False to leave the prompt. Ctrl-C drops the line that is being typed."""
     try:
         signals.install_handlers()
         signals.unblock()
-        line = editing.line()
+        line = editing.line(check)
         if line is None or line.strip() in _EXIT_WORDS:
             return False
-        authentication.require_listed(context.caller, authorized_keys.load(context.config.paths_authorized_keys))
+        context.require_key()
         if line.strip():
             _report_activity(context)
             main.answer(context, line)
@@ -68,10 +77,13 @@ def _answer_one(context: Context) -> bool:
 
 
 def _report_activity(context: Context) -> None:
-    """Tell the prompt's session that a line was typed: that is activity."""
+    """Tell the prompt's session that a line was typed: that is activity. A session that ends, or does not answer, is no
+    reason not to carry out the line, which may be what ends it.
+    """
     if here := context.session_here():
-        with contextlib.suppress(NotUnlocked):
-            warden_client.ask(context, here, protocol.Touch(principal=context.caller.principal, origin=context.origin))
+        touch = protocol.Touch(principal=context.caller.principal, origin=context.origin)
+        with contextlib.suppress(NotUnlocked, Busy):
+            warden_client.ask(context, here, touch, _TOUCH_SECONDS)
 
 
 def _completions(context: Context, before: list[str]) -> list[str]:
@@ -88,11 +100,13 @@ def _completions(context: Context, before: list[str]) -> list[str]:
     return projects + [flag for flag in verb.flags if flag not in before]
 
 
-def _close(context: Context) -> None:
+def _close(context: Context, reason: str) -> None:
     """Lock before we exit, so that when `ssh` ends, the projects are locked. The lifeline locks them in any case."""
     here = context.session_here()
     if here and here.anchor == "prompt":
         try:
-            warden_client.close(context, here)
+            _, failed = warden_client.close(context, (here,), reason)
         except EncError as error:
-            output.failure(error, as_json=False)
+            failed = error
+        if failed:
+            output.failure(failed, as_json=False)

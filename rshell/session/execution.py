@@ -14,7 +14,7 @@ from gateway.identity.names import ProjectName
 from gateway.sandbox import cgroups, paths, syscall_filter
 from gateway.sandbox.limits import Limits
 from gateway.sandbox.target import Target
-from gateway.session import channel, liveness, protocol, registry, traffic
+from gateway.session import channel, protocol, registry, traffic, warden_process
 from gateway.session.protocol import Cgroup, Execute, NewTerminal, Stdio
 from gateway.session.registry import Session
 from rshell.session import warden_client
@@ -49,9 +49,11 @@ def directory(project: str) -> str:
 
 def run(context: Context, wanted: Wanted) -> int:
     """Run it in the session that has the project; return its exit status. Raises Stopped at a limit."""
-    session = registry.with_project(context.live(), wanted.project)
+    session = registry.with_project(context.sessions(), wanted.project)
     config = context.config
-    target = Target(name=session.id, pid=session.pid, is_live=lambda: not liveness.has_ended(config.paths_run, session))
+    target = Target(
+        name=session.id, pid=session.pid, is_live=lambda: warden_process.is_running(config.paths_run, session)
+    )
     with ExitStack() as held:
         held.callback(os.close, warden_client.take_place(context))
         filter_ = syscall_filter.open_filter(config.paths_run)
@@ -64,9 +66,9 @@ def run(context: Context, wanted: Wanted) -> int:
         times = traffic.memory()
         held.callback(os.close, times)
         limits = cgroups.Limits(memory=config.run_memory, processes=config.run_processes)
-        room = held.enter_context(cgroups.program_cgroup(target, limits))
-        status = _through(context, session, _request(context, wanted, filter_, namespace, room, times))
-        if status and room and room.was_oom_killed():
+        cgroup = held.enter_context(cgroups.program_cgroup(target, limits))
+        status = _through(context, session, _request(context, wanted, filter_, namespace, cgroup, times))
+        if status and cgroup and cgroup.was_oom_killed():
             raise Stopped(f"the program was stopped: it used more than {config.run_memory} MiB of memory")
         return status
 
@@ -80,15 +82,15 @@ def _through(context: Context, session: Session, request: Execute) -> int:
             if request.terminal is None:
                 stdin, stdout, stderr = relay.standard()
                 request = request.replace(stdio=Stdio(stdin=stdin, stdout=stdout, stderr=stderr))
-            channel.send(answers, request)
-            relay.begun()
+            warden_client.send(context, answers, request)
+            relay.close_program_ends()
             return _attend(answers, relay)
     except (OSError, protocol.Malformed) as error:
         raise NotUnlocked(f"session {session.id} has just ended") from error
 
 
 def _request(
-    context: Context, wanted: Wanted, filter_: Fd, namespace: Fd | None, room: ProgramCgroup | None, times: Fd
+    context: Context, wanted: Wanted, filter_: Fd, namespace: Fd | None, cgroup: ProgramCgroup | None, times: Fd
 ) -> Execute:
     """All but the standard descriptors, which what has no terminal still needs."""
     config = context.config
@@ -113,7 +115,7 @@ def _request(
         filter=filter_,
         traffic=times,
         network=namespace,
-        cgroup=Cgroup(enter=room.enter, leave=room.leave) if room else None,
+        cgroup=Cgroup(enter=cgroup.enter, leave=cgroup.leave) if cgroup else None,
         terminal=_terminal(context.terminal) if on_terminal else None,
         stdio=None,
     )
@@ -136,7 +138,7 @@ def _kind(term: str) -> str:
 def _attend(answers: socket, relay: Relay) -> int:
     """Wait until the session reports the program's end; return the exit status."""
     while True:
-        relay.until_ready(answers.fileno())
+        relay.copy_until(answers.fileno())
         reply = channel.receive(answers)
         if reply is None:
             raise OSError("the session has ended")

@@ -18,7 +18,7 @@ def session_of(context: Context, paths: tuple[str, ...]) -> Session:
 
     Raises NoSuchProject or NotUnlocked for the project of a path, Busy if the projects are in several sessions.
     """
-    live = context.live()
+    live = context.sessions()
     named = [project for project in map(project_of, paths) if project]
     if not named:
         return registry.find(live, context.caller.connection)

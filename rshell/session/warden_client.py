@@ -2,45 +2,71 @@
 
 from __future__ import annotations
 
-import os
-import select
-
 from gateway.base import json
 from gateway.base.records import Fd
-from gateway.errors import Dropped, Internal, NotUnlocked
-from gateway.session import channel, protocol
-from gateway.session.layout import SOCKET, directory
+from gateway.errors import EncError, Internal, NotUnlocked
+from gateway.session import asking, channel, layout, protocol
 from gateway.session.registry import Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from socket import socket
 
+    from gateway.identity.names import SessionId
+    from gateway.session.asking import Answer
     from rshell.context import Context
 
 
-def ask(context: Context, session: Session, request: protocol.Request) -> None:
-    """Send `request` to `session` and wait until it is done. Raises what went wrong, of the class the warden meant."""
-    reply = _talk(context, session, request)
+def ask(
+    context: Context, session: Session, request: protocol.Request, seconds: float | None = asking.LOOK_SECONDS
+) -> None:
+    """Send `request` to `session` and wait `seconds` (None: as long as it takes) until it is done. Raises what went
+    wrong, of the class the warden meant; Busy when it does not answer.
+    """
+    reply = _talk(context, session, request, seconds)
     if not isinstance(reply, protocol.Done):
         raise Internal("the session gave no proper answer")
 
 
-def state(context: Context, session: Session) -> dict[str, object]:
-    """The state of `session`: last activity, and when it and its views will lock. Empty if it has just ended."""
-    try:
-        reply = _talk(context, session, protocol.Ask(principal=context.caller.principal, origin=context.origin))
-    except NotUnlocked:
-        return {}
-    if not isinstance(reply, protocol.State):
-        raise Internal("the session gave no proper answer")
-    report: dict[str, object] = json.loads(reply.report)
-    return report
+def states(context: Context, sessions: tuple[Session, ...]) -> dict[SessionId, dict[str, object] | EncError]:
+    """The state of each session: last activity, and when it and its views will lock. Empty if it has just ended; the
+    error of one that does not answer.
+    """
+    request = protocol.Ask(principal=context.caller.principal, origin=context.origin)
+    found: dict[SessionId, dict[str, object] | EncError] = {}
+    for answer in _ask_all(context, [(session, request) for session in sessions], asking.LOOK_SECONDS):
+        if answer.is_silent:
+            found[answer.session.id] = asking.silent(answer.session)
+        elif answer.reply is None:
+            found[answer.session.id] = {}
+        elif isinstance(answer.reply, protocol.State):
+            found[answer.session.id] = json.loads(answer.reply.report)
+        else:
+            raise Internal("the session gave no proper answer")
+    return found
 
 
-def close(context: Context, session: Session) -> None:
-    """End `session`; returns when everything in it is locked."""
-    ask(context, session, protocol.Close(principal=session.principal, origin=context.origin, reason="logout"))
+def close(
+    context: Context, sessions: tuple[Session, ...], reason: str = "logout"
+) -> tuple[list[SessionId], EncError | None]:
+    """End the `sessions`; returns when everything in them is locked, with those that have ended, and the error of one
+    that has not. `reason` is as in protocol.Close.
+    """
+    requests = [
+        (session, protocol.Close(principal=session.principal, origin=context.origin, reason=reason))
+        for session in sessions
+    ]
+    closed: list[SessionId] = []
+    failed: EncError | None = None
+    for answer in _ask_all(context, requests, asking.LOCK_SECONDS):
+        try:
+            if not isinstance(_reply(answer), protocol.Done):
+                raise Internal("the session gave no proper answer")
+            closed.append(answer.session.id)
+        except EncError as error:
+            failed = error
+    return closed, failed
 
 
 def run(context: Context, session: Session, program: str, arguments: tuple[str, ...]) -> int:
@@ -53,10 +79,22 @@ def run(context: Context, session: Session, program: str, arguments: tuple[str, 
         arguments=arguments,
         stdio=protocol.Stdio(stdin=Fd(0), stdout=Fd(1), stderr=Fd(2)),
     )
-    reply = _talk(context, session, request)
+    reply = _talk(context, session, request, None)
     if not isinstance(reply, protocol.Exited):
         raise Internal("the session gave no proper answer")
     return reply.status
+
+
+def send(context: Context, link: socket, request: protocol.Request) -> None:
+    """Send `request` as the caller's, by the key and from the address that sshd authenticated. Raises OSError."""
+    channel.send(link, _signed(context, request))
+
+
+def _signed(context: Context, request: protocol.Request) -> protocol.Request:
+    caller = context.caller
+    return request.replace(
+        principal=caller.principal, origin=context.origin, fingerprint=caller.fingerprint, blob=caller.blob
+    )
 
 
 def take_place(context: Context) -> Fd:
@@ -68,33 +106,33 @@ def take_place(context: Context) -> Fd:
 
 
 def connection(context: Context, session: Session) -> socket:
-    """The session's socket. Raises OSError when it has ended."""
-    return channel.connect(os.path.join(directory(context.config.paths_run), session.id), SOCKET)
-
-
-def _talk(context: Context, session: Session, request: protocol.Request) -> protocol.Message:
+    """The session's socket. Raises OSError when it has ended, Busy when it does not answer."""
     try:
-        with connection(context, session) as link:
-            channel.send(link, request)
-            _wait(link.fileno())
-            reply = channel.receive(link)
-    except (OSError, protocol.Malformed) as error:
-        raise NotUnlocked(f"session {session.id} has just ended") from error
+        return channel.connect(layout.path(context.config.paths_run, session.principal, session.id), layout.SOCKET)
+    except TimeoutError as error:
+        raise asking.silent(session) from error
+
+
+def _talk(context: Context, session: Session, request: protocol.Request, seconds: float | None) -> protocol.Message:
+    return _reply(next(_ask_all(context, [(session, request)], seconds)))
+
+
+def _ask_all(
+    context: Context, requests: Iterable[tuple[Session, protocol.Request]], seconds: float | None
+) -> Iterator[Answer]:
+    """Raises Dropped if the channel is gone; the wardens then see their sockets close."""
+    signed = [(session, _signed(context, request)) for session, request in requests]
+    return asking.ask_all(context.config.paths_run, signed, seconds, ours=1)
+
+
+def _reply(answer: Answer) -> protocol.Message:
+    """The reply in `answer`, which has no descriptors. Raises the error in it."""
+    if answer.is_silent:
+        raise asking.silent(answer.session)
+    reply = answer.reply
     if reply is None:
-        raise NotUnlocked(f"session {session.id} has just ended")
-    reply.close()  # an answer to one of these has no descriptors
+        raise NotUnlocked(f"session {answer.session.id} has just ended")
+    reply.close()
     if isinstance(reply, protocol.Failed):
         raise protocol.error_of(reply)
     return reply
-
-
-def _wait(answer: int) -> None:
-    """Wait until the warden answers. Raises Dropped if the channel is gone; the warden then sees the socket close."""
-    waiting = select.poll()
-    waiting.register(answer, select.POLLIN)
-    waiting.register(1, 0)
-    while True:
-        ready = dict(waiting.poll())
-        if answer in ready:
-            return
-        raise Dropped("the connection ended before the command did")

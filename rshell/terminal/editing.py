@@ -10,6 +10,7 @@ import os
 from _signal import ITIMER_REAL, SIGALRM, setitimer, signal  # type: ignore[import-not-found] # as gateway.base.signals
 
 from gateway.base import signals
+from gateway.errors import Denied
 from rshell.language.grammar import MAX_LINE
 from rshell.terminal import output
 
@@ -70,12 +71,20 @@ def _limit_line(length: int) -> None:
     ctypes.c_int.in_dll(library, "rl_num_chars_to_read").value = length
 
 
-def line() -> str | None:
+def line(check: Callable[[], None]) -> str | None:
     """The next line, or None at the end of input. A line that is too long is cut; its rest is read and dropped.
 
-    Raises Interrupted for a signal that arrived while the line was typed, whatever `input` made of it.
+    `check` is called twice a second, while nothing is completed; the Denied that it raises ends the wait. Raises
+    Interrupted for a signal that arrived while the line was typed, whatever `input` made of it.
     """
-    signal(SIGALRM, _tick)
+
+    def tick(_number: int, frame: FrameType | None) -> None:
+        """Only in `_read`: in a completion the exception would be lost again, and elsewhere nothing waits."""
+        if frame and frame.f_code is _read.__code__:
+            signals.raise_dropped()
+            check()
+
+    signal(SIGALRM, tick)
     setitimer(ITIMER_REAL, _SIGNAL_POLL_SECONDS, _SIGNAL_POLL_SECONDS)
     try:
         first = _read()
@@ -83,6 +92,9 @@ def line() -> str | None:
         signals.raise_dropped()
         output.write(2, "\n")
         return None
+    except Denied:
+        output.write(2, "\n")
+        raise
     except (KeyboardInterrupt, SystemError):  # what `input` raises when it has lost the exception of a handler
         signals.raise_dropped()
         return ""
@@ -98,12 +110,6 @@ def _read() -> str:
     while len(rest.encode(errors="surrogateescape")) > MAX_LINE:
         rest = input()
     return first
-
-
-def _tick(_number: int, frame: FrameType | None) -> None:
-    """Only in `_read`: in a completion the exception would be lost again, and elsewhere nothing waits."""
-    if frame and frame.f_code is _read.__code__:
-        signals.raise_dropped()
 
 
 def _forget_old_lines() -> None:

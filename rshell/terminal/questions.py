@@ -9,15 +9,22 @@ from gateway.base.records import Fd
 from gateway.errors import Usage
 from rshell.terminal import output
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 MAX_ANSWER = 2048
 """Bytes."""
 
 ANSWER_TIMEOUT = 600.0
 """Seconds. Without it, a front that nobody answers would stay for ever."""
 
+_CHECK_SECONDS = 0.5
 
-def secret(prompt: str) -> bytes:
-    """Read one line, without its newline, and show nothing of it at a terminal.
+
+def secret(prompt: str, check: Callable[[], None]) -> bytes:
+    """Read one line, without its newline, and show nothing of it at a terminal. `check` is called twice a second; what
+    it raises ends the wait.
 
     From here on no other process can read our memory. Raises Usage for no line, and for one that is too long or late.
     """
@@ -26,19 +33,19 @@ def secret(prompt: str) -> bytes:
     make_undumpable()
     if not os.isatty(0):
         output.note("reading one line from standard input; what you type is visible: use ssh -t to hide it")
-        return _line()
+        return _line(check)
     with _EchoOff():  # before the prompt: TCSAFLUSH discards input, and what is typed after the prompt must be kept
         try:
             output.write(2, prompt)
-            return _line()
+            return _line(check)
         finally:
             output.write(2, "\n")
 
 
-def line(prompt: str) -> str:
+def line(prompt: str, check: Callable[[], None]) -> str:
     """Read one line, which is shown as it is typed. Raises as `secret`."""
     output.write(2, prompt)
-    return _line().decode(errors="replace")
+    return _line(check).decode(errors="replace")
 
 
 def pipe(content: bytes) -> Fd:
@@ -51,7 +58,7 @@ def pipe(content: bytes) -> Fd:
     return Fd(reader)
 
 
-def _line() -> bytes:
+def _line(check: Callable[[], None]) -> bytes:
     """Read byte by byte, so that what follows the line stays in standard input for the next reader."""
     import select
 
@@ -60,8 +67,10 @@ def _line() -> bytes:
     deadline = time.monotonic() + ANSWER_TIMEOUT
     read = bytearray()
     while True:
-        if not waiting.poll(max(0.0, deadline - time.monotonic()) * 1000):
-            raise Usage(f"no answer within {ANSWER_TIMEOUT:.0f} s")
+        while not waiting.poll(min(_CHECK_SECONDS, max(0.0, deadline - time.monotonic())) * 1000):
+            if time.monotonic() > deadline:
+                raise Usage(f"no answer within {ANSWER_TIMEOUT:.0f} s")
+            check()
         if (byte := os.read(0, 1)) in (b"", b"\n"):
             break
         read += byte

@@ -71,7 +71,7 @@ class Relay:
             self._given.append(writer)
         return Fd(0), Fd(self._given[0]), Fd(self._given[1])
 
-    def begun(self) -> None:
+    def close_program_ends(self) -> None:
         """Close our copies of the program's pipe ends, once it has them: with them open, we would never see the end."""
         while self._given:
             os.close(self._given.pop())
@@ -102,7 +102,7 @@ class Relay:
             except OSError:  # one of the two hung up; the next read or poll of it reports that
                 return
 
-    def until_ready(self, answers: int) -> None:
+    def copy_until(self, answers: int) -> None:
         """Copy until `answers` is readable. Raises Dropped when the channel is gone, Stopped at the limit."""
         while not self._copy_ready(answers):
             continue

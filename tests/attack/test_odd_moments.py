@@ -47,9 +47,10 @@ def test_a_view_that_dies_while_another_is_being_locked_is_locked_once(person: P
         for name in (project, "other"):
             unlock(person, name, shared)
         first, second = serving(gateway, project), serving(gateway, "other")
-        os.kill(first, signal.SIGSTOP)
+        for server in (first, second):
+            os.kill(server, signal.SIGSTOP)
         os.kill(gateway.warden(), signal.SIGTERM)
-        time.sleep(1)  # now the first view is being flushed, for as long as that is waited for
+        time.sleep(0.3)  # now both are waited for
         os.kill(second, signal.SIGKILL)
         held.wait(60)
     eventually(lambda: gateway.events("session-closed", principal=person.fingerprint))

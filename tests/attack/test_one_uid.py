@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.identity.names import Principal
-from tests.harness import Gateway, Person, bindir, need_root, parent
+from tests.harness import Gateway, Person, bindir, is_watchdog, need_root, parent
 from tests.life import session
 
 NAMESPACES = ("mnt", "user", "pid", "net", "ipc", "uts", "cgroup")
@@ -34,17 +34,21 @@ def record(who: Person) -> dict[str, object]:
     return found
 
 
+def session_directory(who: Person) -> Path:
+    return who.gateway.root / "run" / "sessions" / who.vault("work").parent.name / str(record(who)["id"])
+
+
 def warden(who: Person) -> int:
     return int(str(record(who)["pid"]))
 
 
 def members(who: Person) -> set[int]:
-    """The processes of a session that share its warden's pid namespace, or are below it."""
+    """The processes of a session, but its watchdog: they share its warden's pid namespace, or are below it."""
     top = parent(warden(who))
     found = {top}
     while more := {pid for pid in who.gateway.processes() if _parent(pid) in found} - found:
         found |= more
-    return found - {top}
+    return {pid for pid in found - {top} if not is_watchdog(pid)}
 
 
 def _parent(pid: int) -> int:
@@ -82,7 +86,7 @@ def test_a_session_has_the_vaults_and_the_record_of_its_principal_alone(pair: Pa
         root = Path(f"/proc/{warden(who)}/root")
         own = who.vault("work").parent
         assert os.path.samefile(root / "vaults", own)
-        assert os.path.samefile(root / "session", who.gateway.root / "run" / "sessions" / str(record(who)["id"]))
+        assert os.path.samefile(root / "session", session_directory(who))
         assert not os.path.lexists(root / str(who.gateway.root).lstrip("/") / "vaults")
         assert not os.path.lexists(root / str(who.gateway.root).lstrip("/") / "run")
 
@@ -156,7 +160,7 @@ def test_a_warden_answers_no_front_of_another_principal(pair: Pair) -> None:
     """A front that was made to connect to another's session, as the account itself."""
     one, other = pair
     gateway = one.gateway
-    where = str(gateway.root / "run" / "sessions" / str(record(one)["id"]))
+    where = str(session_directory(one))
     said = gateway.as_account("/usr/bin/python3", "-I", "-c", FORGED, _code(), where, other.fingerprint)
     assert said.out.splitlines() == ["Failed denied"] * 5, said
     assert one.sftp("ls work").status == 0
@@ -169,7 +173,7 @@ def _code() -> str:
 
 def test_what_is_no_message_of_the_protocol_ends_no_session(pair: Pair) -> None:
     one, _ = pair
-    where = str(one.gateway.root / "run" / "sessions" / str(record(one)["id"]))
+    where = str(session_directory(one))
     said = one.gateway.as_account("/usr/bin/python3", "-I", "-c", NOISE, _code(), where)
     assert said.status == 0, said
     assert one.sftp("ls work").status == 0
@@ -207,6 +211,7 @@ def test_failures_of_one_are_no_wait_of_another(gateway: Gateway, person: Person
     assert {Principal.of_fingerprint(one.fingerprint).directory for one in (person, other)} <= turns
 
 
+@pytest.mark.alone  # other tests leave files of the account there for a moment
 def test_nothing_of_the_account_is_left_where_every_account_writes(gateway: Gateway, person: Person) -> None:
     """/tmp, /var/tmp and /dev/shm of the host: but for sshd's own file, which says which key it was."""
     need_root()
@@ -233,7 +238,7 @@ def _owner(path: Path) -> int:
 
 def test_descriptors_that_a_request_does_not_name_are_not_kept_by_the_session(pair: Pair) -> None:
     one, _ = pair
-    where = str(one.gateway.root / "run" / "sessions" / str(record(one)["id"]))
+    where = str(session_directory(one))
     before = len(os.listdir(f"/proc/{warden(one)}/fd"))
     said = one.gateway.as_account("/usr/bin/python3", "-I", "-c", STRAY, _code(), where, one.fingerprint)
     assert said.out.splitlines() == ["None"] * 3, said

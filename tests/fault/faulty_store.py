@@ -1,9 +1,10 @@
 """A disk that fails on demand: a FUSE file system that passes through to a directory, until it is told otherwise.
 
 `python faulty_store.py BACKING MOUNTPOINT SWITCH` serves in the foreground. The file SWITCH holds one word: `ok`,
-`ENOSPC` or `EIO`, with which whatever writes fails, or `hang`: then data that is written is not answered for until the
-word is another one. Only data: closing a file on a disk that hangs altogether holds up an exec(2) in the kernel, and
-with it every `ps` on the machine. Nor does a write hang for longer than LONGEST, whatever becomes of the test.
+`ENOSPC`, `EIO` or `EROFS`, with which whatever writes fails, `hang`: then data that is written is not answered for
+until the word is another one, or `deaf`: then what asks for names and attributes is not. Never all of it: closing a
+file on a disk that hangs altogether holds up an exec(2) in the kernel, and with it every `ps` on the machine. Nor does
+anything hang for longer than LONGEST, whatever becomes of the test.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 import fuse
 
 _WRITES = ("create", "mkdir", "write", "truncate", "symlink", "link", "fsync", "setxattr")
-_DATA = ("write", "fsync")
+_HUNG = {"hang": ("write", "fsync"), "deaf": ("getattr", "open", "readdir", "statfs", "create")}
 LONGEST = 60.0
 """Seconds."""
 
@@ -32,8 +33,8 @@ class Store(fuse.Operations):  # type: ignore[misc]
 
     def __call__(self, name: str, path: str, *arguments: object) -> object:
         word = self._switch.read_text()
-        if word == "hang":
-            word = self._hang() if name in _DATA else "ok"
+        if word in _HUNG:
+            word = self._hang(word) if name in _HUNG[word] else "ok"
         if name in _WRITES and word != "ok":
             raise fuse.FuseOSError(getattr(errno, word))
         if not hasattr(self, name):
@@ -44,11 +45,12 @@ class Store(fuse.Operations):  # type: ignore[misc]
         except OSError as error:
             raise fuse.FuseOSError(error.errno or errno.EIO) from error
 
-    def _hang(self) -> str:
-        """Until the switch says something else: that."""
+    def _hang(self, how: str) -> str:
+        """Until the switch says something else: that. Meanwhile there is a file `hanging` beside the switch."""
+        self._switch.with_name("hanging").touch()
         until = time.monotonic() + LONGEST
         while time.monotonic() < until:
-            if (word := self._switch.read_text()) != "hang":
+            if (word := self._switch.read_text()) != how:
                 return word
             time.sleep(0.05)
         return "EIO"

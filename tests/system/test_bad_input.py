@@ -290,8 +290,8 @@ def vault_of(person: Person, project: str) -> Path:
 DAMAGE = {
     "no config": ("rm slots/passphrase.conf", "slots"),
     "an empty config": (": >slots/passphrase.conf", "slots"),
-    "a truncated config": ("truncate -s 100 slots/passphrase.conf", "slot is damaged"),
-    "a config of something else": ("echo '{\"a\": 1}' >slots/passphrase.conf", "slot is damaged"),
+    "a truncated config": ("truncate -s 100 slots/passphrase.conf", "its unlock slots cannot be read"),
+    "a config of something else": ("echo '{\"a\": 1}' >slots/passphrase.conf", "its unlock slots cannot be read"),
     "a config that is a directory": ("rm slots/passphrase.conf; mkdir slots/passphrase.conf", "damaged"),
     "no slot description": ("rm slots/passphrase.toml", "no unlock slot"),
     "a truncated slot description": ("truncate -s 20 slots/passphrase.toml", "slots"),

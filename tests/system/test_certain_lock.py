@@ -45,7 +45,10 @@ def programs(gateway: Gateway) -> list[int]:
 
 def mounted(pid: int) -> bool:
     """Whether the mount namespace of `pid` has a view."""
-    return "fuse.gocryptfs" in Path(f"/proc/{pid}/mountinfo").read_text()
+    try:
+        return "fuse.gocryptfs" in Path(f"/proc/{pid}/mountinfo").read_text()
+    except OSError:  # it is exiting, and has no namespace any more
+        return False
 
 
 def free(gateway: Gateway, project: str) -> bool:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from gateway.errors import Misconfigured
 from gateway.host import account
 from gateway.sandbox import cgroups
 from tests.harness import Gateway, eventually, need, need_root
@@ -104,6 +107,30 @@ def test_what_a_killed_front_left_goes_with_the_next_program(at: UnlockedProject
         assert room.exists(), "nobody was left to remove it"
     assert at.run("true").status == 0
     assert not room.exists()
+
+
+def test_a_cgroup_is_not_killed_while_the_warden_is_in_it(delegated: Path) -> None:
+    """A front that is dropped while its program is being started must not take the session along."""
+    room, own = delegated / "run-000000000000", delegated / "beside"
+    for path in (room, own):
+        path.mkdir()
+    enter, leave = (os.open(path / "cgroup.procs", os.O_WRONLY) for path in (room, own))
+    warden = os.fork()
+    if warden == 0:
+        with cgroups.entered(enter, leave):
+            time.sleep(0.5)
+        time.sleep(60)
+        os._exit(0)
+    try:
+        eventually(lambda: members(room) == 1)
+        cgroups._remove(str(room))
+        assert not room.exists() and str(warden) in (own / "cgroup.procs").read_text().split()
+        with pytest.raises(Misconfigured), cgroups.entered(enter, leave):
+            pass
+    finally:
+        os.kill(warden, signal.SIGKILL)
+        os.waitpid(warden, 0)
+        own.rmdir()
 
 
 def test_memory_is_counted_for_a_program_as_a_whole(at: UnlockedProject, delegated: Path) -> None:

@@ -90,12 +90,20 @@ BROKEN = [
         id="a configuration that others can change",
     ),
     pytest.param(
-        "mkdir -p $0/run/sessions/s-01; touch $0/run/sessions/s-01/record.json",
-        "rm -r $0/run/sessions/s-01",
+        "mkdir -p $0/run/sessions/u-x/s-01; touch $0/run/sessions/u-x/s-01/record.json",
+        "rm -r $0/run/sessions/u-x",
         "WARN",
         "sessions",
         "1 dead sessions",
         id="a dead session's record",
+    ),
+    pytest.param(
+        "mkdir -p $0/run/sessions; ln -s / $0/run/sessions/u-x",
+        "rm $0/run/sessions/u-x",
+        "WARN",
+        "sessions",
+        "not made by the gateway",
+        id="a link among the sessions",
     ),
     pytest.param("echo soon >$0/paused", "rm $0/paused", "WARN", "pause", "is paused: soon", id="a pause"),
     pytest.param(

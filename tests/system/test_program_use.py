@@ -1,4 +1,4 @@
-"""Which programs of `run` and `shell` keep their project unlocked: those that do something, not those that only exist."""
+"""Which programs of `run` and `shell` keep a project unlocked: those that do something, not those that only exist."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EVERY = 3.0
 
 @dataclass
 class Case:
-    """A program in the project of a person of its own. `types` is what the person types, or sends, every few seconds."""
+    """A program in the project of a person of its own. `types` is what the person types or sends, every few seconds."""
 
     label: str
     kept: bool

@@ -245,7 +245,8 @@ def test_metrics_are_what_prometheus_reads(busy: Gateway, tmp_path: Path) -> Non
         assert admin(busy, "metrics", "--textfile", str(target)).status == 0
     found = families(target.read_text())
     assert found["enc_sessions"] == {(): 1} and found["enc_views"] == {(): 1}
-    assert found["enc_vaults"] == {(("state", "locked"),): 1, (("state", "unlocked"),): 1, (("state", "damaged"),): 0}
+    states = {"locked": 1, "unlocked": 1, "damaged": 0, "unreadable": 0}
+    assert found["enc_vaults"] == {(("state", state),): number for state, number in states.items()}
     assert found["enc_keys"] == {(): 2} and found["enc_vaults_ownerless"] == {(): 0}
     assert found["enc_unlock_failures"][(("reason", "wrong-secret"),)] == 1
     assert found["enc_refusals"][(("reason", "unknown-command"),)] == 1

@@ -172,6 +172,35 @@ def test_removing_takes_back_all_but_the_vaults_and_what_people_wrote(host: Host
     host.machine.ok("userdel", "enc")
 
 
+LEFT_BY_THE_ACCOUNT = """
+ln -s /root/secret /var/log/enc/audit.jsonl.link
+mkfifo /var/log/enc/audit.jsonl.fifo
+mkdir /var/log/enc/audit.jsonl.directory && ln -s /root /var/log/enc/audit.jsonl.directory/root
+mkdir -p /run/enc/sessions/u-x && cd /run/enc/sessions/u-x
+ln -s /root/looks-dead s-link && ln -s /root/looks-dead /run/enc/link && ln -s /root ../u-link
+mkdir s-fifo && mkfifo s-fifo/lock s-fifo/record.json
+"""
+
+
+def test_removing_follows_and_keeps_nothing_that_the_account_left(host: Host) -> None:
+    assert host.setup().status == 0
+    assert host.dev("ls").status == 255
+    host.machine.write("/etc/enc/authorized_keys", host.machine.read("/root/dev.pub"))
+    assert host.dev("ls").status == 0
+    host.machine.ok(
+        "sh", "-euc", "echo x >/root/secret; mkdir /root/looks-dead; cd /root/looks-dead; touch lock record.json"
+    )
+    host.machine.ok("setpriv", "--reuid=enc", "--regid=enc", "--clear-groups", "sh", "-euc", LEFT_BY_THE_ACCOUNT)
+    for flags in (("--remove", "--dry-run"), ("--remove",)):
+        assert host.setup(*flags).status == 0
+    assert host.machine.ok("sh", "-c", "cd /root/looks-dead; echo *") == "lock record.json\n"
+    assert host.machine.read("/root/secret") == "x\n" and host.machine.exists("/root/dev")
+    kept = host.machine.ok("sh", "-c", "cd /var/lib/enc/kept/*; find . -mindepth 1 ! -type f; ls")
+    assert "audit.jsonl\n" in kept and "link" not in kept and "fifo" not in kept and "directory" not in kept
+    assert not host.machine.exists("/run/enc")
+    host.machine.ok("sh", "-euc", "rm -rf /var/lib/enc /root/secret /root/looks-dead; userdel enc 2>/dev/null || :")
+
+
 def test_the_account_goes_even_while_a_process_of_it_is_ending(host: Host) -> None:
     """logind's `systemd --user` runs for 10 s after the last login."""
     assert host.setup().status == 0

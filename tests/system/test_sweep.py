@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.audit.log import AuditLog
 from gateway.base import files
 from gateway.session import cleanup, layout
 from gateway.vault import garbage
@@ -28,11 +29,11 @@ def sweep(gateway: Gateway) -> str:
 
 def _removed(sessions: int) -> str:
     """The output of `sweep` when it removed only dead sessions."""
-    return f"removed: {sessions} dead sessions, 0 unfinished projects, 0 projects in the trash"
+    return f"removed: {sessions} dead sessions, 0 unfinished projects, 0 projects in the trash, 0 unfinished files"
 
 
 def records(gateway: Gateway) -> list[Path]:
-    return list((gateway.root / "run" / "sessions").iterdir())
+    return list((gateway.root / "run" / "sessions").glob("*/*"))
 
 
 def crash(gateway: Gateway) -> None:
@@ -52,7 +53,7 @@ def crashed(gateway_: Gateway, who: Person) -> Iterator[Gateway]:
     """A gateway with the record of a dead session."""
     with who.mounted("work"):
         crash(gateway_)
-        assert list((gateway_.root / "run" / "sessions").glob("*/record.json"))
+        assert list((gateway_.root / "run" / "sessions").glob("*/*/record.json"))
         yield gateway_
 
 
@@ -75,6 +76,9 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may kill th
 def test_the_next_caller_sweeps_a_dead_session(crashed: Gateway, who: Person) -> None:
     assert sessions_in_status(who) == []
     assert records(crashed) == []
+    for event in ("locked", "session-closed"):
+        (row,) = crashed.events(event)
+        assert (row["reason"], row["found_by"]) == ("found-dead", "request")
     with who.mounted("work"):
         assert who.sftp("ls work").status == 0
 
@@ -83,7 +87,19 @@ def test_the_next_caller_sweeps_a_dead_session(crashed: Gateway, who: Person) ->
 def test_the_sysadmin_sweeps_a_dead_session(crashed: Gateway) -> None:
     assert sweep(crashed) == _removed(1)
     assert records(crashed) == []
+    (row,) = crashed.events("session-closed")
+    assert (row["reason"], row["found_by"]) == ("found-dead", "enc-gateway sweep")
     assert sweep(crashed) == _removed(0)
+
+
+def test_an_end_that_the_session_recorded_is_not_recorded_again(gateway_: Gateway, who: Person) -> None:
+    with who.mounted("work") as held:
+        assert who.ssh("logout").status == 0
+        held.wait()
+    assert sessions_in_status(who) == []
+    sweep(gateway_)
+    assert [row["reason"] for row in gateway_.events("session-closed")] == ["logout"]
+    assert [row["reason"] for row in gateway_.events("locked")] == ["logout"]
 
 
 def test_a_live_session_is_not_swept(gateway_: Gateway, who: Person) -> None:
@@ -102,21 +118,21 @@ def test_half_made_vaults_are_swept_when_nobody_can_be_making_them_any_more(
     assert sweep(gateway_) == _removed(0)
     assert draft.exists()
     _later(monkeypatch, files.ABANDONED_AFTER + 1)
-    assert cleanup.sweep(str(gateway_.root / "run")) == 0
-    assert garbage.sweep(str(gateway_.vaults), 30) == {"drafts": 1, "trash": 0}
+    assert garbage.sweep(str(gateway_.vaults), 30) == {"drafts": 1, "trash": 0, "staged": 0}
     assert not draft.exists() and (home / "work").exists()
 
 
 def test_half_made_sessions_are_swept_when_nobody_can_be_making_them_any_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    draft = tmp_path / "sessions" / ".new-s-0123456789ab"
+    draft = tmp_path / "sessions" / "u-dev1" / ".new-s-0123456789ab"
     draft.mkdir(parents=True)
     (draft / layout.LOCK).touch()
-    assert cleanup.sweep(str(tmp_path)) == 0
+    log = AuditLog(str(tmp_path / "log"))
+    assert cleanup.sweep(str(tmp_path), log, "a test") == 0
     assert draft.exists(), "somebody opens its lock at this very moment"
     _later(monkeypatch, files.ABANDONED_AFTER + 1)
-    assert cleanup.sweep(str(tmp_path)) == 1
+    assert cleanup.sweep(str(tmp_path), log, "a test") == 1
     assert not draft.exists()
 
 
@@ -154,11 +170,14 @@ def test_sweeping_all_the_time_disturbs_nobody(make_gateway: Callable[..., Gatew
     troubles: list[str] = []
     script = (
         "import sys\nsys.path.insert(0, sys.argv[1])\n"
+        "from gateway.audit.log import AuditLog\n"
         "from gateway.session import cleanup\nfrom gateway.vault import garbage\n"
-        "while True: garbage.sweep(sys.argv[2], 0), cleanup.sweep(sys.argv[3])"
+        "log = AuditLog(sys.argv[4])\n"
+        "while True: garbage.sweep(sys.argv[2], 0), cleanup.sweep(sys.argv[3], log, 'a test')"
     )
     root = str(Path(garbage.__file__).parents[2])
     words = ["python3", "-I", "-c", script, root, str(gateway.vaults), str(gateway.root / "run")]
+    words.append(str(gateway.ready["audit"]))
     sweepers = [subprocess.Popen(words, stderr=subprocess.PIPE) for _ in range(3)]
 
     def live(who: Person) -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from gateway.base.clock import boottime
 from gateway.warden.loop import READ, Loop
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from gateway.warden.loop import Steps
 
 
 @pytest.fixture
@@ -61,35 +65,57 @@ def test_nothing_is_called_after_stop(loop: Loop) -> None:
     assert called == []
 
 
+def wait(condition: Callable[[], bool], seconds: float) -> Steps[bool]:
+    return (yield condition, seconds)
+
+
 def test_the_end_of_a_child_is_told_with_its_status(loop: Loop) -> None:
-    said: list[int] = []
-    for program, expected in (("exit 3", 3), ("kill -9 $$", 128 + 9)):
+    said: dict[str, int] = {}
+    for program in ("exit 3", "kill -9 $$"):
         pid = os.posix_spawn("/bin/sh", ["sh", "-c", program], {})
-        loop.on_exit(pid, said.append)
-        assert loop.wait_for(lambda: bool(said), 10)
-        assert said == [expected]
-        said.clear()
+        loop.on_exit(pid, lambda status, program=program: said.update({program: status}))  # type: ignore[misc]
+    loop.follow(wait(lambda: len(said) == 2, 10), lambda _: loop.stop())
+    loop.run()
+    assert said == {"exit 3": 3, "kill -9 $$": 128 + 9}
 
 
 def test_waiting_ends_at_its_time_though_nothing_happens(loop: Loop) -> None:
     began = time.monotonic()
-    assert not loop.wait_for(lambda: False, 0.1)
+    came: list[bool] = []
+    loop.follow(wait(lambda: False, 0.1), came.append)
+    loop.follow(wait(lambda: bool(came), 10), lambda _: loop.stop())
+    loop.run()
+    assert came == [False]
     assert 0.1 <= time.monotonic() - began < 5
 
 
-def test_a_signal_that_comes_while_waiting_is_answered_afterwards(loop: Loop) -> None:
-    answered: list[str] = []
+def test_steps_wait_side_by_side_and_hold_up_nothing(loop: Loop) -> None:
+    """What one waits for may be another's end. A signal, a timer and a descriptor are attended to meanwhile."""
+    reader, writer = os.pipe()
+    seen: set[str] = set()
+    ended: list[str] = []
 
-    def answer() -> None:
-        answered.append("yes")
+    def third(_: bool) -> None:
+        ended.append("third")
         loop.stop()
 
-    loop.on_signal(signal.SIGUSR1, answer)
+    def readable(_: int) -> None:
+        loop.unwatch(reader)
+        seen.add("descriptor")
+
+    loop.on_signal(signal.SIGUSR1, lambda: seen.add("signal"))
+    loop.watch(reader, READ, readable)
+    loop.at(0.05, lambda: seen.add("timer"))
+    loop.follow(wait(lambda: "second" in ended, 10), third)
+    loop.follow(wait(lambda: len(seen) == 3, 10), lambda _: ended.append("second"))
+    loop.follow(wait(lambda: True, 10), lambda _: ended.append("first"))
+    assert ended == ["first"], "what need not wait is done at once"
     os.kill(os.getpid(), signal.SIGUSR1)
-    assert not loop.wait_for(lambda: bool(answered), 0.1)
-    loop.at(0, lambda: None)
+    os.write(writer, b"x")
     loop.run()
-    assert answered == ["yes"]
+    assert ended == ["first", "second", "third"]
+    os.close(reader)
+    os.close(writer)
 
 
 def test_what_a_callback_stopped_watching_is_not_called_in_the_same_round(loop: Loop) -> None:

@@ -84,7 +84,7 @@ UNLOCK = Unlock(
     project=ProjectName("p"),
     slot=SlotName("passphrase"),
     secret=Fd(0),
-    turn=Fd(1),
+    attempt=Fd(1),
     place=Fd(2),
 )
 EXECUTE = Execute(
@@ -273,9 +273,9 @@ def test_refuses_what_names_no_descriptor_of_the_packet(change: dict[str, object
 
 
 def test_a_field_has_the_descriptor_that_it_names() -> None:
-    got = decode(json_of(UNLOCK, secret=2, turn=0, place=1), FDS[:3])
+    got = decode(json_of(UNLOCK, secret=2, attempt=0, place=1), FDS[:3])
     assert isinstance(got, Unlock)
-    assert (got.secret, got.turn, got.place) == (FDS[2], FDS[0], FDS[1])
+    assert (got.secret, got.attempt, got.place) == (FDS[2], FDS[0], FDS[1])
 
 
 @pytest.mark.parametrize(("name", "fewer"), [("network", 1), ("cgroup", 2), ("stdio", 3), ("terminal", 0)])
@@ -315,15 +315,15 @@ def test_an_error_of_an_unknown_name_is_internal() -> None:
 def test_descriptors_arrive_with_the_message_and_are_not_inherited(pair: tuple[socket.socket, socket.socket]) -> None:
     left, right = pair
     reader, writer = os.pipe()
-    sent = UNLOCK.replace(secret=Fd(reader), turn=Fd(writer))
+    sent = UNLOCK.replace(secret=Fd(reader), attempt=Fd(writer))
     channel.send(left, sent)
     os.close(reader)
     os.close(writer)
     message = channel.receive(right)
     assert isinstance(message, Unlock)
     with message:
-        assert message == sent.replace(secret=message.secret, turn=message.turn, place=message.place)
-        reader, writer = message.secret, message.turn
+        assert message == sent.replace(secret=message.secret, attempt=message.attempt, place=message.place)
+        reader, writer = message.secret, message.attempt
         assert not os.get_inheritable(reader) and not os.get_inheritable(writer)
         os.write(writer, b"secret\n")
         assert os.read(reader, 100) == b"secret\n"

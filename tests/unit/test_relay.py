@@ -31,7 +31,7 @@ def _carry() -> None:
     os.dup2(os.pipe()[1], 1)  # only the terminal hangs up, not standard output
     with Relay(0, lambda: None) as relay:
         relay._controller = os.open("/dev/null", os.O_RDWR)
-        relay.until_ready(ready)
+        relay.copy_until(ready)
 
 
 def _terminal() -> None:

@@ -20,14 +20,15 @@ from gateway.warden.loop import READ, Loop
 DEV1, DEV2 = Principal("dev1"), Principal("dev2")
 
 
-def unlock(principal: Principal) -> protocol.Unlock:
+def unlock(principal: Principal, blob: str = "AAAA") -> protocol.Unlock:
     return protocol.Unlock(
         principal=principal,
         origin="",
+        blob=blob,
         project=ProjectName("p"),
         slot=SlotName("passphrase"),
         secret=Fd(0),
-        turn=Fd(1),
+        attempt=Fd(1),
         place=Fd(2),
     )
 
@@ -55,6 +56,8 @@ def with_strangers(front: socket.socket) -> None:
         pytest.param(done, say(unlock(DEV1)), "Done", id="a request that is carried out"),
         pytest.param(refuse, say(unlock(DEV1)), "busy", id="one that is refused"),
         pytest.param(done, say(unlock(DEV2)), "denied", id="one of another principal"),
+        pytest.param(done, say(unlock(DEV1, blob="")), "denied", id="one without a key"),
+        pytest.param(done, say(protocol.Close(principal=DEV1, origin="", reason="")), "Done", id="a sysadmin's"),
         pytest.param(done, say(protocol.Terminal(controller=Fd(0))), "denied", id="what is no request"),
         pytest.param(done, with_strangers, None, id="one with descriptors that it does not name"),
         pytest.param(done, lambda front: front.send(b"{"), None, id="what is no message"),
@@ -64,7 +67,7 @@ def test_nothing_of_a_request_is_left_open_after_it(
     tmp_path: Path, answer: server.Answer, speak: Callable[[socket.socket], None], reply: str | None
 ) -> None:
     loop = Loop()
-    server.serve(loop, str(tmp_path / "sock"), DEV1, answer)
+    server.Server(loop, str(tmp_path / "sock"), DEV1, answer, server.Reserve(0))
     gc.collect()  # what another test left to the collector is closed now, and not in between
     before = set(os.listdir("/proc/self/fd"))
     with channel.connect(str(tmp_path), "sock") as front:

@@ -14,7 +14,7 @@ from gateway.errors import Usage
 from rshell.terminal import questions
 questions.ANSWER_TIMEOUT = float(sys.argv[1])
 try:
-    print("answer:", questions.line("?"))
+    print("answer:", questions.line("?", lambda: None))
 except Usage as error:
     print("usage:", error)
 """

@@ -93,7 +93,7 @@ class GatewayDirectories:
             os.makedirs(os.path.join(self.context(principal).vaults_home, name))
 
     def session(self, *unlocked: str, principal: Principal = DEV1, connection: str = THERE) -> Session:
-        id_, path, lock = registry.prepare(self.config.paths_run)
+        id_, path, lock = registry.prepare(self.config.paths_run, principal)
         self.locks.append(lock)
         made = Session(
             id=id_,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import multiprocessing
@@ -14,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from gateway.base import toml
-from gateway.errors import Busy, CannotCreate, DamagedVault, EncError, NoSuchProject
+from gateway.errors import Busy, CannotCreate, DamagedVault, EncError, Misconfigured, NoSuchProject
 from gateway.identity.names import Principal, ProjectName, SlotName
 from gateway.limits.disk import usage
-from gateway.vault import gocryptfs, lease, lifecycle, slots, store
+from gateway.vault import damage, gocryptfs, lease, lifecycle, slots, store
 from gateway.vault.lease import LeaseHolder
 from gateway.vault.store import Vault
 
@@ -226,7 +227,20 @@ def emptied(name: str) -> Callable[[Path], object]:
     return change
 
 
+def fifo(name: str) -> Callable[[Path], object]:
+    def change(path: Path) -> None:
+        (path / name).unlink()
+        os.mkfifo(path / name)
+
+    return change
+
+
 DAMAGES = [
+    pytest.param(fifo("vault.toml"), "missing", id="a FIFO for the metadata"),
+    pytest.param(linked("vault.toml"), "missing", id="a link for the metadata"),
+    pytest.param(lambda path: os.truncate(path / "vault.toml", 1 << 30), "missing", id="metadata of 1 GiB"),
+    pytest.param(fifo("slots/passphrase.conf"), "slots", id="a FIFO for a slot's config"),
+    pytest.param(fifo("slots/passphrase.toml"), "slots", id="a FIFO for a slot"),
     pytest.param(lambda path: shutil.rmtree(path / "cipher"), "missing", id="no ciphertext"),
     pytest.param(lambda path: (path / "cipher" / "gocryptfs.diriv").unlink(), "missing", id="ciphertext is empty"),
     pytest.param(lambda path: shutil.rmtree(path / "slots"), "missing", id="no slots"),
@@ -252,6 +266,7 @@ DAMAGES = [
 ]
 
 
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize(("damage", "said"), DAMAGES)
 def test_damage_is_said_and_left_untouched(vault: Vault, damage: Callable[[Path], object], said: str) -> None:
     damage(Path(vault.path))
@@ -289,6 +304,37 @@ def test_a_limit_of_its_own_changes_nothing_else(vault: Vault) -> None:
     after = toml.parse(Path(vault.metadata).read_text())
     assert {name: after[name].value for name in before} == {name: located.value for name, located in before.items()}
     assert "vault.toml.new" not in tree(Path(vault.path))
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("there", ["FIFO", "link", "directory"])
+def test_a_lock_that_is_no_file_is_damage(vault: Vault, there: str) -> None:
+    lock = Path(vault.lock)
+    lock.unlink()
+    if there == "FIFO":
+        os.mkfifo(lock)
+    elif there == "link":
+        lock.symlink_to(Path(vault.path) / "elsewhere")
+    else:
+        lock.mkdir()
+    with pytest.raises(DamagedVault, match="its lock is no file"):
+        lease.acquire(vault, HOLDER)
+    assert not (Path(vault.path) / "elsewhere").exists()
+
+
+def test_a_slot_of_another_vault_is_damage(vault: Vault, tmp_path: Path) -> None:
+    """With the same passphrase: it opened as an empty project, which took writes under the other key."""
+    other = create(tmp_path, ProjectName.of("other"))
+    shutil.copy(Path(other.slots, "passphrase.conf"), Path(vault.slots, "theirs"))
+    Path(vault.slots, "theirs").rename(Path(vault.slots, "passphrase.conf"))
+    with pytest.raises(DamagedVault, match="unlock slots"):
+        store.check(vault)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EROFS, errno.ESTALE, errno.EMFILE, errno.ENOSPC, errno.EACCES])
+def test_trouble_of_the_host_is_no_damage(number: int) -> None:
+    error = damage.error("p", "x", "y", OSError(number, os.strerror(number)))
+    assert isinstance(error, Misconfigured) and os.strerror(number) in str(error)
 
 
 # holding

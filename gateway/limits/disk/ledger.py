@@ -5,21 +5,23 @@ a quota. Nothing is ever subtracted. Instead the disk is counted again from time
 total. So an error, from a session that was killed or a reservation that failed, lasts until the next count.
 
 The lock is a POSIX lock (fcntl(2)), which belongs to the process and not to the open file: all supervisors of a session
-inherit the same open file.
+inherit the same open file. The threads of one supervisor have another lock between them.
 """
 
 from __future__ import annotations
 
 import os
 import struct
+import threading
 import time
+from contextlib import contextmanager
 
 from gateway.base import locks
 from gateway.base.records import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 _LAYOUT = struct.Struct("qqdd")
 
@@ -39,45 +41,49 @@ class Totals(Record):
 
 
 class Ledger:
-    """The ledger in the file `fd` (gateway.limits.concurrency.open_file), which the caller closes.
+    """The ledger in the file `fd` (gateway.limits.concurrency.open_file), which the caller closes."""
 
-    `count` returns the bytes on disk, and whether that is all of them.
-    """
-
-    def __init__(self, fd: int, count: Callable[[], tuple[int, bool]]) -> None:
+    def __init__(self, fd: int) -> None:
         self._fd = fd
-        self._lock = locks.ProcessLock(fd)
-        self._count = count
+        self._processes = locks.ProcessLock(fd)
+        self._threads = threading.Lock()
 
     def totals(self) -> Totals:
         """Raises OSError."""
-        with self._lock:
+        with self._locked():
             return self._read()
 
     def reserve(self, size: int, limit: int) -> bool:
         """Add `size` bytes, unless that exceeds `limit`. Returns whether they were added. Raises OSError."""
-        with self._lock:
+        with self._locked():
             totals = self._read()
             fits = totals.used + size <= limit
             if fits:
                 self._write(totals.replace(used=totals.used + size, reserved=totals.reserved + size))
             return fits
 
-    def recount(self) -> None:
-        """Count the disk again. What is reserved meanwhile is added, whether or not the count includes it.
+    def recount(self, count: Callable[[], tuple[int, bool]]) -> bool:
+        """Count the disk again: `count` returns the bytes on disk, and whether that is all of them.
 
-        Raises OSError.
+        What is reserved meanwhile is added, whether or not the count includes it. Returns whether the count was
+        complete. Raises OSError.
         """
         reserved_before = self.totals().reserved
         began = time.monotonic()
-        used, complete = self._count()
-        with self._lock:
+        used, complete = count()
+        with self._locked():
             totals = self._read()
             used += totals.reserved - reserved_before
             if not complete:  # an incomplete count must not free space
                 used = max(used, totals.used)
             now = time.monotonic()
             self._write(totals.replace(used=used, counted_at=now, count_seconds=now - began))
+        return complete
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with self._threads, self._processes:
+            yield
 
     def _read(self) -> Totals:
         raw = os.pread(self._fd, _LAYOUT.size, 0)

@@ -25,6 +25,10 @@ if __name__ == "__main__":
 from gateway.limits.disk import fiemap, notify_filter, statfs, usage
 from gateway.limits.disk.ledger import Ledger, Totals
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _NOTIF_RECV, _NOTIF_SEND, _NOTIF_ID_VALID = 0xC0502100, 0xC0182101, 0x40082102  # SECCOMP_IOCTL_*
 _CONTINUE = 1  # SECCOMP_USER_NOTIF_FLAG_CONTINUE
 _NOTIFICATION = struct.Struct("QIIiIQ6Q")  # struct seccomp_notif: id, pid, flags, number, arch, ip, six arguments
@@ -36,20 +40,34 @@ _RECOUNT_FULL_SECONDS, _RECOUNT_SECONDS = 0.5, 5.0
 class Quota:
     """A quota of `limit` bytes for everything in `directory`; `ledger` is the descriptor of the ledger.
 
-    The first count runs in a thread: gocryptfs calls statfs(2) before it serves, and must not wait for the count.
+    A thread makes the first count, because gocryptfs calls statfs(2) before it serves, and must not wait for it. Where
+    there are more files than can be counted within the time that a write may wait, a thread counts all of them.
     """
 
     def __init__(self, directory: str, limit: int, ledger: int) -> None:
         self._directory = directory
         self._limit = limit
-        self._ledger = Ledger(ledger, lambda: usage.count(directory))
+        self._ledger = Ledger(ledger)
         self._totals = Totals()
-        self._first_count = threading.Thread(target=self._count_first, daemon=True)
-        self._first_count.start()
+        self._full_count: threading.Thread | None = None
+        self._first_count = self._start(self._recount)
 
-    def _count_first(self) -> None:
-        with contextlib.suppress(OSError):  # the next call that needs the number counts again, and gets the error
-            self._ledger.recount()
+    def _start(self, count: Callable[[], object]) -> threading.Thread:
+        def run() -> None:
+            with contextlib.suppress(OSError):  # the next call that needs the number counts again, and gets the error
+                count()
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        return thread
+
+    def _recount(self) -> None:
+        """Count within the time limit; if that is not enough, have all counted without one, one such count at a time.
+        Without the latter, a total that was too large would stay so however much is deleted.
+        """
+        complete = self._ledger.recount(lambda: usage.count(self._directory))
+        if not complete and not (self._full_count and self._full_count.is_alive()):
+            self._full_count = self._start(lambda: self._ledger.recount(lambda: usage.size(self._directory)))
 
     def reserve(self, size: int) -> bool:
         """Reserve `size` bytes, unless that exceeds the quota. Returns whether they are reserved. Raises OSError."""
@@ -70,7 +88,7 @@ class Quota:
         self._totals = self._ledger.totals()
         if self._is_recent(seconds, times):
             return False
-        self._ledger.recount()
+        self._recount()
         self._totals = self._ledger.totals()
         return True
 

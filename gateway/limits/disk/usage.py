@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import stat
 import time
@@ -19,7 +20,7 @@ _COUNT_SECONDS = 5.0
 """Time limit for counting all vaults of a principal."""
 
 
-def size(directory: str, seconds: float) -> tuple[int, bool]:
+def size(directory: str, seconds: float = math.inf) -> tuple[int, bool]:
     """Bytes on disk of everything below `directory`, and whether the count is complete: it stops after `seconds`.
 
     An entry without blocks counts as one block, because the number of files on a disk is limited as well. Directories

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 IO = pyinotify.IN_ACCESS | pyinotify.IN_MODIFY
 TREE = pyinotify.IN_CREATE | pyinotify.IN_DELETE | pyinotify.IN_MOVED_FROM | pyinotify.IN_MOVED_TO
-WRITTEN = pyinotify.IN_CLOSE_WRITE | pyinotify.IN_MODIFY
 CREATE, DELETE = pyinotify.IN_CREATE, pyinotify.IN_DELETE
 MOVED_FROM, MOVED_TO = pyinotify.IN_MOVED_FROM, pyinotify.IN_MOVED_TO
 ACCESS, MODIFY = pyinotify.IN_ACCESS, pyinotify.IN_MODIFY

@@ -1,4 +1,4 @@
-"""Following what goes on around a session: file I/O in its views, and the key that opened it."""
+"""Following file I/O in the views of a session."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from gateway.identity.names import ProjectName
     from gateway.warden.tracking.inotify import Watcher
     from gateway.warden.tracking.tracker import Tracker
-    from gateway.warden.view import View
+    from gateway.warden.views.view import View
 
 
 class Following:
@@ -26,16 +26,14 @@ class Following:
         self._watcher: Watcher | None = None
         self._trackers: dict[ProjectName, Tracker] = {}
 
-    def begin(self, keys: str, blob: str, principal: str, revoked: Callable[[], None]) -> None:
+    def begin(self) -> None:
         """Start. To be called once the session is open: importing pyinotify takes its time."""
-        from gateway.warden.key_watch import Revocation
         from gateway.warden.tracking.inotify import Watcher
 
         try:
             self._watcher = Watcher(self._loop, self._overflowed)
-        except OSError as error:  # fs.inotify.max_user_instances: counters and polling take over
+        except OSError as error:  # fs.inotify.max_user_instances: counters take over
             self._record("tracking", reason="no-instance", error=error.strerror)
-        Revocation(self._loop, self._watcher, keys, blob, principal, revoked)
         self._begun = True
 
     def add(self, view: View) -> None:

@@ -1,0 +1,1 @@
+"""The views of a session: how each is unlocked and locked."""
