@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from gateway.session.spec import HeldPath, KeyFile, Spec
-    from gateway.warden.programs import Programs
+    from gateway.warden.programs.programs import Programs
     from gateway.warden.records import Journal
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from gateway.errors import EncError
-    from gateway.warden.programs import Program
+    from gateway.warden.programs.programs import Program
     from gateway.warden.views.view import View
 
 

@@ -22,12 +22,13 @@ from gateway.sandbox import paths, transfer
 from gateway.session import layout, protocol
 from gateway.session.spec import Spec
 from gateway.vault.lease import LeaseHolder
-from gateway.warden import execution, hangup, mounts, preloading, processes, server
+from gateway.warden import hangup, mounts, preloading, server
 from gateway.warden.activity import SESSION, Limits
 from gateway.warden.idle import Idle
 from gateway.warden.loop import Loop
 from gateway.warden.messages import Messages
-from gateway.warden.programs import Programs
+from gateway.warden.programs import execution, processes
+from gateway.warden.programs.programs import Programs
 from gateway.warden.records import Journal
 from gateway.warden.tracking.trackers import Following
 from gateway.warden.views.view import View

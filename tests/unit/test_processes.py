@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gateway.warden import processes
+from gateway.warden.programs import processes
 from tests.harness import alive, eventually
 
 NESTED = "sh -c 'sh -c \"sleep 600 & wait\" & wait' & wait"

@@ -17,8 +17,9 @@ from gateway.sandbox.paths import VAULTS
 from gateway.session import protocol
 from gateway.vault import ciphertext, gocryptfs, lease, store
 from gateway.vault.store import Vault
-from gateway.warden import mounts, processes
+from gateway.warden import mounts
 from gateway.warden.loop import READ, Loop
+from gateway.warden.programs import processes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

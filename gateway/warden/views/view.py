@@ -17,8 +17,9 @@ from gateway.sandbox.paths import VAULTS
 from gateway.vault import lease
 from gateway.vault.lease import LeaseHolder
 from gateway.vault.store import Vault
-from gateway.warden import mounts, processes
+from gateway.warden import mounts
 from gateway.warden.loop import Loop
+from gateway.warden.programs import processes
 from gateway.warden.views.gocryptfs_process import GocryptfsProcess
 
 TYPE_CHECKING = False
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from gateway.session.protocol import Unlock
     from gateway.session.spec import Quota
     from gateway.warden.loop import Steps
-    from gateway.warden.programs import Programs
+    from gateway.warden.programs.programs import Programs
 
 _BUSY = 0.3
 """Seconds for an unmount after the programs that used the view have gone."""

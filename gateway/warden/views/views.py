@@ -5,7 +5,7 @@ from __future__ import annotations
 from gateway.base.clock import boottime, milliseconds_since
 from gateway.errors import Busy, Internal, NotUnlocked
 from gateway.warden.loop import Loop
-from gateway.warden.programs import REVOKED_GRACE
+from gateway.warden.programs.programs import REVOKED_GRACE
 from gateway.warden.records import Journal
 from gateway.warden.views.view import View
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gateway.identity.names import ProjectName
     from gateway.warden.loop import Steps
     from gateway.warden.messages import Messages
-    from gateway.warden.programs import Programs
+    from gateway.warden.programs.programs import Programs
 
 _ORDERLY = 1.5
 """Seconds beyond the programs' grace in which a lock is tried in order; after that gocryptfs is killed."""

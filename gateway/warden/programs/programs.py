@@ -12,9 +12,10 @@ from gateway.base.clock import boottime
 from gateway.base.records import Fd, Record
 from gateway.identity import authorized_keys
 from gateway.session import channel, protocol, traffic
-from gateway.warden import mounts, processes
+from gateway.warden import mounts
 from gateway.warden.loop import HANGUP, Loop
-from gateway.warden.tracking.usage import Usage
+from gateway.warden.programs import processes
+from gateway.warden.programs.usage import Usage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from gateway.sandbox.transfer import require_program, transfer_argv
 from gateway.session import channel, protocol
 from gateway.session.protocol import Cgroup, NewTerminal, Stdio
 from gateway.warden import mounts
-from gateway.warden.programs import Program, Programs
+from gateway.warden.programs.programs import Program, Programs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
