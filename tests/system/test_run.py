@@ -198,14 +198,14 @@ def test_what_it_left_running_ends_with_it(at: UnlockedProject) -> None:
 # ------------------------------------------------------------------ it is activity
 
 
-def test_a_running_program_keeps_its_project_unlocked(make_gateway: Callable[..., Gateway]) -> None:
+def test_a_program_at_work_keeps_its_project_unlocked(make_gateway: Callable[..., Gateway]) -> None:
     gateway = make_gateway(**{"idle.view": "2", "idle.session": "2", "idle.warning": "1"})
     with unlocked_project(gateway, "busy") as at:
-        held = at.person.hold(*at.words("sleep", "6"), extra=at.shared)
+        held = at.person.hold(*at.words("timeout", "6", "sh", "-c", "'while :; do :; done'"), extra=at.shared)
         time.sleep(4)
         (session,) = sessions_in_status(at.person, at.shared)
         assert session["last_activity"] == view(session, at.project)["last_activity"] == "run"
-        assert held.wait().status == 0, "no program is stopped for want of I/O"
+        assert held.wait().status == 124, "no program is stopped for want of I/O"
         assert not lock_reasons(gateway, at.project)
         eventually(lambda: lock_reasons(gateway, at.project) == ["idle-view"], 20)
 
