@@ -201,7 +201,7 @@ def test_what_it_left_running_ends_with_it(at: UnlockedProject) -> None:
 def test_a_program_at_work_keeps_its_project_unlocked(make_gateway: Callable[..., Gateway]) -> None:
     gateway = make_gateway(**{"idle.view": "2", "idle.session": "2", "idle.warning": "1"})
     with unlocked_project(gateway, "busy") as at:
-        held = at.person.hold(*at.words("timeout", "6", "sh", "-c", "'while :; do :; done'"), extra=at.shared)
+        held = at.person.hold(*at.words("timeout", "6", "sh", "-c", "while :; do :; done"), extra=at.shared)
         time.sleep(4)
         (session,) = sessions_in_status(at.person, at.shared)
         assert session["last_activity"] == view(session, at.project)["last_activity"] == "run"
