@@ -1,7 +1,8 @@
 """Is the key that opened this session still in authorized_keys, and not expired? If not, the session ends.
 
-The file's directory is watched, for editors replace the file as often as they write it. What is read in the middle of
-a save may be half of the file, so a key counts as gone when it is gone for two looks in a row.
+The file is looked at each second, and read when it has changed: a queue of events can run over, and a limit of the host
+can leave us without one. What is read in the middle of a save may be half of the file, so a key counts as gone when it
+is gone for two looks in a row.
 """
 
 from __future__ import annotations
@@ -12,28 +13,21 @@ import time
 from gateway.errors import Misconfigured
 from gateway.identity import authorized_keys
 from gateway.warden.loop import Loop
-from gateway.warden.tracking import inotify
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.warden.tracking.inotify import Watcher
-
-_SETTLE = 0.3
+_SETTLE = 0.5
 _POLL = 1.0
 _CLOCK = 60.0
 """Seconds between looks at the wall clock while a key has an expiry time: somebody may set that clock."""
 
 
 class Revocation:
-    """Calls `revoked` once, within 2 s of the change. `source` None: the host has no inotify instance, so we poll, as
-    we do when it has no watch.
-    """
+    """Calls `revoked` once, within 2 s of the change."""
 
-    def __init__(
-        self, loop: Loop, source: Watcher | None, path: str, blob: str, principal: str, revoked: Callable[[], None]
-    ) -> None:
+    def __init__(self, loop: Loop, path: str, blob: str, principal: str, revoked: Callable[[], None]) -> None:
         self._loop = loop
         self._path = path
         self._blob = blob
@@ -43,31 +37,15 @@ class Revocation:
         self._planned = False
         self._minded = 0.0
         self._stamp = self._stat()
-        if source is None or not self._watch(source):
-            loop.at(_POLL, self._look_again)
+        loop.at(_POLL, self._look)
         self._plan()
 
-    def _watch(self, source: Watcher) -> bool:
-        """Whether the kernel will tell us of changes; not when the host has no watch left."""
-        fd = os.open(os.path.dirname(self._path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            source.add(fd, inotify.WRITTEN | inotify.TREE, lambda *_: self._look())
-        except (inotify.Full, OSError):
-            return False
-        finally:
-            os.close(fd)
-        return True
-
     def _look(self) -> None:
-        """The directory has changed, or might have: reading the file again is for when that is what changed."""
         stamp = self._stat()
         if stamp != self._stamp:
             self._stamp = stamp
-            self._plan()
-
-    def _look_again(self) -> None:
-        self._look()
-        self._loop.at(_POLL, self._look_again)
+            self._plan(0.0)
+        self._loop.at(_POLL, self._look)
 
     def _stat(self) -> tuple[int, int, int]:
         try:
@@ -76,10 +54,10 @@ class Revocation:
             return 0, 0, 0
         return found.st_ino, found.st_size, found.st_mtime_ns
 
-    def _plan(self) -> None:
+    def _plan(self, delay: float = _SETTLE) -> None:
         if not self._planned:
             self._planned = True
-            self._loop.at(_SETTLE, self._check)
+            self._loop.at(delay, self._check)
 
     def _check(self) -> None:
         self._planned = False

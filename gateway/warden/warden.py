@@ -26,7 +26,7 @@ from gateway.warden.loop import Loop
 from gateway.warden.messages import Voice
 from gateway.warden.programs import Programs
 from gateway.warden.records import Journal, since
-from gateway.warden.tracking.trackers import Following
+from gateway.warden.tracking.trackers import Trackers
 from gateway.warden.view import View
 
 _ASKED_FOR = ("unmount", "logout")
@@ -56,7 +56,7 @@ class Warden:
             lock=lambda name: self._lock(self._views[ProjectName(name)], "idle-view"),
             close=lambda: self._end("idle-session"),
         )
-        self._following = Following(
+        self._following = Trackers(
             self._loop,
             seen=lambda project, kind: self._idle.touch(kind, self._programs.labels(), project),
             record=self.journal.record,

@@ -66,9 +66,7 @@ def parse(buffer: bytes) -> Portion:
             seen |= mask & ~ACCESS
             name = buffer[position - length : position].rstrip(b"\0")
             changes += [(change, watch, name, cookie) for bit, change in _CHANGES if mask & bit]
-    return Portion(
-        read=bool(seen & ACCESS), written=bool(seen & _WRITES), lost=bool(seen & OVERFLOW), changes=changes
-    )
+    return Portion(read=bool(seen & ACCESS), written=bool(seen & _WRITES), lost=bool(seen & OVERFLOW), changes=changes)
 
 
 class Queue:

@@ -5,6 +5,7 @@ It is imported in the scanner's process alone (gateway.warden.tracking.scanner),
 
 from __future__ import annotations
 
+import ctypes.util
 import errno
 import os
 
@@ -17,7 +18,16 @@ class Full(Exception):
     """No more watches are to be had (fs.inotify.max_user_watches)."""
 
 
-_calls = pyinotify.INotifyWrapper.create()
+def _wrapper() -> pyinotify.INotifyWrapper:
+    """In the C library that this process has: pyinotify would run ldconfig to look for it, which takes 12 ms."""
+    find, ctypes.util.find_library = ctypes.util.find_library, lambda _: None  # type: ignore[assignment]
+    try:
+        return pyinotify.INotifyWrapper.create()
+    finally:
+        ctypes.util.find_library = find
+
+
+_calls = _wrapper()
 
 
 def instance() -> int:

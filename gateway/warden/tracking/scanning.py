@@ -60,6 +60,7 @@ def _serve(channel: socket.socket, root: str, instance: int | None) -> None:
             instance = inotify.instance()
         except OSError as error:
             channel.send(reports.pack(Report(kind=Kind.INSTANCE, value=error.errno or 0)))
+            channel.recv(reports.MOST_BYTES)  # a socket that is closed with a request unread takes our answer with it
             return
         socket.send_fds(channel, [reports.pack(Report(kind=Kind.INSTANCE))], [instance])
     top = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -1,4 +1,4 @@
-"""Following what goes on around a session: file I/O in its views, and the key that opened it."""
+"""File I/O in the views of a session, and the key that opened it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.identity.names import ProjectName
-    from gateway.warden.tracking.inotify import Watcher
     from gateway.warden.tracking.tracker import Tracker
     from gateway.warden.view import View
 
 
-class Following:
+class Trackers:
     """`seen(project, kind)` tells of file I/O; `record` writes to the audit where a view cannot be followed fully."""
 
     def __init__(self, loop: Loop, seen: Callable[[ProjectName, str], None], record: Callable[..., None]) -> None:
@@ -23,19 +22,13 @@ class Following:
         self._seen = seen
         self._record = record
         self._begun = False
-        self._watcher: Watcher | None = None
         self._trackers: dict[ProjectName, Tracker] = {}
 
     def begin(self, keys: str, blob: str, principal: str, revoked: Callable[[], None]) -> None:
-        """Start. To be called once the session is open: importing pyinotify takes its time."""
+        """Start. To be called once the session is open: to import what this needs takes its time."""
         from gateway.warden.key_watch import Revocation
-        from gateway.warden.tracking.inotify import Watcher
 
-        try:
-            self._watcher = Watcher(self._loop, self._overflowed)
-        except OSError as error:  # fs.inotify.max_user_instances: counters and polling take over
-            self._record("tracking", reason="no-instance", error=error.strerror)
-        Revocation(self._loop, self._watcher, keys, blob, principal, revoked)
+        Revocation(self._loop, keys, blob, principal, revoked)
         self._begun = True
 
     def add(self, view: View) -> None:
@@ -47,11 +40,10 @@ class Following:
             return
         self._trackers[project] = Tracker(
             self._loop,
-            self._watcher,
             mounts.path(project),
             view.pid,
             seen=lambda kind: self._seen(project, kind),
-            incomplete=lambda reason: self._record("tracking", project=project, reason=reason),
+            incomplete=lambda reason, error: self._incomplete(project, reason, error),
         )
 
     def remove(self, project: ProjectName) -> None:
@@ -60,11 +52,9 @@ class Following:
 
     def look(self) -> None:
         """Report at once what has happened up to now."""
-        if self._watcher:
-            self._watcher.look()
         for tracker in self._trackers.values():
             tracker.look()
 
-    def _overflowed(self) -> None:
-        for tracker in self._trackers.values():
-            tracker.overflowed()
+    def _incomplete(self, project: ProjectName, reason: str, error: str) -> None:
+        detail = {"error": error} if error else {}
+        self._record("tracking", project=project, reason=reason, **detail)
