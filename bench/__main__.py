@@ -1,4 +1,4 @@
-"""`python -m bench [NAME...]`: run the benches named, or all of them, and print one table. script/bench calls it."""
+"""`python -m bench [NAME...]`: run these benches, or all but `many`, and print one table. script/bench calls it."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ BENCHES = {
 
 
 def main(names: list[str]) -> int:
-    """Run them; 64 for a name that is none."""
+    """Run them and return 0; 64 for an unknown name."""
     if unknown := set(names) - set(BENCHES):
-        print(f"bench: no bench {min(unknown)}; there are {', '.join(BENCHES)}", file=sys.stderr)
+        print(f"bench: no bench {min(unknown)}; choose from {', '.join(BENCHES)}", file=sys.stderr)
         return 64
     print(machine.describe(), flush=True)
     rows: list[Row] = []

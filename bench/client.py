@@ -1,4 +1,4 @@
-"""What `enc` costs: files through `enc mount` and sshfs by hand to one view, `enc ls` against ssh, and its start."""
+"""What `enc` costs: files through `enc mount` against sshfs by hand, `enc ls` against ssh, and the start of `enc`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.laptop import Laptop, laptop
 
 ROUNDS = 5
 SMALL_ROUNDS = 40
-"""For small files, where two mounts of the same kind differ by 10 % in 5 rounds."""
+"""For small files: with 5 rounds, two mounts of the same kind differ by 10 %."""
 STARTS = 20
 SIZE = 48
 """MiB of one file."""
@@ -27,7 +27,7 @@ BY_HAND = "sshfs by hand"
 
 @contextlib.contextmanager
 def _mounts(mine: Laptop) -> Iterator[dict[str, Path]]:
-    """The project `one`, mounted by `enc`, and once more by hand over a connection of its own."""
+    """Mount the project `one` by `enc`, and by hand over another connection."""
     ours, by_hand = mine.mount("one"), mine.home / "by-hand"
     by_hand.mkdir()
     words = ["sshfs", *_config(mine.who), "gateway:one", str(by_hand)]
@@ -43,7 +43,7 @@ def _config(who: Person) -> list[str]:
     return ["-F", str(who.gateway.ssh_config), "-o", f"IdentityFile={who.key}"]
 
 
-def _taking(work: Callable[[Path], None], at: Path) -> float:
+def _timed(work: Callable[[Path], None], at: Path) -> float:
     began = time.perf_counter()
     work(at)
     return time.perf_counter() - began
@@ -77,7 +77,7 @@ def _read_small(at: Path) -> None:
 
 
 def run() -> list[Row]:
-    """Everything on one gateway."""
+    """Measure everything on one gateway."""
     with place.gateway() as gateway:
         who = gateway.person("one")
         who.new("one")
@@ -94,7 +94,7 @@ def _files(mine: Laptop) -> list[Row]:
             (f"create {FILES} files of 2 kB", _create, SMALL_ROUNDS),
             (f"read {FILES} files of 2 kB", _read_small, SMALL_ROUNDS),
         ):
-            kinds = {name: functools.partial(_taking, work, at) for name, at in mounts.items()}
+            kinds = {name: functools.partial(_timed, work, at) for name, at in mounts.items()}
             rows.append(_row(what, in_turns(rounds, kinds), "enc mount", BY_HAND, "1.0x"))
     return rows
 

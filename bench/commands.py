@@ -1,4 +1,4 @@
-"""What our forced command adds to a request: `ls` against the same sshd forced to /bin/true, and to a bare Python."""
+"""What our forced command costs: `ls`, against the same sshd forced to /bin/true, and to a bare Python."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from bench import place
 from bench.measure import Row, in_turns, median, ms, time_of
 from tests.harness import Gateway, Person
+from tests.life import connection
 
 ROUNDS = 80
 PYTHON = f"{sys._base_executable} -I -S -c 0"  # type: ignore[attr-defined]
@@ -18,7 +19,7 @@ BASE = "sshd forced to /bin/true"
 
 @contextlib.contextmanager
 def _ends() -> Iterator[dict[str, tuple[Person, int]]]:
-    """Whose key goes to which port, for each thing compared."""
+    """The person and the port for each thing that is compared."""
     with contextlib.ExitStack() as stack:
         gateway: Gateway = stack.enter_context(place.gateway())
         nobody, somebody = gateway.person("nothing"), gateway.person("three")
@@ -33,12 +34,12 @@ def _ends() -> Iterator[dict[str, tuple[Person, int]]]:
 
 
 def run() -> list[Row]:
-    """Both ways to connect."""
+    """Measure over a shared and over a new connection."""
     with _ends() as ends, contextlib.ExitStack() as stack:
         ours = ends["ls, 3 projects"][0].ssh("ls")
         assert ours.status == 0 and ours.out.count("\n") == 4, ours
         shared = {
-            name: who.argv("ls", extra=stack.enter_context(place.shared_connection(who, port)))
+            name: who.argv("ls", extra=stack.enter_context(connection(who, "-p", str(port))))
             for name, (who, port) in ends.items()
         }
         new = {name: who.argv("ls", extra=("-p", str(port))) for name, (who, port) in ends.items()}

@@ -1,4 +1,4 @@
-"""How long plaintext outlives its client: from `kill -9` of ssh until gocryptfs, warden and bubblewrap have ended."""
+"""How long a view outlives its client: from `kill -9` of ssh until gocryptfs, warden and bubblewrap have ended."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ ROUNDS = 20
 
 
 def run() -> list[Row]:
-    """One project, unlocked and dropped again and again. The client's connection is its own."""
+    """Unlock one project over a new connection and kill the client, again and again."""
     view, everything = [], []
     with place.gateway() as gateway:
         who = gateway.person("someone")

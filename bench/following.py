@@ -1,19 +1,17 @@
-"""What following file I/O costs those who work: `git status` and a build inside a session, with tracking on and off.
+"""What I/O tracking costs the user: `git status` and a build inside a session, with tracking on and off.
 
-Off is a gateway on a host without an inotify instance to give: then a look at gocryptfs's counters each second is all
-that is left. The two take turns in one run. Only as root, who may make such a host.
+Off is a gateway on a host that has no inotify instance left: it only reads gocryptfs's I/O counters each second. The
+two take turns in one run. Needs root to make such a host.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.measure import Row, in_turns, median
+from bench.measure import Row, in_turns, may_run_as_root, median
 from tests.harness import Gateway, Held, Person
 
 FILES = 2_000
@@ -33,9 +31,8 @@ _BUILD = "python3 -m compileall -q -f src"
 
 
 def run(rounds: int = ROUNDS) -> list[Row]:
-    """Both kinds of work, on both gateways."""
-    if os.geteuid() != 0:
-        print("following: left out, it needs root", file=sys.stderr)
+    """Measure both kinds of work on both gateways."""
+    if not may_run_as_root("following"):
         return []
     with tempfile.TemporaryDirectory(prefix="enc-bench-") as name, contextlib.ExitStack() as gateways:
         place = Path(name)
@@ -55,7 +52,7 @@ def run(rounds: int = ROUNDS) -> list[Row]:
 
 @contextlib.contextmanager
 def _at_work(place: Path, host: str) -> Iterator[Person]:
-    """Somebody with the tree in an unlocked project, at a gateway on that host."""
+    """A person with the tree in an unlocked project, on a gateway of such a `host` (`changed_host`)."""
     place.mkdir()
     gateway = Gateway(place / "gw", {"idle.view": "36000", "idle.session": "36000"}, host).start()
     try:
@@ -76,5 +73,5 @@ def _inside(who: Person, script: str) -> str:
 
 
 def _timed(who: Person, command: str) -> float:
-    """Seconds by the shell's own watch, so that neither ssh nor the start of the sandbox counts."""
+    """Seconds by the shell's `time`, which counts neither ssh nor the start of the sandbox."""
     return float(_inside(who, f"TIMEFORMAT=%R; {{ time {command} >/dev/null; }} 2>&1").split()[-1])

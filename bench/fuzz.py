@@ -1,11 +1,11 @@
-"""Fuzzing the parsers that read what others wrote, guided by coverage (atheris).
+"""Fuzz the parsers of untrusted input, guided by coverage (atheris).
 
     python3 -m venv /tmp/fuzz && /tmp/fuzz/bin/pip install atheris
     /tmp/fuzz/bin/python -m bench.fuzz -max_total_time=600 [CORPUS_DIR]
 
-One input goes to every parser. A parser may refuse with the exception that its docstring names, and with no other;
-what it takes has to keep its promise. A finding ends the run with a traceback and the input in a file `crash-...`.
-Not in CI: ten minutes of a processor, and atheris has no wheel for every Python.
+Each input goes to every parser. A parser may raise the exception that its docstring names, and no other; what it
+accepts must have the properties that are checked here. A finding ends the run with a traceback, and a file `crash-...`
+has the input. Not in CI: it takes ten minutes of a processor, and atheris has no wheel for every Python.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ with atheris.instrument_imports():
 
 
 def of_grammar(data: bytes) -> None:
-    """A line: words within their bounds, without a control character, or one printable line that repeats nothing."""
+    """A line becomes words within the limits and without control characters, or a refusal of one printable line."""
     line = data.decode(errors="surrogateescape")
     try:
         words = grammar.split(line)
@@ -41,7 +41,7 @@ def of_grammar(data: bytes) -> None:
 
 
 def of_commands(data: bytes) -> None:
-    """A command of the table with a name that is one, or a refusal of at most one short line."""
+    """A line becomes a command of the table with a valid name, or a refusal of one short line."""
     line = data.decode(errors="surrogateescape")
     try:
         asked = command.parse(line)
@@ -53,22 +53,23 @@ def of_commands(data: bytes) -> None:
 
 
 def of_rsync(data: bytes) -> None:
-    """However the words are cut, what is counted as options are not more than there are."""
+    """The number of option words is at most the number of words."""
     words = ("--server", *data.decode(errors="replace").split(" "))
-    assert 1 <= rsync._options(words) <= len(words) + 1
+    assert 1 <= rsync.count_options(words) <= len(words) + 1
 
 
 def of_protocol(data: bytes) -> None:
-    """A packet between front and warden: what is understood can be sent again as it was."""
-    try:
-        message = protocol.decode(data)
-    except protocol.Malformed:
-        return
-    assert protocol.decode(protocol.encode(message)) == message
+    """A packet between front and warden that is accepted is the same after encoding and decoding."""
+    for fds in ((), (3,), (3, 4, 5)):
+        try:
+            message = protocol.decode(data, fds)
+        except protocol.Malformed:
+            continue
+        assert protocol.decode(*protocol.encode(message)) == message
 
 
 def of_authorized_keys(data: bytes) -> None:
-    """Only Ed25519 keys, at their lines; a principal that is not valid is refused later, by its own check."""
+    """Only Ed25519 keys, with the right line. Its own check refuses an invalid principal later."""
     text = data.decode(errors="replace")
     for entry in authorized_keys.parse(text):
         assert entry.key_type in authorized_keys.KEY_TYPES
@@ -78,7 +79,7 @@ def of_authorized_keys(data: bytes) -> None:
 
 
 def of_toml(data: bytes) -> None:
-    """vault.toml, a slot's description, gateway.toml: what is understood reads the same after it was written."""
+    """vault.toml, a slot's description, gateway.toml: what is accepted is the same after it is written and read."""
     text = data.decode(errors="replace")
     try:
         values = {name: located.value for name, located in toml.parse(text).items()}
@@ -93,7 +94,7 @@ def of_toml(data: bytes) -> None:
 
 
 def of_records(data: bytes) -> None:
-    """A session's record in the run directory."""
+    """A session's record in the run directory that is accepted is the same after it is written and read."""
     try:
         session = registry.load(data.decode(errors="replace"))
     except (ValueError, TypeError, Usage):
@@ -117,7 +118,7 @@ SEEDS = (
 
 
 def each(data: bytes) -> None:
-    """One input to every parser."""
+    """Give one input to every parser."""
     for parser in PARSERS:
         parser(data)
 

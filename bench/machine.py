@@ -1,4 +1,4 @@
-"""What the figures were taken on."""
+"""The machine on which the figures were measured."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def describe() -> str:
-    """Processor, kernel, the programs that matter, and how busy the machine is."""
+    """Processor, load, kernel, and the versions of the programs that matter."""
     load = " ".join(f"{value:.2f}" for value in os.getloadavg())
     return "\n".join(
         (

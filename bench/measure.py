@@ -1,6 +1,6 @@
-"""How we measure: what is compared runs in turns, so a busy machine burdens both sides; a median says what is usual.
+"""How we measure: what is compared runs in turns, so that a busy machine slows both sides, and a median is reported.
 
-Nothing here asserts a time. A bench prints; a person reads.
+Nothing here asserts a time: a bench prints, and a person judges.
 """
 
 from __future__ import annotations
@@ -9,17 +9,19 @@ import os
 import select
 import statistics
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 WARM_UP = 3
-"""Rounds before those that count."""
+"""Rounds that are not counted."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: `result` is what stands against `budget`."""
+    """One line of the table. `result` is to be compared with `budget`."""
 
     what: str
     measured: str
@@ -29,20 +31,20 @@ class Row:
 
 
 def in_turns(rounds: int, kinds: Mapping[str, Callable[[], float]]) -> dict[str, list[float]]:
-    """Seconds that each of `kinds` reports, `rounds` times each. Every round begins with another one."""
+    """Run each of `kinds` `rounds` times; return the seconds that they report. Each round starts with another kind."""
     names = list(kinds)
     taken: dict[str, list[float]] = {name: [] for name in names}
-    for turn in range(WARM_UP + rounds):
-        at = turn % len(names)
+    for number in range(WARM_UP + rounds):
+        at = number % len(names)
         for name in names[at:] + names[:at]:
             seconds = kinds[name]()
-            if turn >= WARM_UP:
+            if number >= WARM_UP:
                 taken[name].append(seconds)
     return taken
 
 
 def time_of(argv: list[str]) -> float:
-    """Seconds from the start of `argv` to its end, which must be a success; it reads and says nothing."""
+    """Seconds from the start of `argv` to its end. It has no input and no output, and must succeed."""
     began = time.perf_counter()
     subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
     return time.perf_counter() - began
@@ -50,11 +52,11 @@ def time_of(argv: list[str]) -> float:
 
 def until_gone(pids: Iterable[int], act: Callable[[], object], seconds: float = 60) -> float:
     """Call `act` and return the seconds until every process of `pids` has ended."""
-    return max(ends(pids, act, seconds).values())
+    return max(exit_times(pids, act, seconds).values())
 
 
-def ends(pids: Iterable[int], act: Callable[[], object], seconds: float = 60) -> dict[int, float]:
-    """Call `act`; after how many seconds each process of `pids` has ended (pidfd_open(2): no polling)."""
+def exit_times(pids: Iterable[int], act: Callable[[], object], seconds: float = 60) -> dict[int, float]:
+    """Call `act` and return after how many seconds each process of `pids` ended (by pidfd_open(2), without polling)."""
     handles = {os.pidfd_open(pid): pid for pid in pids}
     waiting = select.poll()
     for handle in handles:
@@ -75,6 +77,21 @@ def ends(pids: Iterable[int], act: Callable[[], object], seconds: float = 60) ->
     finally:
         for handle in handles:
             os.close(handle)
+
+
+def pss(pid: int) -> float:
+    """MiB of memory, of which shared pages count in part (proc(5), smaps_rollup). Needs root for a warden."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) / 1024
+    raise AssertionError(f"process {pid} has no Pss")
+
+
+def may_run_as_root(name: str) -> bool:
+    """Whether we are root. If not, print that the bench `name` is skipped."""
+    if os.geteuid() != 0:
+        print(f"{name}: skipped, it needs root", file=sys.stderr)
+    return os.geteuid() == 0
 
 
 def median(values: Iterable[float]) -> float:

@@ -1,32 +1,28 @@
-"""Memory of an idle session with one view, at 1, 20 and 100 of them, and the time to lock all of those at once.
+"""Memory of an idle session with one view, with 1, 20 and 100 sessions, and the time to lock all of them at once.
 
-PSS (proc(5), smaps_rollup) of bubblewrap, warden and gocryptfs: what is shared counts once, split among those who
-share it. sshd's processes are not counted, nor what the kernel holds for namespaces and mounts. Needs root: nobody
-else may look into a warden.
+The memory is the PSS of bubblewrap, warden and gocryptfs: a shared page counts once, split among the processes that
+share it. sshd's processes do not count, nor does the kernel's memory for namespaces and mounts. Needs root: no other
+account may read a warden's memory map.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
-import sys
 import time
-from pathlib import Path
 
 from bench import place
-from bench.measure import Row, ends
+from bench.measure import Row, exit_times, may_run_as_root, pss
 from tests.harness import PASSPHRASE, Gateway, Held, Person, eventually
 
 SIZES = (1, 20, 100)
 UNLIMITED = {"limits.sessions": "0", "limits.views": "0", "limits.projects": "0"}
-SETTLE = 5.0
-"""Seconds for which nothing happens before we look."""
+SETTLE_SECONDS = 5.0
+"""Without activity, before we measure."""
 
 
 def run() -> list[Row]:
-    """One principal with as many projects as sessions; each session has a connection of its own."""
-    if os.geteuid() != 0:
-        print("memory: left out, it needs root", file=sys.stderr)
+    """One principal with a project per session; each session has its own connection."""
+    if not may_run_as_root("memory"):
         return []
     rows: list[Row] = []
     with place.gateway(**UNLIMITED) as gateway, contextlib.ExitStack() as stack:
@@ -43,7 +39,7 @@ def run() -> list[Row]:
 
 
 def session(who: Person, project: str) -> Held:
-    """A new project, unlocked over a connection of its own."""
+    """Create a project and unlock it over its own connection."""
     who.new(project)
     held = who.hold("mount", project, stdin=PASSPHRASE + "\n")
     held.read_until("unlocked")
@@ -51,32 +47,24 @@ def session(who: Person, project: str) -> Held:
 
 
 def memory_of(gateway: Gateway, size: int, budget: str) -> Row:
-    """Of an idle session, of as many as there are."""
-    time.sleep(SETTLE)
+    """The memory of one idle session, with `size` of them."""
+    time.sleep(SETTLE_SECONDS)
     parts = {"bwrap": 0.0, "warden": 0.0, "gocryptfs": 0.0}
     for pid, program in place.session_pids(gateway).items():
-        parts[program] += _pss(pid) / size
+        parts[program] += pss(pid) / size
     detail = ", ".join(f"{program} {mib:.1f}" for program, mib in parts.items())
     return Row(f"PSS of an idle session, of {size}", detail, "-", f"{sum(parts.values()):.1f} MiB", budget)
 
 
-def _pss(pid: int) -> float:
-    """MiB."""
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) / 1024
-    raise AssertionError(f"process {pid} has no Pss")
-
-
 def lock_all(gateway: Gateway, clients: list[Held], budget: str) -> list[Row]:
-    """How long it takes until nothing is left of the views, and of the sessions, of all `clients`, killed at once."""
+    """Kill all `clients` at once; the time until no view, and no session, is left."""
 
     def kill() -> None:
         for client in clients:
             client.kill()
 
     pids = place.session_pids(gateway)
-    after = ends(pids, kill)
+    after = exit_times(pids, kill)
     views = max(seconds for pid, seconds in after.items() if pids[pid] == "gocryptfs")
     what = f"{len(clients)} clients killed at once"
     return [

@@ -1,9 +1,8 @@
-"""What the benches stand on: a gateway in a temporary directory, and bare sshds beside it to compare with."""
+"""What the benches run against: a gateway in a temporary directory, and plain sshds to compare it with."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import pwd
 import socket
 import subprocess
@@ -11,17 +10,17 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.harness import Gateway, Person, eventually
+from tests.harness import Gateway, eventually
 
 SSHD = "/usr/sbin/sshd"
 
 
 @contextlib.contextmanager
 def gateway(**settings: str) -> Iterator[Gateway]:
-    """An embedded gateway with its default settings but for those given, ended with the block."""
+    """An embedded gateway for the length of the block, with `settings` and else the defaults."""
     with tempfile.TemporaryDirectory(prefix="enc-bench-") as name:
         place = Path(name)
-        place.chmod(0o755)  # as root, the gateway's account has to pass through
+        place.chmod(0o755)  # the gateway's account must reach it
         made = Gateway(place / "gw", settings).start()
         try:
             yield made
@@ -36,7 +35,7 @@ def account(of: Gateway) -> pwd.struct_passwd:
 
 @contextlib.contextmanager
 def sshd_forced_to(program: str, beside: Gateway) -> Iterator[int]:
-    """The gateway's sshd once more, with its very configuration but for the port and the forced command. The port."""
+    """A second sshd with the gateway's configuration, except for the port and the forced command. Yields the port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
@@ -67,22 +66,8 @@ def _answers(port: int) -> bool:
         return False
 
 
-@contextlib.contextmanager
-def shared_connection(who: Person, port: int) -> Iterator[tuple[str, ...]]:
-    """A ControlMaster of `who` to `port`, ended with the block: the options that make `ssh` use it."""
-    with tempfile.TemporaryDirectory(prefix="enc-bench-") as name:
-        options = ("-p", str(port), "-o", f"ControlPath={name}/c")
-        master = subprocess.Popen(who.argv("-N", extra=("-o", "ControlMaster=yes", *options)))
-        try:
-            eventually(lambda: os.path.exists(f"{name}/c"))
-            yield options
-        finally:
-            master.terminate()
-            master.wait()
-
-
 def session_pids(of: Gateway) -> dict[int, str]:
-    """The processes of all live sessions: pid to `bwrap`, `warden` or `gocryptfs`. sshd's own are not among them."""
+    """The processes of all live sessions, without sshd's: pid to `bwrap`, `warden` or `gocryptfs`."""
     found = {}
     for pid, args in of.session_processes().items():
         program = Path(args.split()[0]).name

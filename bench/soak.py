@@ -1,7 +1,7 @@
-"""`python -m bench.soak MINUTES [SEED]`: mixed sessions for a while, and what came of them. Not in CI.
+"""`python -m bench.soak MINUTES [SEED]`: several people use one gateway for a while, and a report. Not in CI.
 
-Several people at once unlock, copy by sftp and rsync, and end their sessions in every way there is, at random but for
-the seed. What was acknowledged is compared after the next unlock. At the end: sessions, locks by reason, the longest
+They unlock, copy by sftp and rsync, and end their sessions in eight ways, in a random order that the seed fixes. After
+the next unlock, the files whose copy succeeded are compared. The report has: sessions, locks by reason, the longest
 lock, what is left behind (must be nothing), and gocryptfs -fsck of every vault.
 """
 
@@ -28,7 +28,7 @@ _keys = threading.Lock()
 
 
 class Somebody:
-    """One person's life: session after session until the time is over."""
+    """One person, with session after session until the time is over."""
 
     def __init__(self, gateway: Gateway, number: int, seed: int, place: Path) -> None:
         self.gateway = gateway
@@ -103,9 +103,9 @@ class Somebody:
     def _revoke(self, held: Held) -> None:
         file = self.gateway.authorized_keys
         with _keys:
-            draft = file.with_suffix(".new")  # as an editor does: nobody's login may meet half a file
-            draft.write_text("".join(f"{line}\n" for line in file.read_text().splitlines() if line != self.line))
-            draft.rename(file)
+            staged = file.with_suffix(".new")  # as an editor does: no login may read half a file
+            staged.write_text("".join(f"{line}\n" for line in file.read_text().splitlines() if line != self.line))
+            staged.rename(file)
         try:
             held.wait(10)
         finally:
@@ -134,7 +134,7 @@ def _is_in(pid: int, session: str) -> bool:
 
 
 def fsck(gateway: Gateway) -> list[str]:
-    """Every vault, by stock gocryptfs: path and exit status."""
+    """Check every vault by stock gocryptfs; return the exit statuses."""
     results = []
     for vault in sorted(gateway.vaults.glob("*/work")):
         words = ["gocryptfs", "-fsck", "-q", "-nosyslog", "-config", str(vault / "slots/passphrase.conf")]
@@ -143,7 +143,7 @@ def fsck(gateway: Gateway) -> list[str]:
 
 
 def main(minutes: float, seed: int) -> int:
-    """The whole soak; 1 when something is not as promised."""
+    """Run the soak; return 1 if something is left behind or went wrong."""
     with tempfile.TemporaryDirectory(prefix="enc-soak-") as name:
         place = Path(name)
         place.chmod(0o755)

@@ -1,7 +1,7 @@
-"""What following file I/O costs: time to the full watch set and the warden's memory at 1,000, 10,000 and 100,000
-directories, its share of the processor while somebody works in the view, and the processor time of an idle session.
+"""What I/O tracking costs the warden, at 1,000, 10,000 and 100,000 directories: the time until all are watched, its
+memory, its CPU while files are read; and the CPU time of an idle session.
 
-Its cost under load is here what the warden uses; `bench.following` compares work with tracking on and off. Needs root.
+`bench.following` measures what tracking costs the user. Needs root.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from bench import place
-from bench.measure import Row
+from bench.measure import Row, may_run_as_root, pss
 from tests.harness import Gateway, Person, eventually
 from tests.harness import run as run_to_end
 
@@ -24,9 +24,8 @@ _TICK = os.sysconf("SC_CLK_TCK")
 
 
 def run(sizes: tuple[int, ...] = SIZES) -> list[Row]:
-    """One project, which grows."""
-    if os.geteuid() != 0:
-        print("tracking: left out, it needs root", file=sys.stderr)
+    """Measure one project, which grows."""
+    if not may_run_as_root("tracking"):
         return []
     rows: list[Row] = []
     with place.gateway() as gateway, tempfile.TemporaryDirectory(prefix="enc-bench-") as name:
@@ -64,12 +63,12 @@ def _watching(gateway: Gateway, who: Person, size: int) -> list[Row]:
     began = time.monotonic()
     with who.mounted("tree"):
         pids = _pids(gateway)
-        full = _settled(pids["warden"], min(size, 20_000))
+        full = _watches_when_stable(pids["warden"], min(size, 20_000))
         took = time.monotonic() - began
         used = _cpu(pids["warden"])
         rows = [
             Row(f"watch set, {size} directories", f"{full} watches in {took:.1f} s", "-", f"{used:.1f} s of CPU", "-"),
-            Row(f"warden's memory, {size} directories", f"{_pss(pids['warden']):.1f} MiB PSS", "-", "-", "-"),
+            Row(f"warden's memory, {size} directories", f"{pss(pids['warden']):.1f} MiB PSS", "-", "-", "-"),
         ]
         before = {name: _cpu(pid) for name, pid in pids.items()}
         walk = time.monotonic()
@@ -83,8 +82,8 @@ def _watching(gateway: Gateway, who: Person, size: int) -> list[Row]:
     return rows
 
 
-def _settled(warden: int, wanted: int) -> int:
-    """The watches, once there are as many as there can be, or no more come for 3 s."""
+def _watches_when_stable(warden: int, wanted: int) -> int:
+    """The number of watches, once it is `wanted` or has not grown for 3 s."""
     seen, since = 0, time.monotonic()
     while seen < wanted and time.monotonic() - since < 3:
         count = _watches(warden)
@@ -98,7 +97,7 @@ def _watches(pid: int) -> int:
     """inotify watches, from fdinfo (proc(5))."""
     count = 0
     for entry in Path(f"/proc/{pid}/fdinfo").iterdir():
-        with contextlib.suppress(FileNotFoundError):  # closed since it was listed
+        with contextlib.suppress(FileNotFoundError):  # the descriptor was closed meanwhile
             count += entry.read_text().count("inotify wd:")
     return count
 
@@ -109,27 +108,20 @@ def _cpu(pid: int) -> float:
     return (int(words[11]) + int(words[12])) / _TICK
 
 
-def _precise(pid: int) -> float:
-    """The same by the scheduler's own account, which sees what is shorter than a tick. Of every thread."""
+def _precise_cpu(pid: int) -> float:
+    """The same for all threads from the scheduler's statistics, which also count less than a tick."""
     threads = Path(f"/proc/{pid}/task").iterdir()
     return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
-
-
-def _pss(pid: int) -> float:
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) / 1024
-    return 0.0
 
 
 def _idle(gateway: Gateway, who: Person) -> Row:
     with who.mounted("tree"):
         pids = _pids(gateway)
-        _settled(pids["warden"], 20_000)
+        _watches_when_stable(pids["warden"], 20_000)
         time.sleep(5)
-        before = {name: _precise(pid) for name, pid in pids.items()}
+        before = {name: _precise_cpu(pid) for name, pid in pids.items()}
         time.sleep(IDLE_FOR)
-        hour = {name: (_precise(pid) - before[name]) * 3600 / IDLE_FOR for name, pid in pids.items()}
+        hour = {name: (_precise_cpu(pid) - before[name]) * 3600 / IDLE_FOR for name, pid in pids.items()}
     said = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in hour.items())
     return Row("processor time of an idle session, per hour", f"{sum(hour.values()):.2f} s", "-", said, "-")
 

@@ -1,7 +1,7 @@
-"""`mount P` until it says `unlocked`, against gocryptfs by hand until the first byte of a file can be read.
+"""`mount P` until it prints `unlocked`, against gocryptfs by hand until the first byte of a file can be read.
 
-`unlocked` comes after gocryptfs said that it serves, so this is not in our favour. By hand means: the same gocryptfs
-config (hence the same scrypt), the same ciphertext, the same account, mounted through fusermount3.
+We print `unlocked` after gocryptfs reports that it serves, so this does not favour us. By hand means: the same
+gocryptfs config (so the same scrypt), the same ciphertext and the same account, mounted through fusermount3.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from bench import place
 from bench.measure import Row, in_turns, median, ms
 from tests.harness import PASSPHRASE, Gateway, Person, eventually
+from tests.life import connection
 
 ROUNDS = 20
 PROJECT = "unlocked"
@@ -21,7 +22,7 @@ FILE = "known"
 
 
 def run() -> list[Row]:
-    """One project, unlocked both ways in turns."""
+    """Unlock one project both ways in turns."""
     with place.gateway() as gateway:
         who = gateway.person("someone")
         who.new(PROJECT)
@@ -30,7 +31,7 @@ def run() -> list[Row]:
         mountpoint = gateway.root.parent / "by-hand"
         mountpoint.mkdir()
         os.chown(mountpoint, place.account(gateway).pw_uid, place.account(gateway).pw_gid)
-        with place.shared_connection(who, int(str(gateway.ready["port"]))) as options:
+        with connection(who) as options:
             kinds = {
                 "ours": lambda: _ours(gateway, who, options),
                 "by hand": lambda: _in_account(gateway, vault, mountpoint),
@@ -60,7 +61,7 @@ def _ours(gateway: Gateway, who: Person, options: tuple[str, ...]) -> float:
 
 
 def _in_account(gateway: Gateway, vault: Path, mountpoint: Path) -> float:
-    """`_by_hand` in a child that has become the gateway's account: nobody else may look into a FUSE mount."""
+    """Run `_by_hand` in a child as the gateway's account: no other account may read its FUSE mount."""
     account = place.account(gateway)
     reader, writer = os.pipe()
     child = os.fork()
@@ -85,7 +86,7 @@ def _in_account(gateway: Gateway, vault: Path, mountpoint: Path) -> float:
 def _by_hand(vault: Path, mountpoint: Path) -> float:
     config = str(vault / "slots" / "passphrase.conf")
     argv = ["gocryptfs", "-fg", "-q", "-nosyslog", "-config", config, str(vault / "cipher"), str(mountpoint)]
-    """Ends by unmounting, not by a signal: one that reaches gocryptfs as it starts to serve can hang it for good."""
+    # It ends by unmounting: a signal that reaches gocryptfs as it starts to serve can hang it for good.
     null = subprocess.DEVNULL
     began = time.perf_counter()
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=null, stderr=null) as serving:

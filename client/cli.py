@@ -1,7 +1,7 @@
-"""`enc`: one command to work on a project, through stock ssh and sshfs. Here: which command, and how errors end.
+"""The `enc` command line: which command runs, and how errors end. Work on a project through stock ssh and sshfs.
 
-A command's module is loaded when it is called, so that --help costs little more than click. A word that is no command
-of ours is the gateway's (`enc idle P 60`, `enc help`), and goes there as it is.
+A command's module is imported when it is called, so `enc --help` costs little more than importing click. A word that is
+not a command of enc is sent to the gateway as it is (`enc idle P 60`, `enc help`).
 """
 
 from __future__ import annotations
@@ -12,24 +12,24 @@ import sys
 
 import click
 
-from client import options
-from client.config import Choice
+from client import options, output
 from client.errors import EncError
+from client.state.config import GatewayOptions
 
 COMMANDS = {
-    "init": "Set up a gateway: host, key, host key.",
-    "login": "Connect and open a session, for as long as this terminal lives.",
-    "logout": "Unmount, lock and disconnect what belongs to this terminal.",
+    "init": "Connect to a gateway; asks for what you leave out.",
+    "login": "Log in until this terminal closes.",
+    "logout": "Unmount and lock this terminal's projects, and log out.",
     "new": "Create a project.",
     "ls": "List your projects.",
-    "status": "Show what is mounted here and unlocked on the gateway.",
-    "whoami": "Show who the gateway takes you for.",
-    "rm": "Remove a project (to the gateway's trash).",
+    "status": "Show what is mounted here, and your sessions on the gateway.",
+    "whoami": "Show your name and key on the gateway.",
+    "rm": "Move a project to the gateway's trash.",
     "mount": "Unlock a project and mount it here.",
     "unmount": "Unmount a project and lock it.",
-    "run": "Run a program on the gateway, within a project.",
-    "open": "Mount a project, open a shell or editor in it, unmount.",
-    "doctor": "Look for what is missing or wrong on this machine.",
+    "run": "Run a program on the gateway, in a project.",
+    "open": "Mount a project and open a shell or an editor in it.",
+    "doctor": "Check this machine, and say how to fix what is wrong.",
     "completion": "Print the completion script for a shell.",
 }
 
@@ -57,7 +57,7 @@ class _Commands(click.Group):
 @click.group(
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Every command takes --help, --json and --host. Other words go to the gateway: `enc help` lists its own.",
+    epilog="Every command has --help, --json and --host. Other words are sent to the gateway: see `enc help`.",
 )
 @click.version_option(package_name="enc-gateway", message="enc %(version)s")
 @options.HOST
@@ -65,12 +65,12 @@ class _Commands(click.Group):
 @options.IDENTITY
 @click.pass_context
 def group(ctx: click.Context, host: str | None, ssh_config: str | None, identity: str | None) -> None:
-    """Work on encrypted projects of a gateway."""
-    ctx.obj = Choice(host or "", ssh_config or "", identity or "")
+    """Work on encrypted projects on a gateway."""
+    ctx.obj = GatewayOptions(host or "", ssh_config or "", identity or "")
 
 
 def main() -> None:
-    """Never returns. Only here are errors worded."""
+    """Run the command line and exit. Never returns; the only place that prints errors."""
     try:
         sys.exit(group.main(prog_name="enc", standalone_mode=False) or 0)
     except EncError as error:
@@ -83,23 +83,23 @@ def main() -> None:
     except BrokenPipeError:
         sys.stdout = None
         sys.exit(141)
-    except Exception as fault:  # the one handler for what nobody foresaw
-        sys.exit(_failed("internal", f"a fault of enc ({_place(fault)})", "please report it", 70))
+    except Exception as bug:  # without a traceback: it could contain file names from inside a project
+        sys.exit(_failed("internal", f"internal error in enc ({_place(bug)})", "please report it", 70))
 
 
-def _place(fault: BaseException) -> str:
-    """What and where, without words that could name somebody's files."""
-    trace = fault.__traceback__
+def _place(bug: BaseException) -> str:
+    """The exception's type, and the file and line of our code; not its message, which could contain a file name."""
+    trace = bug.__traceback__
     while trace and trace.tb_next:
         trace = trace.tb_next
     where = trace.tb_frame.f_code.co_filename.rsplit("/", 1)[-1] if trace else ""
-    return f"{type(fault).__name__} at {where}:{trace.tb_lineno if trace else 0}"
+    return f"{type(bug).__name__} at {where}:{trace.tb_lineno if trace else 0}"
 
 
 def _failed(slug: str, message: str, hint: str, code: int) -> int:
-    """One line on standard error, and the object that a program waits for."""
+    """Print the error: one line on standard error, and with --json an object on standard output. Returns `code`."""
     words = sys.argv[1:]
     if "--json" in (words[: words.index("--")] if "--" in words else words):
         click.echo(json.dumps({"error": slug, "message": message, "hint": hint, "exit": code}))
-    options.note(f"enc: {message}{f'; {hint}' if hint else ''}".replace("\n", "?"))
+    output.note(f"enc: {message}{f'; {hint}' if hint else ''}".replace("\n", "?"))
     return code

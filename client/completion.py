@@ -1,4 +1,4 @@
-"""Completing the names of projects: those mounted here, and, where a connection is open, those on the gateway."""
+"""Shell completion of project names, as the gateway lists them over a connection that is already open."""
 
 from __future__ import annotations
 
@@ -6,16 +6,21 @@ import click
 
 from client.errors import EncError
 
+_SECONDS = 3.0
+
 
 def _names(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    """Never connects: a Tab must not ask for a key's passphrase, or wait for a network."""
-    from client import config, gateway_command, options, ssh
+    """Never connects: the Tab key must not ask for a key's passphrase or wait for the network."""
+    from client import options  # what follows is not needed to run a command
+    from client.connection import request
+    from client.state import config
+    from client.state import store as stores
 
     ctx.obj = ctx.find_root().obj
     try:
         with ctx.scope():
-            store = gateway_command.connected(config.choose(options.choice(None, None, None)))
-        names = [each["name"] for each in ssh.ask(store, "ls", seconds=3)["projects"]] if store else []
+            store = stores.connected(config.choose(options.given(None, None, None)))
+        names = [each["name"] for each in request.send(store, "ls", seconds=_SECONDS)["projects"]] if store else []
     except EncError:
         return []
     return [name for name in names if name.startswith(incomplete)]

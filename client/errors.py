@@ -1,13 +1,13 @@
-"""What can go wrong on the user's side in a way that a person can act on, and the exit code that says so.
+"""The errors that a user can act on, and their exit codes.
 
-Codes follow sysexits(3), as those of the gateway do; an error that came from a gateway keeps the gateway's own.
+The codes follow sysexits(3), as the gateway's do. An error that the gateway reports keeps the gateway's code.
 """
 
 from __future__ import annotations
 
 
 class EncError(Exception):
-    """One line for a person (`str`), an optional hint, a stable name for programs (`slug`), and an exit code."""
+    """`str` says in one line what is wrong, `hint` what to do. `slug` is its name in JSON, `code` the exit code."""
 
     code = 70
     slug = "internal"
@@ -16,19 +16,16 @@ class EncError(Exception):
         super().__init__(message)
         self.hint = hint
 
-    def line(self) -> str:
-        return f"{self}; {self.hint}" if self.hint else str(self)
-
 
 class Usage(EncError):
-    """The words of the command do not fit, or there is no passphrase to be had."""
+    """The command line is wrong, or no passphrase was given."""
 
     code = 64
     slug = "usage"
 
 
 class DamagedState(EncError):
-    """What enc remembers of the gateway on this machine is not as it wrote it."""
+    """The file in which enc records what is connected and mounted is damaged or gone."""
 
     code = 65
     slug = "damaged-state"
@@ -42,42 +39,42 @@ class NoSuchProject(EncError):
 
 
 class Missing(EncError):
-    """A program or a place that is needed is not there on this machine."""
+    """A program or directory that enc needs is missing on this machine."""
 
     code = 69
     slug = "missing"
 
 
 class NotMounted(EncError):
-    """The command needs a login or a mount and there is none."""
+    """The command needs a login or a mount, and there is none."""
 
     code = 69
     slug = "not-mounted"
 
 
 class CannotCreate(EncError):
-    """The mount point is refused or cannot be made, or the mount failed; nothing was left behind."""
+    """The mount point is refused or cannot be created, or mounting failed; nothing was left behind."""
 
     code = 73
     slug = "cannot-create"
 
 
 class Busy(EncError):
-    """In use, or not possible just now."""
+    """In use, or not possible at the moment."""
 
     code = 75
     slug = "busy"
 
 
 class Unreachable(EncError):
-    """The gateway does not answer, or the connection ended."""
+    """The gateway does not answer, or the connection has closed."""
 
     code = 75
     slug = "unreachable"
 
 
 class HostKeyRefused(EncError):
-    """The host key is not known, or it is another than the known one."""
+    """The host key is not known, or is not the known one."""
 
     code = 76
     slug = "host-key"
@@ -98,7 +95,7 @@ class Misconfigured(EncError):
 
 
 class FromGateway(EncError):
-    """What the gateway refused, in its own words and with its own code."""
+    """What the gateway refused: its message, hint, code and slug."""
 
     def __init__(self, message: str, hint: str, code: int, slug: str) -> None:
         super().__init__(message, hint)

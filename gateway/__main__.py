@@ -1,4 +1,4 @@
-"""`enc-gateway` run as a file by an isolated interpreter, for systemd units: they need no venv."""
+"""`enc-gateway` as a file that an isolated interpreter can run, so that systemd units need no venv."""
 
 import sys
 

@@ -18,13 +18,13 @@ from gateway.errors import EncError
 
 
 class _Main(click.Group):
-    """Words errors and exits, for every command below it."""
+    """Prints the errors of all commands, and exits."""
 
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
         except EncError as error:
-            if "--json" in sys.argv:  # as rshell.terminal.output.failure: a program waits for an object in any case
+            if "--json" in sys.argv:  # as rshell.terminal.output.failure: with --json, failures are objects too
                 about = {"error": error.slug, "message": str(error), "hint": error.hint, "exit": error.code}
                 click.echo(json.dumps(about))
             click.echo(f"enc-gateway: {error.line()}", err=True)
@@ -37,7 +37,7 @@ class _Main(click.Group):
 @click.group(cls=_Main, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="enc-gateway", message="enc-gateway %(version)s")
 def main() -> None:
-    """Run and inspect an ENC gateway."""
+    """Set up, run and inspect an ENC gateway."""
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 
 

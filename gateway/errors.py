@@ -1,14 +1,14 @@
-"""Everything that can go wrong in a way that a person can act on, and the exit code that says so.
+"""The errors that a person can act on, and the exit code of each.
 
-Codes follow sysexits(3) where they fit. The table in docs/protocol.md is made from the classes below and a test
-keeps the two equal. Only a `main` turns an error into words and an exit.
+Codes follow sysexits(3) where they fit. The table in docs/exit-codes.md is generated from the classes below, and a test
+keeps the two equal. Only a `main` prints an error and exits.
 """
 
 from __future__ import annotations
 
 
 class EncError(Exception):
-    """One line for a person (`str`), an optional hint, a stable name for programs (`slug`), and an exit code."""
+    """An error: a line for people (`str`), an optional hint, a stable name for programs (`slug`) and an exit code."""
 
     code = 70
     slug = "internal"
@@ -22,67 +22,67 @@ class EncError(Exception):
 
 
 class Usage(EncError):
-    """The words of the command do not fit its grammar, or a name is not a valid name."""
+    """The command has a wrong option, argument or name."""
 
     code = 64
     slug = "usage"
 
 
 class DamagedVault(EncError):
-    """A vault exists but cannot be trusted as it stands; it was left untouched."""
+    """A vault exists but is damaged; it was not changed."""
 
     code = 65
     slug = "damaged-vault"
 
 
 class NoSuchProject(EncError):
-    """The caller has no project of that name (whether somebody else has one is not said)."""
+    """You have no project of that name. The message does not tell whether somebody else has one."""
 
     code = 66
     slug = "no-such-project"
 
 
 class NoSuchKey(EncError):
-    """No line of authorized_keys, or nothing handed in, has that key."""
+    """The key is neither in authorized_keys nor among the keys that wait for approval."""
 
     code = 66
     slug = "no-such-key"
 
 
 class NotUnlocked(EncError):
-    """The command needs an unlocked project and there is none."""
+    """The command needs an unlocked project, and the project is locked."""
 
     code = 69
     slug = "not-unlocked"
 
 
 class Internal(EncError):
-    """A fault of the gateway itself; the audit log has the event."""
+    """A bug or failure in the gateway; the audit log has a record of it."""
 
 
 class CannotCreate(EncError):
-    """The project exists already, or could not be created; nothing was left behind."""
+    """The project already exists, or could not be created; nothing was left behind."""
 
     code = 73
     slug = "cannot-create"
 
 
 class Busy(EncError):
-    """Held by another session, or not possible just now."""
+    """Another session holds it, or a limit is reached; try again later."""
 
     code = 75
     slug = "busy"
 
 
 class Misconfigured(EncError):
-    """The gateway's host or configuration is not in order; a sysadmin has to act."""
+    """The gateway's host or configuration is wrong; a sysadmin has to fix it."""
 
     code = 75
     slug = "misconfigured"
 
 
 class Paused(EncError):
-    """The sysadmin lets nothing new begin for now; what is live goes on."""
+    """The gateway is paused: nothing new starts, and live sessions continue."""
 
     code = 75
     slug = "paused"
@@ -102,43 +102,46 @@ class WrongSecret(EncError):
     slug = "wrong-secret"
 
 
-class NotYours(EncError):
-    """The caller is authenticated but may not do this."""
+class Denied(EncError):
+    """You are authenticated, but not allowed to do this."""
 
     code = 77
     slug = "denied"
 
 
 class Stopped(EncError):
-    """The program took longer, or printed more, than it was allowed to, and was ended. The code is timeout(1)'s."""
+    """The program exceeded a limit (time, output, memory) and was ended. The code is timeout(1)'s."""
 
     code = 124
     slug = "stopped"
 
 
 class Interrupted(EncError):
-    """Ctrl-C, or the end of the terminal (129) or of the gateway (143), came before the command was done."""
+    """Interrupted before the end: by Ctrl-C (130), a closed terminal (129), SIGTERM (143), or too much CPU (152)."""
 
     code = 130
     slug = "interrupted"
 
 
 class NotAllowedHere(EncError):
-    """A known command, but not in this place."""
+    """The command exists, but cannot be used here."""
 
     code = 126
     slug = "not-allowed-here"
 
 
 class UnknownCommand(EncError):
-    """No such command, or a line that the grammar refuses."""
+    """There is no such command, or the line cannot be parsed."""
 
     code = 127
     slug = "unknown-command"
 
 
-def place(fault: BaseException) -> dict[str, str]:
-    """What the audit may know of an unforeseen exception: its type, and where in our code it came from."""
+def fault_fields(fault: BaseException) -> dict[str, str]:
+    """The audit fields of an unexpected exception: its type, and the file and line that raised it.
+
+    Not its message, which could contain a secret or the name of a file in a view.
+    """
     trace = fault.__traceback__
     while trace and trace.tb_next:
         trace = trace.tb_next

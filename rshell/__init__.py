@@ -1,1 +1,1 @@
-"""The restricted shell: what sshd runs for every login. It imports `gateway`; nothing imports it."""
+"""The restricted shell: sshd runs it for every login. It imports `gateway`; nothing imports it."""

@@ -1,4 +1,4 @@
-"""What every command gets: who asks, by which configuration, and where it is recorded."""
+"""What every command gets: the caller, the configuration and the audit log."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from gateway.config.schema import Config
 from gateway.errors import Paused
 from gateway.identity.authentication import Identity
 from gateway.identity.names import ProjectName
-from gateway.session import maintenance, registry
+from gateway.session import cleanup, maintenance, registry
 from gateway.session.registry import Session
 from gateway.vault import store
 from gateway.vault.store import Vault
 
 
 class Context(Record):
-    """`label` is the comment of the caller's key line; `request` the id under which the audit has this request;
-    `began` its start (CLOCK_BOOTTIME, seconds); `at_prompt` whether a person typed the line at our prompt; `terminal`
-    the type of the caller's terminal as the client names it, "" for none.
+    """One request of a caller.
+
+    `label` is the comment of the caller's line in authorized_keys, `request` the id of this request in the audit log,
+    `began` its start (CLOCK_BOOTTIME, seconds), `at_prompt` whether the line was typed at our prompt, `terminal` the
+    type of the caller's terminal (TERM as the client sent it; "": none).
     """
 
     config: Config
@@ -31,6 +33,7 @@ class Context(Record):
 
     @property
     def vaults_home(self) -> str:
+        """The directory of the caller's vaults, which is created if it does not exist."""
         return store.home(self.config.paths_vaults, self.caller.principal)
 
     def vault(self, project: ProjectName | None) -> Vault:
@@ -38,31 +41,33 @@ class Context(Record):
         return store.find(self.vaults_home, required(project))
 
     @property
-    def pause(self) -> Paused | None:
-        """The refusal of what would begin, while the sysadmin has the gateway paused."""
-        said = maintenance.message(self.config.paths_pause)
-        return None if said is None else maintenance.paused(said)
+    def pause_error(self) -> Paused | None:
+        """The error for new work while the gateway is paused, else None."""
+        message = maintenance.message(self.config.paths_pause)
+        return None if message is None else maintenance.paused(message)
 
     @property
-    def has_room(self) -> bool:
-        """Whether the audit can take the end of what begins now."""
+    def audit_has_space(self) -> bool:
+        """Whether the audit log has space to record the end of what starts now (`audit.reserve`)."""
         return self.config.audit_when_full == "continue" or self.audit.has_room(self.config.audit_reserve << 20)
 
     @property
     def origin(self) -> str:
-        """Where the caller is, as sessions show it."""
+        """The caller's address and port, as `sessions` shows them."""
         return f"{self.caller.address}:{self.caller.port}"
 
-    def live(self) -> tuple[Session, ...]:
-        """The caller's live sessions."""
+    def sessions(self) -> tuple[Session, ...]:
+        """The caller's live sessions. The end of those that died without recording it is recorded now."""
+        log = AuditLog(self.audit.path, self.audit.syslog, self.audit.required, request=self.request)
+        cleanup.sweep_principal(self.config.paths_run, self.caller.principal, log, "request")
         return registry.of_principal(self.config.paths_run, self.caller.principal)
 
     def session_here(self) -> Session | None:
-        """The session anchored on this connection."""
-        return registry.of_connection(self.live(), self.caller.connection)
+        """The session that a channel of this connection holds, if there is one."""
+        return registry.of_connection(self.sessions(), self.caller.connection)
 
 
 def required(project: ProjectName | None) -> ProjectName:
-    """The project of a command whose verb takes one: the grammar has seen to it."""
+    """`project`, for a command whose verb takes one: the parser never leaves it out."""
     assert project is not None  # noqa: S101
     return project

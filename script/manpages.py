@@ -1,4 +1,4 @@
-"""Man pages from the programs' own --help: `manpages.py DIRECTORY`. script/man runs it with the product's Python."""
+"""Write the man pages, made from the programs' --help: `manpages.py DIRECTORY`. script/man runs it."""
 
 from __future__ import annotations
 
@@ -21,23 +21,24 @@ SEE_ALSO = {
 
 
 def page(name: str, section: int, summary: str, parts: list[str]) -> str:
-    """A page in man(7)'s macros."""
+    """A page in the macros of man(7)."""
     head = f'.TH "{name.upper()}" "{section}" "" "ENC {version("enc-gateway")}"\n.SH NAME\n{name} \\- {text(summary)}\n'
     return head + "".join(parts) + f".SH SEE ALSO\n{SEE_ALSO[name]}\n"
 
 
 def text(words: str) -> str:
-    """Plain text as roff takes it: no escapes, and no line that is a request."""
+    """Plain text escaped for roff, so that it has no escape sequence and no line that is a request."""
     lines = words.replace("\\", "\\e").replace("-", "\\-").splitlines()
     return "\n".join("\\&" + line if line.startswith((".", "'")) else line for line in lines)
 
 
 def paragraphs(words: str) -> str:
-    """Blank lines part paragraphs."""
+    """Text whose paragraphs are separated by blank lines."""
     return "".join(f".PP\n{text(block.strip())}\n" for block in words.replace("\b", "").split("\n\n") if block.strip())
 
 
 def command(name: str, section: int, group: click.Command) -> str:
+    """The page of a program with all its commands."""
     context: Any = click.Context(group, info_name=name, **group.context_settings)
     with context:
         parts = [f".SH SYNOPSIS\n.B {text(name)}\n{text(' '.join(group.collect_usage_pieces(context)))}\n"]
@@ -49,7 +50,7 @@ def command(name: str, section: int, group: click.Command) -> str:
 
 
 def subcommands(path: str, group: click.Command, context: click.Context) -> Any:
-    """Every command below `group`, at any depth, in the order of --help."""
+    """The sections of all commands below `group`, at any depth, in the order of --help."""
     if not isinstance(group, click.Group):
         return
     for word in group.list_commands(context):
@@ -64,8 +65,8 @@ def subcommands(path: str, group: click.Command, context: click.Context) -> Any:
             yield from subcommands(f"{path} {word}", child, inner)
 
 
-def options(of: click.Command, context: click.Context) -> str:
-    records = [record for param in of.get_params(context) if (record := param.get_help_record(context))]
+def options(command: click.Command, context: click.Context) -> str:
+    records = [record for param in command.get_params(context) if (record := param.get_help_record(context))]
     return "".join(f".TP\n.B {text(flags)}\n{text(help_)}\n" for flags, help_ in records)
 
 
@@ -73,7 +74,7 @@ def keys() -> str:
     """gateway.toml(5)."""
     parts = [".SH DESCRIPTION\n", paragraphs(reference.INTRODUCTION), ".SH KEYS\n"]
     for key in schema.KEYS:
-        parts.append(f".TP\n\\fB{text(key.name)}\\fR (default: {text(reference.written(key))})\n{text(key.doc)}\n")
+        parts.append(f".TP\n\\fB{text(key.name)}\\fR (default: {text(reference.default_text(key))})\n{text(key.doc)}\n")
     parts.append(".SH FILES\n/etc/enc/gateway.toml\n")
     return page("gateway.toml", 5, "configuration of an ENC gateway", parts)
 

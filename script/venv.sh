@@ -1,26 +1,26 @@
 # shellcheck shell=sh
-# Sourced by setup, bindir and test: which Python, and the venvs made of it. Wants $root, the checkout's real path.
+# Sourced by the other scripts: finds a Python, and makes venvs with it. $root must be the real path of the checkout.
 #
-# Nothing is ever written into the checkout, which may be read-only. The venvs of a checkout live in $base:
-#   venv        the product, and no pip or setuptools: their .pth file would cost each start half a millisecond
-#   venv-build  pip and setuptools, which fill the other two
-#   venv-test   what tests and lint need; the code under test comes from the checkout
-# A stamp is written only when its step is through, and holds the hash of what the step was made from.
+# Nothing is written to the checkout, which may be read-only. The venvs of a checkout are in $base:
+#   venv        the product, without pip and setuptools, whose .pth file would add 0.5 ms to each start
+#   venv-build  pip and setuptools, which install into the other two
+#   venv-test   what tests and linters need; the code under test is that of the checkout
+# A stamp file has the hash of what a step was made from. It is written when the step is complete.
 
-umask 022 # the gateway's account must be able to read it all, whatever the caller's umask
+umask 022 # the gateway's account must be able to read the files, whatever the caller's umask is
 unset PYTHONPATH PYTHONHOME
 
 # shellcheck disable=SC2154 # root is the caller's
 base=$(printf %s "$root" | sha256sum | cut -c1-8)
 if [ "$(id -u)" -eq 0 ]; then
-    base=/opt/enc/$base # and not below /root, where that account cannot look
+    base=/opt/enc/$base # not below /root, which the gateway's account cannot read
 else
     base=${XDG_CACHE_HOME:-$HOME/.cache}/enc/$base
 fi
 
 say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
 
-# Sets python and python_id. The system's own comes first: one on root's PATH may be one that nobody else can run.
+# Sets python and python_id. The system's Python is tried first: only root may be able to run the one on root's PATH.
 find_python() {
     for python in /usr/bin/python3 "$(command -v python3)"; do
         python_id=$("$python" -I -c '
@@ -30,7 +30,7 @@ sys.exit(1) if sys.version_info < (3, 11) else print(sys.executable, *sys.versio
     return 1
 }
 
-# digest NAME...: hash of the names and contents of files in the checkout
+# digest NAME...: prints a hash of the names and contents of files in the checkout
 digest() {
     (cd "$root" && find "$@" -name __pycache__ -prune -o -type f -print0) | LC_ALL=C sort -z |
         (cd "$root" && xargs -0 sha256sum) | sha256sum | cut -c1-64
@@ -45,7 +45,7 @@ pip() {
     }
 }
 
-# requirements build | product | test: their lines, from the one place that names them
+# requirements build | product | test: prints the requirement lines, from setup.cfg and pyproject.toml
 requirements() {
     (cd "$root" && "$python" -I - "$1") <<'EOF'
 import configparser, sys, tomllib
@@ -63,7 +63,8 @@ match sys.argv[1]:
 EOF
 }
 
-# with_lock COMMAND...: two callers at once build once. Not inside a condition: there set -e would not hold.
+# with_lock COMMAND...: runs it under a lock, so that two callers at once build once. Do not call it in a condition,
+# where set -e has no effect.
 with_lock() {
     mkdir -p "$base"
     (
@@ -72,7 +73,8 @@ with_lock() {
     ) 9>"$base/lock"
 }
 
-# make_venv NAME KIND: $base/NAME has the requirements of KIND. An old one is kept unless Python changed: it may be in use.
+# make_venv NAME KIND: installs the requirements of KIND into $base/NAME. An existing venv, which may be in use, is only
+# replaced when Python changed.
 make_venv() {
     venv=$base/$1
     wanted=$(printf '%s\n' "$python_id" "$(digest setup.cfg pyproject.toml)" | sha256sum | cut -c1-64)

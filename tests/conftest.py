@@ -1,4 +1,4 @@
-"""Fixtures: one gateway for all tests that can share it, and people on it with names of their own."""
+"""Fixtures: one gateway for all tests that can share it, and new people on it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ _numbers = itertools.count(1)
 
 
 def pytest_configure() -> None:
-    """What we start gets signals as a login gives them, also under nohup or in the background of a script, which have
-    some ignored: a handler of ours, and not SIG_IGN, ends with exec.
+    """Give what we start the signals of a login, even if we run under nohup or in the background of a script.
+
+    Those ignore some signals, and SIG_IGN outlives exec. A handler of ours does not.
     """
     for number, handler in ((signal.SIGHUP, lambda *_: None), (signal.SIGINT, signal.default_int_handler)):
         if signal.getsignal(number) is signal.SIG_IGN:
@@ -32,7 +33,7 @@ def _below(place: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def place() -> Iterator[Path]:
-    """A directory that the gateway's account can reach (pytest's own is closed to others)."""
+    """A directory that the gateway's account can reach; pytest's own is closed to others."""
     with tempfile.TemporaryDirectory(prefix="enc-test-") as name:
         path = Path(name)
         path.chmod(0o755)
@@ -41,7 +42,7 @@ def place() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def ground(place: Path) -> Path:
-    """A new directory below `place` for this module alone: which modules share a process, and so `place`, varies."""
+    """A new directory below `place` for this module alone. Which modules share a process, and so `place`, varies."""
     return _below(place)
 
 
@@ -59,7 +60,7 @@ def gateway(place: Path) -> Iterator[Gateway]:
 
 @pytest.fixture
 def make_gateway(place: Path) -> Iterator[Callable[..., Gateway]]:
-    """A gateway of the test's own: `make_gateway(**{"key": "value"})` with settings of gateway.toml, and `host`."""
+    """Start a gateway for this test: `make_gateway(**{"key": "value"})` has settings of gateway.toml, and `host`."""
     made: list[Gateway] = []
 
     def make(host: str = "", **settings: str) -> Gateway:
@@ -73,7 +74,7 @@ def make_gateway(place: Path) -> Iterator[Callable[..., Gateway]]:
 
 @pytest.fixture
 def person(gateway: Gateway) -> Person:
-    """Somebody new on the shared gateway, with no project yet."""
+    """A new person on the shared gateway, without a project."""
     return gateway.person(f"p{next(_numbers)}")
 
 
@@ -86,7 +87,7 @@ def project(person: Person) -> str:
 
 @pytest.fixture
 def prompt(person: Person) -> Iterator[Terminal]:
-    """The prompt of `person`, ready."""
+    """`person` at the prompt."""
     terminal = person.terminal()
     terminal.expect(PROMPT)
     yield terminal

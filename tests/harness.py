@@ -1,7 +1,7 @@
 """A real gateway for tests: stock sshd, gocryptfs and bubblewrap behind `enc-gateway embedded`, and people who use it.
 
-Rules: wait for ready *or* exit *or* deadline; whoever starts something ends it; after the last test nothing of the
-gateway may be left (`Gateway.leftovers`).
+Rules: wait for ready *or* exit *or* deadline; who starts something ends it; after the last test nothing of the gateway
+may be left (`Gateway.leftovers`).
 """
 
 from __future__ import annotations
@@ -9,114 +9,47 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import platform
-import pty
-import pwd
-import select
 import signal
 import subprocess
-import termios
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
-import pytest
-
-from gateway.base.process import readable
 from gateway.identity.names import Principal
+from tests.clients import Held, Result, Terminal, run
+from tests.conditions import PATIENCE, alive, bindir, changed_host, eventually, need, need_root, parent, stays
 
-T = TypeVar("T")
+__all__ = [
+    "PASSPHRASE",
+    "PATIENCE",
+    "PROMPT",
+    "Gateway",
+    "Held",
+    "Person",
+    "Result",
+    "Terminal",
+    "admin",
+    "alive",
+    "bindir",
+    "changed_host",
+    "eventually",
+    "need",
+    "need_root",
+    "parent",
+    "run",
+    "stays",
+]
+"""Tests import all of it from here."""
 
 PASSPHRASE = "correct horse battery staple"
 PROMPT = "enc> "
-PATIENCE = 30.0
-"""Seconds that anything on a slow machine may take."""
-
-
-def bindir() -> Path:
-    """The directory with `enc-gateway` and `enc`; script/test sets it."""
-    return Path(os.environ["ENC_BINDIR"])
-
-
-def eventually(what: Callable[[], T], seconds: float = PATIENCE) -> T:
-    """The first true value of `what()`; fails after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not (value := what()):
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.02)
-    return value
-
-
-def stays(what: Callable[[], object], seconds: float) -> None:
-    """Fails unless `what()` is true all the time for `seconds`."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        assert what(), f"not true any more: {what}"
-        time.sleep(0.1)
-
-
-def need(there: bool, reason: str, but_not_on: str = "") -> None:
-    """Skip the test with `reason` when this machine lacks something; in CI, where it must be there, fail. `but_not_on`:
-    a distribution (ID in os-release(5)) that has it not, and where CI may lack it.
-    """
-    if there:
-        return
-    if os.environ.get("CI") and (not but_not_on or platform.freedesktop_os_release().get("ID") != but_not_on):
-        pytest.fail(f"CI must have this: {reason}")
-    pytest.skip(reason)
-
-
-def changed_host(script: str) -> list[str]:
-    """Words before a command that make `script` (sh) change the host for it alone: as an ordinary user, in mount and
-    user namespaces of its own, where it may bind-mount over files and set sysctls. The command has no capability.
-    """
-    enc = [row for row in pwd.getpwall() if row.pw_name == "enc"]
-    account = enc[0] if os.geteuid() == 0 and enc else pwd.getpwuid(os.geteuid())
-    namespaces = ["unshare", "--mount", "--user", f"--map-user={account.pw_uid}", f"--map-group={account.pw_gid}"]
-    drop = 'exec setpriv --inh-caps=-all --ambient-caps=-all "$@"'
-    return [*namespaces, "--keep-caps", "sh", "-euc", f"{script}\n{drop}", "sh"]
-
-
-def need_root() -> None:
-    """For tests that look into processes of others, or make accounts."""
-    need(os.geteuid() == 0, "not root")
-
-
-def alive(pid: int) -> bool:
-    """Whether process `pid` runs; one that only waits to be reaped does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-def parent(pid: int) -> int:
-    """The pid of the parent of `pid`."""
-    return int(Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[1])
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a command came to."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> dict[str, object]:
-        value = json.loads(self.out)
-        assert isinstance(value, dict)
-        return value
 
 
 @dataclass
 class Gateway:
     """An embedded gateway in `root`, up between `start` and `stop`.
 
-    `host` is a script for `changed_host`; `prefix` are words before its command line.
+    `host` is a script for `changed_host`; `prefix` the words to put before its command line.
     """
 
     root: Path
@@ -162,7 +95,7 @@ class Gateway:
         return self.root / "authorized_keys"
 
     def person(self, name: str, principal: str = "", kind: str = "ed25519") -> Person:
-        """Somebody with a new key that is authorized; `principal` becomes ENC_USER of its line."""
+        """A new person with an authorized key; `principal` becomes the ENC_USER of the key's line ("": none)."""
         key = self.root.parent / f"key-{name}"
         if not key.exists():
             words = ["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", f"{name}@test", "-f", str(key)]
@@ -174,17 +107,17 @@ class Gateway:
         return Person(self, name, key)
 
     def as_account(self, *words: str, stdin: str = "") -> Result:
-        """Run a program as the account that has the vaults."""
+        """Run a program as the gateway's account."""
         account = str(self.ready["account"])
         if os.geteuid() == 0 and account != "root":
             words = ("setpriv", "--reuid", account, "--regid", account, "--init-groups", *words)
         return run(list(words), stdin)
 
     def sessions(self) -> list[dict[str, object]]:
-        """The records of live sessions, as they lie in the run directory."""
+        """The records of live sessions in the run directory."""
         found = []
-        for path in sorted((self.root / "run" / "sessions").glob("*/record.json")):
-            with contextlib.suppress(FileNotFoundError):  # it has ended since it was listed
+        for path in sorted((self.root / "run" / "sessions").glob("*/*/record.json")):
+            with contextlib.suppress(FileNotFoundError):  # the session has ended since
                 found.append(json.loads(path.read_text()))
         return found
 
@@ -197,10 +130,12 @@ class Gateway:
         """All records, oldest first."""
         path = Path(str(self.ready["audit"]))
         text = path.read_text() if path.exists() else ""
-        return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]  # not one half written
+        return [
+            json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()
+        ]  # without a last line that is only half written
 
     def events(self, event: str, **fields: object) -> list[dict[str, object]]:
-        """The audit records of one kind whose fields have these values."""
+        """The audit records of this event whose fields have these values."""
         return [
             record
             for record in self.audit()
@@ -208,18 +143,18 @@ class Gateway:
         ]
 
     def processes(self) -> dict[int, str]:
-        """Everything below the gateway but itself: pid to command line."""
+        """All descendants of the gateway: pid to command line."""
         lines = subprocess.run(
             ["ps", "-ww", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True
         ).stdout
         rows = [line.split(None, 2) for line in lines.splitlines()]
         found = {self.pid}
-        while more := {int(pid) for pid, parent, _ in rows if int(parent) in found} - found:
+        while more := {int(pid) for pid, ppid, _ in rows if int(ppid) in found} - found:
             found |= more
         return {int(pid): args for pid, _, args in rows if int(pid) in found - {self.pid}}
 
     def session_processes(self) -> dict[int, str]:
-        """What only a live session has: bubblewrap, gocryptfs, attached programs, the warden."""
+        """The processes of live sessions: bubblewrap, gocryptfs, attached programs, wardens, quota supervisors."""
         signs = (
             "/usr/bin/bwrap",
             "gocryptfs",
@@ -232,16 +167,16 @@ class Gateway:
         return {pid: args for pid, args in self.processes().items() if any(sign in args for sign in signs)}
 
     def leftovers(self) -> list[str]:
-        """What should not be there when no session is: processes, mounts, records."""
+        """What must not exist without a session: processes, mounts, records."""
         lines = Path("/proc/self/mountinfo").read_text().splitlines()
         mounts = [line for line in lines if " /projects" in line or str(self.root) in line]
-        records = [str(path) for path in (self.root / "run" / "sessions").glob("*/record.json")]
+        records = [str(path) for path in (self.root / "run" / "sessions").glob("*/*/record.json")]
         return [*map(str, self.session_processes().items()), *mounts, *records]
 
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody with a key: what they do with stock clients."""
+    """A person with a key, who uses stock clients."""
 
     gateway: Gateway
     name: str
@@ -257,7 +192,7 @@ class Person:
         return said.stdout.split()[1]
 
     def vault(self, project: str) -> Path:
-        """The directory of a project whose key line names no principal."""
+        """The vault of a project, for a key whose line names no principal."""
         return self.gateway.vaults / Principal.of_fingerprint(self.fingerprint).directory / project
 
     def fsck(self, project: str, passphrase: str = PASSPHRASE) -> Result:
@@ -271,7 +206,7 @@ class Person:
 
     @contextlib.contextmanager
     def sshfs(self, project: str, where: Path) -> Iterator[subprocess.Popen[bytes]]:
-        """`sshfs gateway:PROJECT WHERE`, mounted; gone at the end of the block."""
+        """`sshfs gateway:PROJECT WHERE` for the length of the block."""
         where.mkdir()
         options = ["-F", str(self.gateway.ssh_config), "-o", f"IdentityFile={self.key}"]
         process = subprocess.Popen(["sshfs", "-f", *options, f"gateway:{project}", str(where)])
@@ -290,7 +225,7 @@ class Person:
     def ssh(
         self, *words: str, stdin: str | bytes = b"", extra: tuple[str, ...] = (), timeout: float = PATIENCE
     ) -> Result:
-        """`ssh gateway WORDS` to its end."""
+        """Run `ssh gateway WORDS` to its end."""
         return run(self.argv(*words, extra=extra), stdin, timeout)
 
     def new(self, project: str, passphrase: str = PASSPHRASE) -> None:
@@ -298,11 +233,11 @@ class Person:
         assert result.status == 0, result
 
     def sftp(self, *commands: str, extra: tuple[str, ...] = ()) -> Result:
-        """`sftp -b -` with these batch commands."""
+        """Run `sftp -b -` with these batch commands."""
         return run(["sftp", *self.options, *extra, "-b", "-", "gateway"], "\n".join(commands) + "\n")
 
     def copy(self, tool: str, *words: str) -> Result:
-        """`scp` or `rsync` with WORDS (in which `gateway:` is the gateway)."""
+        """Run `scp` or `rsync` with WORDS, in which `gateway:` is the gateway."""
         if tool == "rsync":
             return run(["rsync", "-e", "ssh " + " ".join(self.options), *words])
         return run([tool, *self.options, *words])
@@ -311,7 +246,7 @@ class Person:
     def mounted(
         self, project: str, passphrase: str = PASSPHRASE, flags: tuple[str, ...] = (), extra: tuple[str, ...] = ()
     ) -> Iterator[Held]:
-        """`ssh gateway mount PROJECT` in another terminal, unlocked; killed at the end of the block."""
+        """`ssh gateway mount PROJECT` in the background, unlocked for the length of the block, then killed."""
         held = self.hold("mount", project, *flags, stdin=passphrase + "\n", extra=extra)
         try:
             held.read_until("unlocked")
@@ -320,137 +255,20 @@ class Person:
             held.end()
 
     def hold(self, *words: str, stdin: str = "", extra: tuple[str, ...] = ()) -> Held:
-        """A command that stays: its `ssh`, with standard input at its end."""
+        """Start `ssh gateway WORDS` and leave it running; its standard input is `stdin` and then ends."""
         return Held(self.argv(*words, extra=extra), stdin)
 
     def sftp_terminal(self, *flags: str) -> Terminal:
-        """`sftp gateway` in a terminal of its own, at its prompt."""
+        """`sftp gateway` in a new terminal, at its prompt."""
         terminal = Terminal(["sftp", *self.options, *flags, "gateway"])
         terminal.expect("sftp> ")
         return terminal
 
     def terminal(self, *words: str, extra: tuple[str, ...] = ()) -> Terminal:
-        """`ssh -tt gateway WORDS` in a terminal of its own."""
+        """`ssh -tt gateway WORDS` in a new terminal."""
         return Terminal(self.argv(*words, extra=("-tt", *extra)))
 
 
-class Held:
-    """A client that holds its channel: read from it, kill it, wait for its end."""
-
-    def __init__(self, argv: list[str], stdin: str) -> None:
-        self.process = subprocess.Popen(
-            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
-        )
-        assert self.process.stdin and self.process.stdout and self.process.stderr
-        self.process.stdin.write(stdin.encode())
-        self.process.stdin.close()
-        self.said = ""
-
-    def read_until(self, text: str, seconds: float = PATIENCE) -> str:
-        """Everything on standard output so far, once `text` is in it."""
-        assert self.process.stdout is not None
-        deadline = time.monotonic() + seconds
-        while text not in self.said:
-            ready = readable(self.process.stdout.fileno(), max(0, deadline - time.monotonic()))
-            chunk = os.read(self.process.stdout.fileno(), 4096) if ready else b""
-            assert chunk, f"no {text!r} but {self.said!r}, {self._errors()!r}"
-            self.said += chunk.decode()
-        return self.said
-
-    def _errors(self) -> str:
-        if self.process.poll() is None:
-            return "(still running)"
-        assert self.process.stderr is not None
-        return self.process.stderr.read().decode()
-
-    def wait(self, seconds: float = PATIENCE) -> Result:
-        """The end that it comes to by itself."""
-        assert self.process.stdout and self.process.stderr
-        status = self.process.wait(seconds)
-        self.said += self.process.stdout.read().decode()
-        return Result(status, self.said, self.process.stderr.read().decode())
-
-    def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
-        self.process.send_signal(number)
-
-    def end(self) -> None:
-        self.kill()
-        self.process.wait(PATIENCE)
-        for stream in (self.process.stdout, self.process.stderr):
-            if stream and not stream.closed:
-                stream.close()
-
-
-class Terminal:
-    """A program in a pseudo-terminal."""
-
-    def __init__(self, argv: list[str]) -> None:
-        self.pid, self._fd = pty.fork()
-        if self.pid == 0:
-            os.execvp(argv[0], argv)  # noqa: S606
-        self.seen = ""
-        self._mark = 0
-        self._status: int | None = None
-
-    def expect(self, text: str, seconds: float = PATIENCE) -> str:
-        """What was shown up to and with `text`, which must come after what was expected before."""
-        deadline = time.monotonic() + seconds
-        while (at := self.seen.find(text, self._mark)) < 0:
-            ready, _, _ = select.select([self._fd], [], [], max(0, deadline - time.monotonic()))
-            chunk = self._read() if ready else b""
-            assert chunk, f"no {text!r} after {self.seen[self._mark :]!r}"
-            self.seen += chunk.decode(errors="replace")
-        before, self._mark = self.seen[self._mark : at + len(text)], at + len(text)
-        return before
-
-    def _read(self) -> bytes:
-        try:
-            return os.read(self._fd, 4096)
-        except OSError:  # EIO: the other side is closed
-            return b""
-
-    def send(self, text: str) -> None:
-        self.send_bytes(text.encode())
-
-    def send_bytes(self, data: bytes) -> None:
-        os.write(self._fd, data)
-
-    def resize(self, rows: int, columns: int) -> None:
-        """Make the window another size; who has the terminal gets SIGWINCH."""
-        termios.tcsetwinsize(self._fd, (rows, columns))
-
-    def wait(self, seconds: float = PATIENCE) -> int:
-        """Read to the end; the exit status."""
-        deadline = time.monotonic() + seconds
-        while True:
-            ready, _, _ = select.select([self._fd], [], [], max(0, deadline - time.monotonic()))
-            assert ready, f"it did not end: {self.seen!r}"
-            chunk = self._read()
-            if not chunk:
-                break
-            self.seen += chunk.decode(errors="replace")
-        if self._status is None:
-            self._status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-        return self._status
-
-    def close(self) -> None:
-        """Close the window: the terminal hangs up."""
-        os.close(self._fd)
-        if self._status is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGHUP)
-            os.waitpid(self.pid, 0)
-
-
 def admin(gateway: Gateway, *words: str, stdin: str = "") -> Result:
-    """`enc-gateway WORDS`, as a sysadmin of this gateway."""
+    """Run `enc-gateway WORDS` as a sysadmin of this gateway."""
     return run([str(bindir() / "enc-gateway"), *words, "--config", str(gateway.root / "gateway.toml")], stdin)
-
-
-def run(argv: list[str], stdin: str | bytes = b"", timeout: float = PATIENCE) -> Result:
-    """Run to the end, with no terminal. Whatever came of it, it was no traceback."""
-    data = stdin.encode() if isinstance(stdin, str) else stdin
-    done = subprocess.run(argv, input=data, capture_output=True, timeout=timeout, check=False)
-    result = Result(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
-    assert "Traceback" not in result.out + result.err, result
-    return result

@@ -1,4 +1,4 @@
-"""A user's machine for tests of `enc`: a home, a runtime directory, and terminals, all of its own."""
+"""A user's machine for tests of `enc`: a home, a runtime directory and terminals of its own."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from client import platform_linux as platform
-from client.platform_linux import MountEntry
-from client.processes import Process, alive
-from client.state import Mount, State, Store
+from client.state.records import Mount, State
+from client.state.store import Store
+from client.system import linux
+from client.system.linux import MountEntry
+from client.system.processes import Process
+from client.system.processes import is_alive as is_alive
 from tests.harness import PASSPHRASE, Gateway, Person, Result, Terminal, bindir, eventually, run
 
 PROMPT = "ready> "
@@ -24,7 +26,7 @@ PROMPT = "ready> "
 
 @dataclass(frozen=True)
 class Laptop:
-    """`root` holds home and runtime directory; `account` runs everything as somebody else than us."""
+    """`root` has the home and the runtime directory. `account` runs everything ("": we do)."""
 
     root: Path
     who: Person
@@ -43,7 +45,7 @@ class Laptop:
         return self.who.gateway
 
     def environment(self, **more: str) -> list[str]:
-        """Words before a command: a clean environment, in which `enc` means our gateway with our key."""
+        """The words to put before a command for a clean environment, in which `enc` uses our gateway and key."""
         fields = {
             "HOME": str(self.home),
             "XDG_RUNTIME_DIR": str(self.runtime),
@@ -59,17 +61,17 @@ class Laptop:
         return [*drop, "env", "-i", *(f"{key}={value}" for key, value in fields.items() if value)]
 
     def enc(self, *words: str, stdin: str = "", **more: str) -> Result:
-        """`enc WORDS` from a script, which is this test: what it mounts belongs to pytest."""
+        """Run `enc WORDS` as from a script: what it mounts belongs to the pytest process."""
         return run([*self.environment(**more), "enc", *words], stdin)
 
     def mount(self, project: str, *words: str, **more: str) -> Path:
-        """`enc mount` from this test; where."""
+        """Run `enc mount` as from a script; return the mount point."""
         done = self.enc("mount", project, "--json", *words, stdin=PASSPHRASE + "\n", **more)
         assert done.status == 0, done
         return Path(str(done.json["directory"]))
 
     def terminal(self, **more: str) -> Terminal:
-        """A shell in a terminal of its own, at its prompt."""
+        """A shell in a new terminal, at its prompt."""
         opened = Terminal([*self.environment(**more), "bash", "--norc", "--noediting", "-i"])
         opened.expect(PROMPT)
         if self.account:  # as login(1) does it
@@ -77,16 +79,17 @@ class Laptop:
         return opened
 
     def mount_in(self, terminal: Terminal, project: str, *words: str) -> Path:
-        """`enc mount` typed at a terminal; where."""
+        """Type `enc mount` at a terminal; return the mount point."""
         terminal.send(" ".join(["enc", "mount", project, *words]) + "\n")
         terminal.expect(f"Passphrase of {project}: ")
         terminal.send(PASSPHRASE + "\n")
         terminal.expect(PROMPT)
+        assert project in self.state.mounts, terminal.seen
         return Path(self.mounted(project).directory)
 
     @property
     def store(self) -> Store:
-        """The only gateway's."""
+        """The state directory of the only gateway."""
         (directory,) = (self.runtime / "enc").iterdir()
         return Store(str(directory))
 
@@ -98,30 +101,30 @@ class Laptop:
         return self.state.mounts[project]
 
     def entries(self) -> list[MountEntry]:
-        """What is mounted below the home."""
-        return [entry for entry in platform.mounts() if entry.path.startswith(str(self.root))]
+        """The mounts below `root`."""
+        return [entry for entry in linux.mount_table() if entry.path.startswith(str(self.root))]
 
     def processes(self) -> dict[int, str]:
-        """Everything that `enc` left running here: ssh, sshfs, watchdog, monitors. They all name our directories."""
+        """The processes that `enc` left running: ssh, sshfs, watchdog, monitors. Their words name our directories."""
         lines = subprocess.run(["ps", "-ww", "-eo", "pid=,args="], capture_output=True, text=True, check=True).stdout
         rows = (line.split(None, 1) for line in lines.splitlines())
         return {int(pid): args for pid, args in rows if str(self.runtime) in args and int(pid) != os.getpid()}
 
     def views(self) -> list[str]:
-        """What is unlocked on the gateway for this user."""
+        """The projects that this user has unlocked on the gateway."""
         own = [one for one in self.gateway.sessions() if one["fingerprint"] == self.who.fingerprint]
         return [str(view["project"]) for one in own for view in one["views"]]  # type: ignore[attr-defined]
 
     def is_clean(self) -> bool:
-        """Whether nothing is left of anything."""
+        """Whether no state, process, mount or view is left."""
         stores = [Store(str(path)) for path in (self.runtime / "enc").glob("*/")]
         empty = all(store.read()._replace(lost=()) == State() for store in stores)
         return empty and not self.processes() and not self.entries() and not self.views()
 
     def clean_up(self) -> None:
-        """Whatever a failed test left."""
+        """Remove what a failed test left."""
         self.enc("logout", "--all")
-        for pid in self.processes():
+        for pid in [*self.processes(), *(processes_of(self.account) if self.account else [])]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         for entry in reversed(self.entries()):
@@ -130,7 +133,7 @@ class Laptop:
 
 @contextlib.contextmanager
 def laptop(who: Person, account: str = "") -> Iterator[Laptop]:
-    """A machine for `who`, which must be clean when the block ends."""
+    """A machine for `who`. It must be clean at the end of the block."""
     with tempfile.TemporaryDirectory(prefix="enc-l-") as name:
         made = Laptop(Path(name), who, account)
         for path in (made.home, made.runtime):
@@ -145,8 +148,10 @@ def laptop(who: Person, account: str = "") -> Iterator[Laptop]:
             made.clean_up()
 
 
-def is_alive(process: Process | None) -> bool:
-    return alive(process)
+def processes_of(account: str) -> list[int]:
+    """The processes of an account."""
+    shown = subprocess.run(["ps", "-o", "pid=", "-u", account], capture_output=True, text=True, check=False)
+    return [int(pid) for pid in shown.stdout.split()]
 
 
 def kill(process: Process | None, number: signal.Signals = signal.SIGKILL) -> None:
@@ -155,7 +160,7 @@ def kill(process: Process | None, number: signal.Signals = signal.SIGKILL) -> No
 
 
 def shown(result: Result) -> dict[str, object]:
-    """The object of --json, from a command that may also have said more."""
+    """The object of --json, from a command that may have printed more before it."""
     value = json.loads(result.out.splitlines()[-1])
     assert isinstance(value, dict)
     return value

@@ -1,4 +1,4 @@
-"""What the tests of a session's life share: connections, sshfs, terminals' words, and waiting for a lock."""
+"""For tests of how sessions live and end: connections, sessions, sshfs, printed events, and waiting for a lock."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from pathlib import Path
 from tests.harness import PASSPHRASE, Gateway, Held, Person, Result, eventually, run
 
 SLACK = 4.0
-"""Seconds that a busy machine may take for what should follow at once."""
+"""Seconds that a busy machine may take for something immediate."""
 
 
 @contextlib.contextmanager
-def connection(who: Person) -> Iterator[tuple[str, ...]]:
-    """One connection for many channels (ControlMaster): the options that make `ssh` and `sftp` use it."""
+def connection(who: Person, *options: str) -> Iterator[tuple[str, ...]]:
+    """A connection for many channels (ControlMaster), made with `options`. Yields the options for `ssh` to use it."""
     with tempfile.TemporaryDirectory(prefix="enc-cm-") as name:
-        options = ("-o", f"ControlPath={name}/c")
-        master = subprocess.Popen(who.argv("-N", extra=("-o", "ControlMaster=yes", *options)), stderr=subprocess.PIPE)
+        shared = (*options, "-o", f"ControlPath={name}/c")
+        master = subprocess.Popen(who.argv("-N", extra=("-o", "ControlMaster=yes", *shared)), stderr=subprocess.PIPE)
         try:
             eventually(lambda: os.path.exists(f"{name}/c"))
-            yield options
+            yield shared
         finally:
             master.terminate()
             master.wait()
@@ -35,7 +35,7 @@ def connection(who: Person) -> Iterator[tuple[str, ...]]:
 
 @contextlib.contextmanager
 def session(who: Person, *flags: str) -> Iterator[tuple[Held, tuple[str, ...]]]:
-    """`ssh gateway session`, open, and the options for more channels on its connection."""
+    """`ssh gateway session`, open. Yields it and the options for more channels on its connection."""
     with connection(who) as shared:
         held = who.hold("session", *flags, extra=shared)
         try:
@@ -46,14 +46,14 @@ def session(who: Person, *flags: str) -> Iterator[tuple[Held, tuple[str, ...]]]:
 
 
 def unlock(who: Person, project: str, shared: tuple[str, ...]) -> None:
-    """`mount` on a connection that has a session."""
+    """Unlock `project` on a connection that has a session."""
     result = who.ssh("mount", project, stdin=PASSPHRASE + "\n", extra=shared)
     assert result.status == 0, result
 
 
 @contextlib.contextmanager
 def sshfs(who: Person, project: str, at: Path, *options: str) -> Iterator[Path]:
-    """The project on the client's side, without the client's caches: every look reaches the gateway."""
+    """Mount the project at `at` by sshfs without caches, so that every access reaches the gateway."""
     at.mkdir(exist_ok=True)
     words = ["sshfs", "-F", str(who.gateway.ssh_config), "-o", f"IdentityFile={who.key}", "-o", "dir_cache=no"]
     words += ["-o", "attr_timeout=0,entry_timeout=0,direct_io", *options, f"gateway:{project}", str(at)]
@@ -66,7 +66,7 @@ def sshfs(who: Person, project: str, at: Path, *options: str) -> Iterator[Path]:
 
 
 def keep_doing(act: Callable[[], object], every: float, seconds: float) -> None:
-    """Call `act` every `every` seconds (or as fast as it goes) for `seconds`."""
+    """Call `act` every `every` seconds, or as often as possible, for `seconds`."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         began = time.monotonic()
@@ -74,21 +74,21 @@ def keep_doing(act: Callable[[], object], every: float, seconds: float) -> None:
         time.sleep(max(0.0, every - (time.monotonic() - began)))
 
 
-def locks(gateway: Gateway, project: str) -> list[str]:
-    """The reasons for which `project` was locked so far."""
+def lock_reasons(gateway: Gateway, project: str) -> list[str]:
+    """The reasons of all locks of `project` so far."""
     return [str(record["reason"]) for record in gateway.events("locked", project=project)]
 
 
 def locked_after(gateway: Gateway, project: str, began: float, at_least: float, at_most: float) -> str:
-    """Wait for the lock and return its reason; it must come between these seconds after `began` (monotonic)."""
-    eventually(lambda: locks(gateway, project), at_most + SLACK - (time.monotonic() - began))
+    """Wait for the lock, return its reason. It must be `at_least` to `at_most` seconds after `began` (monotonic)."""
+    eventually(lambda: lock_reasons(gateway, project), at_most + SLACK - (time.monotonic() - began))
     took = time.monotonic() - began
     assert at_least <= took <= at_most + SLACK, f"locked after {took:.2f} s"
-    return locks(gateway, project)[-1]
+    return lock_reasons(gateway, project)[-1]
 
 
-def report(who: Person, extra: tuple[str, ...] = ()) -> list[dict[str, object]]:
-    """`status --json`: the sessions."""
+def sessions_in_status(who: Person, extra: tuple[str, ...] = ()) -> list[dict[str, object]]:
+    """The sessions that `status --json` lists."""
     result = who.ssh("status", "--json", extra=extra)
     assert result.status == 0, result
     sessions = result.json["sessions"]
@@ -97,13 +97,13 @@ def report(who: Person, extra: tuple[str, ...] = ()) -> list[dict[str, object]]:
 
 
 def view(of: dict[str, object], project: str) -> dict[str, object]:
-    """One view in a session of `report`."""
+    """The view of `project` in a session of `sessions_in_status`."""
     views = of["views"]
     assert isinstance(views, list)
     return next(one for one in views if one["project"] == project)
 
 
-def spoken(held: Held | Result) -> list[dict[str, object]]:
-    """The JSON events that a held command has printed."""
+def printed_events(held: Held | Result) -> list[dict[str, object]]:
+    """The JSON events that a command of `mount` or `session` has printed."""
     text = held.said if isinstance(held, Held) else held.out
     return [json.loads(line) for line in text.splitlines() if line.startswith("{") and line.endswith("}")]

@@ -1,7 +1,7 @@
-"""What of systemd-logind matters here: it gives out a lock against sleep, and says that a sleep is near.
+"""A fake systemd-logind: it gives out inhibitor locks against sleep, and announces a sleep.
 
-Run as a program, it is that service on the bus of DBUS_SYSTEM_BUS_ADDRESS: a line on standard input makes it announce a
-sleep, and it prints `held` when a lock was taken, and `released` when the last of its holders has let go.
+Run as a program, it serves on the bus of DBUS_SYSTEM_BUS_ADDRESS. A line on standard input makes it announce a sleep.
+It prints `held` when a lock is taken, and `released` when no process holds it any more.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ NAME = "org.freedesktop.login1"
 
 
 def serve() -> None:
-    """Until standard input ends."""
+    """Serve until standard input ends."""
     bus = open_dbus_connection(os.environ["DBUS_SYSTEM_BUS_ADDRESS"], enable_fds=True)
     bus.send_and_get_reply(message_bus.RequestName(NAME))
     manager = DBusAddress("/org/freedesktop/login1", bus_name=NAME, interface=f"{NAME}.Manager")

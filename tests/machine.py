@@ -1,8 +1,7 @@
-"""A machine of its own for a test: this host's file system, copy on write, in namespaces of its own.
+"""A throw-away machine for a test: an overlay on this host's file system, in new mount, network and pid namespaces.
 
-Mount, network and pid namespaces, entered by pivot_root and not chroot (in which the kernel allows no user namespace).
-What a test installs, whom it adds and what it listens on is gone with it; the host sees none of it. Not its own are
-the kernel's limits in /proc/sys.
+It uses pivot_root, because in a chroot the kernel allows no user namespace. What a test installs, adds or listens on
+ends with the machine, and the host sees nothing of it. The kernel's limits in /proc/sys are the host's.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ while :; do sleep 1 & wait; done
 
 @dataclass
 class Machine:
-    """Up between `start` and `stop`. Words are run in it as root, with a plain environment."""
+    """A running machine. Commands run in it as root, with a clean environment."""
 
     init: subprocess.Popen[bytes]
     pid: int
@@ -75,7 +74,7 @@ class Machine:
         return self.run("test", "-e", path).status == 0
 
     def files(self, *roots: str) -> set[str]:
-        """A line for every path below `roots`, with its kind, mode and owner, and one for every file's content."""
+        """For every path below `roots`, a line with its kind, mode and owner; for every file, a line with its hash."""
         script = 'find "$@" -printf "%p %y %m %u:%g %l\\n"; find "$@" -type f -print0 | xargs -0 sha256sum'
         return set(self.run("sh", "-c", script, "sh", *roots).out.splitlines())
 
@@ -86,7 +85,7 @@ ACCOUNTS = re.compile(r"/(passwd|shadow|group|gshadow|subuid|subgid)-?(\s|$)")
 
 @dataclass
 class Host:
-    """A machine with a running sshd, an admin who logs in to it, and somebody with a key for the gateway."""
+    """A machine with a running sshd, an admin who logs in there, and a person with a key for the gateway."""
 
     machine: Machine
 
@@ -94,7 +93,7 @@ class Host:
         return self.machine.run("enc-gateway", "setup", *flags)
 
     def admin(self) -> str:
-        """What a login says that has nothing to do with the gateway."""
+        """What a login prints that has nothing to do with the gateway."""
         return self.ssh("/root/admin", "admin", "echo $(id -un) $ADMINS").out
 
     def dev(self, *words: str, stdin: str = "") -> Result:
@@ -111,13 +110,13 @@ class Host:
         return self.machine.hold("ssh", *self.options(key), f"{who}@127.0.0.1", *words, stdin=stdin)
 
     def state(self) -> set[str]:
-        """What setup has its hands in, but for the lists of accounts."""
+        """The files that setup may change, except the lists of accounts."""
         return {line for line in self.machine.files(*LOOKED_AT) if not ACCOUNTS.search(line)}
 
 
 @contextlib.contextmanager
 def machine() -> Iterator[Machine]:
-    """A machine on which no gateway was ever set up."""
+    """A machine without a gateway."""
     with tempfile.TemporaryDirectory(prefix="enc-machine-") as place:
         words = ["unshare", "--mount", "--net", "--pid", "--fork", "--propagation", "private"]
         init = subprocess.Popen([*words, "sh", "-c", _INIT, "sh", place], stdin=subprocess.DEVNULL)

@@ -1,4 +1,4 @@
-"""What the tests of `run`, `shell` and git share: somebody with an unlocked project, on one connection."""
+"""For tests of `run`, `shell` and git: somebody with an unlocked project, on one connection."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tests.life import connection
 
 
 @dataclass(frozen=True)
-class Desk:
-    """`person` with `project` unlocked; `held` is the `mount` that holds it, `shared` options for a connection."""
+class UnlockedProject:
+    """`person` has `project` unlocked by the running `mount` in `held`; `shared` are the options of a connection."""
 
     gateway: Gateway
     person: Person
@@ -22,7 +22,7 @@ class Desk:
     shared: tuple[str, ...]
 
     def words(self, *argv: str, flags: tuple[str, ...] = (), project: str = "") -> list[str]:
-        """The line that runs `argv`, for ssh."""
+        """The words for ssh that run `argv`."""
         return ["run", project or self.project, *flags, "--", *map(shlex.quote, argv)]
 
     def run(
@@ -32,36 +32,36 @@ class Desk:
         return self.person.ssh(*self.words(*argv, flags=flags), stdin=stdin, extra=self.shared, timeout=timeout)
 
     def sh(self, script: str, **more: str) -> Result:
-        """A script of sh, run."""
+        """Run a script of sh."""
         return self.run("sh", "-c", script, **more)  # type: ignore[arg-type]
 
     def python(self, script: str) -> Result:
-        """A script of Python, run."""
+        """Run a script of Python."""
         return self.run("python3", "-", stdin=script)
 
     def put(self, name: str, text: str) -> None:
-        """A file of the project."""
+        """Write a file of the project."""
         assert self.run("tee", name, stdin=text).status == 0
 
     def terminal(self, *argv: str, flags: tuple[str, ...] = ()) -> Terminal:
-        """The same in a terminal."""
+        """As `run`, in a terminal."""
         return self.person.terminal(*self.words(*argv, flags=flags), extra=self.shared)
 
     def hold(self, *argv: str, flags: tuple[str, ...] = ()) -> Held:
-        """The same, on a connection of its own that can be killed."""
+        """Start it on a connection of its own, which can be killed."""
         return self.person.hold(*self.words(*argv, flags=flags))
 
 
 @contextlib.contextmanager
-def desk(gateway: Gateway, name: str, project: str = "myproj") -> Iterator[Desk]:
-    """Somebody new at work, until the end of the block."""
-    with desk_of(gateway.person(name), project) as at:
+def unlocked_project(gateway: Gateway, name: str, project: str = "myproj") -> Iterator[UnlockedProject]:
+    """A new person with an unlocked project, for the length of the block."""
+    with unlocked_project_of(gateway.person(name), project) as at:
         yield at
 
 
 @contextlib.contextmanager
-def desk_of(person: Person, project: str) -> Iterator[Desk]:
-    """The same for somebody who is there, in a session and project more."""
+def unlocked_project_of(person: Person, project: str) -> Iterator[UnlockedProject]:
+    """The same for `person`: one more project, in one more session."""
     person.new(project)
     with person.mounted(project) as held, connection(person) as shared:
-        yield Desk(person.gateway, person, project, held, shared)
+        yield UnlockedProject(person.gateway, person, project, held, shared)

@@ -1,1 +1,1 @@
-"""One module a command. Each has `command`, which client.cli loads when it is asked for."""
+"""One module for each command of enc. client.cli imports it when it is called, and runs its `command`."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from client import doctor, options
+from client import options, output
+from client.operations import doctor
 
 
 @click.command("doctor")
@@ -13,13 +14,14 @@ from client import doctor, options
 @options.IDENTITY
 @options.JSON
 def command(host: str | None, ssh_config: str | None, identity: str | None, as_json: bool) -> int:
-    """Look for what is missing or wrong on this machine, and say how to put it right. Ends with 69 if something is."""
-    found = []
-    for one in doctor.examine(options.choice(host, ssh_config, identity)):
-        found.append(one)
+    """Check this machine, and say how to fix what is wrong. Exit status: 69 if something is wrong, else 0."""
+    findings = []
+    for finding in doctor.examine(options.given(host, ssh_config, identity)):
+        findings.append(finding)
         if not as_json:
-            click.echo(f"{one.level:8}{one.about}: {one.says}{f'; {one.fix}' if one.fix else ''}")
-    status = 69 if any(one.level == "wrong" for one in found) else 0
+            fix = f"; {finding.fix}" if finding.fix else ""
+            click.echo(f"{finding.level:8}{finding.about}: {finding.says}{fix}")
+    status = 69 if any(finding.level == "wrong" for finding in findings) else 0
     if as_json:
-        options.say({"findings": [one._asdict() for one in found], "exit": status}, "", as_json)
+        output.result({"findings": [finding._asdict() for finding in findings], "exit": status}, "", as_json)
     return status

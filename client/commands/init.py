@@ -9,20 +9,25 @@ from collections.abc import Iterator
 
 import click
 
-from client import config, hostkey, invitation, options, ssh
-from client.config import Profile
+from client import options, output
+from client.connection import host_key, invitation, request, ssh_keygen
+from client.connection.ssh_errors import HostKeyUnknown
 from client.errors import FromGateway, HostKeyRefused, NotAccepted, Usage
+from client.state import config
+from client.state.config import Profile
+
+_FROM_SSH_CONFIG = "as ssh_config says"
 
 
 @click.command("init")
-@click.option("--name", help="What to call the gateway; the host's name without it.")
-@click.option("--host", help="A host, or an alias of ssh_config(5).")
-@click.option("--user", help="The gateway's account; without it, as ssh_config says.")
-@click.option("--port", type=click.IntRange(1, 65535), help="Without it, as ssh_config says.")
+@click.option("--name", help="Name for this gateway (default: the host).")
+@click.option("--host", help="A host, or an alias in ssh_config(5).")
+@click.option("--user", help="The gateway's account (default: as ssh_config says).")
+@click.option("--port", type=click.IntRange(1, 65535), help="The gateway's port (default: as ssh_config says).")
 @options.IDENTITY
 @options.SSH_CONFIG
-@click.option("--fingerprint", metavar="SHA256:...", help="The host key to expect, instead of being asked.")
-@click.option("--invite", metavar="CODE", help="Hand in a key by invitation; - reads the code from standard input.")
+@click.option("--fingerprint", metavar="SHA256:...", help="The expected host key; then enc does not ask you.")
+@click.option("--invite", metavar="CODE", help="Hand in your key with this code; - reads the code from standard input.")
 @options.JSON
 def command(
     name: str | None,
@@ -35,36 +40,33 @@ def command(
     invite: str | None,
     as_json: bool,
 ) -> None:
-    """Set up a gateway: ask for what is not said, check its host key and that it lets you in, and write the config."""
-    said = options.choice(host, ssh_config, identity)
-    config.load()  # one that is broken is told before anything is asked
-    alone = options.is_asking()
-    code = invitation.parse(_code() if invite == "-" else invite) if invite is not None else None
-    host = said.host or (_ask("Gateway (a host, or an alias of ssh_config)") if alone else "")
+    """Connect to a gateway: check its host key, log in, and write the config. Asks for what you leave out."""
+    given = options.given(host, ssh_config, identity)
+    config.load()  # a config that is broken is reported before any question
+    interactive = output.is_interactive()
+    code = invitation.parse(_read_code() if invite == "-" else invite) if invite is not None else None
+    host = given.host or (_ask("Gateway (host, or alias in ssh_config)") if interactive else "")
     if not host:
-        raise Usage("no host is given", "enc init --host HOST")
-    if alone and not said.host:
-        user = user or _ask("Account on it", "as ssh_config says" if said.ssh_config else "enc")
-        user = "" if user == "as ssh_config says" else user
-    profile = config.checked(
-        Profile(
-            name or host, host, user or "", port or 0, said.identity or ("" if code else _key(alone)), said.ssh_config
-        )
-    )
+        raise Usage("no host was given", "enc init --host HOST")
+    if interactive and not given.host:
+        user = user or _ask("Account on the gateway", _FROM_SSH_CONFIG if given.ssh_config else "enc")
+        user = "" if user == _FROM_SSH_CONFIG else user
+    key = given.identity or ("" if code else _ask_key(interactive))
+    profile = config.checked(Profile(name or host, host, user or "", port or 0, key, given.ssh_config))
     if code:
-        _enrol(profile, code, fingerprint, alone, as_json)
+        _enrol(profile, code, fingerprint, as_json)
         return
     try:
-        known = _checked(profile, fingerprint, alone)
+        known = _first_contact(profile, fingerprint)
     except NotAccepted as error:
-        code = _offered(error) if alone else None
+        code = _ask_code(error) if interactive else None
         if code is None:
             raise
-        _enrol(profile, code, fingerprint, alone, as_json)
+        _enrol(profile, code, fingerprint, as_json)
         return
     where = config.save(profile)
     fields = {"gateway": profile.name, "config": where, "principal": known["principal"]}
-    options.say(fields, f"{profile.name} takes you for {known['principal']}; written to {where}", as_json)
+    output.result(fields, f"connected to {profile.name} as {known['principal']}; saved in {where}", as_json)
 
 
 def _ask(question: str, default: str = "") -> str:
@@ -72,110 +74,108 @@ def _ask(question: str, default: str = "") -> str:
     return answer.strip()
 
 
-def _key(alone: bool) -> str:
-    """The key to use, where the user wants to name one: "" leaves it to ssh and the agent."""
-    usual = os.path.expanduser("~/.ssh/id_ed25519")
-    if not alone:
+def _ask_key(interactive: bool) -> str:
+    """The key file that the user names; "" leaves the choice to ssh and its agent."""
+    if not interactive:
         return ""
-    answer = _ask("Key file ('agent' for what your agent has)", usual if os.path.exists(usual) else "agent")
+    usual = os.path.expanduser("~/.ssh/id_ed25519")
+    answer = _ask("Key file ('agent' to use the keys in ssh-agent)", usual if os.path.exists(usual) else "agent")
     return "" if answer == "agent" else answer
 
 
-def _code() -> str:
-    """The code of an invitation, without echo at a terminal."""
+def _read_code() -> str:
+    """The invitation code from standard input; without echo at a terminal."""
     if sys.stdin.isatty():
         answer: str = click.prompt("Invitation code", hide_input=True, err=True)
         return answer
     return sys.stdin.readline(4096)
 
 
-def _offered(error: NotAccepted) -> invitation.Invitation | None:
-    """The invitation of somebody whose key is not accepted; None when they have none."""
-    options.note(f"{error}.")
+def _ask_code(error: NotAccepted) -> invitation.Invitation | None:
+    """Ask a user whose key is not accepted for an invitation code; None when they have none."""
+    output.note(f"{error}.")
     answer: str = click.prompt(
         "Invitation code (Enter if you have none)", default="", show_default=False, hide_input=True, err=True
     )
     return invitation.parse(answer) if answer.strip() else None
 
 
-def _enrol(profile: Profile, code: invitation.Invitation, fingerprint: str | None, alone: bool, as_json: bool) -> None:
-    """Hand in a key by the invitation, and write the config. The config comes last: without it nothing was set up."""
+def _enrol(profile: Profile, code: invitation.Invitation, fingerprint: str | None, as_json: bool) -> None:
+    """Hand in a key with the invitation. Writes the config last, so after an error nothing is set up."""
     profile = config.checked(profile._replace(identity=profile.identity or "~/.ssh/id_ed25519"))
-    with _trusting(profile, code, fingerprint, alone):
-        made = invitation.make_key(profile.identity)
+    with _trusting(profile, code, fingerprint):
+        made = ssh_keygen.create(profile.identity)
         try:
-            answer = invitation.hand_in(profile, code, f"{profile.identity}.pub")
+            answer = invitation.enrol(profile, code, f"{profile.identity}.pub")
         except (NotAccepted, FromGateway, HostKeyRefused) as error:
-            if made and error.slug != "unknown":  # refused for certain, so nobody has this key
+            if made and error.slug != "unknown":  # a clear refusal: the gateway does not have the new key
                 os.unlink(profile.identity)
                 os.unlink(f"{profile.identity}.pub")
             raise
     if made:
-        options.note(f"made the key {profile.identity}")
+        output.note(f"created the key {profile.identity}")
     where = config.save(profile)
-    words = (
-        f"handed in {answer['fingerprint']} for {answer['principal']}; written to {where}\n"
-        "Read this fingerprint out to your sysadmin. Once they have approved it, `enc ls` works."
+    text = (
+        f"handed in the key {answer['fingerprint']} for {answer['principal']}; saved in {where}\n"
+        "Read this fingerprint to your sysadmin. Once they have approved it, `enc ls` works."
     )
     fields = {"gateway": profile.name, "config": where, "identity": profile.identity, "approved": False}
-    options.say({**fields, "principal": answer["principal"], "fingerprint": answer["fingerprint"]}, words, as_json)
+    output.result({**fields, "principal": answer["principal"], "fingerprint": answer["fingerprint"]}, text, as_json)
 
 
 @contextlib.contextmanager
-def _trusting(profile: Profile, code: invitation.Invitation, fingerprint: str | None, alone: bool) -> Iterator[None]:
-    """Have the host key recorded, once it is the code's, or where the code has none, the one that is accepted."""
-    known = hostkey.is_known(profile)
-    key = hostkey.of(profile, "ssh-ed25519" if code.host else "")
-    if not invitation.host_key(code, key) and not known:
-        _accept(profile, key, fingerprint, alone)
+def _trusting(profile: Profile, code: invitation.Invitation, fingerprint: str | None) -> Iterator[None]:
+    """Check the host key against the code, or if the code has none, let the user accept it; record it for the block."""
+    known = host_key.is_known(profile)
+    key = host_key.fetch(profile, "ssh-ed25519" if code.host else "")
+    if not invitation.vouches_for(code, key) and not known:
+        _accept(profile, key, fingerprint)
     with contextlib.nullcontext() if known else _recorded(profile, key):
         yield
 
 
 @contextlib.contextmanager
-def _recorded(profile: Profile, key: hostkey.HostKey) -> Iterator[None]:
-    """Have the host key recorded; not for longer than the block if the host then shows another one."""
-    where = hostkey.record(profile, key)
+def _recorded(profile: Profile, key: host_key.HostKey) -> Iterator[None]:
+    """Record the host key. If the host shows another key in the block, remove the record again."""
+    where = host_key.record(profile, key)
     try:
         yield
     except HostKeyRefused:
-        hostkey.forget(where, key)
+        host_key.forget(where, key)
         raise
-    options.note(f"recorded in {where}")
+    output.note(f"added the host key to {where}")
 
 
-def _checked(profile: Profile, fingerprint: str | None, alone: bool) -> dict[str, object]:
-    """Who the gateway takes us for; with its host key recorded, if it was unknown and is accepted."""
+def _first_contact(profile: Profile, fingerprint: str | None) -> dict[str, object]:
+    """The gateway's answer to whoami. An unknown host key is recorded first, if the user accepts it."""
     try:
         return _whoami(profile)
-    except HostKeyRefused as refused:
-        if "is not known here" not in str(refused):
-            raise
-    key = hostkey.of(profile)
-    _accept(profile, key, fingerprint, alone)
+    except HostKeyUnknown:
+        key = host_key.fetch(profile)
+    _accept(profile, key, fingerprint)
     with _recorded(profile, key):
         return _whoami(profile)
 
 
-def _accept(profile: Profile, key: hostkey.HostKey, fingerprint: str | None, alone: bool) -> None:
-    """Raises HostKeyRefused unless it is the key of `fingerprint`, or the user says that it is right."""
+def _accept(profile: Profile, key: host_key.HostKey, fingerprint: str | None) -> None:
+    """Raises HostKeyRefused unless the key has the given fingerprint, or else the user accepts it."""
     if fingerprint:
-        hostkey.must_be(key, fingerprint)
-    else:
-        options.note(f"The host key of {profile.host} is not known here. It is {key.kind}\n  {key.fingerprint}")
-        if not alone:
-            raise HostKeyRefused(
-                f"the host key of {profile.host} is not known here", "enc init --fingerprint SHA256:..."
-            )
-        if not click.confirm("Is that what your sysadmin told you?", default=False, err=True):
-            raise HostKeyRefused("the host key was not accepted", "nothing was written")
+        host_key.check_fingerprint(key, fingerprint)
+        return
+    output.note(f"The host key of {profile.host} is not known on this machine. It is {key.kind}\n  {key.fingerprint}")
+    if not output.is_interactive():
+        raise HostKeyUnknown(profile.host, "enc init --fingerprint SHA256:...")
+    if not click.confirm("Is this the fingerprint that your sysadmin gave you?", default=False, err=True):
+        raise HostKeyRefused("you did not accept the host key", "nothing was written")
 
 
 def _whoami(profile: Profile) -> dict[str, object]:
     try:
-        return ssh.ask_directly(profile, "whoami")
+        return request.send_directly(profile, "whoami")
     except NotAccepted as error:
         public = f"{profile.identity}.pub"
-        if profile.identity and os.path.exists(public):
-            raise NotAccepted(str(error), f"give your sysadmin {public} ({hostkey.fingerprint(public)})") from error
-        raise
+        if not profile.identity or not os.path.exists(public):
+            raise
+        info = ssh_keygen.describe(public)
+        fingerprint = f" ({info.fingerprint})" if info else ""
+        raise NotAccepted(str(error), f"give your sysadmin {public}{fingerprint}") from error

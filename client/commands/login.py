@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import click
 
-from client import options, session
-from client.config import Profile
+from client import options, output
+from client.operations import login
+from client.state import store as stores
+from client.state import terminal as terminals
+from client.state.config import Profile
 
 
 @click.command("login")
 @options.gateway
 def command(profile: Profile, as_json: bool) -> None:
-    """Connect, and open a session on the connection.
+    """Connect to the gateway, and open a session on the connection.
 
-    It lasts as long as this terminal: when its shell ends, or a script that called this, everything is unmounted and
-    locked. Other terminals join the connection; the last one to go closes it.
+    The login belongs to this terminal: when its shell, or the script that called enc, ends, enc unmounts and locks
+    everything. Other terminals join the connection. The last terminal that logs out closes it.
     """
-    terminal = session.this_terminal()
-    connection, made = session.join(profile, profile.store(), terminal)
+    terminal = terminals.calling()
+    connection, made = login.join(profile, stores.of(profile), terminal)
     fields = {"gateway": profile.name, "session": connection.session, "joined": not made, "pid": connection.master.pid}
     how = "logged in to" if made else "joined the connection to"
-    options.say(fields, f"{how} {profile.name} (session {connection.session}), {session.describe(terminal)}", as_json)
+    until = terminals.lifetime(terminal)
+    output.result(fields, f"{how} {profile.name} (session {connection.session}) {until}", as_json)

@@ -4,33 +4,36 @@ from __future__ import annotations
 
 import click
 
-from client import ending, options, session
-from client.config import Profile
+from client import options, output
+from client.connection import session
 from client.errors import NotMounted
+from client.mount import teardown
+from client.state import store as stores
+from client.state import terminal as terminals
+from client.state.config import Profile
 
 
 @click.command("logout")
-@click.option("--all", "everything", is_flag=True, help="What belongs to other terminals, and to none, too.")
+@click.option("--all", "everything", is_flag=True, help="Also end other terminals' sessions and detached mounts.")
 @options.gateway
 def command(profile: Profile, everything: bool, as_json: bool) -> None:
-    """Unmount and lock what belongs to this terminal; the last terminal to go closes the connection.
+    """Unmount and lock this terminal's projects, and log out. The last terminal that logs out closes the connection.
 
-    Programs that use a mount lose it: write what you want to keep first.
+    Programs that use a mount lose it: save first what you want to keep.
     """
-    store = profile.store()
+    store = stores.of(profile)
     state = store.read()
-    here = session.this_terminal().id
+    here = terminals.calling().id
     leaving = [id_ for id_ in state.terminals if everything or id_ == here]
     if not leaving and not (everything and state.connection):
-        others = len(state.terminals)
-        hint = f"`enc logout --all` ends what {others} other terminals have" if others else ""
-        raise NotMounted(f"this terminal has no login to {profile.name}", hint)
+        hint = "`enc logout --all` logs out all terminals" if state.terminals else ""
+        raise NotMounted(f"this terminal is not logged in to {profile.name}", hint)
     mounts = [mount.project for id_ in leaving for mount in state.mounts_of(id_)]
     for id_ in leaving:
-        ending.end_terminal(store, id_, ending.WHEN_ASKED)
+        teardown.end_terminal(store, id_, teardown.ON_REQUEST)
     if everything:
-        ending.end_connection(store)
-    after = store.read()
-    closed = after.connection is None
-    words = f"logged out of {profile.name}" + ("" if closed else f"; {len(after.terminals)} other terminals stay")
-    options.say({"gateway": profile.name, "unmounted": mounts, "closed": closed}, words, as_json)
+        session.close(store)
+    closed = store.read().connection is None
+    stays = "" if closed else "; the connection stays open for other terminals or detached mounts"
+    fields = {"gateway": profile.name, "unmounted": mounts, "closed": closed}
+    output.result(fields, f"logged out of {profile.name}{stays}", as_json)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import click
 
-from client import gateway_command, options
-from client.config import Profile
+from client import options
+from client.connection import remote_command
+from client.state.config import Profile
 
 
 @click.command("ls")
 @options.gateway
 def command(profile: Profile, as_json: bool) -> int:
     """List your projects: locked or unlocked, size on disk, last used."""
-    return gateway_command.pass_on(profile, ["ls", *(["--json"] if as_json else [])])
+    return remote_command.run(profile, ["ls", *(["--json"] if as_json else [])])

@@ -4,24 +4,34 @@ from __future__ import annotations
 
 import click
 
-from client import options, projects, session
+from client import options, output
 from client.completion import PROJECT
-from client.config import Profile
+from client.operations import projects
+from client.state import store as stores
+from client.state import terminal as terminals
+from client.state.config import Profile
 
 
 @click.command("mount")
 @PROJECT
 @click.argument("directory", required=False, type=click.Path())
-@click.option("--detach", is_flag=True, help="Stay when this terminal ends, until `enc unmount` or `enc logout --all`.")
-@click.option("--sync", is_flag=True, help="Each write waits for the gateway, so that an error is that write's.")
+@click.option(
+    "--detach",
+    is_flag=True,
+    help="Keep it mounted after this terminal closes, until `enc unmount` or `enc logout --all`.",
+)
+@click.option(
+    "--sync", is_flag=True, help="Each write waits for the gateway, so that its error is reported by that write."
+)
 @options.gateway
 def command(profile: Profile, project: str, directory: str | None, detach: bool, sync: bool, as_json: bool) -> None:
-    """Unlock PROJECT and mount it at DIRECTORY (~/enc/PROJECT), logging in when needed.
+    """Unlock PROJECT and mount it at DIRECTORY (default: ~/enc/PROJECT). Logs in first if needed.
 
-    It belongs to this terminal: when its shell ends, or a script that called this, it is unmounted and locked. It is
-    looked after every 3 s; a mount that does not answer, or is tampered with, is taken away.
+    The mount belongs to this terminal: when its shell, or the script that called enc, ends, enc unmounts and locks the
+    project. enc checks the mount every 3 s, and unmounts it when it does not answer or was tampered with.
     """
-    terminal = session.nobody() if detach else session.this_terminal()
-    mount = projects.mount(profile, profile.store(), terminal, project, directory or "", sync)
+    terminal = terminals.detached() if detach else terminals.calling()
+    mount = projects.mount_project(profile, stores.of(profile), terminal, project, directory or "", sync)
     fields = {"project": project, "directory": mount.directory, "detached": detach}
-    options.say(fields, f"{project} is at {options.bold(mount.directory)}, {session.describe(terminal)}", as_json)
+    until = terminals.lifetime(terminal)
+    output.result(fields, f"{project} is mounted at {output.bold(mount.directory)} {until}", as_json)

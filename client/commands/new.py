@@ -4,36 +4,42 @@ from __future__ import annotations
 
 import click
 
-from client import gateway_command, options, projects, secret, ssh
-from client.config import Profile
+from client import options, output
+from client.connection import request
+from client.operations import projects
+from client.state import store as stores
+from client.state.config import Profile
+from client.system import passphrase_prompt
 
 
 @click.command("new")
 @click.argument("project")
-@click.option("--allow-weak", is_flag=True, help="Take a passphrase that the gateway finds too short.")
-@click.option("--from", "source", type=click.Path(exists=True, file_okay=False), help="Fill it with this directory.")
+@click.option("--allow-weak", is_flag=True, help="Accept a passphrase that the gateway considers too short.")
+@click.option(
+    "--from", "source", type=click.Path(exists=True, file_okay=False), help="Copy this directory into the project."
+)
 @options.gateway
 def command(profile: Profile, project: str, allow_weak: bool, source: str | None, as_json: bool) -> None:
-    """Create PROJECT, encrypted with a passphrase that nobody can recover for you.
+    """Create PROJECT, encrypted with a passphrase. Nobody can recover the passphrase for you.
 
-    With --from, the content of a directory is copied into it, and compared with what arrived before anything is said to
-    be done. The directory itself stays as it is.
+    With --from, enc copies the content of a directory into the project and then compares both completely. The directory
+    is not changed.
     """
-    projects.checked_name(project)
+    projects.check_name(project)
     if source:
-        from client import upload
+        from client.operations import upload
 
-        upload.need_rsync()
-    passphrase = secret.obtain(f"New passphrase of {project}: ", twice=True)
+        upload.check_installed()
+    passphrase = passphrase_prompt.read(f"New passphrase of {project}: ", twice=True)
     words = ["new", project, *(["--allow-weak"] if allow_weak else [])]
-    store = gateway_command.connected(profile)
+    store = stores.connected(profile)
     if store:
-        ssh.ask(store, *words, secret=passphrase)
+        request.send(store, *words, secret=passphrase)
     else:
-        ssh.ask_directly(profile, *words, secret=passphrase)
+        request.send_directly(profile, *words, secret=passphrase)
     if not source:
-        options.say({"project": project, "created": True}, f"created {project}", as_json)
+        output.result({"project": project, "created": True}, f"created {project}", as_json)
         return
     count = upload.fill(profile, project, source, passphrase)
-    words_ = f"created {project}; {count} files and directories copied and compared"
-    options.say({"project": project, "created": True, "copied": count}, words_, as_json)
+    fields = {"project": project, "created": True, "copied": count}
+    output.result(fields, f"created {project}; {count} files and directories copied and compared", as_json)

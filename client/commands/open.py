@@ -9,40 +9,43 @@ import subprocess
 
 import click
 
-from client import ending, options, projects, session
+from client import options, output
 from client.completion import PROJECT
-from client.config import Profile
 from client.errors import Missing
+from client.mount import teardown
+from client.operations import projects
+from client.state import store as stores
+from client.state import terminal as terminals
+from client.state.config import Profile
 
 
 @click.command("open")
 @PROJECT
-@click.option("--editor", is_flag=True, help="$VISUAL instead of a shell.")
+@click.option("--editor", is_flag=True, help="Open $VISUAL or $EDITOR instead of a shell.")
 @options.gateway
 def command(profile: Profile, project: str, editor: bool, as_json: bool) -> int:
-    """Mount PROJECT and open a shell in it, or with --editor $VISUAL; when that ends, unmount and lock.
+    """Mount PROJECT and open a shell in it, or with --editor an editor. When that ends, unmount and lock.
 
     The exit status is that of the shell or editor.
     """
-    store, terminal = profile.store(), session.myself()
+    store, terminal = stores.of(profile), terminals.this_process()
     argv = [*_editor(), "."] if editor else [os.environ.get("SHELL") or "/bin/sh"]
+    program = "editor" if editor else "shell"
     try:
-        mount = projects.mount(profile, store, terminal, project)
-        options.note(
-            f"{project} is at {mount.directory}; it is locked when this {'editor' if editor else 'shell'} ends"
-        )
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the shell's
+        mount = projects.mount_project(profile, store, terminal, project)
+        output.note(f"{project} is mounted at {mount.directory}; it is locked when this {program} ends")
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the shell
         status = _run(argv, mount.directory)
     finally:
-        ending.end_terminal(store, terminal.id, ending.WHEN_ASKED)
-    options.say({"project": project, "exit": status}, f"locked {project}", as_json)
+        teardown.end_terminal(store, terminal.id, teardown.ON_REQUEST)
+    output.result({"project": project, "exit": status}, f"locked {project}", as_json)
     return status
 
 
 def _editor() -> list[str]:
     words = shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "")
     if not words:
-        raise Missing("VISUAL is not set", "export VISUAL=vim, or leave out --editor")
+        raise Missing("neither VISUAL nor EDITOR is set", "export VISUAL=vim, or leave out --editor")
     return words
 
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import click
 
-from client import gateway_command, options
+from client import options
 from client.completion import PROJECT
-from client.config import Profile
+from client.connection import remote_command
+from client.state.config import Profile
 
 
 @click.command("rm")
 @PROJECT
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @options.gateway
 def command(profile: Profile, project: str, yes: bool, as_json: bool) -> int:
-    """Remove PROJECT, which must be locked. A sysadmin can still bring it back from the gateway's trash."""
+    """Move PROJECT, which must be locked, to the gateway's trash. A sysadmin can restore it from there."""
     flags = [*(["--yes"] if yes else []), *(["--json"] if as_json else [])]
-    return gateway_command.pass_on(profile, ["rm", project, *flags], tty=not yes and not as_json)
+    return remote_command.run(profile, ["rm", project, *flags], tty=not yes and not as_json)

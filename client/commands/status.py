@@ -4,32 +4,36 @@ from __future__ import annotations
 
 import click
 
-from client import gateway_command, mounting, options, processes, ssh
-from client.config import Profile
+from client import options, output
+from client.connection import remote_command, request
 from client.errors import Missing
-from client.state import Mount
+from client.mount import entries
+from client.state import store as stores
+from client.state.config import Profile
+from client.state.records import Mount
+from client.system import processes
 
 
 @click.command("status")
 @options.gateway
 def command(profile: Profile, as_json: bool) -> int:
-    """Show what is mounted here, and your sessions on the gateway. Asking keeps nothing unlocked."""
+    """Show what is mounted here, and your sessions on the gateway. This does not count as activity."""
     try:
-        mounts = list(profile.store().read().mounts.values())
+        mounts = list(stores.of(profile).read().mounts.values())
     except Missing:
         mounts = []
     if not as_json:
         for mount in mounts:
-            click.echo(f"{mount.project} is at {mount.directory}: {_condition(mount)}")
-        return gateway_command.pass_on(profile, ["status"])
-    store = gateway_command.connected(profile)
-    answer = ssh.ask(store, "status") if store else ssh.ask_directly(profile, "status")
+            click.echo(f"{mount.project} is mounted at {mount.directory}: {_condition(mount)}")
+        return remote_command.run(profile, ["status"])
+    store = stores.connected(profile)
+    answer = request.send(store, "status") if store else request.send_directly(profile, "status")
     about = [{"project": each.project, "directory": each.directory, "condition": _condition(each)} for each in mounts]
-    options.say({"mounts": about, **answer}, "", as_json)
+    output.result({"mounts": about, **answer}, "", as_json)
     return 0
 
 
 def _condition(mount: Mount) -> str:
-    if mounting.entry_of(mount) is None or not processes.alive(mount.sshfs):
+    if entries.find(mount) is None or not processes.is_alive(mount.sshfs):
         return "gone"
-    return "watched" if processes.alive(mount.monitor) else "not watched"
+    return "watched" if processes.is_alive(mount.monitor) else "not watched"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import click
 
-from client import gateway_command, options
-from client.config import Profile
+from client import options
+from client.connection import remote_command
+from client.state.config import Profile
 
 
 @click.command("whoami")
 @options.gateway
 def command(profile: Profile, as_json: bool) -> int:
-    """Show who the gateway takes you for, and your live sessions."""
-    return gateway_command.pass_on(profile, ["whoami", *(["--json"] if as_json else [])])
+    """Show your name and key on the gateway, and your live sessions."""
+    return remote_command.run(profile, ["whoami", *(["--json"] if as_json else [])])

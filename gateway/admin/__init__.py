@@ -1,1 +1,1 @@
-"""The sysadmin's commands, one module a topic; `gateway.cli` registers them."""
+"""The sysadmin's commands, one module for each topic. `gateway.cli` registers them."""

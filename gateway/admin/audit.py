@@ -1,4 +1,4 @@
-"""`enc-gateway audit`: show the log, make a report of it, verify it, rotate it."""
+"""`enc-gateway audit`: show, report, verify and rotate the audit log."""
 
 from __future__ import annotations
 
@@ -12,85 +12,88 @@ from pathlib import Path
 import click
 
 from gateway.admin import options, output
-from gateway.audit import query, verification
+from gateway.audit import query, rotation, verification
 from gateway.audit.log import AuditLog
 from gateway.audit.query import Event, Filter
 from gateway.audit.report import page, summary
 from gateway.base import clock, files, privileges
 from gateway.config.schema import Config
 from gateway.errors import Misconfigured
-from gateway.identity import moments
+from gateway.identity import timespec
 
 Command = Callable[..., None]
 
-
 _OUTCOME = click.Choice(("", *query.OUTCOMES))
+_OUTCOME_HELP = f"Only records of this outcome: {', '.join(query.OUTCOMES)}."
 
 
 def _filters(command: Command) -> Command:
-    """The options that say which records."""
+    """Add the options that choose records."""
     choices = (
-        click.option("--principal", default="", help="Only this principal's."),
-        click.option("--key", default="", metavar="FINGERPRINT", help="Only this key's; the beginning of it will do."),
-        click.option("--project", default="", help="Only of this project."),
-        click.option("--verb", default="", help="Only of this command, and of what came of it."),
-        click.option("--outcome", default="", type=_OUTCOME, metavar="WORD", help=_WORDS),
-        click.option("--since", default="", metavar="MOMENT", help="2026-11-25, 2026-11-25T18:00, or a span as 24h."),
-        click.option("--until", default="", metavar="MOMENT", help="As --since; the first moment that does not count."),
+        click.option("--principal", default="", help="Only records of this principal."),
+        click.option(
+            "--key",
+            default="",
+            metavar="FINGERPRINT",
+            help="Only records of this key. The first characters are enough.",
+        ),
+        click.option("--project", default="", help="Only records of this project."),
+        click.option("--verb", default="", help="Only requests for this command, and what followed from them."),
+        click.option("--outcome", default="", type=_OUTCOME, metavar="WORD", help=_OUTCOME_HELP),
+        click.option(
+            "--since", default="", metavar="TIME", help="From this time on: 2026-11-25, 2026-11-25T18:00, or 24h (ago)."
+        ),
+        click.option("--until", default="", metavar="TIME", help="Up to, but not including, this time."),
     )
     for choice in reversed(choices):
         command = choice(command)
     return command
 
 
-_WORDS = f"Only {', '.join(query.OUTCOMES[:-1])} or {query.OUTCOMES[-1]}."
-
 _file = click.option(
     "--file",
     "path",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="The log; by default the one that the configuration names.",
-)
-_settings = click.option(
-    "--config", "settings", default=options.CONFIG, show_default=True, type=click.Path(path_type=Path, dir_okay=False)
+    show_default="paths.audit of the configuration",
+    help="The log to read.",
 )
 
 
 @contextlib.contextmanager
-def _reading(path: Path | None, settings: Path, asked: dict[str, str]) -> Iterator[Iterator[Event]]:
-    """The records that are asked for, for the time of the block, in which each is read when it comes to it."""
-    wanted = Filter(**{**asked, **{name: _moment(asked[name]) for name in ("since", "until")}})
+def _reading(path: Path | None, settings: Path, chosen: dict[str, str]) -> Iterator[Iterator[Event]]:
+    """The records that the options choose, read lazily within the block."""
+    wanted = Filter(**{**chosen, **{name: _utc(chosen[name]) for name in ("since", "until")}})
     if path:
         yield query.events(str(path), wanted)
         return
-    yield _events(options.enter(settings), wanted)
+    yield _events(options.load_as_account(settings), wanted)
 
 
 def _events(loaded: Config, wanted: Filter) -> Iterator[Event]:
     try:
         yield from query.events(loaded.paths_audit, wanted)
-    except FileNotFoundError:  # nobody came yet
+    except FileNotFoundError:  # nothing was recorded yet
         if not os.path.isdir(os.path.dirname(loaded.paths_audit)):
             raise Misconfigured(f"the directory of {loaded.paths_audit} is missing") from None
 
 
-def _moment(text: str) -> str:
-    return clock.utc(moments.past(text)) if text else ""
+def _utc(text: str) -> str:
+    return clock.utc(timespec.past(text)) if text else ""
 
 
 @click.group()
 def audit() -> None:
-    """The audit log."""
+    """Show, verify, rotate and report the audit log."""
 
 
 @audit.command()
 @_filters
 @_file
-@_settings
+@options.config_path
 @options.as_json
-def show(path: Path | None, settings: Path, as_json: bool, **asked: str) -> None:
-    """Print the log as a table, or as JSON."""
-    with _reading(path, settings, asked) as records:
+def show(path: Path | None, settings: Path, as_json: bool, **filters: str) -> None:
+    """Print the records as a table, or as JSON."""
+    with _reading(path, settings, filters) as records:
         events = tuple(records)
     header = ("TIME", "EVENT", "PRINCIPAL", "FROM", "WHAT")
     words = output.table(header, [event.cells() for event in events], "no records")
@@ -101,29 +104,34 @@ def show(path: Path | None, settings: Path, as_json: bool, **asked: str) -> None
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @_filters
 @_file
-@_settings
+@options.config_path
 @options.as_json
-def report(file: Path, path: Path | None, settings: Path, as_json: bool, **asked: str) -> None:
-    """Write FILE, one HTML page of what went on: it loads nothing, and can be printed or sent.
+def report(file: Path, path: Path | None, settings: Path, as_json: bool, **filters: str) -> None:
+    """Write FILE, an HTML page with sessions, logins and refusals.
 
-    Of a long time its tables and its picture have the newest, and say how much was left out.
+    The page loads nothing, so it can be printed or sent. For long periods, totals are complete; tables show the newest
+    500 rows, and the timeline the newest 300 sessions.
     """
-    with _reading(path, settings, asked) as records:
-        told = summary.of(records)
-    chosen = ", ".join(f"{name} {value}" for name, value in asked.items() if value)
+    with _reading(path, settings, filters) as records:
+        found = summary.summarize(records)
+    chosen = ", ".join(f"{name} {value}" for name, value in filters.items() if value)
     with privileges.root():
-        files.replace(file, page.html(told, chosen, clock.utc(time.time())), 0o644)
-    words = f"wrote {file}: {told.records} records, {told.sessions.count} sessions"
-    output.result({"file": str(file), "records": told.records, "sessions": told.sessions.count}, words, as_json)
+        files.replace(file, page.html(found, chosen, clock.utc(time.time())), 0o644)
+    words = f"wrote {file}: {found.records} records, {found.sessions.count} sessions"
+    output.result({"file": str(file), "records": found.records, "sessions": found.sessions.count}, words, as_json)
 
 
 @audit.command()
 @_file
-@_settings
+@options.config_path
 @options.as_json
 def verify(path: Path | None, settings: Path, as_json: bool) -> None:
-    """Check that no line was changed, removed or inserted. Exits with 1 when one was."""
-    found = verification.verify(str(path or options.enter(settings).paths_audit))
+    """Check that no record was changed, removed or inserted.
+
+    Exits with 1 when one was. Note the head that it prints on another host: whoever can write the log can recompute
+    the whole chain.
+    """
+    found = verification.verify(str(path or options.load_as_account(settings).paths_audit))
     rows = [one.as_dict() for one in found.findings]
     since = f" from number {found.first} on" if found.first > 1 else ""
     words = [f"{one.place()}: {one.problem}" for one in found.findings]
@@ -135,23 +143,24 @@ def verify(path: Path | None, settings: Path, as_json: bool) -> None:
 
 @audit.command()
 @options.configured
-@click.option("--due", is_flag=True, help="Only when the log has reached audit.rotate.")
+@click.option("--due", is_flag=True, help="Only if the log has reached audit.rotate in size.")
 @options.as_json
 def rotate(settings: Config, due: bool, as_json: bool) -> None:
-    """Close the log as LOG.NUMBER and begin a new one that goes on with its chain.
+    """Rename the log to LOG.NUMBER and begin a new one.
 
-    `audit verify` checks both as one. audit.keep says how many closed ones are kept; that others were deleted is in
-    the record with which the new one begins.
+    The new log continues the chain of the old one, and `audit verify` checks all of them together. With audit.keep,
+    older rotated logs are deleted; the first record of the new log says which.
     """
-    closed = ""
+    archive = ""
     if not due or _is_due(settings):
-        closed = AuditLog(settings.paths_audit, settings.audit_syslog).rotate(settings.audit_keep)
-    words = f"closed {closed}" if closed else "nothing to rotate"
-    output.result({"closed": closed or None}, words, as_json)
+        log = AuditLog(settings.paths_audit, settings.audit_syslog)
+        archive = rotation.rotate(log, settings.audit_keep)
+    words = f"rotated to {archive}" if archive else "nothing to rotate"
+    output.result({"closed": archive or None}, words, as_json)
 
 
-def _is_due(values: Config) -> bool:
+def _is_due(settings: Config) -> bool:
     try:
-        return 0 < values.audit_rotate << 20 <= os.stat(values.paths_audit).st_size
+        return 0 < settings.audit_rotate << 20 <= os.stat(settings.paths_audit).st_size
     except FileNotFoundError:
         return False

@@ -1,4 +1,4 @@
-"""`enc-gateway backup` and `restore`: ciphertext out, and one project back beside the live one."""
+"""`enc-gateway backup` copies the ciphertext of all vaults; `restore` brings one project back under a new name."""
 
 from __future__ import annotations
 
@@ -16,14 +16,17 @@ from gateway.config.schema import Config
 from gateway.errors import Busy, CannotCreate, DamagedVault, EncError, NoSuchProject, Usage
 from gateway.identity.names import Principal, ProjectName
 from gateway.vault import ciphertext, copying, store
-from gateway.vault.copying import Copied
+from gateway.vault.copying import CopyResult
 from gateway.vault.store import Vault
 
-_DRAFT = ".restoring-"
-"""Not that of vaults that are being made, which is swept after an hour: a large project takes longer."""
+_STAGED = ".restoring-"
+"""Prefix of an unfinished restore. Not gateway.base.staging's, which `sweep` removes after an hour: a large project
+takes longer.
+"""
 
-_MARK = "ENC-BACKUP"
-_SAYS = "Vaults of an ENC gateway, each as docs/recovery.md opens it. Made by `enc-gateway backup`.\n"
+_MARKER = "ENC-BACKUP"
+"""A file that shows that a directory is a backup of ours."""
+_MARKER_TEXT = "Vaults of an ENC gateway. docs/recovery.md says how to open one. Made by `enc-gateway backup`.\n"
 
 
 @click.command()
@@ -31,19 +34,25 @@ _SAYS = "Vaults of an ENC gateway, each as docs/recovery.md opens it. Made by `e
 @options.configured
 @options.as_json
 def backup(directory: Path, settings: Config, as_json: bool) -> None:
-    """Bring DIRECTORY up to date: a copy of every vault, consistent also while it is in use.
+    """Copy every vault to DIRECTORY, as ciphertext.
 
-    Nothing in it is plaintext. A copy is replaced as a whole or not at all, and one whose project was removed is kept.
-    Exits with 75 when a vault gave no consistent copy, for the earlier one is still there then.
+    A vault may be in use: its copy is of one moment, and replaces the previous copy as a whole. Copies of removed
+    projects are kept. Exits with 75 when a vault could not be copied consistently; its previous copy is kept.
     """
     with privileges.root():
         _prepare(directory)
     account = privileges.owner(settings.paths_vaults)
     copied = []
     for principal, home in vaults.homes(settings):
-        for name in store.names(home):
+        try:
+            names = store.names(home)
+        except OSError as error:
+            problem = f"{home} cannot be read: {error.strerror}"
+            copied.append(CopyResult(principal=principal, project="", attempts=0, problem=problem))
+            continue
+        for name in names:
             vault = Vault(name=name, path=os.path.join(home, name))
-            copied.append(_one(account, principal, vault, directory / principal.directory))
+            copied.append(_copy_one(account, principal, vault, directory / principal.directory))
     failed = [one for one in copied if one.problem]
     administration.record(settings, "backup", vaults=len(copied), incomplete=len(failed))
     rows = [(one.principal, one.project, one.problem or "copied", str(one.attempts)) for one in copied]
@@ -53,68 +62,71 @@ def backup(directory: Path, settings: Config, as_json: bool) -> None:
     sys.exit(Busy.code if failed else 0)
 
 
-def _one(account: copying.Account, principal: Principal, vault: Vault, target: Path) -> Copied:
-    """One vault's trouble is not the others'."""
+def _copy_one(account: copying.Account, principal: Principal, vault: Vault, target: Path) -> CopyResult:
+    """Copy one vault. A failure is returned in the result, so that the other vaults are still copied."""
     try:
         with privileges.root():
             target.mkdir(mode=0o700, exist_ok=True)
             return copying.back_up(account, principal, vault, target)
     except EncError as error:
-        return Copied(principal=principal, project=vault.name, attempts=0, problem=error.line())
+        return CopyResult(principal=principal, project=vault.name, attempts=0, problem=error.line())
 
 
 def _prepare(directory: Path) -> None:
-    """Make it, or see that it is one of ours: what is removed in it must not be somebody else's. Raises Usage."""
+    """Make the directory, or check that it is a backup of ours, because `backup` deletes in it. Raises Usage."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    mark = directory / _MARK
-    if not mark.exists():
+    marker = directory / _MARKER
+    if not marker.exists():
         if any(directory.iterdir()):
-            raise Usage(f"{directory} is not empty and no backup of a gateway", "name another directory")
-        mark.write_text(_SAYS, encoding="utf-8")
+            raise Usage(f"{directory} is not empty and is not a backup of a gateway", "name another directory")
+        marker.write_text(_MARKER_TEXT, encoding="utf-8")
 
 
 @click.command()
 @click.argument("directory", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.argument("principal")
 @click.argument("project")
-@click.option("--as", "name", default="", help="The project's name from now on; by default PROJECT.restored.")
+@click.option("--as", "name", default="", show_default="PROJECT.restored", help="Name of the restored project.")
 @options.configured
 @options.as_json
 def restore(directory: Path, principal: str, project: str, name: str, settings: Config, as_json: bool) -> None:
-    """Bring PROJECT of PRINCIPAL back from the backup in DIRECTORY, beside the live one, which is not touched.
+    """Restore a project from a backup, under a new name.
 
-    Its shape is checked here; whether its content is whole, only its owner can check: `ssh -t gateway fsck NAME`.
+    The live project stays as it is. restore checks the structure of the copy; only its owner can check the content:
+    `ssh -t gateway fsck NAME`.
     """
     whose = Principal.of_fingerprint(principal) if principal.startswith("SHA256:") else Principal.of(principal)
     source = directory / whose.directory / ProjectName.of(project)
     with privileges.root():
-        if not (directory / _MARK).exists() or not source.is_dir():
-            raise NoSuchProject(f"{directory} has no copy of that project", "`enc-gateway backup` makes one")
+        if not (directory / _MARKER).exists() or not source.is_dir():
+            raise NoSuchProject(
+                f"{directory} has no copy of that project", "`enc-gateway backup` prints what it copied"
+            )
     new = ProjectName.of(name or f"{project}.restored")
     home = store.home(settings.paths_vaults, whose)
     final = Vault(name=new, path=os.path.join(home, new))
-    draft = Vault(name=new, path=os.path.join(home, _DRAFT + new))
-    _refuse_if_there(final)
+    staged = Vault(name=new, path=os.path.join(home, _STAGED + new))
+    _require_absent(final)
     try:
-        shutil.rmtree(draft.path, ignore_errors=True)  # of a run that was killed
+        shutil.rmtree(staged.path, ignore_errors=True)  # left by a restore that was killed
         with privileges.root():
-            copying.bring_back(privileges.owner(settings.paths_vaults), source, draft.path)
-        _check(draft)
-        _refuse_if_there(final)
-        os.rename(draft.path, final.path)
+            copying.restore(privileges.owner(settings.paths_vaults), source, staged.path)
+        _check(staged)
+        _require_absent(final)
+        os.rename(staged.path, final.path)
     finally:
-        shutil.rmtree(draft.path, ignore_errors=True)
+        shutil.rmtree(staged.path, ignore_errors=True)
     administration.record(settings, "restored", principal=whose, project=new)
     words = f"restored {project} of {whose} as {new}; its owner can check it: ssh -t gateway fsck {new}"
     output.result({"principal": whose, "project": project, "restored_as": new}, words, as_json)
 
 
-def _refuse_if_there(vault: Vault) -> None:
+def _require_absent(vault: Vault) -> None:
     if os.path.lexists(vault.path):
-        raise CannotCreate(f"there is a project {vault.name} already", "--as gives it another name")
+        raise CannotCreate(f"the project {vault.name} exists already", "choose another name with --as")
 
 
 def _check(vault: Vault) -> None:
     store.check(vault)
-    if wrong := ciphertext.problems(vault):
+    if wrong := ciphertext.find_problems(vault):
         raise DamagedVault(f"the copy is damaged: {'; '.join(wrong)}", "nothing was restored")

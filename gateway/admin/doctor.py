@@ -12,20 +12,24 @@ from gateway.base import json
 
 
 @click.command()
-@options.settings
+@options.config_path
 @click.option(
-    "--sessions", default=100, show_default=True, type=click.IntRange(1), help="How many are to be live at once."
+    "--sessions",
+    default=100,
+    show_default=True,
+    type=click.IntRange(1),
+    help="How many live sessions the host should carry.",
 )
 @options.as_json
 def doctor(settings: Path, sessions: int, as_json: bool) -> None:
-    """Check this host and this gateway, and say what to do. Changes nothing.
+    """Check this host and gateway, and print a fix for each problem.
 
-    As root it looks at everything, as the gateway's account at all but sshd. Exits with 0, 1 for a warning, 2 for a
-    failure.
+    It changes nothing. Run it as root; as the gateway's account it cannot check sshd. Exits with 0, 1 after a warning,
+    2 after a failure.
     """
-    from gateway.doctor import examination, finding
+    from gateway.doctor import checks, finding
 
-    findings = examination.examine(str(settings), sessions)
+    findings = checks.run_all(str(settings), sessions)
     if as_json:
         click.echo(json.dumps({"findings": [{**one.as_dict(), "level": one.level.value} for one in findings]}))
     else:

@@ -11,23 +11,25 @@ from gateway.errors import Usage
 
 @click.command()
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--port", type=click.IntRange(1, 65535), help="Port on 127.0.0.1; a free one by default.")
+@click.option("--port", type=click.IntRange(1, 65535), show_default="a free one", help="Port on 127.0.0.1.")
 @click.option(
     "--key",
     "keys",
     multiple=True,
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Public key file to authorize.",
+    help="Public key file to authorize; may be repeated.",
 )
-@click.option("--idle", type=click.IntRange(1), help="Seconds; both idle limits.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A key of gateway.toml.")
+@click.option("--idle", type=click.IntRange(1), help="Both idle limits, in seconds.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set a key of gateway.toml; may be repeated."
+)
 def embedded(
     directory: Path, port: int | None, keys: tuple[Path, ...], idle: int | None, settings: tuple[str, ...]
 ) -> None:
-    """Run a whole gateway from DIRECTORY in the foreground.
+    """Run a gateway from one directory, in the foreground.
 
-    Prints one JSON line when it is ready; then `ssh -F DIRECTORY/ssh_config -i KEY gateway help` works. Ctrl-C or
-    SIGTERM ends it and everything it started.
+    It prints one JSON line when it is ready. `ssh -F DIRECTORY/ssh_config -i KEY gateway help` works from then on.
+    Ctrl-C or SIGTERM ends it and everything it started.
     """
     from gateway.embedded import supervisor
 

@@ -1,7 +1,7 @@
-"""`enc-gateway metrics`: the gateway in Prometheus's text format, on standard output or for node_exporter.
+"""`enc-gateway metrics`: the gateway's metrics in Prometheus's text format, printed or in a file for node_exporter.
 
-Counters count what the audit log and those rotated away before it have, read line by line. Where rotation deletes old
-ones (audit.keep) a counter goes down then, which Prometheus takes for a new beginning.
+Counters count the records in the audit log and its rotated logs. When rotation deletes an old log (audit.keep), they go
+down, which Prometheus treats as a counter reset.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import click
 from gateway.admin import options, output, vaults
 from gateway.audit import query
 from gateway.audit.query import Event, Filter
-from gateway.audit.report import timeline
 from gateway.base import files, privileges
 from gateway.base.records import Record
 from gateway.config.schema import Config
@@ -29,7 +28,7 @@ Labels = tuple[tuple[str, str], ...]
 
 
 class Metric(Record):
-    """A name without its prefix, counter or gauge, what it means, and its samples by labels."""
+    """`name` lacks the prefix `enc_`. `kind` is counter or gauge. `samples` has the value for each set of labels."""
 
     name: str
     kind: str
@@ -59,32 +58,32 @@ def collect(settings: Config) -> tuple[Metric, ...]:
 
 
 def _now(settings: Config) -> tuple[Metric, ...]:
-    kept = vaults.look(settings)
+    listed = vaults.collect(settings)
     keys = authorized_keys.load(settings.paths_authorized_keys)
     now = time.time()
     live = registry.live(settings.paths_run)
     waiting = len(enrolment.pending(settings.paths_enrolments))
     log = settings.paths_audit
     size = os.path.getsize(log) if os.path.exists(log) else 0
-    states = Counter(one.state for one in kept)
+    states = Counter(one.state for one in listed)
     return (
         _gauge("info", "Version of the gateway.", {(("version", version("enc-gateway")),): 1}),
         _gauge("sessions", "Live sessions.", {(): len(live)}),
         _gauge("views", "Unlocked projects.", {(): sum(len(one.views) for one in live)}),
         _gauge("vaults", "Projects, by state.", {(("state", name),): states[name] for name in _STATES}),
-        _gauge("vaults_ownerless", "Projects whose principal has no key.", {(): sum(one.ownerless for one in kept)}),
-        _gauge("vault_bytes", "What all projects take on the disk.", {(): sum(one.size for one in kept)}),
-        _gauge("keys", "Authorized keys that are good.", {(): sum(_good(key, now) for key in keys)}),
-        _gauge("keys_handed_in", "Keys that wait to be approved.", {(): waiting}),
+        _gauge("vaults_ownerless", "Projects whose principal has no key.", {(): sum(one.ownerless for one in listed)}),
+        _gauge("vault_bytes", "Disk usage of all projects.", {(): sum(one.size for one in listed)}),
+        _gauge("keys", "Authorized keys that are valid.", {(): sum(_is_valid(key, now) for key in keys)}),
+        _gauge("keys_handed_in", "Keys that wait for approval.", {(): waiting}),
         _gauge("audit_bytes", "Size of the audit log.", {(): size}),
     )
 
 
-_STATES = ("locked", "unlocked", "damaged")
+_STATES = ("locked", "unlocked", "damaged", "unreadable")
 
 
-def _good(key: authorized_keys.Entry, now: float) -> bool:
-    return not (key.problem or key.invites or now > key.expires)
+def _is_valid(key: authorized_keys.Entry, now: float) -> bool:
+    return not (key.problem or key.invitation_for or now > key.expires)
 
 
 def _gauge(name: str, doc: str, samples: Mapping[Labels, float]) -> Metric:
@@ -92,7 +91,7 @@ def _gauge(name: str, doc: str, samples: Mapping[Labels, float]) -> Metric:
 
 
 class _Tally:
-    """What the audit log has, by words from fixed sets: no name of a person becomes a label."""
+    """Counts of audit records. Labels are words from fixed sets, so no name of a person becomes one."""
 
     def __init__(self) -> None:
         self.decisions: Counter[str] = Counter()
@@ -101,7 +100,7 @@ class _Tally:
         self.faults = 0
         self.newest = ""
 
-    def take(self, event: Event) -> None:
+    def add(self, event: Event) -> None:
         self.newest = event.time
         if event.event == "request":
             self.decisions[event.decision] += 1
@@ -120,32 +119,36 @@ def _counted(settings: Config) -> tuple[Metric, ...]:
     tally = _Tally()
     if os.path.exists(settings.paths_audit):
         for event in query.events(settings.paths_audit, Filter()):
-            tally.take(event)
-    newest = timeline.seconds(tally.newest) if tally.newest else 0.0
+            tally.add(event)
+    newest = query.timestamp(tally.newest) if tally.newest else 0.0
     locks, unlock_failures, incomplete = (tally.reasons[name] for name in _BY_REASON)
     return (
         _counter("requests_total", "Commands, by decision.", "decision", tally.decisions),
         _counter("refusals_total", "Refused commands.", "reason", tally.refusals),
         _counter("locks_total", "Locks.", "reason", locks),
         _counter("unlock_failures_total", "Failed unlocks.", "reason", unlock_failures),
-        _counter("lock_incomplete_total", "Locks with something left.", "reason", incomplete),
+        _counter("lock_incomplete_total", "Locks that left something behind.", "reason", incomplete),
         Metric(name="faults_total", kind="counter", doc="Errors of the gateway itself.", samples={(): tally.faults}),
         _gauge("audit_newest_seconds", "When the newest audit record was written.", {(): newest}),
     )
 
 
 def _counter(name: str, doc: str, label: str, counted: Counter[str]) -> Metric:
-    """How often each value is there."""
+    """A counter with one sample for each value of `label`."""
     samples: dict[Labels, float] = {((label, value),): float(times) for value, times in sorted(counted.items())}
     return Metric(name=name, kind="counter", doc=doc, samples=samples)
 
 
 @click.command()
-@click.option("--textfile", type=click.Path(path_type=Path, dir_okay=False), help="Write there, for node_exporter.")
+@click.option(
+    "--textfile",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the metrics to this file, for node_exporter.",
+)
 @options.configured
 @options.as_json
 def metrics(textfile: Path | None, settings: Config, as_json: bool) -> None:
-    """Print the gateway's numbers in Prometheus's text format."""
+    """Print metrics in Prometheus's text format."""
     found = collect(settings)
     if textfile:
         with privileges.root():

@@ -1,4 +1,4 @@
-"""What the commands share: the options, and how a command begins."""
+"""Options that the commands share. `configured` loads the configuration and drops root's privileges."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from gateway.errors import Misconfigured
 
 CONFIG = Path("/etc/enc/gateway.toml")
 
-settings = click.option(
+config_path = click.option(
     "--config",
     "settings",
     default=CONFIG,
     show_default=True,
     type=click.Path(path_type=Path, dir_okay=False),
-    help="The gateway's configuration.",
+    help="The gateway's configuration file.",
 )
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
 def configured(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The option `--config`, for a command that takes what is in it, and works as the gateway's account (`enter`)."""
+    """Add `--config` to a command, which gets the Config as `settings` and runs as the gateway's account."""
 
     @functools.wraps(command)
     def run(*args: Any, settings: Path, **options: Any) -> Any:
-        return command(*args, settings=enter(settings), **options)
+        return command(*args, settings=load_as_account(settings), **options)
 
-    return settings(run)
+    return config_path(run)
 
 
-def enter(path: Path) -> Config:
-    """The configuration in the file `path`. From here on root works as the account that has the vaults: what needs root
-    says so (gateway.base.privileges). Raises Misconfigured.
+def load_as_account(path: Path) -> Config:
+    """Load the configuration file at `path`. If we are root, also change to the account that owns the vaults; a step
+    that needs root then uses `privileges.root`. Raises Misconfigured.
     """
     config = loader.load(str(path))
     try:

@@ -1,4 +1,4 @@
-"""How the sysadmin's commands print results."""
+"""Print the results of the sysadmin's commands."""
 
 from __future__ import annotations
 
@@ -6,30 +6,28 @@ from collections.abc import Mapping, Sequence
 
 import click
 
-from gateway.base import json
+from gateway.base import json, text
 
 
 def result(fields: Mapping[str, object], words: str, as_json: bool) -> None:
-    """Print what a command came to: an object for programs, or words for people ("" for none)."""
-    text = json.dumps(fields) if as_json else words
-    if text:
-        click.echo(text)
+    """Print a result: with `as_json` the object `fields`, else `words` unless they are ""."""
+    printed = json.dumps(fields) if as_json else words
+    if printed:
+        click.echo(printed)
 
 
-def table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]], none: str) -> str:
-    """Aligned columns, with control characters of any origin made visible; `none` where there are no rows."""
+def table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]], empty: str) -> str:
+    """Aligned columns, or `empty` when there are no rows. Control characters in the cells are escaped."""
     if not rows:
-        return none
-    shown = [header, *(tuple(visible(cell) for cell in row) for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in shown)
+        return empty
+    return text.columns([header, *(tuple(visible(cell) for cell in row) for row in rows)])
 
 
-def visible(text: str) -> str:
-    """`text` on one line of a terminal, which it cannot control."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape", "replace").decode() for char in text)
+def visible(unsafe: str) -> str:
+    """`unsafe` with every character escaped that could control a terminal or end the line."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape", "replace").decode() for char in unsafe)
 
 
 def visible_lines(lines: Sequence[str]) -> str:
-    """Each of `lines` on a line of its own."""
+    """The lines, each made `visible`, joined by line ends."""
     return "\n".join(map(visible, lines))

@@ -13,38 +13,50 @@ from gateway.config.schema import Config
 from gateway.errors import Misconfigured
 from gateway.session import liveness, maintenance, registry, termination
 
-_PATIENCE = 30.0
-"""Seconds that a session which was being started takes at most until it shows itself, or gives up."""
+_END_TIMEOUT = 30.0
+"""Seconds. Longer than a session that is just starting takes until it can be ended, or gives up."""
 
 
 @click.command()
 @options.configured
-@click.option("--message", default="", help="What people are told, on one line.")
-@click.option("--lock-now", is_flag=True, help="Lock everything and end all live sessions, too.")
+@click.option("--message", default="", help="One line that users see when they are refused.")
+@click.option("--lock-now", is_flag=True, help="Also lock all projects and end all live sessions.")
 @options.as_json
 def pause(settings: Config, message: str, lock_now: bool, as_json: bool) -> None:
-    """Let nothing new begin: no session, unlocking or new project, until `resume`, also across a reboot.
+    """Refuse new sessions, unlocks and projects until `resume`.
 
-    Live sessions go on to their own end, unless --lock-now ends them; it returns when that is done.
+    The pause outlives a reboot. Live sessions continue unless --lock-now is given, which returns when they have ended.
     """
     with privileges.root():
         maintenance.begin(settings.paths_pause, message)
     administration.record(settings, "paused", required=False, locks_now=lock_now)
-    ended = _end_all(settings.paths_run) if lock_now else []
+    ended = _end_all(settings) if lock_now else []
     live = len(registry.live(settings.paths_run))
-    words = f"paused; {f'{len(ended)} sessions ended, ' if lock_now else ''}{live} live"
+    words = f"paused; {f'sessions ended: {len(ended)}, ' if lock_now else ''}live sessions: {live}"
     output.result({"paused": True, "ended": ended, "live": live}, words, as_json)
 
 
-def _end_all(run: str) -> list[str]:
-    """Every session, also those that are just being started. Raises Misconfigured when one does not end."""
-    ended = []
-    deadline = time.monotonic() + _PATIENCE
-    while liveness.count(run):
-        ended += [id_ for id_, _ in termination.kill(run, registry.live(run), reason="paused")]
+def _end_all(settings: Config) -> list[str]:
+    """End every session, also those that are just starting. Raises Misconfigured when one does not end."""
+    run, log = settings.paths_run, administration.log(settings)
+    ended: list[str] = []
+    remaining: set[str] = set()
+    deadline = time.monotonic() + _END_TIMEOUT
+    while liveness.count(run) > len(remaining):
+        chosen = [session for session in registry.live(run) if session.id not in remaining]
+        for one in termination.end(run, chosen, settings.lock_grace, log, "enc-gateway pause", "paused"):
+            if one.how == termination.REMAINS:
+                remaining.add(one.session.id)
+            else:
+                ended.append(one.session.id)
         if time.monotonic() > deadline:
-            raise Misconfigured("a session does not end", "`enc-gateway sessions kill --all`")
+            break
         time.sleep(0.05)
+    if left := liveness.count(run):
+        named = f": {' '.join(sorted(remaining))}" if remaining else ""
+        raise Misconfigured(
+            f"{left} sessions do not end{named}", "`enc-gateway doctor` says more; all others have ended"
+        )
     return ended
 
 
@@ -52,10 +64,10 @@ def _end_all(run: str) -> list[str]:
 @options.configured
 @options.as_json
 def resume(settings: Config, as_json: bool) -> None:
-    """End a pause."""
+    """End a pause: let new sessions begin again."""
     with privileges.root():
         was_paused = maintenance.end(settings.paths_pause)
     if was_paused:
         administration.record(settings, "resumed", required=False)
-    words = "resumed" if was_paused else "it was not paused"
+    words = "resumed" if was_paused else "the gateway was not paused"
     output.result({"paused": False, "was_paused": was_paused}, words, as_json)

@@ -1,32 +1,36 @@
-"""`enc-gateway sessions`: who is in, with what unlocked, and for how long still; and ending it."""
+"""`enc-gateway sessions`: list live sessions, their unlocked projects and idle clocks, and end sessions."""
 
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Mapping
 
 import click
 
 from gateway.admin import options, output
+from gateway.audit import administration
 from gateway.base import json
 from gateway.base.records import Record
 from gateway.config.schema import Config
-from gateway.errors import Misconfigured, NotUnlocked, Usage
+from gateway.errors import Internal, Misconfigured, NotUnlocked, Usage
 from gateway.identity import authorized_keys
-from gateway.session import channel, layout, protocol, registry, termination
+from gateway.session import asking, cleanup, protocol, registry, termination
+from gateway.session.asking import Answer
 from gateway.session.registry import Session
+from gateway.session.termination import CLOSED, KILLED, REMAINS, Ended
 
-_EVERY = 2.0
-_PATIENCE = 3.0
-"""Seconds for a warden to answer; one that is locking has more to do."""
+_WATCH_SECONDS = 2.0
+_ANSWER_SECONDS = 3.0
+"""Without an answer from any session; those that are left are listed as such that do not answer."""
 
-_CLEAR = "\x1b[H\x1b[2J"
+_CLEAR_SCREEN = "\x1b[H\x1b[2J"
 
 
-class Idle(Record):
-    """What a session says of itself, or of a view: what was done last, how many seconds ago, when it locks ("" and
-    None: it gave no answer).
+class IdleClock(Record):
+    """The idle clock of a session or a view: the last activity, the seconds since then, and the seconds until it locks.
+    "" and None when the session did not report it.
     """
 
     last_activity: str = ""
@@ -34,31 +38,38 @@ class Idle(Record):
     locks_in: int | None = None
 
 
-class Seen(Record):
-    """A live session, the label of its key, and its idle clocks: its own, and one of each view by project."""
+class LiveSession(Record):
+    """A live session, the label of its key, its idle clock, and the idle clock of each view by project.
+
+    `answers`: whether its warden answered in time.
+    """
 
     session: Session
     label: str
-    clock: Idle
-    views: tuple[tuple[str, Idle], ...]
+    answers: bool
+    clock: IdleClock
+    views: tuple[tuple[str, IdleClock], ...]
 
     def fields(self) -> dict[str, object]:
         hidden = ("connection", "views")
         record = {key: value for key, value in self.session.as_dict().items() if key not in hidden}
         since = {str(view.project): view.since for view in self.session.views}
         views = [{"project": name, "since": since[name], **clock.as_dict()} for name, clock in self.views]
-        return {**record, "label": self.label, **self.clock.as_dict(), "views": views}
+        return {**record, "label": self.label, "answers": self.answers, **self.clock.as_dict(), "views": views}
 
 
-def look(settings: Config) -> tuple[Seen, ...]:
-    """Every live session, oldest first."""
+def collect(settings: Config) -> tuple[LiveSession, ...]:
+    """Every live session, oldest first. The end of dead ones is recorded."""
     try:
         labels = {entry.blob: entry.label for entry in authorized_keys.load(settings.paths_authorized_keys)}
-    except Misconfigured:  # then nobody stays, and until that is so we can say who
+    except Misconfigured:  # sessions are about to end then; until they have, list them without labels
         labels = {}
     named = {authorized_keys.fingerprint(blob): label for blob, label in labels.items() if _is_base64(blob)}
+    cleanup.sweep(settings.paths_run, administration.log(settings), "enc-gateway sessions")
     live = registry.live(settings.paths_run)
-    return tuple(_seen(settings, session, named.get(session.fingerprint, "")) for session in live)
+    requests = [(one, protocol.Ask(principal=one.principal, origin="enc-gateway")) for one in live]
+    answers = {answer.session.id: answer for answer in asking.ask_all(settings.paths_run, requests, _ANSWER_SECONDS)}
+    return tuple(_with_clocks(answers[one.id], named.get(one.fingerprint, "")) for one in live)
 
 
 def _is_base64(blob: str) -> bool:
@@ -68,33 +79,36 @@ def _is_base64(blob: str) -> bool:
         return False
 
 
-def _seen(settings: Config, session: Session, label: str) -> Seen:
-    said = _ask(settings, session)
-    of_views = said.get("views")
+def _with_clocks(answer: Answer, label: str) -> LiveSession:
+    session, report = answer.session, _report(answer)
+    of_views = report.get("views")
     clocks = of_views if isinstance(of_views, dict) else {}
-    views = tuple((str(view.project), _idle(clocks.get(view.project))) for view in session.views)
-    return Seen(session=session, label=output.visible(label), clock=_idle(said), views=views)
+    views = tuple((str(view.project), _clock(clocks.get(view.project))) for view in session.views)
+    return LiveSession(
+        session=session,
+        label=output.visible(label),
+        answers=not answer.is_silent,
+        clock=_clock(report),
+        views=views,
+    )
 
 
-def _ask(settings: Config, session: Session) -> Mapping[str, object]:
-    """The session's own report (gateway.warden); empty when it has just ended, is busy, or makes no sense."""
-    request = protocol.Ask(principal=session.principal, origin="enc-gateway")
-    try:
-        with channel.connect(os.path.join(layout.directory(settings.paths_run), session.id), layout.SOCKET) as to:
-            to.settimeout(_PATIENCE)
-            channel.send(to, request)
-            received = channel.receive(to)
-        reply = received[0] if received else None
-        report = json.loads(reply.report) if isinstance(reply, protocol.State) else {}
-    except (OSError, protocol.Malformed, ValueError, RecursionError):  # it is another process's word
+def _report(answer: Answer) -> Mapping[str, object]:
+    """The report of the session's warden; {} when the session has ended, is silent, or sends something else."""
+    if answer.reply is None:
         return {}
+    with answer.reply as reply:
+        try:
+            report = json.loads(reply.report) if isinstance(reply, protocol.State) else {}
+        except (ValueError, RecursionError):  # the answer is untrusted
+            return {}
     return report if isinstance(report, dict) else {}
 
 
-def _idle(said: object) -> Idle:
-    values = said if isinstance(said, dict) else {}
+def _clock(reported: object) -> IdleClock:
+    values = reported if isinstance(reported, dict) else {}
     idle, locks_in = values.get("idle"), values.get("locks_in")
-    return Idle(
+    return IdleClock(
         last_activity=output.visible(str(values.get("last_activity", ""))),
         idle=idle if isinstance(idle, int) else None,
         locks_in=locks_in if isinstance(locks_in, int) else None,
@@ -102,40 +116,42 @@ def _idle(said: object) -> Idle:
 
 
 @click.group(invoke_without_command=True, name="sessions")
-@click.option("--watch", is_flag=True, help="Show it again every 2 seconds, until Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Print the list every 2 seconds, until Ctrl-C.")
 @options.configured
 @options.as_json
 @click.pass_context
 def sessions_(ctx: click.Context, watch: bool, settings: Config, as_json: bool) -> None:
-    """Show the live sessions of all principals, or end some."""
+    """List live sessions; `sessions kill` ends some."""
     ctx.obj = settings
     if ctx.invoked_subcommand is not None:
         return
     _show(settings, as_json)
     try:
         while watch:
-            time.sleep(_EVERY)
+            time.sleep(_WATCH_SECONDS)
             if not as_json and os.isatty(1):
-                click.echo(_CLEAR, nl=False)
+                click.echo(_CLEAR_SCREEN, nl=False)
             _show(settings, as_json)
     except KeyboardInterrupt:
         return
 
 
 def _show(settings: Config, as_json: bool) -> None:
-    seen = look(settings)
-    rows = [_row(one) for one in seen]
+    listed = collect(settings)
+    rows = [_row(one) for one in listed]
     words = output.table(_HEADER, rows, "no sessions; nothing is unlocked")
-    output.result({"sessions": [one.fields() for one in seen]}, words, as_json)
+    output.result({"sessions": [one.fields() for one in listed]}, words, as_json)
 
 
 _HEADER = ("SESSION", "PRINCIPAL", "KEY", "FROM", "SINCE", "LAST ACTIVITY", "LOCKS IN", "UNLOCKED")
 
 
-def _row(one: Seen) -> tuple[str, ...]:
+def _row(one: LiveSession) -> tuple[str, ...]:
     session, clock = one.session, one.clock
     views = ", ".join(f"{name} ({_seconds(view.locks_in)})" for name, view in one.views)
     activity = f"{clock.last_activity} {_seconds(clock.idle)} ago" if clock.last_activity else "-"
+    if not one.answers:
+        activity = "does not answer"
     key = one.label or session.fingerprint
     where = (session.id, session.principal, key, session.address, session.since)
     return (*where, activity, _seconds(clock.locks_in), views or "-")
@@ -147,28 +163,45 @@ def _seconds(number: int | None) -> str:
 
 @sessions_.command()
 @click.argument("ids", nargs=-1)
-@click.option("--principal", help="All sessions of this principal.")
-@click.option("--all", "everybody", is_flag=True, help="All sessions.")
+@click.option("--principal", help="End all sessions of this principal.")
+@click.option("--all", "all_sessions", is_flag=True, help="End all sessions.")
 @options.as_json
 @click.pass_obj
-def kill(settings: Config, ids: tuple[str, ...], principal: str | None, everybody: bool, as_json: bool) -> None:
-    """Lock everything in these sessions and end them; returns when that is done."""
-    ended = _kill(settings, ids, principal, everybody, as_json)
-    output.result({"ended": ended}, "", as_json)
+def kill(settings: Config, ids: tuple[str, ...], principal: str | None, all_sessions: bool, as_json: bool) -> None:
+    """Lock all projects of sessions and end them.
+
+    IDS are as `sessions` shows them. Returns when the sessions have ended.
+    """
+    how = _kill(settings, ids, principal, all_sessions, as_json)
+    ended = [{"session": one.session.id, "killed": one.how == KILLED} for one in how if one.how != REMAINS]
+    remaining = [one.session.id for one in how if one.how == REMAINS]
+    output.result({"ended": ended, "remaining": remaining}, "", as_json)
+    sys.exit(Internal.code if remaining else 0)
+
+
+_KILL_WORDS = {
+    CLOSED: "closed {}",
+    KILLED: "killed {}: it did not answer",
+    REMAINS: "{} remains: it does not answer, and has no process that is its warden; look at its directory",
+}
 
 
 def _kill(
-    settings: Config, ids: tuple[str, ...], principal: str | None, everybody: bool, as_json: bool
-) -> list[object]:
+    settings: Config, ids: tuple[str, ...], principal: str | None, all_sessions: bool, as_json: bool
+) -> list[Ended]:
+    log, command = administration.log(settings), "enc-gateway sessions kill"
+    cleanup.sweep(settings.paths_run, log, command)
     live = registry.live(settings.paths_run)
     if unknown := set(ids) - {session.id for session in live}:
-        raise NotUnlocked(f"no live session {output.visible(min(unknown))}", "`enc-gateway sessions` lists them")
-    if not (ids or principal or everybody):
-        raise Usage("say which: ids, --principal or --all")
-    chosen = [one for one in live if everybody or one.id in ids or one.principal == principal]
-    ended: list[object] = []
-    for id_, by_itself in termination.kill(settings.paths_run, chosen):
-        ended.append({"session": id_, "killed": not by_itself})
+        raise NotUnlocked(
+            f"no live session {output.visible(min(unknown))}", "`enc-gateway sessions` lists the live ones"
+        )
+    if not (ids or principal or all_sessions):
+        raise Usage("no session given", "give session ids, --principal or --all")
+    chosen = [one for one in live if all_sessions or one.id in ids or one.principal == principal]
+    how = []
+    for one in termination.end(settings.paths_run, chosen, settings.lock_grace, log, command):
+        how.append(one)
         if not as_json:
-            click.echo(f"closed {id_}" if by_itself else f"killed {id_}, which did not answer")
-    return ended
+            click.echo(_KILL_WORDS[one.how].format(one.session.id))
+    return how

@@ -11,36 +11,37 @@ from gateway.install import setup as installing
 
 
 @click.command()
-@click.option("--dry-run", is_flag=True, help="Show every change as a diff, and make none.")
-@click.option("--remove", "away", is_flag=True, help="Take back all of it but the vaults.")
+@click.option("--dry-run", is_flag=True, help="Print every change as a diff, and change nothing.")
+@click.option("--remove", "remove", is_flag=True, help="Undo setup. Vaults are kept.")
 @click.option(
     "--sessions",
-    default=installing.SESSIONS,
+    default=installing.DEFAULT_SESSIONS,
     show_default=True,
     type=click.IntRange(1, 100_000),
-    help="How many are to be live at once, for inotify's limits.",
+    help="How many live sessions to set inotify's limits for.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def setup(dry_run: bool, away: bool, sessions: int, as_json: bool) -> None:
-    """Make this host a gateway: account, directories, configuration, sshd's drop-in, kernel limits.
+def setup(dry_run: bool, remove: bool, sessions: int, as_json: bool) -> None:
+    """Make this host a gateway, or with --remove undo that.
 
-    Nothing that is there is overwritten but what setup made itself; running it again changes nothing. sshd is asked
-    with `sshd -t` before it reads anything again, and logins of others are compared before and after. With --remove,
-    what people wrote (keys, configuration, audit) is moved to /var/lib/enc/kept, beside the vaults.
+    It makes the account, directories, configuration, kernel limits, and last sshd's drop-in. It only overwrites files
+    that setup made, and running it again changes nothing. Before sshd is reloaded, `sshd -t` checks the configuration,
+    and `sshd -T` must show no change for other logins. --remove moves what people wrote (keys, configuration, audit)
+    to /var/lib/enc/kept, beside the vaults.
     """
     changes: Iterable[str]
     if dry_run:
-        changes = installing.preview(sessions, away)
-    elif away:
+        changes = installing.preview(sessions, remove)
+    elif remove:
         changes = installing.remove()
     else:
         changes = installing.apply(sessions)
-    said = []
+    printed = []
     for text in changes:
-        said.append(text)
+        printed.append(text)
         if not as_json:
             click.echo(text)
     if as_json:
-        click.echo(json.dumps({"dry_run": dry_run, "changes": said}))
-    elif not said:
+        click.echo(json.dumps({"dry_run": dry_run, "changes": printed}))
+    elif not printed:
         click.echo("nothing to change")

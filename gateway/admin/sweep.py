@@ -1,13 +1,16 @@
-"""`enc-gateway sweep`, which the timer runs."""
+"""`enc-gateway sweep`, which the housekeeping timer runs."""
 
 from __future__ import annotations
 
+import os
 import time
 
 import click
 
 from gateway.admin import options
+from gateway.audit import administration
 from gateway.audit.log import AuditLog
+from gateway.base import files, privileges
 from gateway.config.schema import Config
 from gateway.errors import Misconfigured
 from gateway.identity import lint
@@ -18,21 +21,37 @@ from gateway.vault import garbage
 @click.command()
 @options.configured
 def sweep(settings: Config) -> None:
-    """Clear away what crashes left behind, and removed projects past their age.
+    """Remove leftovers of crashes, and old removed projects.
 
-    Keys that sshd will not take are told to the audit: to whoever has one they look like an unknown key.
+    Removed projects are deleted after trash.days. Errors in authorized_keys are recorded in the audit log: the person
+    whose key it is only sees that sshd does not know it.
     """
     log = AuditLog(settings.paths_audit, settings.audit_syslog, required=False)
-    for problem in _problems(settings.paths_authorized_keys):
-        log.write("misconfigured", where=problem)
-    sessions = cleanup.sweep(settings.paths_run)
-    counted = {"sessions": sessions, **garbage.sweep(settings.paths_vaults, settings.trash_days)}
-    click.echo(", ".join(f"{number} {kind}" for kind, number in counted.items()))
+    for error in _errors(settings.paths_authorized_keys):
+        log.write("misconfigured", where=error)
+    sessions = cleanup.sweep(settings.paths_run, administration.log(settings), "enc-gateway sweep")
+    removed = garbage.sweep(settings.paths_vaults, settings.trash_days)
+    projects = f"{removed['drafts']} unfinished projects, {removed['trash']} projects in the trash"
+    staged = removed["staged"] + _remove_staged(settings)
+    click.echo(f"removed: {sessions} dead sessions, {projects}, {staged} unfinished files")
 
 
-def _problems(path: str) -> list[str]:
-    """What is wrong with authorized_keys: nobody gets in by it, or not as was meant."""
+def _remove_staged(settings: Config) -> int:
+    """Remove what killed processes left beside the files that they were replacing; how many. Those in the directories
+    of authorized_keys and of the pause are root's.
+    """
+    removed = sum(map(files.remove_abandoned, (settings.paths_enrolments, settings.paths_run)))
+    with privileges.root():
+        of_root = {
+            os.path.dirname(os.path.realpath(settings.paths_authorized_keys)),
+            os.path.dirname(settings.paths_pause),
+        }
+        return removed + sum(map(files.remove_abandoned, of_root))
+
+
+def _errors(path: str) -> list[str]:
+    """The errors in authorized_keys: lines that let nobody log in, or not as the sysadmin meant."""
     try:
-        return [one.words(path) for one in lint.examine(path, time.time()) if one.level is lint.Level.ERROR]
+        return [one.located(path) for one in lint.examine(path, time.time()) if one.level is lint.Level.ERROR]
     except (Misconfigured, OSError) as error:
         return [str(error)]

@@ -1,31 +1,35 @@
-"""`enc-gateway vaults`: every project of everybody, as it lies on the disk."""
+"""`enc-gateway vaults`: list the projects of all principals, from the vaults on disk."""
 
 from __future__ import annotations
 
 import os
+import stat
 import time
 
 import click
 
 from gateway.admin import options, output
-from gateway.base import clock, text, toml
+from gateway.base import clock, text
 from gateway.base.records import Record
 from gateway.config.schema import Config
-from gateway.errors import DamagedVault, Usage
+from gateway.errors import DamagedVault, Misconfigured, Usage
 from gateway.identity import authorized_keys
-from gateway.identity.names import Principal
+from gateway.identity.names import Principal, ProjectName
 from gateway.limits.disk import usage
 from gateway.session import registry
 from gateway.vault import lease, store
+from gateway.vault.slots import Slot
 from gateway.vault.store import Vault
 
-_COUNTING = 30.0
+_SIZES_TIMEOUT = 30.0
 """Seconds for counting the sizes of all vaults together."""
 
 
-class Kept(Record):
-    """A vault. `state` is locked, unlocked or damaged (`problem` says how); `owner` the fingerprint of the key that
-    made it; `ownerless`: no line of authorized_keys has its principal any more. `slots` are names with their kinds.
+class ListedVault(Record):
+    """A vault. `state` is locked, unlocked, damaged, or unreadable when the disk fails; `problem` says why. `owner` is
+    the fingerprint of the key that made it. `ownerless`: no line of authorized_keys has its principal. `size` is in
+    bytes, and too low when not `size_complete`. `slots` are names with kinds; `unbound` are the names of those that
+    nothing binds to the vault, because they are older than that.
     """
 
     principal: str
@@ -38,87 +42,103 @@ class Kept(Record):
     size_complete: bool
     last_used: str
     slots: tuple[str, ...]
+    unbound: tuple[str, ...]
 
 
-def look(settings: Config) -> tuple[Kept, ...]:
+def collect(settings: Config) -> tuple[ListedVault, ...]:
     """Every vault, by principal and project. Raises Misconfigured when authorized_keys cannot be read."""
     entries = authorized_keys.load(settings.paths_authorized_keys)
-    listed = {named for entry in entries if (named := _principal(entry))}
+    principals = {named for entry in entries if (named := _principal(entry))}
     live = registry.live(settings.paths_run)
     unlocked = {(session.principal, view.project) for session in live for view in session.views}
-    deadline = time.monotonic() + _COUNTING
+    deadline = time.monotonic() + _SIZES_TIMEOUT
     return tuple(
-        _kept(vault, principal, listed, (principal, vault.name) in unlocked, deadline)
+        _listed(vault, principal, principals, (principal, vault.name) in unlocked, deadline)
         for principal, home in homes(settings)
-        for vault in (Vault(name=name, path=os.path.join(home, name)) for name in store.names(home))
+        for vault in (Vault(name=name, path=os.path.join(home, name)) for name in _names(home))
     )
 
 
 def homes(settings: Config) -> list[tuple[Principal, str]]:
-    """Each principal's directory. What is none of ours is left out."""
+    """Each principal and their directory. Other entries are skipped, links among them."""
     found = []
     for name in sorted(os.listdir(settings.paths_vaults)):
+        path = os.path.join(settings.paths_vaults, name)
         try:
-            found.append((Principal.of_directory(name), os.path.join(settings.paths_vaults, name)))
+            principal = Principal.of_directory(name)
         except Usage:
             continue
+        if stat.S_ISDIR(os.lstat(path).st_mode):
+            store.restore_directory_access(path)
+            found.append((principal, path))
     return found
+
+
+def _names(home: str) -> tuple[ProjectName, ...]:
+    """The projects in a principal's directory; none where that is not the account's (`doctor` reports it)."""
+    try:
+        return store.names(home)
+    except OSError:
+        return ()
 
 
 def _principal(entry: authorized_keys.Entry) -> str:
     try:
-        return "" if entry.invites else entry.principal or authorized_keys.fingerprint(entry.blob)
+        return "" if entry.invitation_for else entry.principal or authorized_keys.fingerprint(entry.blob)
     except ValueError:
         return ""
 
 
-def _kept(vault: Vault, principal: Principal, listed: set[str], unlocked: bool, deadline: float) -> Kept:
+def _listed(vault: Vault, principal: Principal, principals: set[str], unlocked: bool, deadline: float) -> ListedVault:
     state, problem = "unlocked" if unlocked else "locked", ""
-    slots: tuple[str, ...] = ()
+    slots: tuple[Slot, ...] = ()
     try:
-        slots = tuple(f"{slot.name} ({slot.kind.value})" for slot in store.check(vault))
-    except DamagedVault as error:
-        state, problem = "damaged", error.line()
+        slots = store.check(vault)
+    except (DamagedVault, Misconfigured) as error:
+        state, problem = "damaged" if isinstance(error, DamagedVault) else "unreadable", error.line()
     size, complete = usage.size(vault.path, max(0.0, deadline - time.monotonic()))
-    return Kept(
+    return ListedVault(
         principal=principal,
         project=vault.name,
         owner=_owner(vault),
         state=state,
         problem=problem,
-        ownerless=principal not in listed,
+        ownerless=principal not in principals,
         size=size,
         size_complete=complete,
         last_used=clock.utc(lease.last_used(vault)),
-        slots=slots,
+        slots=tuple(f"{slot.name} ({slot.kind.value})" for slot in slots),
+        unbound=tuple(slot.name for slot in slots if not slot.binding),
     )
 
 
 def _owner(vault: Vault) -> str:
     try:
-        with open(vault.metadata, encoding="utf-8") as file:
-            return str(toml.parse(file.read())["owner"].value)
-    except (OSError, KeyError, ValueError):
+        return str(store.read_metadata(vault)["owner"])
+    except (DamagedVault, Misconfigured, KeyError):
         return ""
 
 
 @click.command(name="vaults")
-@click.option("--ownerless", is_flag=True, help="Only those whose principal has no key any more.")
-@click.option("--damaged", is_flag=True, help="Only those that are not whole.")
+@click.option("--ownerless", is_flag=True, help="Only projects whose principal has no key.")
+@click.option("--damaged", is_flag=True, help="Only damaged projects.")
 @options.configured
 @options.as_json
 def vaults_(ownerless: bool, damaged: bool, settings: Config, as_json: bool) -> None:
-    """Show everybody's projects: size, last use, slots, and whether they are locked."""
-    kept = [one for one in look(settings) if one.ownerless >= ownerless and (one.state == "damaged") >= damaged]
-    rows = [_row(one) for one in kept]
+    """List the projects of all principals, with size and state."""
+    listed = [one for one in collect(settings) if one.ownerless >= ownerless and (one.state == "damaged") >= damaged]
+    rows = [_row(one) for one in listed]
     words = output.table(_HEADER, rows, "no projects")
-    output.result({"vaults": [{**one.as_dict(), "slots": list(one.slots)} for one in kept]}, words, as_json)
+    fields = [{**one.as_dict(), "slots": list(one.slots), "unbound": list(one.unbound)} for one in listed]
+    output.result({"vaults": fields}, words, as_json)
 
 
 _HEADER = ("PRINCIPAL", "PROJECT", "STATE", "SIZE", "LAST USED", "SLOTS", "REMARK")
 
 
-def _row(one: Kept) -> tuple[str, ...]:
+def _row(one: ListedVault) -> tuple[str, ...]:
     size = text.human_size(one.size) + ("" if one.size_complete else " or more")
-    remark = "; ".join(filter(None, (one.problem, "no key has this principal" if one.ownerless else "")))
+    ownerless = "no key has this principal" if one.ownerless else ""
+    unbound = f"not bound to this project: {', '.join(one.unbound)}" if one.unbound else ""
+    remark = "; ".join(filter(None, (one.problem, ownerless, unbound)))
     return one.principal, one.project, one.state, size, one.last_used, ", ".join(one.slots) or "-", remark or "-"

@@ -1,1 +1,1 @@
-"""The audit log: writing, rotating, verifying and querying it."""
+"""The audit log: writing, rotating, verifying and querying it, and reports made from it."""

@@ -1,23 +1,25 @@
-"""Reading the audit log: records as typed events, and which of them somebody asks for."""
+"""Read the audit log: records as typed events, and filters that choose among them."""
 
 from __future__ import annotations
 
+import calendar
 import os
+import time
 from collections.abc import Iterator
 
-from gateway.audit import log
+from gateway.audit import lines, rotation
 from gateway.base import json
 from gateway.base.records import Record
 
 _TEXTS = ("principal", "fingerprint", "address", "port", "request", "session", "project", "verb", "decision", "reason")
-_ELSEWHERE = frozenset((*_TEXTS, "seq", "time", "event", "prev", "status"))
+_NOT_DETAILS = frozenset((*_TEXTS, "seq", "time", "event", "prev", "status"))
 OUTCOMES = ("allowed", "refused", "done", "failed")
 _FAILURES = frozenset(("unlock-failed", "lock-incomplete", "fault"))
 
 
 class Event(Record):
-    """One record. What it does not have is "" (`status`: None). `verb` is that of the request it belongs to, and
-    `details` are its other fields, in order.
+    """One record. A field that it lacks is "" (`status`: None). `verb` is the verb of the request that it belongs to.
+    `details` has all other fields, in order.
     """
 
     seq: int
@@ -38,7 +40,7 @@ class Event(Record):
 
     @property
     def outcome(self) -> str:
-        """One of OUTCOMES, or "" for what only says that something is so."""
+        """One of OUTCOMES, or "" for a record that only reports a state."""
         if self.decision:
             return "allowed" if self.decision == "allow" else "refused"
         if self.event in _FAILURES or self.status:
@@ -47,32 +49,32 @@ class Event(Record):
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """Every key's fingerprint that the record has."""
-        return tuple(filter(None, (self.fingerprint, *(value for key, value in self.details if key in _KEYS))))
+        """The fingerprints of all keys that the record names."""
+        return tuple(filter(None, (self.fingerprint, *(value for key, value in self.details if key in _KEY_FIELDS))))
 
     def detail(self, name: str) -> str:
         return next((value for key, value in self.details if key == name), "")
 
     def cells(self) -> tuple[str, ...]:
-        """Time, event, principal, address, and what is particular to it: a row of a table."""
-        told = [f"{name}={value}" for name in _TOLD if (value := getattr(self, name))]
-        told += [f"status={self.status}"] if self.status is not None else []
-        told += [f"{key}={value}" for key, value in self.details]
-        return self.time, self.event, self.principal or "-", self.address or "-", " ".join(told)
+        """A row of a table: time, event, principal, address, and the remaining fields as `name=value`."""
+        rest = [f"{name}={value}" for name in _FIRST_IN_REST if (value := getattr(self, name))]
+        rest += [f"status={self.status}"] if self.status is not None else []
+        rest += [f"{key}={value}" for key, value in self.details]
+        return self.time, self.event, self.principal or "-", self.address or "-", " ".join(rest)
 
     def fields(self) -> dict[str, object]:
-        """The record again, without what it does not have."""
+        """The fields that are not empty, with the verb of the request."""
         own = {name: value for name, value in self.as_dict().items() if name != "details" and value not in ("", None)}
         return {**own, **dict(self.details)}
 
 
-_KEYS = ("key", "invite")
-_TOLD = ("session", "verb", "project", "decision", "reason")
+_KEY_FIELDS = ("key", "invite")
+_FIRST_IN_REST = ("session", "verb", "project", "decision", "reason")
 
 
 class Filter(Record):
-    """What somebody asks for; "" asks for nothing in particular. Moments are RFC 3339, UTC: `since` is the first that
-    counts, `until` the first that does not. `key` may be the beginning of a fingerprint.
+    """Which events to take; "" takes all. `since` and `until` are RFC 3339 in UTC, and `until` itself is not included.
+    `key` may be the beginning of a fingerprint.
     """
 
     principal: str = ""
@@ -83,7 +85,7 @@ class Filter(Record):
     since: str = ""
     until: str = ""
 
-    def takes(self, event: Event) -> bool:
+    def matches(self, event: Event) -> bool:
         return (
             (not self.principal or event.principal == self.principal)
             and (not self.key or any(key.startswith(self.key) for key in event.keys))
@@ -95,45 +97,44 @@ class Filter(Record):
         )
 
 
-_REQUESTS = 10_000
-"""That are remembered by their verb: more than can be under way at once."""
+_MAX_OPEN_REQUESTS = 10_000
+"""Requests whose verb is remembered until their result: more than can be under way at once."""
 
 
 def events(path: str, wanted: Filter) -> Iterator[Event]:
-    """The events that `wanted` takes in the log at `path` and in those rotated away before it, oldest first, read as
-    they are asked for. Raises OSError.
+    """The events in the log at `path` and in its rotated logs that match `wanted`, oldest first, read lazily.
 
-    What is no record is left out; `gateway.audit.verification` is there for that.
+    Lines that are not records are skipped; `gateway.audit.verification` reports them. Raises OSError.
     """
     verbs: dict[str, str] = {}
-    for event in _all(path):
+    for event in _all_events(path):
         if event.verb and event.request:
             verbs[event.request] = event.verb
-            if len(verbs) > _REQUESTS:
+            if len(verbs) > _MAX_OPEN_REQUESTS:
                 del verbs[next(iter(verbs))]
         elif event.request in verbs:
             verb = verbs.pop(event.request) if event.event == "result" else verbs[event.request]
             event = event.replace(verb=verb)
-        if wanted.takes(event):
+        if wanted.matches(event):
             yield event
 
 
-def _all(path: str) -> Iterator[Event]:
-    """The newest log is opened first: it may be rotated away while the older ones are read."""
-    with open(path, encoding="utf-8", errors="replace") as newest:
-        for archive in log.archives(path):
+def _all_events(path: str) -> Iterator[Event]:
+    """The current log is opened first, because it may be rotated while the older ones are read."""
+    with lines.open_log(path) as current:
+        for archive in rotation.archives(path):
             try:
-                with open(archive, encoding="utf-8", errors="replace") as file:
-                    if not os.path.samestat(os.fstat(file.fileno()), os.fstat(newest.fileno())):
-                        yield from filter(None, map(_event, file))
-            except FileNotFoundError:  # dropped meanwhile
+                with lines.open_log(archive) as file:
+                    if not os.path.samestat(os.fstat(file.fileno()), os.fstat(current.fileno())):
+                        yield from filter(None, map(_parse, lines.of(file)))
+            except FileNotFoundError:  # deleted by a rotation meanwhile
                 continue
-        yield from filter(None, map(_event, newest))
+        yield from filter(None, map(_parse, lines.of(current)))
 
 
-def _event(line: str) -> Event | None:
+def _parse(line: bytes) -> Event | None:
     try:
-        values = json.loads(line)
+        values = json.loads(line.decode(errors="replace"))
     except (ValueError, RecursionError):
         return None
     if not isinstance(values, dict) or type(values.get("seq")) is not int:
@@ -145,6 +146,11 @@ def _event(line: str) -> Event | None:
         time=str(values.get("time", "")),
         event=str(values.get("event", "")),
         status=status if type(status) is int else None,
-        details=tuple((str(key), str(value)) for key, value in values.items() if key not in _ELSEWHERE),
+        details=tuple((str(key), str(value)) for key, value in values.items() if key not in _NOT_DETAILS),
         **texts,
     )
+
+
+def timestamp(text: str) -> float:
+    """Seconds since the epoch of RFC 3339 in UTC, without the fraction. Raises ValueError."""
+    return calendar.timegm(time.strptime(text[:19], "%Y-%m-%dT%H:%M:%S"))

@@ -1,11 +1,13 @@
-"""Checking the audit log: is every line there, unchanged, and in its place? Rotated logs are part of it."""
+"""Check the audit log, rotated logs included: is every line there, unchanged and in its place?"""
 
 from __future__ import annotations
 
 import os
 
-from gateway.audit.log import FIRST_PREV, archives, sequence
-from gateway.base import json
+from gateway.audit import lines
+from gateway.audit.log import FIRST_PREV, HEAD_BYTES, sequence
+from gateway.audit.rotation import archives
+from gateway.base import files, json
 from gateway.base.records import Record
 from gateway.base.sha256 import sha256
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Finding(Record):
-    """What is wrong at a line (counted from 1) of a rotated log, or ("") of the log itself."""
+    """A problem at `line` (counted from 1) of a rotated log, or of the current log (`file` is "")."""
 
     line: int
     problem: str
@@ -26,8 +28,8 @@ class Finding(Record):
 
 
 class Report(Record):
-    """What `verify` found: lines read, the hash to write down elsewhere, what is wrong, and the number of the first
-    record that is there: more than 1 when older logs were dropped by rotation.
+    """`lines`: how many were read. `head`: the hash of the last one, to be noted outside this host. `first`: the number
+    of the first record, which is more than 1 when rotation deleted older logs.
     """
 
     lines: int
@@ -37,37 +39,36 @@ class Report(Record):
 
 
 def verify(path: str) -> Report:
-    """Check the chain of the log at `path`, with what was rotated away before it, against itself and its head file.
-    Raises OSError when it cannot be read.
+    """Check the chain of the log at `path` and its rotated logs, and its head file. Raises OSError when it cannot be
+    read.
 
-    An empty line or one that is no record is reported: only a power loss or a full disk leaves one, and a reader
-    should know of either.
+    A line that is empty or not a record is a finding: a power loss or a full disk leaves one, and so does tampering.
     """
     chain = _Chain()
     for file in [*archives(path), path]:
         chain.read(file, "" if file == path else os.path.basename(file))
     findings = chain.findings()
-    if problem := _check_head(path + ".head", chain.before, chain.prev, chain.count):
+    if problem := _check_head(path + ".head", chain.prev_before, chain.prev, chain.count):
         findings.append(Finding(line=chain.line, problem=problem))
     return Report(lines=chain.count, head=chain.prev, findings=tuple(findings), first=chain.first)
 
 
 class _Chain:
-    """The lines read so far: the last number and the last two hashes, and what is wrong."""
+    """What is known after the lines read so far: the last number, the last two hashes, and the findings."""
 
     def __init__(self) -> None:
         self.count, self.line, self.seq, self.first, self.dropped = 0, 0, 0, 1, 0
-        self.before = self.prev = FIRST_PREV
+        self.prev_before = self.prev = FIRST_PREV
         self._found: list[Finding] = []
-        self._beginning: Finding | None = None
+        self._first_finding: Finding | None = None
 
     def read(self, path: str, name: str) -> None:
-        with open(path, "rb") as file:
+        with lines.open_log(path) as file:
             self.line = 0
-            for self.line, raw in enumerate(file, 1):
-                self._take(raw.removesuffix(b"\n"), name)
+            for self.line, line in enumerate(lines.of(file), 1):
+                self._add(line, name)
 
-    def _take(self, line: bytes, name: str) -> None:
+    def _add(self, line: bytes, name: str) -> None:
         self.count += 1
         problem, record = _check(line, self.prev, self.seq)
         self.seq = sequence(record) if record else self.seq + 1
@@ -76,20 +77,20 @@ class _Chain:
         if problem:
             finding = Finding(line=self.line, problem=problem, file=name)
             if self.count == 1 and record:
-                self._beginning, self.first = finding, self.seq
+                self._first_finding, self.first = finding, self.seq
             else:
                 self._found.append(finding)
-        self.before, self.prev = self.prev, sha256(line).hexdigest()
+        self.prev_before, self.prev = self.prev, sha256(line).hexdigest()
 
     def findings(self) -> list[Finding]:
-        """A beginning that is no beginning is in order when rotation recorded that it dropped what was before."""
-        if self._beginning is None or 1 < self.first <= self.dropped + 1:
+        """A log may begin in the middle of the chain when rotation recorded that it deleted what was before."""
+        if self._first_finding is None or 1 < self.first <= self.dropped + 1:
             return self._found
-        return [self._beginning, *self._found]
+        return [self._first_finding, *self._found]
 
 
 def _check(line: bytes, prev: str, seq: int) -> tuple[str, dict[str, Any]]:
-    """The problem with `line` ("" for none), and its record (empty when it is none)."""
+    """The problem with `line` ("" for none), and its record ({} when it is not a record)."""
     try:
         record = json.loads(line)
         number, claimed = sequence(record), record["prev"]
@@ -102,16 +103,17 @@ def _check(line: bytes, prev: str, seq: int) -> tuple[str, dict[str, Any]]:
     return "", record
 
 
-def _check_head(path: str, before: str, newest: str, lines: int) -> str:
-    """The head names the last line, or, after a crash between two writes, the one before it."""
+def _check_head(path: str, prev_before: str, prev: str, lines: int) -> str:
+    """The problem with the head file; "" for none. It names the last line, or, when a crash came between the two
+    writes, the line before.
+    """
     try:
-        with open(path, encoding="ascii") as file:
-            last, digest = file.read().split()
-            number = int(last)
+        last, digest = files.read(path, HEAD_BYTES).decode("ascii").split()
+        number = int(last)
     except FileNotFoundError:
         return "the head file is missing" if lines else ""
     except (OSError, ValueError):
         return "the head file cannot be read"
-    if digest in (before, newest):
+    if digest in (prev_before, prev):
         return ""
     return f"the log does not end where its head file says (line {number}): lines were cut off or added"

@@ -1,1 +1,1 @@
-"""The interpreter and the kernel: what every other room may use, and which uses nothing of ours but errors."""
+"""The interpreter and the kernel. Every other package may import this one; it imports nothing of ours but errors."""

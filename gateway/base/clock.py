@@ -16,10 +16,10 @@ def utc(seconds: float) -> str:
 
 
 def boottime() -> float:
-    """Seconds since boot. Unlike the monotonic clock it goes on while the host is suspended (CLOCK_BOOTTIME)."""
+    """Seconds since boot (CLOCK_BOOTTIME). Unlike CLOCK_MONOTONIC it includes the time that the host was suspended."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def milliseconds_since(began: float) -> int:
-    """Milliseconds from `began` (boottime, seconds) until now, rounded."""
+    """Milliseconds since `began` (seconds of `boottime`), rounded."""
     return round((boottime() - began) * 1000)

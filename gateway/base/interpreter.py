@@ -1,4 +1,4 @@
-"""Where our code lies, and the interpreter that runs it: for starting programs of our own."""
+"""The Python interpreter and the directory of our code, for starting programs of our own."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ def code_root() -> str:
 
 
 def python(module_file: str, *arguments: str) -> list[str]:
-    """This interpreter on one of our `__main__` files: isolated, and without `site`, which costs 3 ms.
+    """The argv that runs one of our files as `__main__`: isolated (-I), and without `site` (-S), which costs 3 ms.
 
-    The real file, not a venv's link to it: what a venv adds is `site`'s work, and ours stands beside this module.
+    It names the real interpreter, not a venv's link to it. A venv's packages need `site`; our code is found without it.
     """
     return [os.path.realpath(sys.executable), "-I", "-S", os.path.join(code_root(), module_file), *arguments]
 
 
 def program() -> str:
-    """This Python, by the name that outlives an upgrade of it where it has one."""
+    """The path of this Python: /usr/bin/python3 if that is it, because the link survives an upgrade of Python."""
     real = os.path.realpath(sys.executable)
     return "/usr/bin/python3" if os.path.realpath("/usr/bin/python3") == real else real

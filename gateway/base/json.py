@@ -1,8 +1,8 @@
-"""`dumps` and `loads` as `json` has them, without its 5 ms: it loads `re`, `enum` and `collections`, which nothing
-else on a forced command's path needs.
+"""`dumps` and `loads` like those of `json`, without its 5 ms of import.
 
-The work is done by the same C functions that `json` calls. They are private to CPython, so they are tried out once,
-and an interpreter in which they are not there, or not the same, gets `json` itself.
+`json` loads `re`, `enum` and `collections`, which nothing else on a forced command's path needs. This module calls the
+same C functions that `json` calls. They are private to CPython, so they are tested once at import; where they are
+missing or behave differently, `json` itself is used.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-class _Settings:
-    """What a `json.JSONDecoder` is to the scanner, with its defaults."""
+class _DecoderSettings:
+    """The attributes of `json.JSONDecoder` that the scanner reads, with their defaults."""
 
     strict = True
     object_hook = None
@@ -35,10 +35,10 @@ def _dumps_by_c(value: Any, comma: str = ", ", colon: str = ": ") -> str:
 def _loads_by_c(text: str | bytes) -> Any:
     text = (text if isinstance(text, str) else text.decode()).strip(" \t\n\r")
     try:
-        value, end = _json.make_scanner(_Settings)(text, 0)  # type: ignore[arg-type]
+        value, end = _json.make_scanner(_DecoderSettings)(text, 0)  # type: ignore[arg-type]
     except StopIteration:
         raise ValueError("not JSON") from None
-    except SystemError:  # what is wrong inside of a value it would say with json's own exception, which is not loaded
+    except SystemError:  # an error inside a value: the scanner needs json's own exception, which is not loaded
         return _loads_by_json(text)
     if end != len(text):
         raise ValueError("more than one JSON value")
@@ -62,16 +62,16 @@ _SAMPLE = {"a": [1, True, None, "\u00e9"]}
 try:
     import _json
 
-    _same = _loads_by_c(_dumps_by_c(_SAMPLE)) == _SAMPLE
+    _c_works = _loads_by_c(_dumps_by_c(_SAMPLE)) == _SAMPLE
 except (ImportError, AttributeError, TypeError):
-    _same = False
+    _c_works = False
 
 
 def dumps(value: Any, comma: str = ", ", colon: str = ": ") -> str:
     """`value` as JSON, in ASCII. Raises TypeError, ValueError."""
-    return _dumps_by_c(value, comma, colon) if _same else _dumps_by_json(value, comma, colon)
+    return _dumps_by_c(value, comma, colon) if _c_works else _dumps_by_json(value, comma, colon)
 
 
 def loads(text: str | bytes) -> Any:
-    """The value that `text` (UTF-8) is. Raises ValueError, RecursionError."""
-    return _loads_by_c(text) if _same else _loads_by_json(text)
+    """Parse `text` (bytes are UTF-8). Raises ValueError, RecursionError."""
+    return _loads_by_c(text) if _c_works else _loads_by_json(text)

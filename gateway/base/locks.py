@@ -1,8 +1,9 @@
-"""Locks on open files. All end with the last descriptor of the open file, however that comes to be closed.
+"""File locks. The kernel releases each when its last descriptor is closed, however the process ended.
 
-`wait_for` and the contexts made of it are for taking turns: flock(2). `hold` is for what is held for life and asked
-about by others: an open file description lock (fcntl(2), F_OFD_SETLK) on one byte of the file, which `is_held` sees
-without taking it.
+- `acquire`, `try_acquire` and `DirectoryLock`: mutual exclusion by flock(2).
+- `hold`: an open file description lock (fcntl(2), F_OFD_SETLK) on one byte of a file, held for the life of a process.
+  `is_held` tests it without taking it.
+- `ProcessLock`: a POSIX lock (fcntl(2)), for processes that share one open file.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ import struct
 _FLOCK = "hhqqi4x"  # struct flock of 64-bit Linux: type, whence, start, length, pid
 
 
-def wait_for(fd: int) -> None:
-    """Take the lock of the file `fd`, when all who have it are gone."""
+def acquire(fd: int) -> None:
+    """Lock the file `fd`; waits until it is free."""
     fcntl.flock(fd, fcntl.LOCK_EX)
 
 
-def try_for(fd: int) -> bool:
-    """Take it if it is free; whether it is ours now."""
+def try_acquire(fd: int) -> bool:
+    """Lock the file `fd` if it is free. Returns whether it is ours now."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -29,14 +30,14 @@ def try_for(fd: int) -> bool:
 
 
 def release(fd: int) -> None:
-    """Give it back before `fd` is closed."""
+    """Unlock the file `fd` before it is closed."""
     fcntl.flock(fd, fcntl.LOCK_UN)
 
 
-class Directory:
-    """For a block, the lock of the directory at `path`, as `wait_for` takes it; its descriptor.
+class DirectoryLock:
+    """A context that holds the lock of the directory `path` (flock(2)); its value is the directory's descriptor.
 
-    Raises OSError: without `wait`, BlockingIOError when somebody has the lock.
+    Raises OSError. Without `wait`, that is BlockingIOError if another process has the lock.
     """
 
     def __init__(self, path: str, wait: bool = True) -> None:
@@ -56,9 +57,10 @@ class Directory:
         os.close(self._fd)
 
 
-class OfProcess:
-    """For a block, the lock of the file `fd` against all other processes, also those that inherited `fd` (POSIX locks,
-    fcntl(2)). It goes when this process closes any descriptor of the file.
+class ProcessLock:
+    """A context that locks the file `fd` against all other processes, including those that inherited `fd`.
+
+    It is a POSIX lock (fcntl(2)): the kernel also releases it when this process closes any descriptor of the file.
     """
 
     def __init__(self, fd: int) -> None:
@@ -72,7 +74,10 @@ class OfProcess:
 
 
 def hold(fd: int, byte: int = 0) -> bool:
-    """Take the lock of one byte of the file, which need not exist; whether it is ours now, until `fd` is closed."""
+    """Lock one byte of the file `fd` until it is closed. Returns False if another open file has the lock.
+
+    The byte may lie beyond the end of the file.
+    """
     try:
         fcntl.fcntl(fd, fcntl.F_OFD_SETLK, struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, byte, 1, 0))
     except (BlockingIOError, PermissionError):  # EAGAIN or EACCES: somebody has it
@@ -80,8 +85,13 @@ def hold(fd: int, byte: int = 0) -> bool:
     return True
 
 
+def let_go(fd: int, byte: int = 0) -> None:
+    """Release the lock that `hold` took, while `fd` stays open."""
+    fcntl.fcntl(fd, fcntl.F_OFD_SETLK, struct.pack(_FLOCK, fcntl.F_UNLCK, os.SEEK_SET, byte, 1, 0))
+
+
 def is_held(fd: int, byte: int = 0) -> bool:
-    """Whether another open file has that lock. Asking takes nothing, so two who ask do not see each other."""
-    asked = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, byte, 1, 0)
-    kind = struct.unpack(_FLOCK, fcntl.fcntl(fd, fcntl.F_OFD_GETLK, asked))[0]
+    """Whether another open file has that lock. This takes no lock, so two callers do not disturb each other."""
+    query = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, byte, 1, 0)
+    kind = struct.unpack(_FLOCK, fcntl.fcntl(fd, fcntl.F_OFD_GETLK, query))[0]
     return bool(kind != fcntl.F_UNLCK)

@@ -1,9 +1,9 @@
-"""Root's rights, given up once: root's `enc-gateway` works as the gateway's account, whose directories it reads.
+"""Drop root's privileges: `enc-gateway`, started by root, runs with the ids of the gateway's account.
 
-What the account can write, it could have laid out as a trap: a link that leads root elsewhere, a FIFO, a record with
-somebody else's pid. Working as the account, none of these reaches further than the account itself. Real and effective
-ids are changed, so that signals too go by them (kill(2)); root stays as the saved ids, and the few steps that need it
-say so with `root`. What is started meanwhile cannot go back: execve(2) takes the saved ids away.
+The account can write to its directories, so it could set a trap for root there: a symbolic link to another file, a
+FIFO, a record with another process's pid. With the account's ids, a trap reaches no further than the account itself.
+The real and effective ids change, so kill(2) checks them too. Root stays in the saved ids; the few steps that need it
+use `root`. A program started meanwhile cannot become root again: execve(2) replaces the saved ids.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from collections.abc import Iterator
 
 
 def invoker() -> int:
-    """The uid that we were started with, whoever we work as now."""
+    """The uid that started this process, whatever the effective uid is now."""
     return os.getresuid()[2]
 
 
 def owner(path: str) -> tuple[int, int]:
-    """Uid and gid of the owner of `path`: the account that is worked as. Raises OSError."""
+    """The uid and gid that own `path`; for one of the gateway's directories, those of its account. Raises OSError."""
     found = os.stat(path)
     return found.st_uid, found.st_gid
 
 
 def drop(uid: int, gid: int) -> None:
-    """As root: work as `uid` and `gid` from here on. Others stay who they are."""
+    """If we are root, take on `uid` and `gid` from here on. Otherwise do nothing."""
     if os.geteuid() == 0 and uid != 0:
         os.setgroups([gid])
         os.setresgid(gid, gid, 0)
@@ -34,7 +34,7 @@ def drop(uid: int, gid: int) -> None:
 
 @contextlib.contextmanager
 def account(uid: int, gid: int) -> Iterator[None]:
-    """As root: work as `uid` and `gid` for the block. Others stay who they are."""
+    """If we are root, have `uid` and `gid` for the block. Otherwise do nothing."""
     before = _ids()
     drop(uid, gid)
     try:
@@ -45,7 +45,7 @@ def account(uid: int, gid: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def root() -> Iterator[None]:
-    """Be root again for the block, if we were started by root."""
+    """Be root again for the block, if root started this process."""
     before = _ids()
     if invoker() == 0:
         _become((0, 0, before[2]))
@@ -63,7 +63,7 @@ def _become(ids: tuple[int, int, list[int]]) -> None:
     if ids[:2] == (os.geteuid(), os.getegid()):
         return
     uid, gid, groups = ids
-    os.setresuid(0, 0, 0)  # by the saved ids; only root may set the others
+    os.setresuid(0, 0, 0)  # the saved uid allows this; the calls below need root
     os.setresgid(gid, gid, 0)
     os.setgroups(groups)
     os.setresuid(uid, uid, 0)

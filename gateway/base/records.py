@@ -1,29 +1,37 @@
-"""Frozen, typed records at the price of nothing.
+"""Frozen, typed records without `dataclasses`.
 
-`dataclasses` would be the obvious choice, but importing it costs 5 ms of the 16 ms that a forced command may add
-to a request (docs/architecture.md, "Import cost"). A type checker sees a frozen, keyword-only dataclass here.
+Importing `dataclasses` costs 5 ms of the 16 ms that a forced command may add to a request (docs/architecture.md,
+"Import cost"). A type checker sees a `Record` as a frozen, keyword-only dataclass.
 """
 
 from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Self, dataclass_transform
+    from typing import Any, ClassVar, Self, dataclass_transform
 else:
 
     def dataclass_transform(**_: object):
         return lambda cls: cls
 
 
+class Fd(int):
+    """An open descriptor. In a record it is a field like any other; an int would be taken for a number."""
+
+    __slots__ = ()
+
+
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 class Record:
-    """Fields are the annotations of the class and its bases, in order; a class attribute of the name is its default."""
+    """The fields are the annotations of the class and its bases, in order. A class attribute is a field's default.
 
-    _fields: tuple[str, ...] = ()
+    `_fields` has each field's annotation as it is written (gateway.base.codec reads them).
+    """
+
+    _fields: ClassVar[dict[str, str]] = {}
 
     def __init_subclass__(cls) -> None:
-        own = [name for name in cls.__annotations__ if name not in cls._fields]
-        cls._fields = (*cls._fields, *own)
+        cls._fields = {**cls._fields, **cls.__annotations__}
 
     def __init__(self, **values: Any) -> None:
         for name in self._fields:

@@ -1,18 +1,20 @@
-"""What a front may use of the host (setrlimit(2)), whoever calls it. A session has other needs, hence `lift`."""
+"""Resource limits of a front (setrlimit(2)). `lift` removes them when the front becomes a session."""
 
 from __future__ import annotations
 
 import resource
 
 MEMORY = 512 * 1024 * 1024
-"""Bytes of writable memory. A front takes 10 MiB, the gocryptfs that makes a vault 100."""
+"""Bytes of writable memory. A front uses 10 MiB, the gocryptfs that creates a vault 100 MiB."""
 CPU = 300
-"""Seconds of processor time: weeks of typing at the prompt."""
+"""Seconds of processor time; enough for weeks of typing at the prompt."""
 
 
 def impose() -> None:
-    """No core dump, of this process or what it starts; memory and processor time within bounds. As many descriptors as
-    the host lets us have, which is what a session's programs may not (gateway.sandbox.bubblewrap).
+    """Limit memory and processor time, and disable core dumps, for this process and what it starts.
+
+    The soft limit on descriptors is raised to the hard one; a session's programs get half of that, because the kernel
+    counts descriptors in flight for the whole account (gateway.sandbox.execution).
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -22,7 +24,7 @@ def impose() -> None:
 
 
 def lift() -> None:
-    """Before this process becomes a session: its work is the user's, as long as it takes."""
+    """Remove the limits on memory and processor time, before this process becomes a session."""
     for kind in (resource.RLIMIT_DATA, resource.RLIMIT_CPU):
         hard = resource.getrlimit(kind)[1]
         resource.setrlimit(kind, (hard, hard))

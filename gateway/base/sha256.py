@@ -1,6 +1,6 @@
-"""SHA-256 without loading OpenSSL: `hashlib` costs a forced command 1.5 ms, the interpreter's own module nothing.
+"""SHA-256 without OpenSSL: importing `hashlib` costs a forced command 1.5 ms, the interpreter's own module nothing.
 
-The module is private to CPython and moved in 3.12, hence the chain.
+That module is private to CPython and was renamed in 3.12, hence the chain of imports.
 """
 
 try:

@@ -1,6 +1,7 @@
-"""The signals that ask a front to end: Ctrl-C, Ctrl-\\, a hang-up of the terminal, SIGTERM; raised as `Interrupted`.
+"""Raise the signals that end a front as `Interrupted`: Ctrl-C, Ctrl-\\, the hang-up of the terminal, SIGTERM, and the
+limit on processor time (gateway.base.rlimits).
 
-`signal` itself would load `enum`, which costs a forced command 4 ms; its C module is what it wraps.
+This uses `_signal`, the C module behind `signal`: `signal` loads `enum`, which costs a forced command 4 ms.
 """
 
 from __future__ import annotations
@@ -15,47 +16,68 @@ from _signal import (  # type: ignore[import-not-found]
     SIGINT,
     SIGQUIT,
     SIGTERM,
+    SIGXCPU,
     pthread_sigmask,
     signal,
 )
 
 from gateway.errors import Interrupted
 
-_ALL = (SIGINT, SIGQUIT, SIGHUP, SIGTERM)
+_ALL = (SIGINT, SIGQUIT, SIGHUP, SIGTERM, SIGXCPU)
 CTRL_C: int = 128 + SIGINT
-"""The code of an `Interrupted` that somebody at a terminal asked for."""
+"""The exit code of an `Interrupted` that Ctrl-C caused."""
 
 
-def hold() -> None:
-    """Keep what arrives until `listen`: during imports, where Python would report an exception in its own words, and
-    from the end of a request until that is recorded.
+def block() -> None:
+    """Install the handlers, and keep signals pending until `unblock`.
+
+    This is for the imports, during which Python would print a traceback, and for the time between the end of a request
+    and its audit record.
     """
     pthread_sigmask(SIG_BLOCK, _ALL)
-    arm()
+    install_handlers()
 
 
-def listen() -> None:
-    """Raise what arrives from here on, and what has arrived since `hold`."""
+def unblock() -> None:
+    """Deliver signals again, including those that arrived since `block`."""
     pthread_sigmask(SIG_UNBLOCK, _ALL)
 
 
-def arm() -> None:
-    """Raise the next signal, too: the one before switched them off."""
-    sys.unraisablehook = lambda _: arm()  # raised where Python cannot pass it on (a weakref's callback): as if not sent
+def install_handlers() -> None:
+    """Raise `Interrupted` at the next signal. The handler ignores the signals after that one, until this is called."""
+    _raised.clear()
+    # where Python drops the exception (in a weakref's callback), go on as if the signal had not been sent
+    sys.unraisablehook = lambda _: _handle_all()
+    _handle_all()
+
+
+def _handle_all() -> None:
     for number in _ALL:
         signal(number, _raise)
 
 
+_raised: list[Interrupted] = []
+"""What `_raise` has raised since `install_handlers`."""
+
+
+def raise_dropped() -> None:
+    """Raise the `Interrupted` of a signal since `install_handlers` again: C code may have dropped it."""
+    if _raised:
+        raise _raised[0]
+
+
 def _raise(number: int, _frame: object) -> None:
-    for other in _ALL:  # a second one must not keep the first from being recorded
+    for other in _ALL:  # a second signal must not keep the first from being recorded
         signal(other, SIG_IGN)
-    interrupted = Interrupted("interrupted", "what was not said to be done is not done")
+    words = "stopped: it used too much processor time" if number == SIGXCPU else "interrupted"
+    interrupted = Interrupted(words, "only what was reported as done is done")
     interrupted.code = 128 + number
+    _raised[:] = [interrupted]
     raise interrupted
 
 
-class Undisturbed:
-    """A context in which no signal is raised; what arrived meanwhile is at its end."""
+class SignalsBlocked:
+    """A context in which no signal is delivered; those that arrive meanwhile are delivered at its end."""
 
     def __enter__(self) -> None:
         self._before = pthread_sigmask(SIG_BLOCK, _ALL)

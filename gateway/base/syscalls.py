@@ -1,4 +1,4 @@
-"""The few system calls that the standard library has no function for. Each raises OSError."""
+"""System calls that the standard library has no function for. Each raises OSError."""
 
 from __future__ import annotations
 
@@ -38,28 +38,23 @@ def syncfs(fd: int) -> None:
 
 
 def setns(fd: int, kind: int) -> None:
-    """setns(2): go into the namespace behind `fd`. (os.setns is there from Python 3.12 on.)"""
+    """setns(2): enter the namespace of the descriptor `fd`. (os.setns exists from Python 3.12 on.)"""
     _checked(_libc.setns(fd, kind))
 
 
-def unshare(kinds: int) -> None:
-    """unshare(2)."""
-    _checked(_libc.unshare(kinds))
-
-
 def drop_inheritable_capabilities() -> None:
-    """Keep what this process may do, and let no program that it starts have it (prctl(2), PR_CAP_AMBIENT)."""
+    """Clear the ambient capabilities (prctl(2)): this process keeps its capabilities, programs it starts get none."""
     _checked(_libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0))
 
 
-def keep_memory_private() -> None:
-    """No core dump, and no other process of this uid may read this one's memory: called before a secret is read."""
+def make_undumpable() -> None:
+    """Forbid core dumps, and reading this process's memory by others of its uid. Call it before reading a secret."""
     _checked(_libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0))
-    leave_no_core_dumps()
+    disable_core_dumps()
 
 
-def leave_no_core_dumps() -> None:
-    """None of this process, nor of what it starts."""
+def disable_core_dumps() -> None:
+    """Forbid core dumps of this process and of what it starts."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
@@ -88,14 +83,14 @@ class _TimerSpec(ctypes.Structure):
 
 
 def timer() -> int:
-    """A timerfd_create(2) descriptor on CLOCK_BOOTTIME: unlike poll(2)'s timeout, it runs on while the host sleeps."""
+    """A timerfd_create(2) on CLOCK_BOOTTIME. Unlike a poll(2) timeout, it runs while the host is suspended."""
     fd: int = _libc.timerfd_create(time.CLOCK_BOOTTIME, os.O_NONBLOCK | os.O_CLOEXEC)
     _checked(min(fd, 0))
     return fd
 
 
 def set_timer(fd: int, at: float) -> None:
-    """Have `fd` become readable at `at` (CLOCK_BOOTTIME, seconds), at once when that is past."""
+    """Make the timer `fd` readable at `at` (CLOCK_BOOTTIME, seconds); at once if that has passed."""
     nanoseconds = max(1, int(at * 1e9))
     spec = _TimerSpec(value=_TimeSpec(nanoseconds // 10**9, nanoseconds % 10**9))
     _checked(_libc.timerfd_settime(fd, 1, ctypes.byref(spec), None))  # 1: TFD_TIMER_ABSTIME

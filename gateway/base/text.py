@@ -1,4 +1,4 @@
-"""Text for people: tables, sizes, and text of others made safe for a terminal."""
+"""Format tables and sizes for people."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ if TYPE_CHECKING:
 
 
 def columns(rows: Sequence[tuple[str, ...]]) -> str:
-    """`rows`, which all have the same number of cells, as aligned columns."""
+    """Align `rows` in columns. All rows have the same number of cells, and there is at least one row."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
 def human_size(size: float) -> str:
-    """`size` in bytes, for people: `1.5 MiB`."""
+    """Format `size` bytes: `1.5 MiB`."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if size < 1024:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"

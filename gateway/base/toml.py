@@ -1,9 +1,9 @@
-"""The part of TOML that our files use: `[table]`, `key = value`, comments; strings, integers, booleans, flat arrays.
+"""The subset of TOML that our files use: `[table]`, `key = value`, comments; strings, integers, booleans, flat arrays.
 
-Why not tomllib: it costs 6 ms of import on every request, and it does not tell the line of a key, which an error
-about that key's value needs. Whatever is accepted here is the same to tomllib (a property test says so); everything
-else is refused: quoted keys, inline tables, arrays of tables, floats, dates, strings and arrays over several lines,
-integers beyond 64 bits, and a table behind its own sub-table.
+tomllib costs 6 ms of import on every request, and does not report the line of a key, which an error about its value
+needs. What this parser accepts, tomllib reads the same way (a property test checks that). It refuses everything else:
+quoted keys, inline tables, arrays of tables, floats, dates, strings and arrays over several lines, integers of more
+than 64 bits, and a table after one of its sub-tables.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
     Value: TypeAlias = str | int | bool | tuple[str, ...] | tuple[int, ...]
 
-LARGEST = 64 * 1024  # bytes
-MAX_PARTS = 8  # of a dotted name; what a name costs grows with the square of them
+MAX_BYTES = 64 * 1024
+MAX_PARTS = 8  # of a dotted name; the time to check a name grows with the square of their number
 _BARE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
 _ESCAPES = {"b": "\b", "t": "\t", "n": "\n", "f": "\f", "r": "\r", '"': '"', "\\": "\\"}
 _HEX = {"u": 4, "U": 8}
 
 
 class PlainTomlError(ValueError):
-    """Where a text leaves the subset (`line` from 1), and why."""
+    """The text is not in the subset: `line` (from 1), and the `reason`."""
 
     def __init__(self, line: int, reason: str) -> None:
         super().__init__(f"line {line}: {reason}")
@@ -32,7 +32,7 @@ class PlainTomlError(ValueError):
 
 
 class Located:
-    """A value and the line it stands on."""
+    """A value and its line."""
 
     __slots__ = ("line", "value")
 
@@ -42,8 +42,8 @@ class Located:
 
 
 def parse(text: str) -> dict[str, Located]:
-    """Every value in `text` by its full dotted name. Raises PlainTomlError."""
-    if len(text.encode("utf-8", "surrogatepass")) > LARGEST:
+    """All values in `text`, by full dotted name. Raises PlainTomlError."""
+    if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         raise PlainTomlError(1, "the file is too large")
     found: dict[str, Located] = {}
     names = _Names()
@@ -72,10 +72,10 @@ class _SyntaxError(Exception):
 
 
 class _Cursor:
-    """A line, and how far it was read."""
+    """A line, and the position up to which it was read."""
 
     def __init__(self, line: str) -> None:
-        if not line.isprintable():  # nearly every line is, and this is much faster than looking at each character
+        if not line.isprintable():  # nearly every line is; this is much faster than a check of each character
             _check_characters(line)
         self.line = line
         self.at = 0
@@ -121,43 +121,43 @@ def _check_characters(line: str) -> None:
 
 
 class _Names:
-    """What was named up to here. TOML lets each name be one thing, once; sets, so that a long file is read fast."""
+    """The names used so far. TOML allows each name once, as a key or as a table. Sets keep a long file fast."""
 
     def __init__(self) -> None:
         self.keys: set[str] = set()
         self.tables: set[str] = set()
-        self.outer: set[str] = set()  # every `a` and `a.b` around an `a.b.c`
+        self.outer: set[str] = set()  # for each `a.b.c`, its prefixes `a` and `a.b`
 
     def add_key(self, name: str) -> None:
         if name in self.keys:
-            raise _SyntaxError("this key is there already")
+            raise _SyntaxError("this key is set twice")
         if name in self.tables or name in self.outer:
             raise _SyntaxError("this name is both a key and a table")
-        self._add_around(name)
+        self._add_prefixes(name)
         self.keys.add(name)
 
     def add_table(self, name: str) -> None:
         if name in self.tables:
-            raise _SyntaxError("this table is there already")
+            raise _SyntaxError("this table appears twice")
         if name in self.keys:
             raise _SyntaxError("this name is both a key and a table")
         if name in self.outer:
-            raise _SyntaxError("a table goes before its sub-tables")
-        self._add_around(name)
+            raise _SyntaxError("a table must come before its sub-tables")
+        self._add_prefixes(name)
         self.tables.add(name)
 
-    def _add_around(self, name: str) -> None:
+    def _add_prefixes(self, name: str) -> None:
         parts = name.split(".")
         if len(parts) > MAX_PARTS:
             raise _SyntaxError(f"this name has too many parts (at most {MAX_PARTS})")
-        around = {".".join(parts[:count]) for count in range(1, len(parts))}
-        if around & self.keys:
+        prefixes = {".".join(parts[:count]) for count in range(1, len(parts))}
+        if prefixes & self.keys:
             raise _SyntaxError("this name is both a key and a table")
-        self.outer |= around
+        self.outer |= prefixes
 
 
 def _key(cursor: _Cursor, end: str) -> str:
-    """A bare key, dotted perhaps, and the character that ends it."""
+    """Read a bare key, which may be dotted, and the character `end` after it."""
     parts = []
     while True:
         cursor.blanks()
@@ -198,14 +198,14 @@ def _array(cursor: _Cursor) -> tuple[str, ...] | tuple[int, ...]:
         return strings
     if len(numbers) == len(items):
         return numbers
-    raise _SyntaxError("an array is all strings or all integers")
+    raise _SyntaxError("an array must be all strings or all integers")
 
 
 def _scalar(cursor: _Cursor) -> str | int | bool:
     if cursor.peek() in ('"', "'"):
         quote = cursor.take()
         if cursor.line.startswith(quote * 2, cursor.at):
-            raise _SyntaxError("strings over several lines are not for these files")
+            raise _SyntaxError("a string must end on its line")
         return _basic(cursor) if quote == '"' else _literal(cursor)
     word = cursor.run(_BARE | {"+"})
     if word in ("true", "false"):
@@ -240,7 +240,7 @@ def _escape(cursor: _Cursor) -> str:
             raise _SyntaxError("a \\u escape needs 4 hexadecimal digits, \\U needs 8")
         code = int(digits, 16)
         if code > 0x10FFFF or 0xD800 <= code <= 0xDFFF:
-            raise _SyntaxError("that escape is no character")
+            raise _SyntaxError("that escape is not a character")
         return chr(code)
     if char not in _ESCAPES:
         raise _SyntaxError("unknown escape in a string")
@@ -250,29 +250,29 @@ def _escape(cursor: _Cursor) -> str:
 def _integer(word: str) -> int:
     digits = word.lstrip("+-")
     plain = digits.replace("_", "")
-    sound = plain.isdigit() and len(word) - len(digits) <= 1
-    if not sound or "__" in digits or digits[0] == "_" or digits[-1] == "_" or (plain[0] == "0" and len(plain) > 1):
+    is_number = plain.isdigit() and len(word) - len(digits) <= 1
+    if not is_number or "__" in digits or digits[0] == "_" or digits[-1] == "_" or (plain[0] == "0" and len(plain) > 1):
         raise _SyntaxError("expected a string in quotes, a whole number, true, false or an array")
-    # by length first: int() has its own limit on digits, and raises ValueError
+    # check the length first: int() raises ValueError beyond its own limit on digits
     if len(plain) > 19 or not -(2**63) <= (number := int(word)) < 2**63:
         raise _SyntaxError("a whole number must fit in 64 bits")
     return number
 
 
 def dump(values: Mapping[str, Value]) -> str:
-    """`values`, named by full dotted names, as a text that `parse` and tomllib read back as they are.
+    """Write `values`, by full dotted name, as a text that `parse` and tomllib read back unchanged.
 
-    In the order given, by table; tables with fewer dots first, for a table goes before its sub-tables.
-    Raises ValueError for names and values that would not read back.
+    Keys keep their order within a table; tables with fewer dots come first, because a table must come before its
+    sub-tables. Raises ValueError for names and values that would not read back.
     """
     tables: dict[str, str] = {"": ""}
     for name, value in values.items():
         table, _, key = name.rpartition(".")
         tables[table] = tables.get(table, f"[{table}]\n") + f"{key} = {_written(value)}\n"
     text = "\n".join(tables[table] for table in sorted(tables, key=lambda table: table.count(".")) if tables[table])
-    # One check instead of a second set of rules; it also keeps a name from writing a line of its own.
+    # Reading it back replaces a second set of rules. It also refuses a name that contains a line break.
     if {name: located.value for name, located in parse(text).items()} != dict(values):
-        raise ValueError("a name or value cannot be written in this part of TOML")
+        raise ValueError("a name or value cannot be written in this subset of TOML")
     return text
 
 

@@ -1,1 +1,1 @@
-"""gateway.toml: its keys, reading it, and its reference text."""
+"""gateway.toml: its keys, the parser, and the reference text generated from the keys."""

@@ -1,4 +1,4 @@
-"""Reading gateway.toml. Nothing else configures the gateway: no environment variable, no caller."""
+"""Read gateway.toml. Nothing else configures the gateway: no environment variable, and nothing that a caller sends."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def parse(text: str, source: str = "gateway.toml") -> Config:
-    """The configuration in `text`; raises Misconfigured with `source`, line and reason."""
+    """The configuration in `text`. Raises Misconfigured, which names `source`, line and reason."""
     try:
         given = toml.parse(text)
     except toml.PlainTomlError as error:
@@ -30,44 +30,47 @@ def parse(text: str, source: str = "gateway.toml") -> Config:
     return Config(**values)
 
 
-_TYPES = {int: "a whole number", str: "a string", tuple: "a list of strings"}
+_TYPE_NAMES = {int: "a whole number", str: "a string", tuple: "a list of strings"}
 
 
 def _problem(key: Key, value: object) -> str:
     if type(value) is not type(key.default):
-        return f"must be {_TYPES[type(key.default)]}"
+        return f"must be {_TYPE_NAMES[type(key.default)]}"
     if isinstance(value, tuple):
-        return _problem_of_list(key, value)
+        return _list_problem(key, value)
     if key.choices and value not in key.choices:
         return f"must be {' or '.join(key.choices)}"
-    if isinstance(value, int) and value < key.least:
-        return f"must be at least {key.least}"
+    if isinstance(value, int) and value < key.minimum:
+        return f"must be at least {key.minimum}"
     if isinstance(value, str) and key.name.startswith("paths.") and not value.startswith("/"):
         return "must be an absolute path"
     return ""
 
 
-def _problem_of_list(key: Key, value: tuple[object, ...]) -> str:
+def _list_problem(key: Key, value: tuple[object, ...]) -> str:
     for item in value:
         if not isinstance(item, str):
-            return f"must be {_TYPES[tuple]}"
+            return f"must be {_TYPE_NAMES[tuple]}"
         if not item or "\0" in item:
             return "has an empty item"
         if key.name == "run.paths" and (
-            not item.startswith("/") or item.strip("/") in _NO_PATHS or ".." in item.split("/")
+            not item.startswith("/") or item.strip("/") in _FORBIDDEN_PATHS or ".." in item.split("/")
         ):
-            return "must be absolute paths, and not /, /etc, /home or the like as a whole"
-        if key.name == "projects.create" and item != schema.ANY and not Principal.names(item):
+            return "must be absolute paths, and not /, /etc, /home or a similar directory"
+        if key.name == "projects.create" and item != schema.ANY and not Principal.is_valid(item):
             return f'must be principals, fingerprints or "{schema.ANY}"'
     return ""
 
 
-_NO_PATHS = frozenset(("", "dev", "proc", "sys", "tmp", "run", "home", "etc", "root", "var", "projects"))
-"""What must not be given to programs as a whole: their own, or with secrets of the host in it."""
+_FORBIDDEN_PATHS = frozenset(("", "dev", "proc", "sys", "tmp", "run", "home", "etc", "root", "var", "projects"))
+"""Directories that programs must not get as a whole: the sandbox has its own, or they contain secrets of the host."""
 
 
-def audit_of(text: str) -> str:
-    """Where the audit is, as far as a configuration that `parse` refuses tells: it has to be said there."""
+def audit_path(text: str) -> str:
+    """The path of the audit log in a configuration that `parse` refuses, so that the refusal can be recorded there.
+
+    Only the lines before the first error count. Without a usable `paths.audit`, this is the default.
+    """
     lines = text.split("\n")
     while True:
         try:
@@ -75,12 +78,12 @@ def audit_of(text: str) -> str:
         except toml.PlainTomlError as error:
             lines[error.line - 1 :] = []
             continue
-        given = located.value if located else None
-        return given if isinstance(given, str) and given.startswith("/") else schema.DEFAULT_AUDIT
+        value = located.value if located else None
+        return value if isinstance(value, str) and value.startswith("/") else schema.DEFAULT_AUDIT
 
 
 def load(path: str) -> Config:
-    """The configuration in the file `path`; raises Misconfigured."""
+    """The configuration in the file `path`. Raises Misconfigured."""
     try:
         with open(path, encoding="utf-8") as file:
             return parse(file.read(), path)

@@ -1,4 +1,4 @@
-"""gateway.toml in words, made from `config.KEYS`: the commented file that is installed, and the table in the docs."""
+"""Texts generated from `schema.KEYS`: the commented gateway.toml that is installed, and the table in the docs."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from gateway.base import toml
 from gateway.config import schema
 
 INTRODUCTION = """\
-The configuration of an ENC gateway: comments, [table] and key = value, a part of TOML.
-Each login reads it; a session that is live keeps the limits that it began with.
-While a line is wrong no login succeeds, and `enc-gateway doctor` says which.
+The configuration of an ENC gateway, in a subset of TOML: comments, [table], and key = value.
+Each login reads it. A live session keeps the limits it started with.
+While a line is wrong, no login succeeds; `enc-gateway doctor` names the line.
 """
 
 
 def template() -> str:
-    """A gateway.toml that says everything and changes nothing."""
-    introduction = INTRODUCTION + "Every key is here with its default; take its # away to change it.\n"
+    """A gateway.toml with every key in a comment, so that it changes nothing."""
+    introduction = INTRODUCTION + "Every key is listed with its default. To change one, remove the # before it.\n"
     lines = [f"# {line}" for line in introduction.splitlines()]
     table = ""
     for key in schema.KEYS:
@@ -22,16 +22,16 @@ def template() -> str:
         if prefix != table:
             table = prefix
             lines += ["", f"[{table}]"]
-        lines += [f"# {key.doc}", f"#{name} = {written(key)}"]
+        lines += [f"# {key.doc}", f"#{name} = {default_text(key)}"]
     return "\n".join(lines) + "\n"
 
 
 def table() -> str:
-    """Markdown: a row for each key."""
-    rows = [f"| `{key.name}` | `{written(key)}` | {key.doc} |" for key in schema.KEYS]
+    """A Markdown table with a row for each key."""
+    rows = [f"| `{key.name}` | `{default_text(key)}` | {key.doc} |" for key in schema.KEYS]
     return "\n".join(["| key | default | means |", "| --- | --- | --- |", *rows]) + "\n"
 
 
-def written(key: schema.Key) -> str:
-    """The default as a file has it."""
+def default_text(key: schema.Key) -> str:
+    """The default value as TOML."""
     return toml.dump({"key": key.default}).strip().partition(" = ")[2]

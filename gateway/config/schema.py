@@ -1,4 +1,4 @@
-"""gateway.toml: every key, its type, default and meaning, in one table."""
+"""The keys of gateway.toml: name, type, default and meaning of each."""
 
 from __future__ import annotations
 
@@ -6,83 +6,126 @@ from gateway.base.records import Record
 
 
 class Key(Record):
-    """One key: its dotted name in the file, its default (which fixes its type), the least value, the only values that
-    it can have (if there are `choices`), and what it means.
+    """One key: its dotted name, its default (which also gives its type), and what it means.
+
+    A number is at least `minimum`; if there are `choices`, the value is one of them.
     """
 
     name: str
     default: str | int | tuple[str, ...]
-    least: int = 0
+    minimum: int = 0
     choices: tuple[str, ...] = ()
     doc: str
 
 
 KEYS = (
-    Key(name="paths.vaults", default="/var/lib/enc/vaults", doc="ciphertext of all principals"),
-    Key(name="paths.run", default="/run/enc", doc="live sessions; a tmpfs"),
+    Key(name="paths.vaults", default="/var/lib/enc/vaults", doc="the vaults (ciphertext) of all principals"),
+    Key(name="paths.run", default="/run/enc", doc="records of live sessions; must be on a tmpfs"),
     Key(name="paths.audit", default="/var/log/enc/audit.jsonl", doc="the audit log"),
-    Key(name="paths.authorized_keys", default="/etc/enc/authorized_keys", doc="the file that sshd reads"),
-    Key(name="paths.enrolments", default="/var/lib/enc/enrolments", doc="keys that were handed in, to be approved"),
     Key(
-        name="paths.pause", default="/etc/enc/paused", doc="while it is there, nothing new begins; `enc-gateway pause`"
+        name="paths.authorized_keys", default="/etc/enc/authorized_keys", doc="the authorized_keys file that sshd reads"
     ),
-    Key(name="audit.syslog", default="/dev/log", doc='socket that gets a copy of every audit record; "" for none'),
+    Key(
+        name="paths.enrolments",
+        default="/var/lib/enc/enrolments",
+        doc="keys that were handed in with an invitation and wait for approval",
+    ),
+    Key(
+        name="paths.pause",
+        default="/etc/enc/paused",
+        doc="while this file exists, nothing new starts; `enc-gateway pause` creates it",
+    ),
+    Key(
+        name="audit.syslog", default="/dev/log", doc='syslog socket that gets a copy of every audit record; "" for none'
+    ),
     Key(
         name="audit.when_full",
         default="refuse",
         choices=("refuse", "continue"),
-        doc="what a request comes to that cannot be recorded; continue: it goes on, in syslog at best",
+        doc='if the audit log cannot be written: "refuse" requests, or "continue" without a record in it',
     ),
-    Key(name="audit.reserve", default=4, doc="MiB of its disk that are left for recording how sessions end"),
+    Key(name="audit.reserve", default=4, doc="MiB of free disk space to keep for recording how sessions end"),
     Key(
-        name="audit.rotate", default=64, doc="MiB from which `enc-gateway audit rotate --due` rotates the log; 0: never"
+        name="audit.rotate",
+        default=64,
+        doc="size in MiB at which `enc-gateway audit rotate --due` rotates the log; 0: never",
     ),
-    Key(name="audit.keep", default=0, doc="rotated logs that are kept; 0: all"),
+    Key(name="audit.keep", default=0, doc="how many rotated logs to keep; 0: all"),
     Key(name="projects.create", default=("*",), doc='principals who may create projects; "*" for all, [] for none'),
-    Key(name="passphrase.minimum", default=12, least=1, doc="characters that `new` asks for without --allow-weak"),
-    Key(name="passphrase.wait_max", default=30, doc="seconds; the longest wait after wrong passphrases"),
-    Key(name="idle.session", default=600, least=1, doc="seconds without activity until a session is closed"),
-    Key(name="idle.view", default=600, least=1, doc="seconds without file I/O or a command until a project is locked"),
-    Key(name="idle.view_longest", default=0, doc="the longest limit that a project may have; 0: that of idle.view"),
-    Key(name="idle.warning", default=60, doc="seconds before either that a warning is given"),
-    Key(name="trash.days", default=30, doc="days until a removed project is deleted for good"),
-    Key(name="lock.grace", default=2, doc="seconds that attached programs have between SIGTERM and SIGKILL"),
+    Key(
+        name="passphrase.minimum",
+        default=12,
+        minimum=1,
+        doc="least number of characters of a new passphrase, unless `new` has --allow-weak",
+    ),
+    Key(name="passphrase.wait_max", default=30, doc="longest wait after wrong passphrases, in seconds"),
+    Key(name="idle.session", default=600, minimum=1, doc="seconds without activity after which a session is closed"),
+    Key(
+        name="idle.view",
+        default=600,
+        minimum=1,
+        doc="seconds without file I/O or a command after which a project is locked",
+    ),
+    Key(
+        name="idle.view_longest",
+        default=0,
+        doc="longest idle limit in seconds that a user may set for a project; 0: that of idle.view",
+    ),
+    Key(name="idle.warning", default=60, doc="seconds of warning before a session is closed or a project is locked"),
+    Key(name="trash.days", default=30, doc="days after which a removed project is deleted for good"),
+    Key(name="lock.grace", default=2, doc="seconds between SIGTERM and SIGKILL for attached programs"),
     Key(
         name="run.commands",
         default=("*",),
-        doc='what `run` may start: names as they are typed; "*" for all, [] for none',
+        doc='programs that `run` may start, by the name that is typed; "*" for all, [] for none',
     ),
-    Key(name="run.paths", default=(), doc="directories that programs may read beside /usr, such as a toolchain's"),
-    Key(name="run.network", default="none", choices=("none", "nat"), doc="what `run --net` gives a program"),
-    Key(name="run.tmpfs", default=256, least=1, doc="MiB, each: /tmp, /run, /dev/shm and $HOME of a program"),
-    Key(name="run.processes", default=1024, doc="processes and threads of one program; 0: no limit"),
+    Key(
+        name="run.paths",
+        default=(),
+        doc="directories that programs may read in addition to /usr, such as a toolchain's",
+    ),
+    Key(
+        name="run.network",
+        default="none",
+        choices=("none", "nat"),
+        doc='network of a program with `run --net`: "none", or "nat" for connections out through the gateway',
+    ),
+    Key(
+        name="run.tmpfs",
+        default=256,
+        minimum=1,
+        doc="size in MiB of each tmpfs of a program: /tmp, /run, /dev/shm and $HOME",
+    ),
+    Key(name="run.processes", default=1024, doc="most processes and threads of one program; 0: no limit"),
     Key(
         name="run.memory",
         default=4096,
-        doc="MiB of memory of a program in a cgroup, else of private data of each process; 0: no limit",
+        doc="most memory of a program in MiB (without a cgroup: private data of each process); 0: no limit",
     ),
-    Key(name="run.cpu", default=0, doc="seconds of CPU of each process; 0: no limit"),
-    Key(name="run.file_size", default=0, doc="MiB of a file that a program writes; 0: no limit"),
-    Key(name="run.output", default=0, doc="MiB that a program may print; 0: no limit"),
-    Key(name="run.time", default=0, doc="seconds that a program may take; 0: no limit"),
-    Key(name="limits.sessions", default=32, doc="live sessions of a principal; 0: no limit"),
-    Key(name="limits.views", default=64, doc="unlocked projects of a principal; 0: no limit"),
-    Key(name="limits.projects", default=1000, doc="projects of a principal; 0: no limit"),
-    Key(name="limits.programs", default=64, doc="attached programs of a principal; 0: no limit"),
-    Key(name="limits.disk", default=0, doc="MiB on disk of all of a principal's projects; 0: no limit"),
-    Key(name="limits.logins", default=0, doc="connections of a principal in a minute; 0: no limit"),
+    Key(name="run.cpu", default=0, doc="most CPU seconds of each process; 0: no limit"),
+    Key(name="run.file_size", default=0, doc="largest file that a program may write, in MiB; 0: no limit"),
+    Key(name="run.output", default=0, doc="most output of a program in MiB; 0: no limit"),
+    Key(name="run.time", default=0, doc="longest run of a program in seconds; 0: no limit"),
+    Key(name="limits.sessions", default=32, doc="most live sessions of a principal; 0: no limit"),
+    Key(name="limits.views", default=64, doc="most unlocked projects of a principal; 0: no limit"),
+    Key(name="limits.projects", default=1000, doc="most projects of a principal; 0: no limit"),
+    Key(name="limits.programs", default=64, doc="most attached programs of a principal; 0: no limit"),
+    Key(
+        name="limits.disk", default=0, doc="most disk space in MiB of all projects of a principal together; 0: no limit"
+    ),
+    Key(name="limits.logins", default=0, doc="most connections of a principal per minute; 0: no limit"),
 )
 
 
 ANY = "*"
-"""In projects.create: any principal; in run.commands: any program."""
+"""In projects.create any principal, in run.commands any program."""
 
 
 DEFAULT_AUDIT = next(str(key.default) for key in KEYS if key.name == "paths.audit")
 
 
 class Config(Record):
-    """The values of `KEYS`; a dot in a key is an underscore here. Paths are absolute, times in seconds."""
+    """The values of `KEYS`, with `_` for the dot in a key's name. Paths are absolute; units are those of `KEYS`."""
 
     paths_vaults: str
     paths_run: str

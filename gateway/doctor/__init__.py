@@ -1,5 +1,5 @@
-"""Is this host fit for a gateway? A module a topic; each looks, changes nothing, and names the fix.
+"""Checks of the host and the gateway, one module for each topic. They change nothing, and each finding names its fix.
 
-Checks go by what the gateway's account may do, so root asks as that account. What only root can see (sshd's own
-configuration) is left out for others, with a word about it.
+Root runs the checks of the account's files with the account's identity. A check that needs root (sshd's configuration)
+is skipped for others, with a warning that says so.
 """

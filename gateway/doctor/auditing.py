@@ -1,30 +1,34 @@
-"""The audit's chain, over rotated logs as well."""
+"""Check the chain of the audit log and its rotated logs."""
 
 from __future__ import annotations
 
 from gateway.audit import verification
-from gateway.doctor.finding import Finding, Patient, fail, ok, warn
+from gateway.doctor.finding import Finding, Target, fail, ok, warn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def check(patient: Patient) -> Iterator[Finding]:
-    path = patient.config.paths_audit
+def check(target: Target) -> Iterator[Finding]:
+    path = target.config.paths_audit
     try:
         report = verification.verify(path)
     except FileNotFoundError:
         yield ok("audit", "empty")
         return
     except OSError as error:
-        yield fail("audit", f"{path}: {error.strerror}", "nothing can be recorded, so nothing begins")
+        yield fail(
+            "audit",
+            f"{path}: {error.strerror}",
+            "make it readable for the gateway's account: nothing begins that cannot be recorded",
+        )
         return
     if report.findings:
         first = report.findings[0]
         state = f"{len(report.findings)} findings in {report.lines} lines, the first at {first.place()}"
         yield fail("audit", state, "enc-gateway audit verify")
     else:
-        yield ok("audit", f"{report.lines} lines, the chain is whole")
-    if patient.config.audit_when_full == "continue":
-        yield warn("audit", "a full disk lets requests go unrecorded", 'audit.when_full = "refuse"')
+        yield ok("audit", f"{report.lines} lines, no gap in the chain")
+    if target.config.audit_when_full == "continue":
+        yield warn("audit", "with a full disk, requests are carried out unrecorded", 'set audit.when_full = "refuse"')

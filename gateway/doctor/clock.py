@@ -1,14 +1,15 @@
-"""The clock: the audit's times, and lines that expire, are worth what it is worth."""
+"""Check the clock, on which audit times and expiry dates of keys depend."""
 
 from __future__ import annotations
 
-import calendar
 import ctypes
 import os
 import time
 
+from gateway.audit import lines
+from gateway.audit.query import timestamp
 from gateway.base import json
-from gateway.doctor.finding import Finding, Patient, ok, warn
+from gateway.doctor.finding import Finding, Target, ok, warn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,25 +17,30 @@ if TYPE_CHECKING:
 
 _NOT_SYNCHRONIZED = 5  # TIME_ERROR, adjtimex(2)
 _TIMEX_BYTES = 512  # more than struct timex has
-_TOLERANCE = 60
+_TOLERANCE = 60  # seconds
 
 
-def check(patient: Patient) -> Iterator[Finding]:
-    state = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))  # zeros: only asks
+def check(target: Target) -> Iterator[Finding]:
+    state = ctypes.CDLL(None, use_errno=True).adjtimex(
+        ctypes.create_string_buffer(_TIMEX_BYTES)
+    )  # all zero: reads the state
     if state == _NOT_SYNCHRONIZED:
         yield warn("clock", "not synchronized", "apt install systemd-timesyncd, or chrony")
     else:
         yield ok("clock", "synchronized")
-    ahead = _newest_record(patient.config.paths_audit) - time.time()
+    ahead = _newest_record(target.config.paths_audit) - time.time()
     if ahead > _TOLERANCE:
-        yield warn("clock", f"the audit has a record of {ahead:.0f} s in the future", "was the clock put back?")
+        yield warn(
+            "clock",
+            f"the audit log has a record from {ahead:.0f} s in the future",
+            "check whether the clock was set back",
+        )
 
 
 def _newest_record(path: str) -> float:
     try:
-        with open(path, "rb") as file:
+        with lines.open_log(path) as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - 64 * 1024))
-            said = json.loads(file.read().splitlines()[-1])["time"]
-        return calendar.timegm(time.strptime(said[:19], "%Y-%m-%dT%H:%M:%S"))
+            return timestamp(json.loads(file.read().splitlines()[-1])["time"])
     except (OSError, ValueError, LookupError, TypeError):
         return 0.0

@@ -1,4 +1,4 @@
-"""What a check says, and what it is told."""
+"""What a check gets (Target), and what it yields (Finding)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gateway.config.schema import Config
 
 
 class Level(Enum):
-    """How a check came out; the value is the word that is printed."""
+    """The result of a check. The value is the printed word."""
 
     OK = "OK"
     WARN = "WARN"
@@ -17,7 +17,7 @@ class Level(Enum):
 
 
 class Finding(Record):
-    """What was looked at, how it is, and what to do about it ("" when nothing)."""
+    """The subject that was checked, its state, and the fix ("" when none is needed)."""
 
     level: Level
     subject: str
@@ -37,9 +37,9 @@ def fail(subject: str, state: str, fix: str) -> Finding:
     return Finding(level=Level.FAIL, subject=subject, state=state, fix=fix)
 
 
-class Patient(Record):
-    """The gateway that is looked at: its configuration (by `path`), how many sessions it is to carry at once, the uid
-    that its vaults belong to, and whether we are root.
+class Target(Record):
+    """The gateway to check: its configuration and the `path` of that, the number of live sessions to carry, the uid
+    that should own its vaults, and whether we are root.
     """
 
     path: str
@@ -50,6 +50,6 @@ class Patient(Record):
 
 
 def worst(findings: tuple[Finding, ...]) -> int:
-    """The exit code: 0, 1 for a warning, 2 for a failure."""
+    """The exit code for the worst finding: 0, 1 for a warning, 2 for a failure."""
     order = [Level.OK, Level.WARN, Level.FAIL]
     return max(order.index(finding.level) for finding in findings)

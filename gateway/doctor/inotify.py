@@ -1,26 +1,26 @@
-"""inotify's limits against the sessions that are expected."""
+"""Check that inotify's limits are enough for the expected number of sessions."""
 
 from __future__ import annotations
 
-from gateway.doctor.finding import Finding, Patient, ok, warn
+from gateway.doctor.finding import Finding, Target, ok, warn
 from gateway.install.inotify import current, needed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_WHY = {
-    "max_user_instances": "a session without one falls back to I/O counters and polling",
-    "max_user_watches": "a project with more directories falls back to I/O counters",
+_CONSEQUENCES = {
+    "max_user_instances": "sessions without an instance use I/O counters and polling",
+    "max_user_watches": "projects with more directories use I/O counters",
 }
 
 
-def check(patient: Patient) -> Iterator[Finding]:
-    """One instance a session; one watch a directory of an unlocked project (inotify(7)), counted per account."""
-    for name, limit in needed(patient.sessions).items():
+def check(target: Target) -> Iterator[Finding]:
+    """A session takes an instance, a directory of an unlocked project a watch. Both count per account (inotify(7))."""
+    for name, limit in needed(target.sessions).items():
         subject = f"fs.inotify.{name}"
-        state = f"{current(name)} for {patient.sessions} sessions"
+        state = f"{current(name)} for {target.sessions} sessions"
         if current(name) < limit:
-            yield warn(subject, state, f"enc-gateway setup --sessions {patient.sessions}: {_WHY[name]}")
+            yield warn(subject, state, f"enc-gateway setup --sessions {target.sessions}: {_CONSEQUENCES[name]}")
         else:
             yield ok(subject, state)

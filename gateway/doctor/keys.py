@@ -1,10 +1,10 @@
-"""authorized_keys: would sshd read it, and does every line of it do what was meant? By the rules of `key lint`."""
+"""Check authorized_keys by the rules of `key lint`."""
 
 from __future__ import annotations
 
 import time
 
-from gateway.doctor.finding import Finding, Patient, fail, ok, warn
+from gateway.doctor.finding import Finding, Target, fail, ok, warn
 from gateway.errors import Misconfigured
 from gateway.identity import authorized_keys, lint
 
@@ -12,24 +12,26 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_FIX = "put the line right, or remove it"
+_FIX = "correct or remove the line"
 
 
-def check(patient: Patient) -> Iterator[Finding]:
-    """Errors one by one; of warnings how many there are: lines that somebody wrote and that work are no fault."""
-    path = patient.config.paths_authorized_keys
+def check(target: Target) -> Iterator[Finding]:
+    """Each error is a finding. Warnings are only counted: such lines work, and somebody may have wanted them."""
+    path = target.config.paths_authorized_keys
     try:
         entries = authorized_keys.load(path)
         found = lint.examine(path, time.time())
     except (Misconfigured, OSError) as error:
-        yield fail("keys", str(error), "until it can be read nobody gets in, and live sessions end")
+        yield fail("keys", str(error), "make it readable: until then nobody can log in, and live sessions end")
         return
     errors = [one for one in found if one.level is lint.Level.ERROR]
     for one in errors:
-        yield fail("keys", one.words(path), one.fix or _FIX)
-    remarks = len(found) - len(errors)
+        yield fail("keys", one.located(path), one.fix or _FIX)
+    warnings = len(found) - len(errors)
     if not entries:
-        yield warn("keys", f"{path} has no key: nobody can log in", "add a line for each key")
+        yield warn(
+            "keys", f"{path} has no key: nobody can log in", "enc-gateway key invite NAME, or enc-gateway key add"
+        )
     else:
-        said = f", and {remarks} remarks on them by `enc-gateway key lint`" if remarks else ""
-        yield ok("keys", f"{len(entries)} keys{said}")
+        more = f"; {warnings} warnings, see `enc-gateway key lint`" if warnings else ""
+        yield ok("keys", f"{len(entries)} keys{more}")

@@ -1,11 +1,13 @@
-"""Sessions: live ones, what dead ones left behind, and a pause that somebody may have forgotten."""
+"""Count live sessions; find what dead ones left, what is no session's, and a pause that somebody may have forgotten."""
 
 from __future__ import annotations
 
 import os
+from collections import Counter
 
-from gateway.doctor.finding import Finding, Patient, fail, ok, warn
-from gateway.identity.names import SessionId
+from gateway.doctor.finding import Finding, Target, fail, ok, warn
+from gateway.errors import Misconfigured, Usage
+from gateway.identity.names import Principal, SessionId
 from gateway.session import layout, liveness, maintenance
 
 TYPE_CHECKING = False
@@ -13,24 +15,60 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def check(patient: Patient) -> Iterator[Finding]:
-    root = layout.directory(patient.config.paths_run)
+def check(target: Target) -> Iterator[Finding]:
+    run = target.config.paths_run
     try:
-        entries = [entry for entry in os.listdir(root) if SessionId.accepts(entry)]
-    except FileNotFoundError:
-        entries = []
-    except OSError as error:
-        yield fail("sessions", f"{root}: {error.strerror}", "run doctor as root, or as the gateway's account")
+        states = Counter(_states(run))
+    except Misconfigured:
+        yield fail(
+            "sessions", f"{layout.directory(run)} cannot be read", "run doctor as root, or as the gateway's account"
+        )
         return
-    stale = [entry for entry in entries if _stale(os.path.join(root, entry))]
-    if stale:
-        yield warn("sessions", f"{len(stale)} dead ones left a record", "enc-gateway sweep")
-    yield ok("sessions", f"{sum(liveness.is_live(os.path.join(root, entry)) for entry in entries)} live")
-    said = maintenance.message(patient.config.paths_pause)
-    if said is not None:
-        yield warn("pause", f"the gateway is paused{f': {said}' if said else ''}", "enc-gateway resume")
+    if stale := states[liveness.DEAD]:
+        yield warn("sessions", f"{stale} dead sessions left a record", "enc-gateway sweep")
+    if foreign := list(_foreign(run)):
+        fix = "find out who made that with the rights of the gateway's account, and remove it"
+        more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
+        yield warn("sessions", f"{foreign[0]}{more}: not made by the gateway", fix)
+    yield ok("sessions", f"{states[liveness.LIVE]} live")
+    message = maintenance.message(target.config.paths_pause)
+    if message is not None:
+        yield warn("pause", f"the gateway is paused{f': {message}' if message else ''}", "enc-gateway resume")
 
 
-def _stale(path: str) -> bool:
-    """Whether a session ended without taking its record away; of one that did, an empty directory may be left."""
-    return os.path.exists(os.path.join(path, layout.RECORD)) and not liveness.is_live(path)
+def _states(run: str) -> Iterator[str]:
+    """The state of each session. A dead one without a record, such as an empty directory, is normal and left out."""
+    for principal in layout.principals(run):
+        for path in layout.sessions(run, principal):
+            state = liveness.state(path)
+            shows = any(os.path.lexists(os.path.join(path, name)) for name in (layout.RECORD, layout.ENDING))
+            if state != liveness.DEAD or shows:
+                yield state
+
+
+def _foreign(run: str) -> Iterator[str]:
+    """The paths among the sessions that are no directory of a principal, or no session's in one."""
+    for name in _names(layout.directory(run)):
+        home = os.path.join(layout.directory(run), name)
+        if not _is_principal(name) or not layout.is_readable_directory(home):
+            yield home
+            continue
+        for entry in _names(home):
+            path = os.path.join(home, entry)
+            if not entry.startswith(".") and (not SessionId.accepts(entry) or liveness.state(path) == liveness.FOREIGN):
+                yield path
+
+
+def _is_principal(directory: str) -> bool:
+    try:
+        Principal.of_directory(directory)
+    except Usage:
+        return False
+    return True
+
+
+def _names(path: str) -> list[str]:
+    try:
+        return sorted(os.listdir(path))
+    except FileNotFoundError:
+        return []

@@ -1,4 +1,4 @@
-"""Owners and modes: what only root may change, and what is the gateway's account's alone."""
+"""Check owners and modes: files that only root may change, and directories of the gateway's account alone."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ import os
 import stat
 
 from gateway.base import privileges
-from gateway.doctor.finding import Finding, Patient, fail, ok
+from gateway.doctor.finding import Finding, Target, fail, ok
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def check(patient: Patient) -> Iterator[Finding]:
-    config = patient.config
+def check(target: Target) -> Iterator[Finding]:
+    config = target.config
     problems = [
-        *(_private(path, patient.uid) for path in (config.paths_vaults, config.paths_run)),
-        _private(os.path.dirname(config.paths_audit), patient.uid),
-        *(_roots(path) for path in (patient.path, os.path.dirname(patient.path), config.paths_pause)),
-        *_homes(config.paths_vaults, patient.uid),
+        *(_private(path, target.uid) for path in (config.paths_vaults, config.paths_run)),
+        _private(os.path.dirname(config.paths_audit), target.uid),
+        *(_root_only(path) for path in (target.path, os.path.dirname(target.path), config.paths_pause)),
+        *_homes(config.paths_vaults, target.uid),
     ]
     found = [problem for problem in problems if problem]
     yield from found
     if not found:
-        yield ok("owners and modes", "as they have to be")
+        yield ok("owners and modes", "correct")
 
 
 def _private(path: str, uid: int) -> Finding | None:
@@ -33,7 +33,7 @@ def _private(path: str, uid: int) -> Finding | None:
     except FileNotFoundError:
         return fail("owners and modes", f"{path} is missing", "enc-gateway setup")
     except PermissionError:
-        return fail("owners and modes", f"{path} cannot be looked at", "run doctor as root, or as the account")
+        return fail("owners and modes", f"{path} cannot be examined", "run doctor as root, or as the gateway's account")
     if found.st_uid != uid or stat.S_IMODE(found.st_mode) != 0o700:
         about = f"{path} has mode {stat.S_IMODE(found.st_mode):04o} and owner {found.st_uid}, not 0700 and {uid}"
         return fail("owners and modes", about, f"chown {uid} {path}; chmod 0700 {path}")
@@ -41,18 +41,18 @@ def _private(path: str, uid: int) -> Finding | None:
 
 
 def _homes(vaults: str, uid: int) -> Iterator[Finding]:
-    """Principals' directories; vaults below them are looked at when they are unlocked."""
+    """Check principals' directories. The vaults below them are checked whenever they are unlocked."""
     try:
         with os.scandir(vaults) as entries:
-            strange = [entry.path for entry in entries if entry.stat(follow_symlinks=False).st_uid != uid]
+            foreign = [entry.path for entry in entries if entry.stat(follow_symlinks=False).st_uid != uid]
     except OSError:
         return
-    for path in strange:
+    for path in foreign:
         yield fail("owners and modes", f"{path} belongs to another account", f"chown -R {uid} {path}")
 
 
-def _roots(path: str) -> Finding | None:
-    """What whoever else may change is as good as root here: the configuration names every other path."""
+def _root_only(path: str) -> Finding | None:
+    """The configuration names every other path, so whoever can change it controls the gateway."""
     try:
         found = os.stat(path)
     except OSError:

@@ -1,8 +1,8 @@
-"""FUSE and user namespaces, for the gateway's account."""
+"""Check that the gateway's account can use FUSE and user namespaces."""
 
 from __future__ import annotations
 
-from gateway.doctor.finding import Finding, Patient, fail, ok
+from gateway.doctor.finding import Finding, Target, fail, ok
 from gateway.errors import EncError
 from gateway.host import fuse, userns
 from gateway.sandbox import paths
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def check(_: Patient) -> Iterator[Finding]:
-    for subject, look, state in (
-        ("FUSE", fuse.ready, f"{paths.FUSE} is open to the account"),
-        ("user namespaces", userns.ready, "bubblewrap makes a sandbox as an ordinary account"),
+def check(_: Target) -> Iterator[Finding]:
+    for subject, require, state in (
+        ("FUSE", fuse.require, f"the account can open {paths.FUSE}"),
+        ("user namespaces", userns.require, "an ordinary account can make a sandbox with bubblewrap"),
     ):
         try:
-            look(repair=False)
+            require(repair=False)
         except EncError as error:
             yield fail(subject, str(error), error.hint)
         else:

@@ -1,1 +1,1 @@
-"""A whole gateway in one directory and one process tree: stock sshd on loopback, the same code paths as installed."""
+"""A complete gateway in one directory and one process tree: stock sshd on loopback, the same code as installed."""

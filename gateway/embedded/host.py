@@ -1,4 +1,4 @@
-"""What the embedded gateway needs of its host: an account, sshd, FUSE, and a directory that the account can reach."""
+"""What an embedded gateway needs of its host: an account, sshd, FUSE, and a directory that the account can reach."""
 
 from __future__ import annotations
 
@@ -12,21 +12,23 @@ from gateway.host import fuse, sshd
 
 
 def account() -> pwd.struct_passwd:
-    """The account that logins get: our own, or, when we are root, the gateway's, made if it is missing."""
+    """The account for logins: as root the gateway's, created if it is missing; else our own. Raises Misconfigured."""
     sshd.require()
     return accounts.make() if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
 
 
 def prepare(root: Path, owner: pwd.struct_passwd) -> None:
-    """As root: what sshd and FUSE need of the host. Raises Usage when the account cannot reach `root`."""
+    """As root, prepare the host for sshd and FUSE. Raises Usage when the account cannot reach `root`."""
     if os.geteuid() != 0:
         return
     sshd.make_run_directory()
-    if fuse.closed():
-        fuse.ready(repair=True)
+    if fuse.is_restricted():
+        fuse.require(repair=True)
     for directory in root.parents:
         if not _may_search(directory, owner):
-            raise Usage(f"the account {owner.pw_name} cannot reach {root}: {directory} is closed to it")
+            raise Usage(
+                f"the account {owner.pw_name} cannot reach {root}", f"give it search permission (x) on {directory}"
+            )
 
 
 def _may_search(directory: Path, owner: pwd.struct_passwd) -> bool:

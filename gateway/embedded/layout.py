@@ -1,4 +1,4 @@
-"""What lies where in the directory of an embedded gateway, and the files that are made there."""
+"""The directory of an embedded gateway: its paths, and the files that are made in it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from gateway.host import sshd_template
 from gateway.sandbox import transfer
 
 SSH_KEYGEN = "/usr/bin/ssh-keygen"
-_DIGITS = 9
+_MAX_DIGITS = 9
 
 
 class Layout(Record):
-    """Absolute paths below `root`, and the account that logins get."""
+    """Absolute paths below `root`, and the account for logins."""
 
     account: pwd.struct_passwd
     root: Path
@@ -54,8 +54,8 @@ class Layout(Record):
         )
 
 
-def settings(layout: Layout, given: dict[str, str]) -> str:
-    """The text of gateway.toml: the directory's paths, overridden by `given` (dotted key to text). Raises Usage."""
+def config_text(layout: Layout, given: dict[str, str]) -> str:
+    """The text of gateway.toml: the paths of `layout`, then `given` (dotted key to text). Raises Usage."""
     values: dict[str, str | int | tuple[str, ...]] = {
         "paths.vaults": str(layout.vaults),
         "paths.run": str(layout.run),
@@ -67,10 +67,10 @@ def settings(layout: Layout, given: dict[str, str]) -> str:
     known = {key.name: key for key in schema.KEYS}
     for name, text in given.items():
         if name not in known:
-            raise Usage(f"gateway.toml has no key {name!r}", f"it has {', '.join(known)}")
+            raise Usage(f"gateway.toml has no key {name!r}", f"its keys are {', '.join(known)}")
         if isinstance(known[name].default, int):
-            if not text.isdecimal() or len(text) > _DIGITS:
-                raise Usage(f"{name} must be a whole number of at most {_DIGITS} digits")
+            if not text.isdecimal() or len(text) > _MAX_DIGITS:
+                raise Usage(f"{name} must be a whole number of at most {_MAX_DIGITS} digits")
             values[name] = int(text)
         elif isinstance(known[name].default, tuple):
             values[name] = tuple(_utf8(name, item) for item in text.split(",") if item)
@@ -92,7 +92,7 @@ def _utf8(name: str, text: str) -> str:
 
 
 def sshd_config(layout: Layout, port: int) -> str:
-    """The shipped drop-ins with this directory's paths, below what a main sshd_config would say."""
+    """A complete sshd_config: what the main file would set, then the shipped drop-ins with this directory's paths."""
     drop_in = sshd_template.overridden(
         {
             "Match": f"User {layout.account.pw_name}",
@@ -107,7 +107,7 @@ HostKey {_quoted(layout.host_key)}
 PidFile none
 UsePAM no
 LogLevel VERBOSE
-# The directory may lie below one that others write to, such as /tmp; it is itself the account's alone.
+# The directory may be in one that others can write to, such as /tmp. Only the account can write to it.
 StrictModes no
 PerSourceMaxStartups none
 MaxStartups 1000
@@ -118,7 +118,7 @@ Subsystem sftp {transfer.PROGRAMS["sftp-server"]}
 
 
 def ssh_config(layout: Layout, port: int) -> str:
-    """For `ssh -F`: the alias `gateway`, with its host key known beforehand."""
+    """For `ssh -F`: the host alias `gateway`, with its host key."""
     return f"""\
 Host gateway
     HostName 127.0.0.1
@@ -133,20 +133,20 @@ Host gateway
 
 
 def make_host_key(layout: Layout) -> None:
-    """The host key and known_hosts, unless they are there from an earlier run."""
+    """Make the host key unless an earlier run did, and write known_hosts. Raises Misconfigured."""
     if not layout.host_key.exists():
         process.require(SSH_KEYGEN, "openssh-client")
-        status, said = process.run(
+        status, output = process.run(
             [SSH_KEYGEN, "-q", "-t", "ed25519", "-N", "", "-C", "enc-gateway", "-f", str(layout.host_key)]
         )
         if status:
-            raise Misconfigured(f"ssh-keygen ended with {status}: {said.strip()}")
+            raise Misconfigured(f"ssh-keygen exited with {status}: {output.strip()}")
     public = Path(f"{layout.host_key}.pub").read_text(encoding="ascii").split()
     write(layout.known_hosts, f"enc-gateway {public[0]} {public[1]}\n")
 
 
 def add_keys(layout: Layout, files: tuple[Path, ...]) -> None:
-    """Append each public key file's line to authorized_keys, unless it stands there."""
+    """Append the line of each public key file to authorized_keys, unless it is there already."""
     there = layout.authorized_keys.read_text(encoding="utf-8") if layout.authorized_keys.exists() else ""
     for file in files:
         line = file.read_text(encoding="utf-8").strip()
@@ -155,38 +155,39 @@ def add_keys(layout: Layout, files: tuple[Path, ...]) -> None:
     write(layout.authorized_keys, there)
 
 
-def make(layout: Layout) -> None:
-    """The directories. What the account writes is its alone; the rest it can only read. Raises Usage."""
-    _refuse_others(layout.root)
+def make_directories(layout: Layout) -> None:
+    """Make the directories. The account owns those that it writes to; the others it can only read. Raises Usage."""
+    _require_ours(layout.root)
     if layout.root.exists() and any(layout.root.iterdir()) and not layout.config.exists():
         raise Usage(f"{layout.root} is not empty and was not made by an embedded gateway", "name another directory")
     layout.root.mkdir(parents=True, exist_ok=True)
     layout.root.chmod(0o755 if os.geteuid() == 0 else 0o700)
-    layout.log.parent.mkdir(mode=0o700, exist_ok=True)  # beside the keys it would wake every session at every login
+    # The log has a directory of its own, because every session watches the one of authorized_keys
+    layout.log.parent.mkdir(mode=0o700, exist_ok=True)
     for path in (layout.vaults, layout.enrolments, layout.run, layout.audit.parent):
         path.mkdir(mode=0o700, exist_ok=True)
         os.chown(path, layout.account.pw_uid, layout.account.pw_gid)
 
 
-def _refuse_others(root: Path) -> None:
-    """What another account made, or may write to, could have links in it by which we would write elsewhere, and who is
-    let in would be that account's to say. Raises Usage.
+def _require_ours(root: Path) -> None:
+    """Raise Usage when another account owns `root` or can write to it: it could make us write elsewhere through links,
+    and decide who may log in.
     """
     if not root.exists():
         return
     found = root.stat()
     if found.st_uid != os.geteuid() or found.st_mode & stat.S_IWOTH:
-        raise Usage(f"{root} is another account's, or others can write to it", "name another directory")
+        raise Usage(f"{root} belongs to another account, or others can write to it", "name another directory")
 
 
 def write(path: Path, text: str) -> None:
-    """A file that the account reads, whatever our umask."""
+    """Write a file that the account can read, whatever our umask is."""
     path.write_text(text, encoding="utf-8")
     path.chmod(0o644)
 
 
 def _quoted(path: Path) -> str:
-    """For sshd_config(5): arguments with blanks go in double quotes."""
+    """For sshd_config(5), where arguments with blanks need double quotes. Raises Usage."""
     if any(char in str(path) for char in '"\\\n'):
         raise Usage("the directory's path may not contain quotes, backslashes or line breaks")
     return f'"{path}"'

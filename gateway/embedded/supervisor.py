@@ -1,7 +1,8 @@
-"""Running the embedded gateway: start sshd, say when it is ready, and end all of it."""
+"""Run the embedded gateway: start sshd, announce that it is ready, and end every process that it started."""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import select
@@ -13,47 +14,51 @@ from pathlib import Path
 
 import structlog
 
+from gateway.audit import administration
 from gateway.base import json, privileges, process
+from gateway.config import loader
 from gateway.embedded import host, layout
-from gateway.errors import Misconfigured
+from gateway.errors import EncError, Misconfigured
 from gateway.host import sshd
-from gateway.session import registry
+from gateway.session import cleanup, registry, warden_process
 
 _PR_SET_CHILD_SUBREAPER = 36
-_PATIENCE = 15.0
-_TRIES = 5
-_LISTENS = "Server listening on "
-"""What sshd logs when it does: another one may answer at a port that it did not get."""
+_TIMEOUT = 15.0
+"""Seconds for sshd to listen, and for all sessions to lock."""
+_PORT_ATTEMPTS = 5
+_LISTENING = "Server listening on "
+"""sshd logs this when it listens. A connection proves nothing: another server may have taken the port."""
 
 log = structlog.get_logger()
 
 
 def run(directory: Path, port: int, keys: tuple[Path, ...], given: dict[str, str]) -> None:
-    """Run in the foreground until SIGTERM or SIGINT. Raises EncError when it cannot start.
+    """Run in the foreground until SIGTERM or SIGINT. Raises EncError when it cannot start, and when sshd ends.
 
-    `port` 0 takes a free one; `keys` are public key files to authorize; `given` are settings of gateway.toml.
+    `port` 0 takes a free one. `keys` are public key files to authorize. `given` are settings of gateway.toml.
     """
     account = host.account()
     directory = directory.resolve()
     host.prepare(directory, account)
-    plan = layout.Layout.at(directory, account)
-    text = layout.settings(plan, given)
-    layout.make(plan)
-    layout.write(plan.config, text)
-    layout.make_host_key(plan)
-    layout.add_keys(plan, keys)
-    stopping = _Signals()
-    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # orphans of sshd come to us, so we can end them
-    listener, port = _start_sshd(plan, port)
+    paths = layout.Layout.at(directory, account)
+    text = layout.config_text(paths, given)
+    layout.make_directories(paths)
+    layout.write(paths.config, text)
+    layout.make_host_key(paths)
+    layout.add_keys(paths, keys)
+    signals = _Signals()
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # so that we can end what sshd leaves behind
+    pid, port = _start_sshd(paths, port)
+    listener = os.pidfd_open(pid)
     try:
-        _announce(plan, port)
-        stopping.wait(listener)
+        _announce(paths, port)
+        signals.wait(listener)
     finally:
-        _end(plan, listener)
+        _end(paths, listener)
 
 
 class _Signals:
-    """SIGTERM and SIGINT as something to wait for."""
+    """Waits for SIGTERM and SIGINT."""
 
     def __init__(self) -> None:
         self._reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -62,20 +67,16 @@ class _Signals:
             signal.signal(number, lambda *_: None)
 
     def wait(self, child: int) -> None:
-        """Return at a signal, and reap what ends until then. Raises Misconfigured when `child` ends before."""
-        handle = os.pidfd_open(child)
+        """Return at a signal; until then, reap children. Raises Misconfigured when `child` (a pidfd) ends first."""
         poll = select.poll()
-        for fd in (self._reader, handle):
+        for fd in (self._reader, child):
             poll.register(fd, select.POLLIN)
-        try:
-            while not self._called_to_end():
-                if any(fd == handle for fd, _ in poll.poll()):
-                    raise Misconfigured("sshd ended by itself", "its log is log/sshd.log")
-                _reap_all()
-        finally:
-            os.close(handle)
+        while not self._stop_requested():
+            if any(fd == child for fd, _ in poll.poll()):
+                raise Misconfigured("sshd ended unexpectedly", "see log/sshd.log in the gateway's directory")
+            _reap_all()
 
-    def _called_to_end(self) -> bool:
+    def _stop_requested(self) -> bool:
         try:
             return bool({signal.SIGTERM, signal.SIGINT} & set(os.read(self._reader, 512)))
         except BlockingIOError:
@@ -88,93 +89,120 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _start_sshd(plan: layout.Layout, port: int) -> tuple[int, int]:
-    """Start sshd on `port`, or, for 0, on a free one, and wait until it listens: its pid, and the port."""
-    tries = 1 if port else _TRIES
+def _start_sshd(paths: layout.Layout, port: int) -> tuple[int, int]:
+    """Start sshd on `port`, or on a free one for 0, and wait until it listens. Returns its pid and the port."""
+    attempts = 1 if port else _PORT_ATTEMPTS
     while True:
-        tries -= 1
+        attempts -= 1
         chosen = port or _free_port()
-        layout.write(plan.sshd_config, layout.sshd_config(plan, chosen))
-        layout.write(plan.ssh_config, layout.ssh_config(plan, chosen))
+        layout.write(paths.sshd_config, layout.sshd_config(paths, chosen))
+        layout.write(paths.ssh_config, layout.ssh_config(paths, chosen))
         try:
-            return _listening(plan), chosen
-        except Misconfigured:  # perhaps somebody else was quicker to take the port
-            if not tries:
+            return _spawn_listening(paths), chosen
+        except Misconfigured:  # another process may have taken the port
+            if not attempts:
                 raise
 
 
-def _listening(plan: layout.Layout) -> int:
-    """Start sshd and wait until it listens; its pid. Raises Misconfigured, and then it runs no more."""
-    output = os.open(plan.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+def _spawn_listening(paths: layout.Layout) -> int:
+    """Start sshd and wait until it listens. Returns its pid. Raises Misconfigured; sshd has ended then."""
+    output = os.open(paths.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
         before = os.fstat(output).st_size
-        pid = process.spawn([sshd.PROGRAM, "-D", "-e", "-f", str(plan.sshd_config)], {1: output, 2: output})
+        pid = process.spawn([sshd.PROGRAM, "-D", "-e", "-f", str(paths.sshd_config)], {1: output, 2: output})
     finally:
         os.close(output)
-    deadline = time.monotonic() + _PATIENCE
-    while _LISTENS not in (said := plan.log.read_bytes()[before:].decode(errors="replace")):
+    deadline = time.monotonic() + _TIMEOUT
+    while _LISTENING not in (logged := paths.log.read_bytes()[before:].decode(errors="replace")):
         ended = os.waitpid(pid, os.WNOHANG)[0]
         if ended or time.monotonic() > deadline:
             if not ended:
-                _signal(pid, signal.SIGKILL)
+                os.kill(pid, signal.SIGKILL)  # our child, which nobody has waited for
                 os.waitpid(pid, 0)
-            lines = said.strip().splitlines()
-            raise Misconfigured(f"sshd did not start: {lines[-1] if lines else 'it said nothing'}")
+            lines = logged.strip().splitlines()
+            raise Misconfigured(f"sshd did not start: {lines[-1] if lines else 'it logged nothing'}")
         time.sleep(0.02)
     return pid
 
 
-def _announce(plan: layout.Layout, port: int) -> None:
-    """The line that whoever started us waits for: part of the public interface (docs/protocol.md)."""
+def _announce(paths: layout.Layout, port: int) -> None:
+    """Print the line that our caller waits for. It is a public interface (docs/protocol.md)."""
     ready = {
         "event": "ready",
         "port": port,
-        "ssh_config": str(plan.ssh_config),
-        "authorized_keys": str(plan.authorized_keys),
-        "audit": str(plan.audit),
-        "vaults": str(plan.vaults),
-        "run": str(plan.run),
-        "account": plan.account.pw_name,
+        "ssh_config": str(paths.ssh_config),
+        "authorized_keys": str(paths.authorized_keys),
+        "audit": str(paths.audit),
+        "vaults": str(paths.vaults),
+        "run": str(paths.run),
+        "account": paths.account.pw_name,
         "pid": os.getpid(),
     }
     sys.stdout.write(json.dumps(ready) + "\n")
     sys.stdout.flush()
 
 
-def _end(plan: layout.Layout, listener: int) -> None:
-    """No new logins, then every session locks, then whatever is left."""
-    _signal(listener, signal.SIGTERM)
-    with privileges.account(plan.account.pw_uid, plan.account.pw_gid):
-        _lock_all(str(plan.run))
+def _end(paths: layout.Layout, listener: int) -> None:
+    """Stop new logins (`listener` is sshd's pidfd), lock every session, then end the remaining processes."""
+    _send(listener, signal.SIGTERM)
+    with privileges.account(paths.account.pw_uid, paths.account.pw_gid):
+        _lock_all(str(paths.run))
     for number in (signal.SIGTERM, signal.SIGKILL):
-        for pid in _descendants():
-            _signal(pid, number)
+        _signal_descendants(number)
         deadline = time.monotonic() + 3
         while _reap_all() and time.monotonic() < deadline:
             time.sleep(0.01)
+    with privileges.account(paths.account.pw_uid, paths.account.pw_gid):
+        _record_ends(paths)
 
 
 def _lock_all(run: str) -> None:
-    """Ask every session to lock, and wait for that. A record is the account's, and could name any process."""
-    ours = _descendants()
+    """Have every session lock, and wait for that. A record is the account's, and could name any process: only the
+    wardens of sessions get a signal.
+    """
+    waiting = []
     for session in registry.live(run):
         log.info("locking", session=session.id)
-        if session.pid in ours:
-            _signal(session.pid, signal.SIGTERM)
-    deadline = time.monotonic() + _PATIENCE
-    while registry.live(run) and time.monotonic() < deadline:
-        time.sleep(0.02)
+        pidfd = warden_process.send(run, session, signal.SIGTERM)
+        if pidfd is not None:
+            waiting.append(pidfd)
+    deadline = time.monotonic() + _TIMEOUT
+    for pidfd in waiting:
+        warden_process.has_ended(pidfd, max(0.0, deadline - time.monotonic()))
+        os.close(pidfd)
 
 
-def _signal(pid: int, number: signal.Signals) -> None:
+def _record_ends(paths: layout.Layout) -> None:
+    """Record the end of sessions that had to be killed."""
     try:
-        os.kill(pid, number)
-    except ProcessLookupError:
-        return
+        settings = loader.load(str(paths.config))
+        cleanup.sweep(str(paths.run), administration.log(settings), "enc-gateway embedded")
+    except (EncError, OSError) as error:
+        log.warning("the ends of killed sessions are not recorded", error=str(error))
+
+
+def _signal_descendants(number: signal.Signals) -> None:
+    """Signal every descendant of ours. Each is looked up again after its pidfd is open: a pid that was given to another
+    process in between is no longer a descendant's.
+    """
+    pidfds = {}
+    for pid in _descendants():
+        with contextlib.suppress(ProcessLookupError):
+            pidfds[pid] = os.pidfd_open(pid)
+    still = _descendants()
+    for pid, pidfd in pidfds.items():
+        if pid in still:
+            _send(pidfd, number)
+        os.close(pidfd)
+
+
+def _send(pidfd: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):  # it has ended
+        signal.pidfd_send_signal(pidfd, number)
 
 
 def _reap_all() -> bool:
-    """Reap what has ended; whether a child is left."""
+    """Reap children that have ended. Returns whether a child is left."""
     try:
         while os.waitpid(-1, os.WNOHANG)[0]:
             continue

@@ -1,4 +1,4 @@
-"""What the host has to provide, and what root may put right: the account, FUSE, user namespaces, sshd.
+"""What the gateway needs of the host: the account, FUSE, user namespaces, sshd. Root can repair some of it.
 
-For the installer, the embedded gateway, doctor and `script/setup` alike; with nothing but the standard library.
+The installer, the embedded gateway, doctor and `script/setup` use it. It imports only the standard library.
 """

@@ -1,4 +1,4 @@
-"""For script/setup, before anything is installed: put FUSE and user namespaces right, one line for each that is not."""
+"""For script/setup, before anything is installed: repair FUSE and user namespaces, with a line for each failure."""
 
 import os
 import sys
@@ -10,9 +10,9 @@ from gateway.host import fuse, userns
 
 
 def main() -> int:
-    """As root it repairs, for others it says what is wrong; 69 (EX_UNAVAILABLE) when something stays so."""
+    """Repair as root; otherwise only check. Returns 69 (EX_UNAVAILABLE) when something does not work."""
     status = 0
-    for step in (fuse.ready, userns.ready):
+    for step in (fuse.require, userns.require):
         try:
             step(repair=os.geteuid() == 0)
         except EncError as error:

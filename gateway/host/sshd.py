@@ -1,4 +1,4 @@
-"""The host's sshd: does it take its configuration, what does that come to, and reading it again.
+"""The host's sshd: check its configuration, read the effective values, reload it.
 
 Nothing here writes to /etc/ssh; `gateway.install.dropin` does.
 """
@@ -14,58 +14,57 @@ from gateway.errors import Misconfigured
 PROGRAM = "/usr/sbin/sshd"
 CONFIG = "/etc/ssh/sshd_config"
 DROP_IN = "/etc/ssh/sshd_config.d/50-enc.conf"
-_RUN = "/run/sshd"
+_RUN_DIRECTORY = "/run/sshd"
 SYSTEMCTL = "/usr/bin/systemctl"
-_SYSTEMD = "/run/systemd/system"
-_NOT_RUNNING = "no sshd runs here: it reads its configuration when it is started"
+_SYSTEMD_DIRECTORY = "/run/systemd/system"
+_NOT_RUNNING = "sshd is not running; it reads the configuration when you start it"
 
 
 def require() -> None:
-    """Raise Misconfigured unless there is an sshd."""
+    """Raise Misconfigured unless sshd is installed."""
     process.require(PROGRAM, "openssh-server")
 
 
 def make_run_directory() -> None:
-    """sshd as root does not even check a configuration without it; it is on a tmpfs, and the service makes it."""
-    os.makedirs(_RUN, 0o755, exist_ok=True)
+    """Make /run/sshd. As root, sshd needs it even for `-t`; it is on a tmpfs, and only the service makes it."""
+    os.makedirs(_RUN_DIRECTORY, 0o755, exist_ok=True)
 
 
-def complaint(config: str = CONFIG) -> str:
-    """What `sshd -t` has against a configuration; "" for nothing."""
+def config_error(config: str = CONFIG) -> str:
+    """The first error that `sshd -t` reports for a configuration; "" for none."""
     make_run_directory()
-    status, said = process.run([PROGRAM, "-t", "-f", config])
-    return (_first_line(said) or f"it ended with {status}") if status else ""
+    status, output = process.run([PROGRAM, "-t", "-f", config])
+    return (_first_line(output) or f"it ended with {status}") if status else ""
 
 
 def effective(account: str) -> dict[str, str]:
-    """The configuration that a login as `account` meets: keyword (lower case) to value (several joined by a line end).
-
-    Raises Misconfigured when sshd does not say.
+    """The configuration for a login as `account` (sshd -T): keyword in lower case to value. The values of a repeated
+    keyword are joined by line ends. Raises Misconfigured when sshd fails.
     """
     make_run_directory()
-    # an address of documentation (RFC 5737): what a stranger's login meets
-    status, said = process.run([PROGRAM, "-T", "-C", f"user={account},host=elsewhere.example,addr=192.0.2.1"])
+    # the address is one for documentation (RFC 5737), so that no Match block for a real one applies
+    status, output = process.run([PROGRAM, "-T", "-C", f"user={account},host=elsewhere.example,addr=192.0.2.1"])
     if status:
-        raise Misconfigured("sshd does not take its configuration", _first_line(said))
+        raise Misconfigured("sshd's configuration is invalid", _first_line(output))
     found: dict[str, str] = {}
-    for line in said.splitlines():
+    for line in output.splitlines():
         keyword, _, value = line.partition(" ")
         found[keyword] = f"{found[keyword]}\n{value}" if keyword in found else value
     return found
 
 
-def _first_line(said: str) -> str:
-    """Of several complaints the first; the last only says that there were some."""
-    return said.strip().partition("\n")[0].strip()
+def _first_line(output: str) -> str:
+    """Of several errors the first; the last line only says that there were some."""
+    return output.strip().partition("\n")[0].strip()
 
 
 def has_systemd() -> bool:
-    """Whether systemd runs this host."""
-    return os.path.isdir(_SYSTEMD)
+    """Whether systemd is running."""
+    return os.path.isdir(_SYSTEMD_DIRECTORY)
 
 
 def listener() -> int | None:
-    """The pid of the sshd that accepts logins by CONFIG, as its pid file says; None when there is none."""
+    """The pid of the running sshd that uses CONFIG, from its pid file; None when there is none."""
     path = effective("root").get("pidfile", "none")
     try:
         with open(path, encoding="ascii") as file:
@@ -76,8 +75,8 @@ def listener() -> int | None:
     return pid if program.removesuffix(" (deleted)") == PROGRAM else None
 
 
-def serves() -> bool:
-    """Whether somebody accepts logins: sshd, or (Ubuntu 24.04) systemd, which starts it for the first one."""
+def accepts_logins() -> bool:
+    """Whether logins are accepted: by sshd, or (Ubuntu 24.04) by systemd, which starts sshd for the first one."""
     return (has_systemd() and _is_active("ssh.socket")) or listener() is not None
 
 
@@ -86,14 +85,14 @@ def _is_active(unit: str) -> bool:
 
 
 def reload() -> str:
-    """Have the running sshd read its configuration again, which live connections do not notice; what was done."""
+    """Reload the running sshd; live connections continue. Returns what was done, for a person."""
     if has_systemd():
-        status, said = process.run([SYSTEMCTL, "try-reload-or-restart", "ssh.service"])
+        status, output = process.run([SYSTEMCTL, "try-reload-or-restart", "ssh.service"])
         if status:
-            raise Misconfigured("systemctl could not reload ssh.service", said.strip())
+            raise Misconfigured("systemctl could not reload ssh.service", output.strip())
         return "reloaded ssh.service" if _is_active("ssh.service") else _NOT_RUNNING
     pid = listener()
     if pid is None:
         return _NOT_RUNNING
     os.kill(pid, signal.SIGHUP)
-    return f"reloaded sshd ({pid})"
+    return f"reloaded sshd (pid {pid})"

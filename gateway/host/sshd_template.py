@@ -1,5 +1,5 @@
-"""What was shipped for sshd_config.d: 50-enc.conf, with the values of the place where it is to be used, and the
-transport, which concerns every login and has none.
+"""The shipped files for sshd_config.d. 50-enc.conf gets the values of this installation; 40-enc-transport.conf, which
+concerns every login, is used as it is.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ def shipped(name: str = NAME) -> str:
                 return file.read()
         except FileNotFoundError:
             continue
-    raise Misconfigured(f"{name} is missing from this installation", "install it again")
+    raise Misconfigured(f"{name} is missing from this installation", "reinstall ENC")
 
 
 def overridden(values: dict[str, str]) -> str:
-    """The shipped text with the values of some keywords replaced, each of which must be there exactly once."""
+    """The shipped text with new values for some keywords. Raises Misconfigured unless each occurs exactly once."""
     lines = shipped().splitlines()
     for keyword, value in values.items():
         at = [number for number, line in enumerate(lines) if line.split()[:1] == [keyword]]
         if len(at) != 1:
-            raise Misconfigured(f"the shipped sshd configuration has {keyword} {len(at)} times, expected once")
+            raise Misconfigured(f"{NAME} has {keyword} {len(at)} times, expected once", "reinstall ENC")
         indent = lines[at[0]][: len(lines[at[0]]) - len(lines[at[0]].lstrip())]
         lines[at[0]] = f"{indent}{keyword} {value}"
     return "\n".join(lines) + "\n"
 
 
 def force_command(words: list[str]) -> str:
-    """The shipped ForceCommand with `words` for what it executes."""
+    """The shipped ForceCommand, with `words` as the command that it executes."""
     before, exec_, _ = settings(shipped())["forcecommand"].partition("exec ")
     return before + exec_ + " ".join(words)
 
 
 def settings(text: str) -> dict[str, str]:
-    """What `text` sets for the gateway's account, as `sshd -T` spells keywords: all of it but the Match line itself."""
+    """The settings in `text`, except the Match line. Keywords are in lower case, as `sshd -T` prints them."""
     words = (line.split(None, 1) for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#"))
     return {keyword.lower(): value.strip() for keyword, value in words if keyword != "Match"}

@@ -1,4 +1,4 @@
-"""User namespaces for bubblewrap: tried as an ordinary account, and AppArmor's rule where it stands in the way.
+"""User namespaces for bubblewrap: test them as an ordinary account, and install an AppArmor profile where needed.
 
 Ubuntu since 23.10 strips the user namespaces of ordinary accounts of their capabilities unless a profile attached to
 the program grants `userns` (kernel.apparmor_restrict_unprivileged_userns).
@@ -33,15 +33,17 @@ _NOBODY = 65534
 
 
 def works() -> bool:
-    """Whether an ordinary account may mount in a user namespace that bubblewrap makes: root would be let through."""
-    words = bubblewrap.trial_argv()
+    """Whether an ordinary account can mount in a user namespace made by bubblewrap. Root always can, so root tests as
+    nobody.
+    """
+    words = bubblewrap.probe_argv()
     if os.geteuid() == 0:
         words = ["/usr/bin/setpriv", f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups", *words]
     return process.run(words, seconds=20)[0] == 0
 
 
 def restricted() -> bool:
-    """Whether AppArmor restricts user namespaces here."""
+    """Whether AppArmor restricts user namespaces on this host."""
     try:
         with open(_RESTRICTED, encoding="ascii") as file:
             return file.read().strip() == "1"
@@ -50,27 +52,27 @@ def restricted() -> bool:
 
 
 def needs_profile() -> bool:
-    """Whether our profile is what is missing."""
+    """Whether bubblewrap fails and our profile may help."""
     return restricted() and not works()
 
 
-def ready(repair: bool) -> None:
-    """Raise Misconfigured unless bubblewrap works; with `repair`, after installing our profile where that may help."""
+def require(repair: bool) -> None:
+    """Raise Misconfigured unless bubblewrap works. With `repair`, first install our profile where that may help."""
     process.require(bubblewrap.BWRAP, "bubblewrap")
     if works():
         return
     if not restricted():
-        hint = "see user.max_user_namespaces, kernel.unprivileged_userns_clone, or the container's seccomp rules"
-        raise Misconfigured("this host refuses bubblewrap a user namespace", hint)
+        hint = "check user.max_user_namespaces, kernel.unprivileged_userns_clone, and the container's seccomp rules"
+        raise Misconfigured("bubblewrap cannot make a user namespace on this host", hint)
     if not repair:
-        raise Misconfigured("AppArmor refuses bubblewrap a user namespace", "run as root: enc-gateway setup")
-    # Two profiles attached to one path make its exec fail, so an existing one is left alone.
+        raise Misconfigured("AppArmor keeps bubblewrap from making a user namespace", "run as root: enc-gateway setup")
+    # Two profiles for one path make its exec fail, so we add none to an existing one.
     if other := _other_profile():
-        hint = "it must grant userns, and leave CAP_SYS_ADMIN to what bubblewrap starts"
-        raise Misconfigured(f"AppArmor confines bubblewrap by {other}", hint)
+        hint = "that profile must grant userns, and CAP_SYS_ADMIN to the programs that bubblewrap starts"
+        raise Misconfigured(f"the AppArmor profile {other} confines bubblewrap", hint)
     install()
-    if not works():  # a profile that parses need not be one that helps
-        raise Misconfigured("bubblewrap still cannot mount in a user namespace", "see dmesg")
+    if not works():  # a profile can be valid and still not help
+        raise Misconfigured("bubblewrap still cannot mount in a user namespace", "see dmesg for the reason")
 
 
 def install() -> None:
@@ -78,19 +80,19 @@ def install() -> None:
     with open(PROFILE, "w", encoding="ascii") as file:
         file.write(PROFILE_TEXT)
     os.chmod(PROFILE, 0o644)
-    _parse("-r")
+    _run_parser("-r")
 
 
 def remove() -> None:
     """Unload our profile and delete it."""
     if os.path.exists(PROFILE):
         if _is_loaded():
-            _parse("-R")
+            _run_parser("-R")
         os.unlink(PROFILE)
 
 
 def _is_loaded() -> bool:
-    """Also no where the kernel has no AppArmor, or in a container, which sees none: apparmor_parser fails there."""
+    """False also without AppArmor, and in a container, which sees no profiles: apparmor_parser would fail there."""
     try:
         with open(_LOADED, encoding="ascii") as file:
             return any(line.startswith("enc-bwrap ") for line in file)
@@ -98,11 +100,11 @@ def _is_loaded() -> bool:
         return False
 
 
-def _parse(how: str) -> None:
+def _run_parser(option: str) -> None:
     if os.access(_PARSER, os.X_OK):
-        status, said = process.run([_PARSER, how, PROFILE])
+        status, output = process.run([_PARSER, option, PROFILE])
         if status:
-            raise Misconfigured(f"apparmor_parser does not take {PROFILE}", said.strip().splitlines()[-1][:200])
+            raise Misconfigured(f"apparmor_parser rejects {PROFILE}", output.strip().splitlines()[-1][:200])
 
 
 def _other_profile() -> str:

@@ -1,1 +1,1 @@
-"""Who calls, and who may: names, the authenticated key, authorized_keys, enrolment."""
+"""Who calls, and who may log in: names, the authenticated key, authorized_keys, invitations and enrolment."""

@@ -1,7 +1,7 @@
-"""Who is calling: the key that sshd authenticated, its principal, and where the connection comes from.
+"""Identify the caller: the key that sshd authenticated, its principal, and the address of the connection.
 
-Everything here comes from sshd: SSH_USER_AUTH (ExposeAuthInfo) names a file with the key, SSH_CONNECTION the two
-ends, and ENC_USER is set by the key's own line. A client can set none of them (AcceptEnv nothing).
+All of it comes from sshd. SSH_USER_AUTH (ExposeAuthInfo) names a file with the key, SSH_CONNECTION has both addresses,
+and the key's line in authorized_keys sets ENC_USER. A client can set none of these (sshd accepts no AcceptEnv).
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import time
 
 from gateway.base.records import Record
-from gateway.errors import Misconfigured, NotYours
+from gateway.errors import Denied, Misconfigured
 from gateway.identity import authorized_keys
-from gateway.identity.authorized_keys import INVITES
+from gateway.identity.authorized_keys import INVITATION_PREFIX
 from gateway.identity.names import Principal
 
 TYPE_CHECKING = False
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Caller(Record):
-    """Which key called, from where, and whom its line names."""
+    """The caller's key and address, and the principal that the key's line names."""
 
     principal: Principal
     fingerprint: str
@@ -31,12 +31,17 @@ class Caller(Record):
 
 
 class Identity(Caller):
-    """`connection` is SSH_CONNECTION as it stands: the same for all channels of one connection."""
+    """A caller who may act as `principal`. `connection` is SSH_CONNECTION, the same for all its channels."""
 
     connection: str
 
+    @property
+    def listed_principal(self) -> str:
+        """The principal that the caller's line must have."""
+        return self.principal
+
     def as_fields(self) -> dict[str, object]:
-        """What the audit says about a caller."""
+        """The audit fields of the caller."""
         return {
             "principal": self.principal,
             "fingerprint": self.fingerprint,
@@ -47,41 +52,46 @@ class Identity(Caller):
 
 
 class Invitation(Caller):
-    """The caller has the key of an invitation, which may do one thing: hand in a key for `principal`.
+    """A caller with the key of an invitation, which can only hand in a key for `principal`.
 
-    Not an Identity, so nothing that works for a principal can be done with it.
+    It is not an Identity, so no function that needs an Identity accepts it.
     """
 
+    @property
+    def listed_principal(self) -> str:
+        """The principal that the caller's line must have."""
+        return INVITATION_PREFIX + self.principal
+
     def as_fields(self) -> dict[str, object]:
-        """What the audit says about a caller. `invite` and not `fingerprint`: it is nobody's key."""
+        """The audit fields of the caller. The field is `invite`, not `fingerprint`: the key belongs to nobody."""
         return {"principal": self.principal, "invite": self.fingerprint, "address": self.address, "port": self.port}
 
 
 def of_entry(entry: authorized_keys.Entry) -> Identity | Invitation:
-    """Who would call with the key of this line, from nowhere in particular. Raises Misconfigured."""
+    """The caller that the key of this line would make, with an empty address. Raises Misconfigured."""
     return _caller(entry.principal, entry.key_type, entry.blob, ["", "0"])
 
 
 def of_environment(environ: Mapping[str, str]) -> Identity | Invitation:
-    """The caller, from the environment that sshd made. Raises Misconfigured when sshd is not set up as it has to be."""
+    """The caller, from the environment that sshd set. Raises Misconfigured if sshd is not set up for the gateway."""
     key_type, blob = _authenticated_key(environ.get("SSH_USER_AUTH", ""))
     connection = environ.get("SSH_CONNECTION", "").split()
     if len(connection) != 4 or not connection[1].isdecimal():
-        raise Misconfigured("sshd did not say where this connection comes from")
+        raise Misconfigured("sshd did not report the address of this connection")
     return _caller(environ.get("ENC_USER", ""), key_type, blob, connection)
 
 
 def _caller(named: str, key_type: str, blob: str, connection: list[str]) -> Identity | Invitation:
-    principal = _principal(named.removeprefix(INVITES), blob)
-    print_ = authorized_keys.fingerprint(blob)
+    principal = _principal(named.removeprefix(INVITATION_PREFIX), blob)
+    fingerprint = authorized_keys.fingerprint(blob)
     address, port = connection[0], int(connection[1])
-    if named.startswith(INVITES):
+    if named.startswith(INVITATION_PREFIX):
         return Invitation(
-            principal=principal, fingerprint=print_, key_type=key_type, blob=blob, address=address, port=port
+            principal=principal, fingerprint=fingerprint, key_type=key_type, blob=blob, address=address, port=port
         )
     return Identity(
         principal=principal,
-        fingerprint=print_,
+        fingerprint=fingerprint,
         key_type=key_type,
         blob=blob,
         address=address,
@@ -96,41 +106,35 @@ def _principal(named: str, blob: str) -> Principal:
     try:
         return Principal(named) if named else Principal.of_fingerprint(authorized_keys.fingerprint(blob))
     except ValueError as error:
-        raise Misconfigured("sshd did not say which key was used in a way that we can read") from error
+        raise Misconfigured("sshd did not report the key in a form that the gateway can read") from error
 
 
 def _authenticated_key(path: str) -> tuple[str, str]:
-    """Type and blob from the file that ExposeAuthInfo makes: a line for each method, `publickey TYPE BLOB`."""
+    """Type and blob of the key, from the file of ExposeAuthInfo: a line for each method, `publickey TYPE BLOB`.
+
+    Raises Misconfigured unless exactly one public key was used.
+    """
     try:
         with open(path, encoding="ascii") as file:
             methods = [line.split() for line in file]
     except (OSError, UnicodeDecodeError) as error:
-        raise Misconfigured("sshd did not say which key was used", "set ExposeAuthInfo yes") from error
+        raise Misconfigured("sshd did not report which key was used", "set ExposeAuthInfo yes") from error
     keys = [words for words in methods if len(words) == 3 and words[0] == "publickey"]
     if len(keys) != 1:
-        raise Misconfigured("sshd did not authenticate this connection by one public key")
+        raise Misconfigured("sshd did not authenticate this connection with exactly one public key")
     return keys[0][1], keys[0][2]
 
 
-def still_listed(caller: Identity, entries: tuple[authorized_keys.Entry, ...]) -> authorized_keys.Entry:
-    """The caller's line. Raises NotYours when it is gone, expired, or names another principal now.
+def require_listed(caller: Identity | Invitation, entries: tuple[authorized_keys.Entry, ...]) -> authorized_keys.Entry:
+    """The caller's line in authorized_keys. Raises Denied if it is gone, has expired, or names another principal.
 
-    sshd asked when the connection was made; a connection can outlive the line.
+    sshd checks the line only when the connection is made, and a connection can outlive the line.
     """
-    return _line(caller.blob, caller.principal, entries)
-
-
-def still_invited(caller: Invitation, entries: tuple[authorized_keys.Entry, ...]) -> authorized_keys.Entry:
-    """The invitation's line. Raises NotYours as `still_listed` does."""
-    return _line(caller.blob, INVITES + caller.principal, entries)
-
-
-def _line(blob: str, principal: str, entries: tuple[authorized_keys.Entry, ...]) -> authorized_keys.Entry:
-    mine = [entry for entry in entries if authorized_keys.means(entry, blob, principal)]
+    lines = [entry for entry in entries if authorized_keys.authorizes(entry, caller.blob, caller.listed_principal)]
     now = time.time()
-    for entry in mine:
+    for entry in lines:
         if now <= entry.expires:
             return entry
-    if mine:
-        raise NotYours("this key has expired", "ask your sysadmin for a new expiry date, or a new invitation")
-    raise NotYours("this key is no longer authorized as it was when you connected", "connect again")
+    if lines:
+        raise Denied("this key has expired", "ask your sysadmin for a new expiry date, or a new invitation")
+    raise Denied("this key is no longer authorized as it was when you connected", "connect again")

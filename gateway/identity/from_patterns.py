@@ -1,6 +1,6 @@
-"""From where a key may be used: the pattern list of `from=`, as sshd reads it (OpenSSH, match.c and addrmatch.c).
+"""The pattern list of `from=`, as sshd reads it (OpenSSH, match.c and addrmatch.c).
 
-sshd enforces it, so nothing here lets anybody in; this tells what sshd would say.
+sshd enforces it. This module only predicts what sshd does, for `enc-gateway why`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-def address(text: str) -> Address | None:
-    """An IP address in any spelling that getaddrinfo(3) takes for one, as sshd does; None for no address."""
+def parse_address(text: str) -> Address | None:
+    """An IP address in any form that getaddrinfo(3) accepts, as sshd does; None if `text` is not an address."""
     try:
         found = socket.getaddrinfo(text, None, flags=socket.AI_NUMERICHOST, type=socket.SOCK_STREAM)
         return ipaddress.ip_address(str(found[0][4][0]).partition("%")[0])
@@ -22,36 +22,37 @@ def address(text: str) -> Address | None:
         return None
 
 
-def against(patterns: str, origin: str) -> str:
-    """What sshd has against somebody who comes from the address `origin`; "" for nothing.
+def refusal(patterns: str, origin: str) -> str:
+    """Why sshd refuses a client from the address `origin`; "" if it does not.
 
-    Names of hosts are not asked for: sshd does so only with `UseDNS yes`, and else takes the address for the name.
+    Host names are not looked up: sshd does that only with `UseDNS yes`, and otherwise uses the address as the name.
     """
-    here = address(origin)
-    normal = str(here) if here else origin
+    address = parse_address(origin)
+    normal = str(address) if address else origin
     by_address = False
     for pattern in patterns.split(","):
-        wanted = pattern.removeprefix("!")
-        matches = _is_in(here, normal, wanted)
+        positive = pattern.removeprefix("!")
+        matches = _matches_address(address, normal, positive)
         if matches is None:
-            return f"from= cannot be read at {pattern or 'an empty item'}, so nobody gets in by this line"
-        if matches and wanted != pattern:
+            return f"sshd cannot read {pattern or 'an empty item'} in from=, so it accepts nobody with this line"
+        if matches and positive != pattern:
             return f"from= excludes {normal} by {pattern}"
         by_address = by_address or matches
-    by_name = [pattern for pattern in patterns.split(",") if _fits(normal.lower(), pattern.removeprefix("!").lower())]
-    if excluded := next((pattern for pattern in by_name if pattern.startswith("!")), ""):
+    name = normal.lower()
+    by_name = [item for item in patterns.split(",") if _matches_wildcard(name, item.removeprefix("!").lower())]
+    if excluded := next((item for item in by_name if item.startswith("!")), ""):
         return f"from= excludes {normal} by {excluded}"
-    return "" if by_address or by_name else f"from= has no pattern for {normal}"
+    return "" if by_address or by_name else f"no pattern of from= matches {normal}"
 
 
-def _is_in(here: Address | None, normal: str, pattern: str) -> bool | None:
-    """Whether the address is in the network, or fits the wildcards, of `pattern`; None for one sshd cannot read."""
+def _matches_address(address: Address | None, normal: str, pattern: str) -> bool | None:
+    """Whether `pattern` is a network with the address, or a wildcard that matches it; None if sshd cannot read it."""
     if not pattern:
         return None
     base, slash, bits = pattern.partition("/")
-    network = address(base) if base and not (slash and not (bits.isascii() and bits.isdigit())) else None
+    network = parse_address(base) if base and not (slash and not (bits.isascii() and bits.isdigit())) else None
     if network is None or int(bits or 0) > 128:
-        return _fits(normal, pattern)
+        return _matches_wildcard(normal, pattern)
     length = int(bits) if slash else network.max_prefixlen
     if length > network.max_prefixlen:
         return None
@@ -59,11 +60,11 @@ def _is_in(here: Address | None, normal: str, pattern: str) -> bool | None:
         whole = ipaddress.ip_network((int(network), length) if network.version == 4 else (network.packed, length))
     except ValueError:  # bits set beyond the mask
         return None
-    return here is not None and here in whole
+    return address is not None and address in whole
 
 
-def _fits(text: str, pattern: str) -> bool:
-    """`*` is any number of characters, `?` one; everything else is itself."""
+def _matches_wildcard(text: str, pattern: str) -> bool:
+    """`*` matches any number of characters, `?` one; all other characters match themselves."""
     import re
 
     words = "".join({"*": ".*", "?": "."}.get(char, re.escape(char)) for char in pattern)

@@ -1,4 +1,4 @@
-"""Changing authorized_keys: all or nothing, and every line that is not meant stays as it is, byte for byte."""
+"""Edit authorized_keys atomically. Lines that are not edited stay as they are, byte for byte."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ Change = Callable[[list[str]], None]
 
 
 def edit(path: str, change: Change) -> None:
-    """Have `change` alter the list of lines (without newlines; entry.line - 1 is an index) and put the result in place.
+    """Call `change` on the list of lines (without newlines; `entry.line - 1` is an index), and write the result back.
 
-    Owner and mode stay, a link is followed, and editors of this kind wait for each other. What `change` raises leaves
-    everything as it was. Raises Busy when somebody else changed the file meanwhile, Misconfigured when it cannot be
+    Owner and mode are kept, a symbolic link is followed, and concurrent calls wait for each other. If `change` raises,
+    the file is not changed. Raises Busy if another program changed the file meanwhile, Misconfigured if it cannot be
     read or written.
     """
     path = os.path.realpath(path)
     try:
-        with locks.Directory(os.path.dirname(path)):
+        with locks.DirectoryLock(os.path.dirname(path)):
             before, text = _read(path)
             lines = text.split("\n")
             change(lines)
@@ -43,16 +43,16 @@ def _read(path: str) -> tuple[os.stat_result, str]:
 def _refuse_if_changed(path: str, before: os.stat_result) -> None:
     now = os.stat(path)
     if (now.st_ino, now.st_size, now.st_mtime_ns) != (before.st_ino, before.st_size, before.st_mtime_ns):
-        raise Busy(f"{path} was changed by somebody else at this moment", "nothing was done; try again")
+        raise Busy(f"another program has just changed {path}", "nothing was changed by this command; try again")
 
 
 def entries(lines: list[str]) -> tuple[authorized_keys.Entry, ...]:
-    """What stands in the lines that `edit` hands to a change."""
+    """Parse the lines that `edit` passes to a change."""
     return authorized_keys.parse("\n".join(lines))
 
 
 def append(lines: list[str], line: str) -> None:
-    """Add a line at the end, whether or not the last one has a newline."""
+    """Append a line, whether or not the file ends with a newline."""
     if lines and not lines[-1]:
         lines.pop()
     lines += [line, ""]

@@ -1,7 +1,7 @@
-"""Names that reach a path or a command line, each checked once, at the border, into a type.
+"""Validated names: each name that reaches a path or a command line is checked once, when it is read, into a type.
 
-A value of one of these types is safe as a single path component, as a word of an argv that cannot be taken for an
-option, and on a terminal.
+A value of one of these types is safe as a single path component, as an argument (it is never taken for an option), and
+on a terminal.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ _BASE64 = _LOWER | _UPPER | _DIGIT | frozenset("+/")
 
 
 class Name(str):
-    """A validated name. `of` is the only way in from outside."""
+    """A validated name. Text from outside is converted with `of`."""
 
     __slots__ = ()
     noun = "name"
     first = _LOWER | _DIGIT
     rest = _LOWER | _DIGIT | frozenset("._-")
-    longest = 63
+    max_length = 63
     rule = "a-z, 0-9, '.', '_' and '-', first a letter or digit, no two dots in a row, at most 63 characters"
 
     @classmethod
     def of(cls, text: str) -> Self:
-        """`text` as this type; raises Usage, whose message does not repeat the text (it may be hostile)."""
+        """`text` as this type. Raises Usage; the message does not repeat the text, which may be hostile."""
         if not cls.accepts(text):
             raise Usage(f"that is not a valid {cls.noun}", f"use {cls.rule}")
         return cls(text)
 
     @classmethod
     def accepts(cls, text: str) -> bool:
-        """`..` inside is harmless to us, but other programs' filters take offence at it."""
-        known = 0 < len(text) <= cls.longest and text[0] in cls.first and cls.rest.issuperset(text)
-        return known and ".." not in text
+        """Whether `text` is valid. A `..` inside is harmless to us, but filters of other programs refuse it."""
+        allowed = 0 < len(text) <= cls.max_length and text[0] in cls.first and cls.rest.issuperset(text)
+        return allowed and ".." not in text
 
 
 class ProjectName(Name):
@@ -54,13 +54,13 @@ class SessionId(Name):
     """`s-` and 12 hexadecimal digits."""
 
     noun = "session id"
-    longest = 14
+    max_length = 14
 
 
 class Principal(Name):
-    """Who a key belongs to: ENC_USER of its line, else the key's fingerprint.
+    """Who a key belongs to: ENC_USER of its line, or else the key's fingerprint.
 
-    A fingerprint contains a colon, which ENC_USER may not, so neither can be taken for the other.
+    A fingerprint contains a colon and ENC_USER must not, so one cannot be mistaken for the other.
     """
 
     noun = "principal"
@@ -72,23 +72,23 @@ class Principal(Name):
 
     @classmethod
     def of_fingerprint(cls, fingerprint: str) -> Self:
-        """`SHA256:` and 43 digits of base64; raises Usage for anything else."""
+        """The principal of a key without ENC_USER. Raises Usage unless it is `SHA256:` and 43 digits of base64."""
         kind, digits = fingerprint[:7], fingerprint[7:]
         if kind != "SHA256:" or len(digits) != 43 or not _BASE64.issuperset(digits):
-            raise Usage("that is not a key's fingerprint")
+            raise Usage("that is not a key's fingerprint", "it starts with SHA256:, as `ssh-keygen -lf` prints it")
         return cls(fingerprint)
 
     @classmethod
     def of_directory(cls, name: str) -> Self:
-        """The principal whose `directory` this is; raises Usage for anything else."""
+        """The principal whose `directory` has this name. Raises Usage if there is none."""
         kind, rest = name[:2], name[2:]
         if kind == "u-":
             return cls.of(rest)
         return cls.of_fingerprint("SHA256:" * (kind == "k-") + rest.replace("_", "/").replace("-", "+"))
 
     @classmethod
-    def names(cls, text: str) -> bool:
-        """Whether `text` can be a principal: what ENC_USER may say, or a fingerprint."""
+    def is_valid(cls, text: str) -> bool:
+        """Whether `text` can be a principal: a valid ENC_USER, or a fingerprint."""
         if cls.accepts(text):
             return True
         try:
@@ -99,7 +99,7 @@ class Principal(Name):
 
     @property
     def directory(self) -> str:
-        """One path component, its own for each principal: `u-dev1`, or `k-` and the fingerprint in base64url."""
+        """The name of the principal's directories: `u-dev1`, or `k-` and the fingerprint in base64url. It is unique."""
         if self.startswith("SHA256:"):
             return "k-" + self[7:].replace("/", "_").replace("+", "-")
         return "u-" + self

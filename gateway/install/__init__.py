@@ -1,5 +1,6 @@
-"""Making this host a gateway, and taking that back: `enc-gateway setup`.
+"""`enc-gateway setup`: make this host a gateway, and undo that.
 
-`plan` says what belongs on the host, as items; `items` and `files` are the kinds of them; `dropin` is the one that
-opens the door, hence last; `setup` applies them. Every item can be looked at without being touched.
+`plan` lists what belongs on the host, as items. `items` and `files` have the kinds of items. `dropin` is the item that
+lets people log in, so it is last. `setup` applies or removes the items. Each item can show its changes without making
+them.
 """

@@ -1,5 +1,6 @@
-"""The drop-in that opens the door: rendered for this installation, tried beside the others, and taken back at once
-when sshd does not take it or when it would change anybody else's login.
+"""sshd's drop-in, which lets people log in. It is rendered for this installation and tested beside the other files.
+
+It is removed at once when sshd rejects it, or when it would change the logins of other accounts.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from gateway.host import account, sshd, sshd_template
 from gateway.install.files import File, read, write
 
 OTHERS = ("root", "nobody")
-"""Whose logins are compared before and after: a rule for all others holds for these."""
+"""Accounts whose logins are compared before and after. A change for all other accounts shows in one of these."""
 _VARIABLE = "ENC_USER"
-_GLOBAL = frozenset({"permituserenvironment"})
-"""What the drop-in has to set outside of its Match block: there it adds our variable, and takes nothing away."""
+_GLOBAL_KEYWORDS = frozenset({"permituserenvironment"})
+"""Keywords that sshd takes only outside of a Match block. There we add our variable and keep the other values."""
 
 
 def render(config: Config, config_path: str) -> str:
@@ -25,7 +26,7 @@ def render(config: Config, config_path: str) -> str:
     words = [interpreter.program(), *interpreter.python("rshell/__main__.py", config_path)[1:]]
     return sshd_template.overridden(
         {
-            "PermitUserEnvironment": _with_ours(_variables()),
+            "PermitUserEnvironment": _with_ours(_permitted_variables()),
             "Match": f"User {account.NAME}",
             "AuthorizedKeysFile": config.paths_authorized_keys,
             "ForceCommand": sshd_template.force_command(words),
@@ -33,8 +34,8 @@ def render(config: Config, config_path: str) -> str:
     )
 
 
-def _variables() -> str:
-    """What the sysadmin's PermitUserEnvironment is now; "no" when sshd does not say, and then setup goes no further."""
+def _permitted_variables() -> str:
+    """The present value of PermitUserEnvironment; "no" when sshd fails, in which case setup stops later."""
     try:
         return sshd.effective("root").get("permituserenvironment", "no")
     except Misconfigured:
@@ -42,70 +43,69 @@ def _variables() -> str:
 
 
 def _with_ours(variables: str) -> str:
-    """The sysadmin's own PermitUserEnvironment, which the drop-in stands before, and our variable."""
+    """The present value with our variable added. The drop-in is read first, so it must repeat the sysadmin's value."""
     if variables == "no":
         return _VARIABLE
     return variables if variables == "yes" or _VARIABLE in variables.split(",") else f"{variables},{_VARIABLE}"
 
 
 class DropIn(File):
-    """The file in /etc/ssh/sshd_config.d. Setting it up or removing it has sshd read its configuration again."""
+    """The file in /etc/ssh/sshd_config.d. Applying or removing it reloads sshd; `outcome` says what came of that."""
 
     def __init__(self, config: Config, config_path: str) -> None:
         super().__init__(sshd.DROP_IN, render(config, config_path))
-        self.done = ""
+        self.outcome = ""
 
     def apply(self) -> None:
-        """Raises Misconfigured, with everything as it was, when sshd or its other logins would suffer."""
-        if self.missing():
+        """Raises Misconfigured and restores the previous state when sshd rejects it or other logins would change."""
+        if self.apply_preview():
             before = read(self.path)
             others = {name: sshd.effective(name) for name in OTHERS}
             try:
-                self._try_beside()
+                self._test_beside()
                 super().apply()
-                _require_unharmed(others)
+                _require_unchanged(others)
                 self._require_effective()
             except BaseException:
                 _restore(self.path, before)
                 raise
-            self.done = sshd.reload()
+            self.outcome = sshd.reload()
 
-    def _try_beside(self) -> None:
-        """Under a name that sshd_config does not include, before the real one: a crash leaves nothing that counts."""
-        draft, trial = f"{self.path}.enc-trial", f"{self.path}.enc-trial-main"
+    def _test_beside(self) -> None:
+        """Test it under a name that sshd_config does not include: after a crash, the leftover file has no effect."""
+        staged, trial = f"{self.path}.enc-trial", f"{self.path}.enc-trial-main"
         try:
-            write(draft, self.text, 0o600)
-            write(trial, f"Include {draft}\nInclude {sshd.CONFIG}\n", 0o600)
-            if said := sshd.complaint(trial):
-                raise Misconfigured("sshd does not take the drop-in", said)
+            write(staged, self.text, 0o600)
+            write(trial, f"Include {staged}\nInclude {sshd.CONFIG}\n", 0o600)
+            if error := sshd.config_error(trial):
+                raise Misconfigured("sshd rejects the drop-in", error)
         finally:
-            for path in (draft, trial):
+            for path in (staged, trial):
                 if os.path.exists(path):
                     os.unlink(path)
 
     def _require_effective(self) -> None:
         if wrong := ineffective(self.text):
-            hint = f"does {sshd.CONFIG} say `Include /etc/ssh/sshd_config.d/*.conf` first?"
-            if wrong.keys() == _GLOBAL:  # the first value counts
-                hint = f"a file before it sets PermitUserEnvironment: add {_VARIABLE} there, after a comma"
+            hint = f"{sshd.CONFIG} must begin with `Include /etc/ssh/sshd_config.d/*.conf`"
+            if wrong.keys() == _GLOBAL_KEYWORDS:  # sshd uses the first value
+                hint = f"an earlier file sets PermitUserEnvironment: add {_VARIABLE} there, after a comma"
             raise Misconfigured(f"the drop-in has no effect on {', '.join(wrong)}", hint)
 
     def remove(self) -> None:
-        """Raises Misconfigured, with the file where it was, when sshd would not take the rest without it."""
+        """Raises Misconfigured and restores the file when sshd rejects the remaining configuration."""
         if os.path.lexists(self.path):
-            before, was_broken = read(self.path), bool(sshd.complaint())
+            before, was_broken = read(self.path), bool(sshd.config_error())
             super().remove()
-            said = sshd.complaint()
-            if said and not was_broken:
+            error = sshd.config_error()
+            if error and not was_broken:
                 _restore(self.path, before)
-                raise Misconfigured("sshd does not take its configuration without the drop-in", said)
-            self.done = f"sshd was not reloaded: {said}" if said else sshd.reload()
+                raise Misconfigured("sshd rejects its configuration without the drop-in", error)
+            self.outcome = f"sshd was not reloaded: {error}" if error else sshd.reload()
 
 
 def ineffective(text: str) -> dict[str, str]:
-    """The keywords of the drop-in `text` that do not hold for a login as the gateway's account: how they are instead.
-
-    Raises Misconfigured when sshd does not say.
+    """The keywords of the drop-in `text` that are not in effect for a login as the gateway's account, with the values
+    that are ("": not set). Raises Misconfigured when sshd fails.
     """
     effective = sshd.effective(account.NAME)
     found = {keyword: effective.get(keyword, "") for keyword in sshd_template.settings(text)}
@@ -114,15 +114,15 @@ def ineffective(text: str) -> dict[str, str]:
     }
 
 
-def _require_unharmed(others: dict[str, dict[str, str]]) -> None:
-    if said := sshd.complaint():
-        raise Misconfigured("sshd does not take the drop-in", said)
+def _require_unchanged(others: dict[str, dict[str, str]]) -> None:
+    if error := sshd.config_error():
+        raise Misconfigured("sshd rejects the drop-in", error)
     for name, before in others.items():
         after = sshd.effective(name)
         changed = {keyword for keyword in before.keys() | after.keys() if before.get(keyword) != after.get(keyword)}
-        if changed - _GLOBAL:
+        if changed - _GLOBAL_KEYWORDS:
             raise Misconfigured(
-                f"the drop-in would change {min(changed - _GLOBAL)} for {name}, so it was not put there"
+                f"the drop-in would change {min(changed - _GLOBAL_KEYWORDS)} for {name}, so it was not installed"
             )
 
 
@@ -134,7 +134,9 @@ def _restore(path: str, before: str | None) -> None:
 
 
 def require_safe_code(config_path: str) -> None:
-    """Raise Misconfigured unless only root can change what a login runs: whoever else can, is the gateway."""
+    """Raise Misconfigured unless only root can change the code and configuration of a login, and the account can read
+    them. Whoever can change them controls the gateway.
+    """
     for path in (
         interpreter.program(),
         os.path.realpath(interpreter.program()),
@@ -145,7 +147,11 @@ def require_safe_code(config_path: str) -> None:
             found = os.stat(path) if os.path.exists(path) else None
             sticky = found and stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX
             if found and (found.st_uid != 0 or (found.st_mode & 0o022 and not sticky)):
-                raise Misconfigured(f"{path} can be changed by others than root", "install ENC where only root writes")
+                raise Misconfigured(
+                    f"{path} can be changed by others than root", "install ENC where only root can write"
+                )
             if found and not found.st_mode & 0o005:
-                raise Misconfigured(f"{path} is closed to the account {account.NAME}", "install ENC where all can read")
+                raise Misconfigured(
+                    f"the account {account.NAME} cannot read {path}", "install ENC where every account can read"
+                )
             path = os.path.dirname(path)

@@ -1,8 +1,9 @@
-"""Files that belong on the host: as items (see `gateway.install.items`), and what they are read and written with."""
+"""Items (`gateway.install.items`) that are files, and the functions that read and write them."""
 
 from __future__ import annotations
 
 import difflib
+import errno
 import os
 import shutil
 import stat
@@ -11,7 +12,7 @@ from gateway.base import files
 
 
 class File:
-    """A file of root's with this text."""
+    """A file with this text, owned by root."""
 
     mode = 0o644
 
@@ -19,21 +20,21 @@ class File:
         self.path = path
         self.text = text
 
-    def missing(self) -> str:
+    def apply_preview(self) -> str:
         there = read(self.path)
         if there == self.text:
-            return "" if self._guarded() else f"+ {self.path} {self.mode:04o} root"
+            return "" if self._has_owner_and_mode() else f"+ {self.path} {self.mode:04o} root"
         return diff(self.path, there, self.text)
 
-    def _guarded(self) -> bool:
+    def _has_owner_and_mode(self) -> bool:
         found = os.lstat(self.path)
         return stat.S_ISREG(found.st_mode) and (stat.S_IMODE(found.st_mode), found.st_uid) == (self.mode, 0)
 
     def apply(self) -> None:
-        if self.missing():
+        if self.apply_preview():
             write(self.path, self.text, self.mode)
 
-    def present(self) -> str:
+    def remove_preview(self) -> str:
         return diff(self.path, read(self.path), None)
 
     def remove(self) -> None:
@@ -41,21 +42,21 @@ class File:
             os.unlink(self.path)
 
 
-class Seed(File):
-    """A file that is the sysadmin's from the moment it is there. What was written into it is kept when we go."""
+class Conffile(File):
+    """A file that the sysadmin edits. setup creates it but never overwrites it; removal keeps it if it was edited."""
 
-    def __init__(self, path: str, text: str, kept: str) -> None:
+    def __init__(self, path: str, text: str, kept_directory: str) -> None:
         super().__init__(path, text)
-        self._kept = os.path.join(kept, os.path.basename(path))
+        self._kept = os.path.join(kept_directory, os.path.basename(path))
 
-    def missing(self) -> str:
-        return "" if os.path.lexists(self.path) else super().missing()
+    def apply_preview(self) -> str:
+        return "" if os.path.lexists(self.path) else super().apply_preview()
 
-    def present(self) -> str:
+    def remove_preview(self) -> str:
         there = read(self.path)
         if there is None or there == self.text:
-            return super().present()
-        return f"- {self.path}, kept as {self._kept}"
+            return super().remove_preview()
+        return f"- {self.path}, moved to {self._kept}"
 
     def remove(self) -> None:
         if read(self.path) in (None, self.text):
@@ -64,25 +65,29 @@ class Seed(File):
             move(self.path, self._kept)
 
 
-class Grown:
-    """A file that only use makes, such as the audit log: kept when we go."""
+class StateFile:
+    """A file that the running gateway makes, such as the audit log. setup does not make it; removal keeps it.
 
-    def __init__(self, path: str, kept: str) -> None:
+    It can lie in a directory of the gateway's account. What is no regular file there is removed: the gateway makes
+    none, and a link would be followed by whoever reads what was kept.
+    """
+
+    def __init__(self, path: str, kept_directory: str) -> None:
         self._path = path
-        self._kept = os.path.join(kept, os.path.basename(path))
+        self._kept = os.path.join(kept_directory, os.path.basename(path))
 
-    def missing(self) -> str:
+    def apply_preview(self) -> str:
         return ""
 
     def apply(self) -> None:
         return
 
-    def present(self) -> str:
-        return f"- {self._path}, kept as {self._kept}" if os.path.lexists(self._path) else ""
+    def remove_preview(self) -> str:
+        return f"- {self._path}, moved to {self._kept}" if os.path.lexists(self._path) else ""
 
     def remove(self) -> None:
         if os.path.lexists(self._path):
-            move(self._path, self._kept)
+            _move_regular(self._path, self._kept)
 
 
 class Link:
@@ -92,18 +97,18 @@ class Link:
         self._path = path
         self._target = target
 
-    def missing(self) -> str:
+    def apply_preview(self) -> str:
         fits = os.path.islink(self._path) and os.readlink(self._path) == self._target
         return "" if fits else f"+ {self._path} -> {self._target}"
 
     def apply(self) -> None:
-        if self.missing():
+        if self.apply_preview():
             os.makedirs(os.path.dirname(self._path), exist_ok=True)
             if os.path.lexists(self._path):
                 os.unlink(self._path)
             os.symlink(self._target, self._path)
 
-    def present(self) -> str:
+    def remove_preview(self) -> str:
         return f"- {self._path} -> {self._target}" if os.path.islink(self._path) else ""
 
     def remove(self) -> None:
@@ -121,7 +126,7 @@ def diff(path: str, before: str | None, after: str | None) -> str:
 
 
 def read(path: str) -> str | None:
-    """The text of a file, None when there is none."""
+    """The text of a file; None when it does not exist."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             return file.read()
@@ -130,13 +135,50 @@ def read(path: str) -> str | None:
 
 
 def write(path: str, text: str, mode: int) -> None:
-    """The file with this text, at once as a whole, in a directory that is made if it is missing."""
+    """Write a file atomically; its directory is created if it is missing."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
     files.replace(path, text, mode)
 
 
 def move(path: str, to: str) -> None:
-    """Move a file to where what people wrote is kept, across file systems as well."""
-    os.makedirs(os.path.dirname(to), exist_ok=True)
-    os.chmod(os.path.dirname(to), 0o700)
+    """Move a file, also to another file system, into a directory that is created with mode 0700."""
+    _make_private(os.path.dirname(to))
     shutil.move(path, to)
+
+
+def _make_private(directory: str) -> None:
+    os.makedirs(directory, exist_ok=True)
+    os.chmod(directory, 0o700)
+
+
+def _move_regular(path: str, to: str) -> None:
+    """As `move`, out of a directory that another account can write to. What is no regular file is removed instead.
+
+    It is first renamed into our own directory, where nobody can exchange it any more.
+    """
+    _make_private(os.path.dirname(to))
+    try:
+        os.rename(path, to)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        _copy_regular(path, to)
+        _remove(path)
+    if os.path.lexists(to) and not stat.S_ISREG(os.lstat(to).st_mode):
+        _remove(to)
+
+
+def _copy_regular(path: str, to: str) -> None:
+    try:
+        fd = files.open_regular(path)
+    except files.Irregular:
+        return
+    with os.fdopen(fd, "rb") as source, open(to, "xb") as target:
+        shutil.copyfileobj(source, target)
+
+
+def _remove(path: str) -> None:
+    if stat.S_ISDIR(os.lstat(path).st_mode):
+        shutil.rmtree(path)
+    else:
+        os.unlink(path)

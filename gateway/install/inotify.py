@@ -1,4 +1,4 @@
-"""inotify's limits, in /etc/sysctl.d and at once. Never lowered: another program may have asked for more."""
+"""inotify's limits, in /etc/sysctl.d and in the running kernel. They are only raised: other programs may need more."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ _HEADER = "# From enc-gateway setup: file I/O in projects is followed with inoti
 
 
 def needed(sessions: int) -> dict[str, int]:
-    """What so many live sessions take of each limit: an instance each, a watch for each directory that is unlocked
-    (reckoned with a thousand a session), and some instances for whatever else the account runs.
+    """The limits for that many live sessions: an instance for each, and 28 for other programs of the account; a watch
+    for each directory of an unlocked project, with 1,000 directories assumed for a session.
     """
     return {"max_user_instances": sessions + 28, "max_user_watches": 1000 * sessions}
 
 
 def current(name: str) -> int:
-    """The limit that holds now."""
+    """The limit in force."""
     with open(f"{_PROC}/{name}", encoding="ascii") as file:
         return int(file.read())
 
 
 class InotifyLimits(File):
-    """Those limits that this host has too low, and those that the file has raised already."""
+    """Raises the limits that are too low. Those that our file raised before stay in it."""
 
     def __init__(self, sessions: int) -> None:
         there = read(PATH) or ""
@@ -37,11 +37,11 @@ class InotifyLimits(File):
         lines = (f"fs.inotify.{name} = {limit}\n" for name, limit in self._limits.items())
         super().__init__(PATH, _HEADER + "".join(lines))
 
-    def missing(self) -> str:
-        return super().missing() if self._limits else ""
+    def apply_preview(self) -> str:
+        return super().apply_preview() if self._limits else ""
 
     def apply(self) -> None:
-        """The file, and at once. Where /proc/sys is read-only (a container), the host decides, and doctor tells."""
+        """Write the file and set the limits. Where /proc/sys is read-only (a container), doctor reports low limits."""
         super().apply()
         for name, limit in self._limits.items():
             if current(name) < limit and os.access(f"{_PROC}/{name}", os.W_OK):

@@ -1,7 +1,7 @@
-"""Things that belong on the host: each says what it would change, changes it, and takes it back.
+"""Items that belong on the host. Each shows what it would change, applies it, and removes it.
 
-`missing` and `present` are texts for a person, diffs where there is a text to compare, and "" when nothing is to be
-done; they touch nothing. `apply` and `remove` may be called when nothing is to be done.
+`apply_preview` and `remove_preview` return a text for a person: a diff where there is text to compare, "" when nothing
+would change. They change nothing. `apply` and `remove` may be called when there is nothing to do.
 """
 
 from __future__ import annotations
@@ -17,26 +17,24 @@ from gateway.sandbox.paths import FUSE
 
 
 class Item(Protocol):
-    """What `setup` needs of each."""
+    """The interface that `setup` uses."""
 
-    def missing(self) -> str: ...
+    def apply_preview(self) -> str: ...
 
     def apply(self) -> None: ...
 
-    def present(self) -> str: ...
+    def remove_preview(self) -> str: ...
 
     def remove(self) -> None: ...
 
 
 class Account:
-    """The gateway's account. It stays with the vaults that it owns: another account that got its number would own
-    them.
-    """
+    """The gateway's account. It stays as long as there are vaults: a later account with the same uid would own them."""
 
     def __init__(self, vaults: str) -> None:
         self._vaults = vaults
 
-    def missing(self) -> str:
+    def apply_preview(self) -> str:
         return (
             ""
             if account.find()
@@ -46,7 +44,7 @@ class Account:
     def apply(self) -> None:
         account.make()
 
-    def present(self) -> str:
+    def remove_preview(self) -> str:
         return f"- account {account.NAME}" if account.find() and not _entries(self._vaults) else ""
 
     def remove(self) -> None:
@@ -55,17 +53,21 @@ class Account:
 
 
 class Directory:
-    """A directory; `private` to the gateway's account, else root's. Removed only when it is empty."""
+    """A directory, `private` to the gateway's account (mode 0700) or owned by root. It is removed only when empty."""
 
     def __init__(self, path: str, private: bool = False) -> None:
         self._path = path
         self._private = private
         self._mode = 0o700 if private else 0o755
 
-    def missing(self) -> str:
-        return "" if self._fits() else f"+ {self._path}/ {self._mode:04o} {account.NAME if self._private else 'root'}"
+    def apply_preview(self) -> str:
+        return (
+            ""
+            if self._is_correct()
+            else f"+ {self._path}/ {self._mode:04o} {account.NAME if self._private else 'root'}"
+        )
 
-    def _fits(self) -> bool:
+    def _is_correct(self) -> bool:
         owner = self._owner()
         try:
             found = os.lstat(self._path)
@@ -82,12 +84,12 @@ class Directory:
         return (there.pw_uid, there.pw_gid) if there else (0, 0)
 
     def apply(self) -> None:
-        if not self._fits():
+        if not self._is_correct():
             os.makedirs(self._path, exist_ok=True)
             os.chown(self._path, *self._owner(), follow_symlinks=False)
             os.chmod(self._path, self._mode)
 
-    def present(self) -> str:
+    def remove_preview(self) -> str:
         return f"- {self._path}/" if os.path.isdir(self._path) and not _entries(self._path) else ""
 
     def remove(self) -> None:
@@ -95,10 +97,10 @@ class Directory:
             os.rmdir(self._path)
 
 
-class Scratch(Directory):
-    """A directory of which nothing is worth keeping: once no session is live, it goes with what is in it."""
+class RuntimeDirectory(Directory):
+    """A directory that is removed with its content, once no session is live."""
 
-    def present(self) -> str:
+    def remove_preview(self) -> str:
         return f"- {self._path}/" if os.path.isdir(self._path) else ""
 
     def remove(self) -> None:
@@ -107,15 +109,15 @@ class Scratch(Directory):
 
 
 class OpenFuse:
-    """/dev/fuse for the gateway's account. Its mode is udev's business from the next boot on: nothing to take back."""
+    """Opens /dev/fuse to the gateway's account. udev sets the mode at the next boot, so there is nothing to undo."""
 
-    def missing(self) -> str:
-        return f"+ {FUSE} mode 0666" if fuse.closed() else ""
+    def apply_preview(self) -> str:
+        return f"+ {FUSE} mode 0666" if fuse.is_restricted() else ""
 
     def apply(self) -> None:
-        fuse.ready(repair=True)
+        fuse.require(repair=True)
 
-    def present(self) -> str:
+    def remove_preview(self) -> str:
         return ""
 
     def remove(self) -> None:
@@ -123,15 +125,15 @@ class OpenFuse:
 
 
 class UserNamespaces:
-    """AppArmor's leave for bubblewrap, where it takes one."""
+    """An AppArmor profile that lets bubblewrap make user namespaces, where the host restricts them."""
 
-    def missing(self) -> str:
+    def apply_preview(self) -> str:
         return diff(userns.PROFILE, read(userns.PROFILE), userns.PROFILE_TEXT) if userns.needs_profile() else ""
 
     def apply(self) -> None:
-        userns.ready(repair=True)
+        userns.require(repair=True)
 
-    def present(self) -> str:
+    def remove_preview(self) -> str:
         return diff(userns.PROFILE, read(userns.PROFILE), None)
 
     def remove(self) -> None:

@@ -1,4 +1,4 @@
-"""What belongs on this host, in the order in which it is made: what opens the door comes last."""
+"""The items that belong on this host, in the order of setup. The drop-in, which lets people log in, is last."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from gateway.config.schema import Config
 from gateway.errors import Misconfigured
 from gateway.install import texts
 from gateway.install.dropin import DropIn
-from gateway.install.files import File, Grown, Link, Seed
+from gateway.install.files import Conffile, File, Link, StateFile
 from gateway.install.inotify import InotifyLimits
-from gateway.install.items import Account, Directory, Item, OpenFuse, Scratch, UserNamespaces
+from gateway.install.items import Account, Directory, Item, OpenFuse, RuntimeDirectory, UserNamespaces
 
 ETC = "/etc/enc"
 CONFIG = f"{ETC}/gateway.toml"
 KEPT = "/var/lib/enc/kept"
-"""What people wrote goes to a directory below it, named by the time of the removal."""
+"""Removal moves what people wrote to a directory in it, named by the time."""
 _UNITS = "/etc/systemd/system"
-_SYSTEMD_HERE = "/usr/lib/systemd/system"
+_SYSTEMD_UNITS = "/usr/lib/systemd/system"
 
 
 def current() -> Config:
-    """The configuration that is there, else the defaults. Raises Misconfigured when what is there is wrong."""
+    """The configuration, or the defaults when there is no file. Raises Misconfigured when the file is wrong."""
     return loader.load(CONFIG) if os.path.exists(CONFIG) else loader.parse("")
 
 
 def current_or_default() -> Config:
-    """The same, by the defaults where what is there is wrong: that must not keep a gateway from being removed."""
+    """As `current`, with the defaults when the file is wrong: a gateway must be removable even then."""
     try:
         return current()
     except Misconfigured:
@@ -37,7 +37,7 @@ def current_or_default() -> Config:
 
 
 def items(settings: Config, sessions: int) -> tuple[Item, ...]:
-    """Everything, by `settings`, for a gateway that is to carry so many sessions at once."""
+    """All items, for a gateway that should carry that many live sessions."""
     audit = os.path.dirname(settings.paths_audit)
     kept = f"{KEPT}/{time.strftime('%Y-%m-%dT%H%M%SZ', time.gmtime())}"
     return (
@@ -46,22 +46,22 @@ def items(settings: Config, sessions: int) -> tuple[Item, ...]:
         Directory(settings.paths_vaults, private=True),
         Directory(settings.paths_enrolments, private=True),
         Directory(audit, private=True),
-        *(Grown(path, kept) for path in sorted(glob.glob(f"{settings.paths_audit}*"))),
-        Scratch(settings.paths_run, private=True),
+        *(StateFile(path, kept) for path in sorted(glob.glob(f"{settings.paths_audit}*"))),
+        RuntimeDirectory(settings.paths_run, private=True),
         Directory(ETC),
-        Grown(settings.paths_pause, kept),
-        Seed(CONFIG, reference.template(), kept),
-        Seed(settings.paths_authorized_keys, texts.AUTHORIZED_KEYS, kept),
+        StateFile(settings.paths_pause, kept),
+        Conffile(CONFIG, reference.template(), kept),
+        Conffile(settings.paths_authorized_keys, texts.AUTHORIZED_KEYS, kept),
         OpenFuse(),
         UserNamespaces(),
         InotifyLimits(sessions),
-        *(_systemd(settings) if os.path.isdir(_SYSTEMD_HERE) else ()),
+        *(_systemd(settings) if os.path.isdir(_SYSTEMD_UNITS) else ()),
         DropIn(settings, CONFIG),
     )
 
 
 def _systemd(settings: Config) -> tuple[Item, ...]:
-    """Files only: that is all it takes, also in an image that does not run."""
+    """Units and links are enough; systemctl is not needed, so this works in an image that is not running too."""
     return (
         File("/etc/tmpfiles.d/enc.conf", texts.tmpfiles(settings)),
         File(f"{_UNITS}/enc-housekeeping.service", texts.service(CONFIG)),

@@ -1,4 +1,4 @@
-"""What stands in the small files that setup makes."""
+"""Texts of the small files that setup makes."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from gateway.config.schema import Config
 from gateway.host import account
 
 AUTHORIZED_KEYS = """\
-# ENC: who may come in. One line a key, Ed25519 or sk-Ed25519; keys of one person share their ENC_USER:
+# ENC: who may log in. One key a line, Ed25519 or sk-Ed25519. Keys of one person have the same ENC_USER:
 # restrict,pty,environment="ENC_USER=dev1" ssh-ed25519 AAAA... dev1@laptop
 """
 
 
 def tmpfiles(config: Config) -> str:
-    """tmpfiles.d(5): the run directory, which is on a tmpfs."""
+    """tmpfiles.d(5): make the run directory at boot, because it is on a tmpfs."""
     return f"# From enc-gateway setup: live sessions.\nd {config.paths_run} 0700 {account.NAME} {account.NAME} -\n"
 
 
 def service(config_path: str) -> str:
-    """A unit that does the housekeeping once."""
+    """The unit that runs the housekeeping once."""
     command = " ".join([interpreter.program(), *interpreter.python("gateway/__main__.py")[1:]])
     return f"""\
 # From enc-gateway setup.
 [Unit]
-Description=ENC: clear away what crashes left behind, and rotate the audit log when it is due
+Description=ENC: remove leftovers of crashes, and rotate the audit log when it is due
 
 [Service]
 Type=oneshot

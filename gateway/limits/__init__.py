@@ -1,1 +1,1 @@
-"""How much a principal may have and do: concurrency, login rate, passphrase backoff, disk."""
+"""Limits of a principal: concurrency, login rate, backoff after wrong passphrases, disk quota."""

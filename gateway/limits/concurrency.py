@@ -1,15 +1,17 @@
-"""How many of a thing a principal has at once: numbered places, each held by a lock for as long as it is taken.
+"""Limit how many sessions, views and programs a principal has at the same time.
 
-One small file a principal and kind, and of it one byte a place (open file description locks, fcntl(2)). Whoever holds
-a place has it open; when the last process with that descriptor is gone, however it ended, the place is free. So there
-is nothing to count, nothing to clear away, and no moment between a look and a taking.
+This is a counting semaphore made of locks. Each principal has a small file per kind, and each byte of it stands for one
+of the items allowed: who acquires one locks a byte (an open file description lock, fcntl(2)). The kernel releases the
+lock with the last descriptor, however the process ended. So there is no counter that could be wrong, nothing to clean
+up, and no race between checking and taking.
 """
 
 from __future__ import annotations
 
 import os
 
-from gateway.base import locks
+from gateway.base import files, locks
+from gateway.base.records import Fd
 from gateway.errors import Busy, Misconfigured
 
 TYPE_CHECKING = False
@@ -18,33 +20,41 @@ if TYPE_CHECKING:
 
 SESSIONS, VIEWS, PROGRAMS = "sessions", "views", "programs"
 DISK = "disk"
-"""A file of that kind has no places: it is a ledger (gateway.limits.disk.ledger)."""
-_END = {
+"""The file of this kind is no semaphore; it is the quota's ledger (gateway.limits.disk.ledger)."""
+
+_NOUNS = {SESSIONS: "live sessions", VIEWS: "unlocked projects", PROGRAMS: "running transfers and programs"}
+_HOW_TO_FREE = {
     SESSIONS: "`logout --all` ends them",
     VIEWS: "`unmount PROJECT` locks one",
     PROGRAMS: "end one of them first",
 }
-_WORDS = {SESSIONS: "live sessions", VIEWS: "unlocked projects", PROGRAMS: "running transfers and programs"}
 
 
-def take(run: str, principal: Principal, kind: str, most: int) -> int:
-    """A descriptor that holds one of the `most` places (0: as many as one likes) until its last copy is closed.
+def acquire(run: str, principal: Principal, kind: str, limit: int) -> Fd:
+    """Acquire one of `limit` items (0: no limit). Returns a descriptor; it is released with the last copy of that.
 
-    Raises Busy when all are taken.
+    Raises Busy if the limit is reached, Misconfigured.
     """
-    fd = file(run, principal, kind)
-    if not most or any(locks.hold(fd, number) for number in range(most)):
+    fd = open_file(run, principal, kind)
+    if not limit or any(locks.hold(fd, number) for number in range(limit)):
         return fd
     os.close(fd)
-    raise Busy(f"you have {most} {_WORDS[kind]}, as many as you may", _END[kind])
+    raise Busy(f"you have {limit} {_NOUNS[kind]}, which is the limit", _HOW_TO_FREE[kind])
 
 
-def file(run: str, principal: Principal, kind: str) -> int:
-    """A descriptor of a principal's file of that kind, made if it is missing. Raises Misconfigured."""
-    directory = os.path.join(run, "places")
+def open_file(run: str, principal: Principal, kind: str) -> Fd:
+    """Open a principal's file of that kind; creates it if it is missing. Raises Misconfigured."""
+    return open_shared(run, "places", f"{principal.directory}.{kind}")
+
+
+def open_shared(run: str, kind: str, name: str) -> Fd:
+    """Open the file `name` for all processes of a principal; creates it, and the directory `kind` that it is in.
+
+    Raises Misconfigured, also if something else than a regular file is there.
+    """
+    directory = os.path.join(run, kind)
     try:
         os.makedirs(directory, 0o700, exist_ok=True)
-        path = os.path.join(directory, f"{principal.directory}.{kind}")
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return Fd(files.open_regular(os.path.join(directory, name), os.O_RDWR | os.O_CREAT))
     except OSError as error:
         raise Misconfigured("the gateway cannot write its run directory", error.strerror) from error

@@ -1,1 +1,1 @@
-"""What a session and its programs can see and do: bubblewrap, system call filter, cgroups, network."""
+"""Sandboxes: the bubblewrap command lines, system call filter, cgroups and network of sessions and their programs."""

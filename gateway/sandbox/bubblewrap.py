@@ -1,7 +1,7 @@
-"""What all our bubblewrap command lines begin with: new namespaces, /usr read-only, no capability, no environment.
+"""The common start of all bubblewrap command lines: new namespaces, /usr read-only, no capabilities, no environment.
 
-A session's sandbox is made in `gateway.sandbox.session`; inside it, each attached program gets one of its own
-(`transfer`, `execution`). `fsck` is for checking a vault that is locked.
+`gateway.sandbox.session` has the sandbox of a session. Inside it, each attached program gets another sandbox
+(`transfer`, `execution`). `fsck` is for checking a locked vault.
 """
 
 from __future__ import annotations
@@ -14,26 +14,39 @@ from gateway.sandbox import paths
 BWRAP = "/usr/bin/bwrap"
 
 
-def system_argv() -> list[str]:
-    """/usr read-only, and the links that a merged /usr has; no capability and no environment from outside."""
-    words = ["--unshare-user", "--unshare-all", "--uid", str(os.getuid()), "--gid", str(os.getgid())]
-    words += ["--clearenv", "--cap-drop", "ALL", "--ro-bind", "/usr", "/usr"]
+def base_argv() -> list[str]:
+    """bwrap's options for /usr read-only with the links of a merged /usr, no capabilities, and a fixed environment."""
+    return ["--unshare-user", "--unshare-all", "--uid", str(os.getuid()), "--gid", str(os.getgid()), *_system_argv()]
+
+
+def new_network_argv() -> list[str]:
+    """The same for uid 0 of a new user namespace, with a new network namespace, and otherwise in the caller's."""
+    return ["--unshare-user", "--unshare-net", "--uid", "0", "--gid", "0", *_system_argv()]
+
+
+def networked_argv(user_namespace: int) -> list[str]:
+    """The same for uid 0 of the existing `user_namespace` (a descriptor), in the network namespace of the caller."""
+    unshare = ["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
+    return ["--userns", str(user_namespace), *unshare, "--uid", "0", "--gid", "0", *_system_argv()]
+
+
+def _system_argv() -> list[str]:
+    words = ["--clearenv", "--cap-drop", "ALL", "--ro-bind", "/usr", "/usr"]
     for name in ("bin", "sbin", "lib", "lib32", "lib64"):
         if os.path.islink(f"/{name}"):
             words += ["--symlink", f"usr/{name}", f"/{name}"]
         elif os.path.isdir(f"/{name}"):
             words += ["--ro-bind", f"/{name}", f"/{name}"]
-    words += ["--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]
     for key, value in process.ENVIRONMENT.items():
         words += ["--setenv", key, value]
     return words
 
 
 def passwd(home: str = paths.PROJECTS) -> bytes:
-    """An /etc/passwd with the gateway's account alone: sftp-server does not start without an entry."""
+    """An /etc/passwd with only the gateway's account: sftp-server does not start without an entry."""
     return b"enc:x:%d:%d::%s:/usr/sbin/nologin\n" % (os.getuid(), os.getgid(), home.encode())
 
 
-def trial_argv() -> list[str]:
-    """A sandbox that mounts a /proc and ends: what succeeds where the kernel lets an account have the real one."""
-    return [BWRAP, *system_argv(), "--proc", "/proc", "--", "/usr/bin/true"]
+def probe_argv() -> list[str]:
+    """bwrap for a sandbox that mounts /proc and ends. If it succeeds, the kernel also permits the real sandbox."""
+    return [BWRAP, *base_argv(), "--proc", "/proc", "--", "/usr/bin/true"]

@@ -1,41 +1,28 @@
-"""The command line of an execution's sandbox: what `run`, `shell` and git start, inside a session.
+"""The command line of an execution's sandbox: for a program that `run`, `shell` or git starts inside a session.
 
-As a transfer's, with what programs need: a /proc, a /dev with terminals and tmpfs to write to, all of them its own; a
-system call filter; limits. Of /proc it has neither the memory of bubblewrap's process in there, which has no limit of
-its own on processes, nor the host's list of locks.
+It is like a transfer's (`transfer`), with what programs need: their own /proc, a /dev with terminals, and tmpfs to
+write to; and with a system call filter and limits. Some files of /proc are masked, see `_MASKED`.
 """
 
 from __future__ import annotations
 
 import resource
 
-from gateway.base.records import Record
-from gateway.sandbox import bubblewrap, paths
+from gateway.sandbox import bubblewrap, host_files, paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+    from gateway.sandbox.limits import Limits
 
 _MASKED = ("/proc/1/mem", "/proc/1/task/1/mem", "/proc/locks")
-"""Of an execution's /proc. The first two would let it write code of its own into bubblewrap, which is under no limit on
-processes; the last one shows the locks of the whole host, and so how much of the gateway others have in use.
+"""Files of /proc that an execution does not see. Through the first two it could write its own code into bubblewrap,
+which has no limit on processes. The last shows the locks of the whole host, and so what others do on the gateway.
 """
 
-
-_FILES = 1024
-"""Descriptors that a process of an execution has, unless it asks for more."""
-
-
-class Limits(Record):
-    """Of an execution; 0 for none. `processes` counts all of it, `memory` (MiB of private data), `cpu` (seconds) and
-    `file_size` (MiB) are for each process; `tmpfs` (MiB) for each of PRIVATE. Root's own accounting sees the rest.
-    """
-
-    processes: int
-    memory: int
-    cpu: int
-    file_size: int
-    tmpfs: int
+_OPEN_FILES = 1024
+"""The soft limit on descriptors of a process of an execution."""
 
 
 def execution_argv(
@@ -45,69 +32,72 @@ def execution_argv(
     extra: Sequence[str],
     limits: Limits,
     filter_fd: int,
-    accounts_fd: int,
-    resolver_fd: int | None = None,
+    files: Mapping[str, int],
+    network: bool = False,
 ) -> list[str]:
-    """bwrap, inside a session, for `arguments` in `directory`, with the paths `extra` readable beside /usr, and the
-    devpts at `terminals`.
+    """bwrap, inside a session, for `arguments` in `directory`.
 
-    `filter_fd` has the system call filter, `accounts_fd` its /etc/passwd, and `resolver_fd` its /etc/resolv.conf if it
-    is to have the network namespace of whoever starts it, and not an empty one. Whoever calls this makes standard input
-    the terminal, if there is to be one, and uses `on_terminal`.
+    The program can read the paths `extra` in addition to /usr; `terminals` is a devpts mount. `filter_fd` has the
+    system call filter. It gets copies of `files` (path to descriptor). With `network`, the program keeps the network
+    namespace of its parent; without, it gets an empty one. For a terminal, use `with_terminal`.
     """
     words = [
-        *_confined(limits),
+        *_rlimit_argv(limits),
         bubblewrap.BWRAP,
-        *bubblewrap.system_argv(),
+        *bubblewrap.base_argv(),
         "--disable-userns",
         "--die-with-parent",
         "--new-session",
     ]
     words += ["--seccomp", str(filter_fd)]
-    if resolver_fd is not None:
-        words += ["--share-net", "--ro-bind-data", str(resolver_fd), "/etc/resolv.conf"]
-    words += ["--proc", "/proc", "--dev", "/dev", "--ro-bind-data", str(accounts_fd), "/etc/passwd"]
+    if network:
+        words += ["--share-net"]
+    words += ["--proc", "/proc", "--dev", "/dev", *host_files.copies_argv(files)]
     words += ["--dev-bind", terminals, paths.TERMINALS]
     for path in _MASKED:
         words += ["--ro-bind", "/dev/null", path]
-    for path in paths.PRIVATE:
+    for path in paths.TMPFS_PATHS:
         words += ["--size", str(limits.tmpfs << 20), "--tmpfs", path]
-    for path in (*paths.SHARED_PATHS, *extra):
+    for path in (*host_files.SHARED_DIRECTORIES, *host_files.without_removed(extra)):
         words += ["--ro-bind-try", path, path]
     words += ["--bind", paths.PROJECTS, paths.PROJECTS, "--remount-ro", "/dev", "--remount-ro", "/"]
     for key, value in {
         "HOME": paths.HOME,
-        "TMPDIR": paths.PRIVATE[0],
+        "TMPDIR": paths.TMPFS_PATHS[0],
         "USER": "enc",
         "LOGNAME": "enc",
         "SHELL": paths.SHELL,
     }.items():
         words += ["--setenv", key, value]
-    return [*words, "--chdir", directory, "--", *_limited(limits), *arguments]
+    return [*words, "--chdir", directory, "--", *_process_limit_argv(limits), *arguments]
 
 
-def _confined(limits: Limits) -> list[str]:
-    """Words before bubblewrap's own: rlimits that nothing in there can raise again.
+def _rlimit_argv(limits: Limits) -> list[str]:
+    """prlimit(1) before bwrap: hard limits that nothing inside can raise again.
 
-    Of descriptors half of what we and the fronts may have. Those in flight in sockets are counted for all processes of
-    the account, whichever namespaces they are in, and who finds more of them than it may have open itself is refused
-    (unix(7), ETOOMANYREFS): a program could keep every front from passing its own to a session.
+    The limit on descriptors is half of ours. The kernel counts descriptors in flight in sockets for all processes of
+    the account, whatever their namespaces, and refuses a sendmsg(2) once there are more than the sender may have open
+    (unix(7), ETOOMANYREFS). With our limit, a program could keep every front from passing descriptors to a session.
     """
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[1] // 2
-    given = {"data": limits.memory << 20, "cpu": limits.cpu, "fsize": limits.file_size << 20}
-    rlimits = [f"--{name}={value}:{value}" for name, value in given.items() if value]
-    return ["/usr/bin/prlimit", "--core=0:0", f"--nofile={min(files, _FILES)}:{files}", *rlimits]
+    values = {"data": limits.memory << 20, "cpu": limits.cpu, "fsize": limits.file_size << 20}
+    rlimits = [f"--{name}={value}:{value}" for name, value in values.items() if value]
+    return ["/usr/bin/prlimit", "--core=0:0", f"--nofile={min(files, _OPEN_FILES)}:{files}", *rlimits]
 
 
-def on_terminal(argv: list[str], kind: str) -> list[str]:
-    """`argv` of an execution whose standard input is to be its controlling terminal, of the type `kind` (TERM)."""
-    at = argv.index("--")  # bubblewrap's
-    return [*argv[:at], "--setenv", "TERM", kind, "--", "/usr/bin/setsid", "--ctty", *argv[at + 1 :]]
+def with_terminal(argv: list[str], terminal: str) -> list[str]:
+    """`argv` of an execution, with its standard input as the controlling terminal; `terminal` is the value of TERM.
+
+    The caller passes the terminal as standard input.
+    """
+    at = argv.index("--")  # the end of bubblewrap's options
+    return [*argv[:at], "--setenv", "TERM", terminal, "--", "/usr/bin/setsid", "--ctty", *argv[at + 1 :]]
 
 
-def _limited(limits: Limits) -> list[str]:
-    """Words before a command line: the first to go when memory runs out, and a number of processes that it cannot
-    raise; the kernel counts those by user namespace.
+def _process_limit_argv(limits: Limits) -> list[str]:
+    """choom(1) and prlimit(1) before the program: the OOM killer ends it first, and its number of processes is limited.
+
+    This runs inside bwrap, because the kernel counts processes per user namespace.
     """
     words = ["/usr/bin/choom", "-n", "500", "--"]
     if limits.processes:

@@ -1,8 +1,9 @@
-"""The command line of the sandbox in which a vault is checked."""
+"""The command line of the sandbox in which `fsck` checks a vault."""
 
 from __future__ import annotations
 
 from gateway.sandbox import bubblewrap, paths
+from gateway.sandbox.host_files import LINKER_CACHE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -10,12 +11,14 @@ if TYPE_CHECKING:
 
 
 def check_argv(vault: str, command: Sequence[str]) -> list[str]:
-    """bwrap for a `gocryptfs -fsck`, which mounts: the vault is read-only at VAULTS, and what it mounts is seen by it
-    alone. Uid 0 of this namespace, for fusermount3, which is not setuid here, asks for that; nothing is written.
+    """bwrap for `gocryptfs -fsck`, with the vault read-only at VAULTS.
+
+    gocryptfs mounts the view for the check; only processes in this sandbox can see it. It does so with fusermount3,
+    which is not setuid here and therefore needs uid 0 of this namespace. Nothing is written.
     """
     words = [
         bubblewrap.BWRAP,
-        *bubblewrap.system_argv(),
+        *bubblewrap.base_argv(),
         "--cap-add",
         "CAP_SYS_ADMIN",
         "--die-with-parent",
@@ -25,4 +28,5 @@ def check_argv(vault: str, command: Sequence[str]) -> list[str]:
     for node in ("null", "urandom", "fuse"):
         words += ["--dev-bind", f"/dev/{node}", f"/dev/{node}"]
     words += ["--symlink", "/proc/self/mounts", "/etc/mtab"]
+    words += ["--ro-bind-try", LINKER_CACHE, LINKER_CACHE]  # as it is now: nothing binds it again in there
     return [*words, "--ro-bind", vault, paths.VAULTS, "--chdir", "/", "--", *command]

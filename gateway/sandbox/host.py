@@ -1,4 +1,4 @@
-"""Whether the host lets us make a sandbox with FUSE in it."""
+"""Check that the host permits a sandbox with FUSE."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from gateway.sandbox import bubblewrap, paths
 
 
 def require_host() -> None:
-    """Raise Misconfigured, saying what to do, unless this host lets us make a sandbox with FUSE in it."""
+    """Raise Misconfigured, with a hint for the sysadmin, unless this host permits a sandbox with FUSE."""
     process.require(bubblewrap.BWRAP, "bubblewrap")
     if not os.path.exists(paths.FUSE):
         raise Misconfigured(f"the gateway's host has no FUSE ({paths.FUSE})", "a sysadmin can: modprobe fuse")
     if not os.access(paths.FUSE, os.R_OK | os.W_OK):
         raise Misconfigured(
-            "the gateway's host refuses FUSE to this account", f"a sysadmin can: chmod 0666 {paths.FUSE}"
+            f"the gateway's account may not use {paths.FUSE}", f"a sysadmin can: chmod 0666 {paths.FUSE}"
         )
-    if process.run(bubblewrap.trial_argv(), seconds=10)[0]:
+    if process.run(bubblewrap.probe_argv(), seconds=10)[0]:
         raise Misconfigured(
-            "the gateway's host refuses bubblewrap its user namespaces",
-            "a sysadmin can look at sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone and"
+            "the gateway's host does not let bubblewrap create user namespaces",
+            "a sysadmin can check sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone and"
             " kernel.apparmor_restrict_unprivileged_userns",
         )

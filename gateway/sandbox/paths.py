@@ -1,9 +1,9 @@
-"""Where things are inside a sandbox, and which paths of the host it is made of."""
+"""Paths inside the sandboxes."""
 
 from __future__ import annotations
 
 PROJECTS = "/projects"
-"""The views. Read-only itself; the warden makes mount points in it through the next one."""
+"""The directory of the views. It is read-only; the warden creates mount points in it through WRITABLE_PROJECTS."""
 WRITABLE_PROJECTS = "/.projects"
 VAULTS = "/vaults"
 SESSION = "/session"
@@ -14,8 +14,5 @@ TERMINALS = "/dev/pts"
 
 HOME = "/home/enc"
 SHELL = "/usr/bin/bash"
-PRIVATE = ("/tmp", "/run", "/dev/shm", HOME)  # noqa: S108 - the sandbox's own
-"""Where an execution can write beside the views: tmpfs, each its own, gone with it."""
-
-SHARED_PATHS = ("/etc/alternatives", "/etc/ssl/certs", "/etc/hosts", "/etc/protocols", "/etc/services")
-"""What programs below /usr need of the host's /etc, and everybody may read."""
+TMPFS_PATHS = ("/tmp", "/run", "/dev/shm", HOME)  # noqa: S108 - the sandbox's own
+"""Where an execution can write besides the views: each is a tmpfs of its own, which ends with it."""

@@ -1,11 +1,11 @@
-"""The system calls that a person's own program may not make, and why; run as a file, this compiles them.
+"""The system calls that a user's program may not make, and why. Run as a file, this compiles the filter:
 
     /usr/bin/python3 -I seccomp_rules.py FD      write the BPF program for seccomp(2) to descriptor FD
 
-By the system's interpreter, for libseccomp's own Python binding comes with the system (python3-seccomp) and with
-nothing else; so this file imports nothing of ours. What is not named here is allowed: programs are compilers,
-interpreters and tests, and the namespaces and missing capabilities around them are the wall. The table takes away the
-parts of the kernel that a wall of namespaces does not cover, or that have let programs through it before.
+It runs in the system's interpreter, because libseccomp's Python binding (python3-seccomp) exists only for that one; so
+this file imports nothing of ours. Calls that are not listed are allowed: users run compilers, interpreters and tests,
+and the main protection are the namespaces and the missing capabilities. The filter removes the parts of the kernel that
+namespaces do not cover, and those through which programs have broken out of them before.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 KEYS = "kernel keyrings belong to a uid, not to a namespace: they would reach other sessions"
 KERNEL = "changes the running kernel, or reads its memory"
-TRACE = "looks into other processes"
+TRACE = "reads or changes other processes"
 NAMESPACE = "a new user namespace gives capabilities there, and with them far more of the kernel to attack"
 MOUNT = "could uncover what a mount hides"
-RING = "performs file and network I/O that this filter does not see"
-HARDWARE = "talks to hardware"
-HOST = "about the host as a whole"
+IO_URING = "performs file and network I/O that this filter does not see"
+HARDWARE = "accesses hardware"
+HOST = "affects the host as a whole"
 
 DENIED: dict[str, str] = {
     **dict.fromkeys(("add_key", "keyctl", "request_key"), KEYS),
@@ -45,9 +45,9 @@ DENIED: dict[str, str] = {
 
 ABSENT: dict[str, str] = {
     "clone3": "its flags are behind a pointer, which a filter cannot follow; libc falls back to clone",
-    **dict.fromkeys(("io_uring_setup", "io_uring_enter", "io_uring_register"), RING),
+    **dict.fromkeys(("io_uring_setup", "io_uring_enter", "io_uring_register"), IO_URING),
 }
-"""Refused with ENOSYS, so that programs take the older way."""
+"""Refused with ENOSYS, so that programs fall back to older calls."""
 
 CLONE_FLAGS: dict[str, int] = {
     "CLONE_NEWNS": 0x00020000,
@@ -61,18 +61,19 @@ CLONE_FLAGS: dict[str, int] = {
 """Refused in the first argument of clone(2), with EPERM: see NAMESPACE."""
 
 IOCTLS: dict[str, int] = {"TIOCSTI": 0x5412, "TIOCLINUX": 0x541C}
-"""Refused, with EPERM: they type into a terminal on behalf of whoever sits there (CVE-2017-5226, CVE-2023-28100)."""
+"""Refused with EPERM: they insert input into a terminal as if its user had typed it (CVE-2017-5226, CVE-2023-28100)."""
 
 FAMILIES: dict[str, int] = {"AF_UNIX": 1, "AF_INET": 2, "AF_INET6": 10, "AF_NETLINK": 16}
-"""The only address families for socket(2). Others are rarely used and often broken; AF_VSOCK reaches the hypervisor
-from any network namespace. Refused with EAFNOSUPPORT."""
+"""The address families that socket(2) allows. Others are refused with EAFNOSUPPORT: they are rarely used and have often
+had bugs, and AF_VSOCK reaches the hypervisor from any network namespace."""
 
 _LOW_WORD = 0xFFFFFFFF
-"""The kernel takes 32 bits of these arguments; a comparison of all 64 is passed by a set high bit (CVE-2019-10063)."""
+"""The kernel uses the low 32 bits of these arguments. A comparison of all 64 could be evaded by setting a high bit
+(CVE-2019-10063)."""
 
 
 def compile_rules(seccomp: Any, to: Any) -> None:
-    """Write the program to the file `to`. Of another architecture than the host's, every call is refused by a kill."""
+    """Write the BPF program to the file `to`. It kills a program that makes calls of another architecture."""
     rules = seccomp.SyscallFilter(seccomp.ALLOW)
     refused = seccomp.ERRNO(errno.EPERM)
     for name in DENIED:
@@ -94,14 +95,13 @@ def compile_rules(seccomp: Any, to: Any) -> None:
 def _add(rules: Any, action: int, name: str) -> None:
     try:
         rules.add_rule(action, name)
-    except (RuntimeError, ValueError, OSError):  # a call that this architecture or this libseccomp does not have
-        if name in _EVERYWHERE:
+    except (RuntimeError, ValueError, OSError):  # this architecture or this libseccomp does not have the call
+        if name in _REQUIRED:
             raise
 
 
-_EVERYWHERE = frozenset(
-    ("add_key", "bpf", "clone3", "keyctl", "mount", "perf_event_open", "ptrace", "setns", "unshare")
-)
+_REQUIRED = frozenset(("add_key", "bpf", "clone3", "keyctl", "mount", "perf_event_open", "ptrace", "setns", "unshare"))
+"""Calls that every architecture has: a filter without them is not accepted."""
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """The command line of a session's sandbox, in which the warden is PID 1.
 
-The warden has CAP_SYS_ADMIN there, to mount and unmount. It sees /usr, the gateway's own code, its principal's vaults
-(ciphertext), its own session directory and the audit log. Views appear below /projects.
+The warden has CAP_SYS_ADMIN in it, to mount and unmount. It can see /usr, /etc, the gateway's code, its principal's
+vaults (ciphertext), its session directory and the audit log. Views are mounted below /projects. Files of the host that
+can be replaced while it lives are never bound one by one (`gateway.sandbox.host_files`).
 """
 
 from __future__ import annotations
@@ -10,15 +11,15 @@ import sys
 
 from gateway.base import interpreter
 from gateway.base.records import Record
-from gateway.sandbox import bubblewrap, paths
+from gateway.sandbox import bubblewrap, host_files, paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-class Ground(Record):
-    """What of the host a session's sandbox is made of; all absolute paths. `extra` is what executions may read."""
+class HostPaths(Record):
+    """The absolute paths of the host that a session's sandbox shows. `extra` are those that executions may read."""
 
     vaults: str
     session: str
@@ -28,13 +29,13 @@ class Ground(Record):
     extra: tuple[str, ...]
 
 
-def session_argv(ground: Ground, passwd_fd: int, status_fd: int, command: Sequence[str]) -> list[str]:
-    """bwrap for a session. It reads the sandbox's /etc/passwd from `passwd_fd`, writes the warden's pid to `status_fd`
-    and keeps that open for life, so its end tells the warden that bwrap was killed.
+def session_argv(host: HostPaths, status_fd: int, command: Sequence[str]) -> list[str]:
+    """bwrap for a session. It writes the warden's pid to `status_fd` and keeps that open until it ends, so that its
+    closing tells the warden that bwrap was killed.
     """
     words = [
         bubblewrap.BWRAP,
-        *bubblewrap.system_argv(),
+        *bubblewrap.base_argv(),
         "--as-pid-1",
         "--cap-add",
         "CAP_SYS_ADMIN",
@@ -44,16 +45,13 @@ def session_argv(ground: Ground, passwd_fd: int, status_fd: int, command: Sequen
     words += ["--proc", "/proc", "--dir", "/tmp", "--dir", paths.TERMINALS]  # noqa: S108 - the sandbox's own
     for node in ("null", "zero", "full", "random", "urandom", "tty", "fuse"):
         words += ["--dev-bind", f"/dev/{node}", f"/dev/{node}"]
-    words += ["--file", str(passwd_fd), "/etc/passwd", "--symlink", "/proc/self/mounts", "/etc/mtab"]
+    words += ["--ro-bind", "/etc", "/etc"]
     for path in dict.fromkeys((sys.base_prefix, interpreter.code_root())):
         if not path.startswith("/usr/") and path != "/usr":
             words += ["--ro-bind", path, path]
-    words += ["--ro-bind-try", "/etc/localtime", "/etc/localtime"]  # by which expiry times of keys are read
-    words += ["--bind", ground.vaults, paths.VAULTS, "--bind", ground.session, paths.SESSION]
-    words += ["--bind", ground.audit_directory, paths.AUDIT, "--ro-bind", ground.keys_directory, paths.KEYS]
-    if ground.syslog:
-        words += ["--ro-bind-try", ground.syslog, ground.syslog]
-    for path in (*paths.SHARED_PATHS, *ground.extra):
-        words += ["--ro-bind-try", path, path]
+    words += ["--bind", host.vaults, paths.VAULTS, "--bind", host.session, paths.SESSION]
+    words += ["--bind", host.audit_directory, paths.AUDIT, "--ro-bind", host.keys_directory, paths.KEYS]
+    private = (host.vaults, host.session, host.audit_directory, host.keys_directory)
+    words += host_files.directories_argv(filter(None, (host.syslog, *host.extra)), private)
     words += ["--tmpfs", paths.WRITABLE_PROJECTS, "--dir", paths.PROJECTS, "--chdir", "/", "--"]
     return [*words, *command]

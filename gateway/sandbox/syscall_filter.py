@@ -1,7 +1,7 @@
-"""The compiled system call filter, kept for as long as the run directory is: one compilation a boot.
+"""Compile the system call filter of executions, once per boot: the result is cached in the run directory.
 
-The rules are in `gateway.sandbox.seccomp_rules`. A file in the run directory is as trustworthy as a session's record
-there: both belong to the gateway's account alone.
+The rules are in `gateway.sandbox.seccomp_rules`. A file in the run directory can be trusted as much as the records of
+sessions there: only the gateway's account can write it.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from gateway.base import files, process
+from gateway.base.records import Fd
 from gateway.base.sha256 import sha256
 from gateway.errors import Misconfigured
 from gateway.sandbox import seccomp_rules
@@ -17,24 +18,24 @@ PYTHON = "/usr/bin/python3"
 PACKAGE = "python3-seccomp"
 
 
-def descriptor(run: str) -> int:
-    """The filter as bwrap takes it, open for reading; the caller closes it. Raises Misconfigured."""
+def open_filter(run: str) -> Fd:
+    """The compiled filter's descriptor, for bwrap's --seccomp; the caller closes it. Raises Misconfigured, OSError."""
     path = _path(run)
     try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        _keep(path, compiled())
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        return Fd(files.open_regular(path))
+    except (FileNotFoundError, files.Irregular):
+        _cache(path, compile_filter())
+        return Fd(files.open_regular(path))
 
 
 def _path(run: str) -> str:
-    """Named after the rules, so that those of another version of this gateway are not taken for ours."""
+    """The cached file. Its name has a hash of the rules, so that another version of the gateway uses another file."""
     with open(seccomp_rules.__file__, "rb") as file:
         return os.path.join(run, f"filter-{sha256(file.read()).hexdigest()[:16]}.bpf")
 
 
-def compiled() -> bytes:
-    """The BPF program. Raises Misconfigured when this host has no libseccomp for its Python."""
+def compile_filter() -> bytes:
+    """The filter as a BPF program. Raises Misconfigured if the host's Python has no libseccomp binding."""
     process.require(PYTHON, "python3")
     output = os.memfd_create("filter")
     try:
@@ -43,11 +44,13 @@ def compiled() -> bytes:
     finally:
         os.close(output)
     if status or not program:
-        raise Misconfigured("the gateway cannot make its system call filter", f"a sysadmin can: apt install {PACKAGE}")
+        raise Misconfigured(
+            "the gateway cannot compile its system call filter", f"a sysadmin can: apt install {PACKAGE}"
+        )
     return program
 
 
-def _keep(path: str, program: bytes) -> None:
+def _cache(path: str, program: bytes) -> None:
     try:
         files.replace(path, program, durable=False)
     except OSError as error:

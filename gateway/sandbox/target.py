@@ -1,4 +1,4 @@
-"""The session for which a front makes a network or a cgroup: its warden, seen from outside the sandbox."""
+"""The session for which a front creates a network or a cgroup: its warden, as seen from outside the sandbox."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ if TYPE_CHECKING:
 
 
 class Target(Record):
-    """`pid` is the warden's, as the host sees it, for as long as `is_live` says so."""
+    """A session: its id, and the warden's pid on the host, which is valid for as long as `is_live` returns True."""
 
     name: str
     pid: int
     is_live: Callable[[], bool]
 
     def ended(self) -> NotUnlocked:
-        """What to raise when the session is found to be gone."""
+        """The error to raise if the session has ended."""
         return NotUnlocked(f"session {self.name} has just ended")
 
     def require_live(self) -> None:
-        """Raise NotUnlocked when the session has ended: then the pid may be anybody's."""
+        """Raise NotUnlocked if the session has ended: its pid may then be another process's."""
         if not self.is_live():
             raise self.ended()

@@ -1,14 +1,14 @@
-"""The command line of a transfer's sandbox: sftp-server, scp or rsync, inside a session.
+"""The command line of a transfer's sandbox: for sftp-server, scp or rsync inside a session.
 
-All namespaces are new again; there is no capability, no way to more namespaces, and no /proc. It sees /usr and
-/projects. Mounts below /projects propagate from the session into it: a view that is locked is gone there too, and the
-kernel refuses to unmount it while the program uses it.
+All namespaces are new, it has no capabilities, cannot create namespaces, and has no /proc. It can see /usr and
+/projects. Mounts below /projects propagate into it from the session: a view that is unmounted in the session is
+unmounted here as well, and the kernel refuses to unmount it while the program uses it.
 """
 
 from __future__ import annotations
 
 from gateway.base import process
-from gateway.sandbox import bubblewrap, paths
+from gateway.sandbox import bubblewrap, host_files, paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,19 +19,20 @@ PROGRAMS: Mapping[str, str] = {
     "scp": "/usr/bin/scp",
     "rsync": "/usr/bin/rsync",
 }
-"""What a front may ask a warden to run."""
-
+"""The programs that a front may ask a warden to run."""
 
 PACKAGES = {"sftp-server": "openssh-sftp-server", "scp": "openssh-client", "rsync": "rsync"}
 
 
-def transfer_argv(program: str, arguments: Sequence[str]) -> list[str]:
-    """bwrap, inside a session, for one of PROGRAMS. Only the views are writable: a file put elsewhere would be lost.
+def transfer_argv(program: str, arguments: Sequence[str], files: Mapping[str, int]) -> list[str]:
+    """bwrap, inside a session, for one of PROGRAMS, with copies of `files` (path to descriptor).
 
-    Without /proc: through /proc/1/mem an sftp client could write code of its own into bubblewrap and have it run.
+    Only the views are writable: a file elsewhere would be lost.
+
+    There is no /proc: through /proc/1/mem an sftp client could write its own code into bubblewrap, which would run it.
     """
-    words = [bubblewrap.BWRAP, *bubblewrap.system_argv(), "--disable-userns", "--die-with-parent", "--new-session"]
-    words += ["--ro-bind", "/etc/passwd", "/etc/passwd"]
+    words = [bubblewrap.BWRAP, *bubblewrap.base_argv(), "--disable-userns", "--die-with-parent", "--new-session"]
+    words += host_files.copies_argv(files)
     for node in ("null", "zero", "urandom"):
         words += ["--dev-bind", f"/dev/{node}", f"/dev/{node}"]
     words += ["--bind", paths.PROJECTS, paths.PROJECTS, "--setenv", "HOME", paths.PROJECTS, "--remount-ro", "/"]
@@ -39,4 +40,5 @@ def transfer_argv(program: str, arguments: Sequence[str]) -> list[str]:
 
 
 def require_program(program: str) -> None:
+    """Raise Misconfigured unless `program`, one of PROGRAMS, is installed."""
     process.require(PROGRAMS[program], PACKAGES[program])

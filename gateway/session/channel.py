@@ -4,53 +4,80 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 
 from gateway.session import protocol
 from gateway.session.protocol import Malformed, Message
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
 LARGEST = 64 * 1024
+MOST_FDS = 16
+"""More than any message has."""
+
+CONNECT_SECONDS = 10.0
+"""For a place in the queue of a warden that has much to do."""
+_RETRY_SECONDS = 0.05
 
 
-MOST_FDS = 7
+def send(to: socket.socket, message: Message) -> None:
+    """Send one message with its descriptors. Raises OSError when the other side is gone."""
+    packet, fds = protocol.encode(message)
+    socket.send_fds(to, [packet], fds)
 
 
-def send(to: socket.socket, message: Message, fds: Sequence[int] = ()) -> None:
-    """Send one message, descriptors with it. Raises OSError when the other side is gone."""
-    socket.send_fds(to, [protocol.encode(message)], list(fds))
-
-
-def receive(source: socket.socket) -> tuple[Message, list[int]] | None:
-    """The next message and its descriptors (the caller closes them), or None at the end. Raises Malformed, OSError."""
+def receive(source: socket.socket) -> Message | None:
+    """The next message, whose descriptors are the caller's, or None at the end. Raises Malformed, OSError."""
     packet, fds, flags, _ = socket.recv_fds(source, LARGEST, MOST_FDS)
     for fd in fds:  # recv_fds ignores MSG_CMSG_CLOEXEC, and a program that kept a turn would hold up the next attempt
         os.set_inheritable(fd, False)
     try:
-        if not packet:
-            _close(fds)
-            return None
         if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
             raise Malformed("the packet is too large")
-        return protocol.decode(packet), fds
+        if packet:
+            return protocol.decode(packet, fds)
     except Malformed:
         _close(fds)
         raise
+    _close(fds)
+    return None
 
 
-def _close(fds: Sequence[int]) -> None:
+def _close(fds: Iterable[int]) -> None:
     for fd in fds:
         os.close(fd)
 
 
-def connect(directory: str, name: str) -> socket.socket:
-    """Connect to the socket `name` in `directory`. Raises OSError. Through a descriptor: sun_path holds 108 bytes."""
-    fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+def connect(directory: str, name: str, seconds: float = CONNECT_SECONDS) -> socket.socket:
+    """Connect to the socket `name` in `directory`. Raises OSError; TimeoutError when nobody takes the connection within
+    `seconds`.
+    """
+    deadline = time.monotonic() + seconds
+    while (link := try_connect(directory, name)) is None:
+        if time.monotonic() > deadline:
+            raise TimeoutError("nobody takes the connection")
+        time.sleep(_RETRY_SECONDS)
+    return link
+
+
+def try_connect(directory: str, name: str) -> socket.socket | None:
+    """The same at once; None when the queue of whoever listens is full: connect(2) would wait for ever. `directory` is
+    no link. Through a descriptor: sun_path holds 108 bytes.
+    """
+    fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
-        link.connect(f"/proc/self/fd/{fd}/{name}")
+        link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+        try:
+            link.connect(f"/proc/self/fd/{fd}/{name}")
+        except BlockingIOError:
+            link.close()
+            return None
+        except OSError:
+            link.close()
+            raise
+        link.setblocking(True)
         return link
     finally:
         os.close(fd)

@@ -9,19 +9,20 @@ from __future__ import annotations
 import os
 import signal
 
-from gateway.base import interpreter, json, process, rlimits
+from gateway.base import codec, interpreter, process, rlimits
+from gateway.base.records import Fd
 from gateway.errors import Internal
 from gateway.limits import concurrency
-from gateway.sandbox import bubblewrap
 from gateway.sandbox.host import require_host
-from gateway.sandbox.session import Ground, session_argv
+from gateway.sandbox.session import HostPaths, session_argv
 from gateway.session import cleanup, registry
-from gateway.session.spec import NO_FD, Anchor, Spec
+from gateway.session.spec import Anchor, Audit, IdleLimits, Quota, Spec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from gateway.config.schema import Config
     from gateway.identity.authentication import Identity
+    from gateway.identity.names import SessionId
 
 _TERMINAL_SIGNALS = (
     *(signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGHUP),
@@ -33,16 +34,18 @@ prompt's session, which is in the background of its terminal, when it says somet
 """
 
 
-def start(config: Config, caller: Identity, anchor: Anchor, vaults_home: str, place_fd: int = NO_FD) -> None:
+def start(config: Config, caller: Identity, anchor: Anchor, vaults_home: str, place: Fd | None = None) -> None:
     """Replace this process by a session. Returns only by raising: Misconfigured when the host does not let us, Busy
-    when the caller has as many sessions as is allowed. `place_fd`: the session's place, if it has one already.
+    when the caller has as many sessions as is allowed. `place`: the session's, if it has one already.
     """
     require_host()
-    if place_fd == NO_FD:
-        place_fd = _place(config, caller)
-    id_, path, lock_fd = registry.prepare(config.paths_run)
+    if place is None:
+        place = _place(config, caller)
+    id_, path, lock = registry.prepare(config.paths_run, caller.principal)
     try:
-        argv = _argv(config, caller, anchor, vaults_home, id_, path, lock_fd, place_fd)
+        status, status_writer = os.pipe()
+        spec = _spec(config, caller, anchor, id_, place, lock, Fd(status))
+        argv = _argv(config, spec, vaults_home, path, status_writer)
         for ignored in _TERMINAL_SIGNALS:
             signal.signal(ignored, signal.SIG_IGN)
         rlimits.lift()
@@ -50,8 +53,8 @@ def start(config: Config, caller: Identity, anchor: Anchor, vaults_home: str, pl
     except OSError as error:
         raise Internal("the session's sandbox cannot be started", os.strerror(error.errno or 0)) from error
     finally:
-        os.close(lock_fd)
-        cleanup.remove_if_dead(path)
+        os.close(lock)
+        cleanup.discard(path)
 
 
 def start_child(config: Config, caller: Identity, anchor: Anchor, vaults_home: str) -> int:
@@ -60,8 +63,8 @@ def start_child(config: Config, caller: Identity, anchor: Anchor, vaults_home: s
     Raises what `start` raises, and Internal when the session ends at once.
     """
     require_host()
-    place_fd = _place(config, caller)
-    leash, held = os.pipe()
+    place = _place(config, caller)
+    hangup, held = os.pipe()
     ready, announced = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -70,11 +73,11 @@ def start_child(config: Config, caller: Identity, anchor: Anchor, vaults_home: s
             os.close(held)
             os.close(ready)
             os.setpgid(0, 0)  # Ctrl-C at the prompt is the prompt's
-            start(config, caller, anchor.replace(leash_fd=leash, ready_fd=announced), vaults_home, place_fd)
+            start(config, caller, anchor.replace(hangup=Fd(hangup), ready=Fd(announced)), vaults_home, place)
         finally:
             os._exit(status)
-    os.close(place_fd)
-    os.close(leash)
+    os.close(place)
+    os.close(hangup)
     os.close(announced)
     said = os.read(ready, 1)
     os.close(ready)
@@ -85,54 +88,44 @@ def start_child(config: Config, caller: Identity, anchor: Anchor, vaults_home: s
     return pid  # `held` stays open until this process ends
 
 
-def _place(config: Config, caller: Identity) -> int:
-    return concurrency.take(config.paths_run, caller.principal, concurrency.SESSIONS, config.limits_sessions)
+def _place(config: Config, caller: Identity) -> Fd:
+    return concurrency.acquire(config.paths_run, caller.principal, concurrency.SESSIONS, config.limits_sessions)
 
 
-def _argv(
-    config: Config,
-    caller: Identity,
-    anchor: Anchor,
-    vaults_home: str,
-    id_: str,
-    path: str,
-    lock_fd: int,
-    place_fd: int,
-) -> list[str]:
-    status_fd, status_writer = os.pipe()
-    about = {key: value for key, value in anchor.as_dict().items() if key != "name"}
-    spec = Spec(
+def _spec(config: Config, caller: Identity, anchor: Anchor, id_: SessionId, place: Fd, lock: Fd, status: Fd) -> Spec:
+    return Spec(
         id=id_,
-        principal=caller.principal,
-        fingerprint=caller.fingerprint,
-        address=caller.address,
-        port=caller.port,
-        connection=caller.connection,
-        anchor=anchor.name,
-        audit_name=os.path.basename(config.paths_audit),
-        syslog=config.audit_syslog,
+        caller=caller,
+        anchor=anchor,
+        audit=Audit(name=os.path.basename(config.paths_audit), syslog=config.audit_syslog),
+        idle=IdleLimits(
+            session=config.idle_session,
+            view=config.idle_view,
+            view_longest=config.idle_view_longest,
+            warning=config.idle_warning,
+        ),
+        quota=_quota(config, caller),
         grace=config.lock_grace,
-        idle_session=config.idle_session,
-        idle_view=config.idle_view,
-        idle_view_longest=config.idle_view_longest,
-        idle_warning=config.idle_warning,
-        disk=config.limits_disk,
-        keys_name=os.path.basename(config.paths_authorized_keys),
-        blob=caller.blob,
-        place_fd=place_fd,
-        lock_fd=lock_fd,
-        status_fd=status_fd,
-        monitor_fd=_sshd_monitor(),
-        ledger_fd=concurrency.file(config.paths_run, caller.principal, concurrency.DISK)
-        if config.limits_disk
-        else NO_FD,
-        **about,
+        keys=os.path.basename(config.paths_authorized_keys),
+        place=place,
+        lock=lock,
+        status=status,
+        monitor=_sshd_monitor(),
     )
-    spec_fd = process.memory_file(json.dumps(spec.as_dict()).encode())
-    passwd_fd = process.memory_file(bubblewrap.passwd())
-    for fd in (*spec.descriptors(), spec_fd, passwd_fd, status_writer):
+
+
+def _quota(config: Config, caller: Identity) -> Quota | None:
+    if not config.limits_disk:
+        return None
+    ledger = concurrency.open_file(config.paths_run, caller.principal, concurrency.DISK)
+    return Quota(disk=config.limits_disk, ledger=ledger)
+
+
+def _argv(config: Config, spec: Spec, vaults_home: str, path: str, status_writer: int) -> list[str]:
+    spec_fd = process.memory_file(codec.dumps(spec).encode())
+    for fd in (*codec.descriptors(spec), spec_fd, status_writer):
         os.set_inheritable(fd, True)
-    ground = Ground(
+    ground = HostPaths(
         vaults=vaults_home,
         session=path,
         audit_directory=os.path.dirname(config.paths_audit),
@@ -141,18 +134,18 @@ def _argv(
         extra=config.run_paths,
     )
     command = interpreter.python("gateway/warden/__main__.py", str(spec_fd))
-    return session_argv(ground, passwd_fd, status_writer, command)
+    return session_argv(ground, status_writer, command)
 
 
-def _sshd_monitor() -> int:
+def _sshd_monitor() -> Fd | None:
     """A pidfd of sshd's monitor of this connection: its child, which has the pipes, would survive a kill -9 of it."""
     pid, name = os.getpid(), ""
     try:
         while not name.startswith("sshd"):
             pid, name = _parent(pid)
-        return os.pidfd_open(_parent(pid)[0])
+        return Fd(os.pidfd_open(_parent(pid)[0]))
     except OSError:  # ended this moment, or hidden from us (hidepid), or no sshd at all
-        return NO_FD
+        return None
 
 
 def _parent(pid: int) -> tuple[int, str]:

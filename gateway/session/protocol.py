@@ -1,20 +1,46 @@
 """What a front (rshell) and a warden say to each other over a session's unix socket.
 
-SOCK_SEQPACKET: one message is one packet is one JSON object with a `kind`; descriptors ride along (SCM_RIGHTS). A
-front sends one request and reads replies until `Done`, `Failed` or `Exited`; closing the socket withdraws it.
-docs/protocol.md has the table. A message of another shape is refused as a whole.
+SOCK_SEQPACKET: one message is one packet is one JSON object with a `kind`. Descriptors ride along (SCM_RIGHTS): in the
+JSON, a field that is one has its index among the packet's. A front sends one request and reads replies until `Done`,
+`Failed` or `Exited`; closing the socket withdraws it. docs/protocol.md has the table. A message of another shape, or
+with other descriptors than it names, is refused as a whole.
 """
 
 from __future__ import annotations
 
+import os
+
 from gateway import errors
-from gateway.base import json
-from gateway.base.records import Record
-from gateway.identity.names import Name, Principal, ProjectName, SlotName
+from gateway.base import codec, json
+from gateway.base.records import Fd, Record
+from gateway.session.registry import NAMES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Self
+
+    from gateway.base.codec import Word
+    from gateway.identity.names import Principal, ProjectName, SlotName
+    from gateway.sandbox.limits import Limits
 
 
 class Message(Record):
-    """Base of all messages; the class's name is its `kind`."""
+    """Base of all messages; the class's name is its `kind`.
+
+    Whoever received a message owns its descriptors, and closes them by leaving its context: what needs one for longer
+    has a copy. Of one that is sent they are the sender's as before.
+    """
+
+    def close(self) -> None:
+        for fd in codec.descriptors(self):
+            os.close(fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 class Request(Message):
@@ -25,12 +51,15 @@ class Request(Message):
 
 
 class Unlock(Request):
-    """Make a view of `project`. Descriptors: the passphrase's pipe, the attempt's turn (gateway.limits.backoff), the
-    view's place (gateway.limits.concurrency).
+    """Make a view of `project`. `secret` is the passphrase's pipe, `attempt` the lock of the attempt
+    (gateway.limits.backoff), and `place` the lock that counts the view (gateway.limits.concurrency).
     """
 
     project: ProjectName
     slot: SlotName
+    secret: Fd
+    attempt: Fd
+    place: Fd
 
 
 class Lock(Request):
@@ -40,7 +69,7 @@ class Lock(Request):
 
 
 class Close(Request):
-    """End the session; `reason` is one of CLOSE_REASONS."""
+    """End the session; `reason` is a slug of gateway.audit.reasons that is marked `in_close`."""
 
     reason: str
 
@@ -53,39 +82,59 @@ class Ask(Request):
     """Tell the state of the session, which is no activity."""
 
 
+class Stdio(Record):
+    """A program's standard descriptors."""
+
+    stdin: Fd
+    stdout: Fd
+    stderr: Fd
+
+
 class Attach(Request):
-    """Run `program` (one of gateway.sandbox.transfer) with `arguments` among the views. Descriptors: 0, 1, 2."""
+    """Run `program` (one of gateway.sandbox.transfer) with `arguments` among the views."""
 
     program: str
-    arguments: tuple[str, ...]
+    arguments: tuple[Word, ...]
+    stdio: Stdio
+
+
+class NewTerminal(Record):
+    """A terminal to be made: its type (TERM) and size."""
+
+    type: Word
+    rows: int
+    columns: int
+
+
+class Cgroup(Record):
+    """`cgroup.procs` of a program's cgroup and of its session's: what is written to enter the one and to leave it again
+    (gateway.sandbox.cgroups).
+    """
+
+    enter: Fd
+    leave: Fd
 
 
 class Execute(Request):
     """Run `arguments`, which the user chose, in `directory` among the views; `label` is what `status` calls it.
 
-    It may read `paths` beside /usr, and is stopped after `seconds`; the numbers below that are those of
-    gateway.sandbox.execution.Limits, 0 for none. `terminal` is the TERM of a terminal to be made, with `rows` and
-    `columns`, "" for none. Descriptors: the system call filter, the network namespace if `network` is 1, two to enter
-    the program's cgroup and to leave it again if `cgroup` is 1 (gateway.sandbox.cgroups), and without a terminal
-    0, 1, 2. The answers are `Terminal`, if there is one, and `Exited`.
+    It may read `paths` beside /usr, and is stopped after `seconds`, 0 for never. It is under the system call `filter`,
+    and has the network namespace `network`, or none. Either it gets a new `terminal`, or it has `stdio`. The answers
+    are `Terminal`, if there is one, and `Exited`.
     """
 
     project: ProjectName
     label: str
-    arguments: tuple[str, ...]
-    directory: str
-    paths: tuple[str, ...]
-    terminal: str
-    rows: int
-    columns: int
-    network: int
-    cgroup: int
+    arguments: tuple[Word, ...]
+    directory: Word
+    paths: tuple[Word, ...]
     seconds: int
-    processes: int
-    memory: int
-    cpu: int
-    file_size: int
-    tmpfs: int
+    limits: Limits
+    filter: Fd
+    network: Fd | None
+    cgroup: Cgroup | None
+    terminal: NewTerminal | None
+    stdio: Stdio | None
 
 
 class Done(Message):
@@ -93,7 +142,9 @@ class Done(Message):
 
 
 class Terminal(Message):
-    """The program has started on a terminal. Descriptor: the terminal's other end."""
+    """The program has started on a terminal, whose other end is `controller`."""
+
+    controller: Fd
 
 
 class State(Message):
@@ -122,62 +173,48 @@ _KINDS: dict[str, type[Message]] = {
 }
 
 
-CLOSE_REASONS = ("logout", "killed", "paused")
+def words() -> codec.Words:
+    """What the words of messages' annotations mean."""
+    from gateway.sandbox.limits import Limits  # only a warden reads them: 0.3 ms of a front's start
 
-
-_NUMBERS = frozenset(
-    ("status", "rows", "columns", "network", "cgroup", "seconds", "processes", "memory", "cpu", "file_size", "tmpfs")
-)
-
-
-_LISTS = frozenset(("arguments", "paths"))
-
-
-_NAMES: dict[str, type[Name]] = {"principal": Principal, "project": ProjectName, "slot": SlotName}
+    return {**NAMES, "Limits": Limits, "Stdio": Stdio, "NewTerminal": NewTerminal, "Cgroup": Cgroup}
 
 
 class Malformed(ValueError):
     """A packet that is no message."""
 
 
-def encode(message: Message) -> bytes:
-    return json.dumps({"kind": type(message).__name__, **message.as_dict()}).encode()
+def encode(message: Message) -> tuple[bytes, list[Fd]]:
+    """The packet, and the descriptors that go with it."""
+    fds: list[Fd] = []
+
+    def give(fd: Fd) -> int:
+        fds.append(fd)
+        return len(fds) - 1
+
+    return json.dumps({"kind": type(message).__name__, **codec.fields(message, give)}).encode(), fds
 
 
-def decode(packet: bytes) -> Message:
-    """The message in `packet`; raises Malformed."""
+def decode(packet: bytes, fds: Sequence[int] = ()) -> Message:
+    """The message in `packet`, with which `fds` came. Raises Malformed, also when it does not name each of them once;
+    they are the caller's then.
+    """
+    left = dict(enumerate(fds))
+
+    def take(index: object) -> Fd:
+        if type(index) is not int or index not in left:
+            raise TypeError("a descriptor")
+        return Fd(left.pop(index))
+
     try:
         values = json.loads(packet)
         kind = _KINDS[values.pop("kind")]
-        for name, value in values.items():
-            values[name] = _field(name, value)
-        return kind(**values)
+        message = codec.Decoder(words() if issubclass(kind, Request) else NAMES, take).record(kind, values)
+        if left:
+            raise ValueError("more descriptors than the message names")
     except (ValueError, KeyError, TypeError, AttributeError, errors.Usage, RecursionError) as error:
         raise Malformed("not a message of this protocol") from error
-
-
-def _field(name: str, value: object) -> object:
-    if name in _NUMBERS:
-        if type(value) is not int:
-            raise TypeError(name)
-        return value
-    if name in _LISTS:
-        if not isinstance(value, list):
-            raise TypeError(name)
-        return tuple(_word(word) for word in value)
-    if not isinstance(value, str):
-        raise TypeError(name)
-    if name == "principal" and value.startswith("SHA256:"):
-        return Principal.of_fingerprint(value)
-    return _NAMES[name].of(value) if name in _NAMES else value
-
-
-def _word(value: object) -> str:
-    """A word of an argv: execve(2) takes no NUL, and a lone surrogate is no character."""
-    if not isinstance(value, str) or "\0" in value:
-        raise TypeError("a word")
-    value.encode()
-    return value
+    return message
 
 
 def failed(error: errors.EncError) -> Failed:

@@ -1,23 +1,41 @@
-"""The records of live sessions: `<paths.run>/sessions/<id>/` with `record.json`, `sock` and `lock`.
+"""The records of live sessions (gateway.session.layout has where they lie).
 
 The warden holds `lock` for life (gateway.session.liveness), so a record whose lock nobody holds is that of a dead
 session: readers ignore it, and gateway.session.cleanup removes it. A session becomes visible by the rename of a
 directory whose lock is held already, so it is never taken for a dead one.
+
+A record is read as from a stranger. It counts if it is well formed and names the session in whose directory it lies.
+Its `pid` is a number that somebody wrote: gateway.session.warden_process tells whether it is the warden's.
 """
 
 from __future__ import annotations
 
 import os
 
-from gateway.base import files, json, locks, staging
-from gateway.base.records import Record
-from gateway.errors import Busy, Misconfigured, NotUnlocked, Usage
-from gateway.identity.names import Principal, ProjectName, SessionId
-from gateway.session import cleanup, layout
+from gateway.base import files, locks
+from gateway.base.records import Fd, Record
+from gateway.errors import Busy, Misconfigured, NotUnlocked
+from gateway.identity.names import Principal, ProjectName, SessionId, SlotName
+from gateway.session import layout, liveness
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from gateway.base.codec import Words
+
+
+def _principal(text: str) -> Principal:
+    return Principal.of_fingerprint(text) if text.startswith("SHA256:") else Principal.of(text)
+
+
+NAMES: Words = {
+    "Principal": _principal,
+    "ProjectName": ProjectName.of,
+    "SlotName": SlotName.of,
+    "SessionId": SessionId.of,
+}
+"""How the names in what sessions write and are told are checked when it is read."""
 
 
 class View(Record):
@@ -42,69 +60,72 @@ class Session(Record):
     views: tuple[View, ...] = ()
 
     def dump(self) -> str:
-        return json.dumps({**self.as_dict(), "views": [view.as_dict() for view in self.views]})
+        from gateway.base import codec
+
+        return codec.dumps(self)
 
     def has(self, project: ProjectName) -> bool:
         return any(view.project == project for view in self.views)
 
 
-def load(text: str) -> Session:
-    """The session in a record. Raises ValueError or TypeError for anything but what `dump` made."""
-    values = json.loads(text)
-    try:
-        views = tuple(View(project=ProjectName.of(view["project"]), since=view["since"]) for view in values["views"])
-        checked = {"id": SessionId.of(values["id"]), "principal": Principal(values["principal"]), "views": views}
-        return Session(**{**values, **checked})
-    except (KeyError, Usage) as error:
-        raise ValueError("not a session's record") from error
+_MAX_BYTES = 256 * 1024
+"""Largest record that is read: about 2,000 views."""
 
 
-def read(path: str) -> Session | None:
+def load(text: str | bytes) -> Session:
+    """The session in a record. Raises ValueError for anything but what `dump` made."""
+    from gateway.base import codec  # most requests find no session: 0.2 ms
+
+    return codec.loads(Session, text, {**NAMES, "View": View})
+
+
+def read(path: str, name: str = layout.RECORD) -> Session | None:
     """The record of the session whose directory is `path`; None for one that shows nothing, not yet or not any more,
-    and for one of another version of this gateway, which is no reason to fail everybody's commands.
+    and for one that is not well formed, which is no reason to fail a command.
     """
     try:
-        with open(os.path.join(path, layout.RECORD), encoding="utf-8") as file:
-            return load(file.read())
-    except (FileNotFoundError, ValueError, TypeError):
+        directory = files.open_directory(path)
+        try:
+            session = load(files.read(name, _MAX_BYTES, directory))
+        finally:
+            os.close(directory)
+    except (OSError, ValueError):
         return None
+    return session if (session.principal, session.id) == layout.owner(path) else None
 
 
 def live(run: str) -> tuple[Session, ...]:
-    """Every live session of the gateway that can be reached, oldest first. What dead ones left behind is removed.
+    """Every live session of the gateway that can be reached, oldest first.
 
     Raises Misconfigured when the run directory cannot be read.
     """
-    root = layout.directory(run)
-    found = []
-    for name in layout.names(root):
-        path = os.path.join(root, name)
-        if not SessionId.accepts(name) or cleanup.remove_if_dead(path):
-            continue
-        if session := read(path):
-            found.append(session)
-    cleanup.remove_abandoned(root)
-    return tuple(sorted(found, key=lambda session: (session.since, session.id)))
+    found = [session for principal in layout.principals(run) for session in of_principal(run, principal)]
+    return tuple(sorted(found, key=_age))
 
 
 def of_principal(run: str, principal: Principal) -> tuple[Session, ...]:
-    """The principal's live sessions, as `live` has them."""
-    return tuple(session for session in live(run) if session.principal == principal)
+    """The principal's live sessions, as `live` has them. Nothing of other principals is looked at."""
+    found = (read(path) for path in layout.sessions(run, principal) if liveness.is_live(path))
+    return tuple(sorted(filter(None, found), key=_age))
 
 
-def prepare(run: str) -> tuple[SessionId, str, int]:
+def _age(session: Session) -> tuple[str, str]:
+    return session.since, session.id
+
+
+def prepare(run: str, principal: Principal) -> tuple[SessionId, str, Fd]:
     """A new session's id, its directory and its lock, held by the returned descriptor. Raises Misconfigured."""
-    root = layout.directory(run)
+    home = layout.home(run, principal)
+    id_ = SessionId(f"s-{os.urandom(6).hex()}")
+    staged, final = os.path.join(home, files.STAGED + id_), layout.path(run, principal, id_)
     try:
-        os.makedirs(root, 0o700, exist_ok=True)
+        os.makedirs(home, 0o700, exist_ok=True)
+        os.mkdir(staged, 0o700)
+        fd = Fd(os.open(os.path.join(staged, layout.LOCK), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        locks.hold(fd)
+        os.rename(staged, final)
     except OSError as error:
         raise Misconfigured("the gateway cannot write its run directory", error.strerror) from error
-    id_ = SessionId(f"s-{os.urandom(6).hex()}")
-    staged, final = os.path.join(root, staging.PREFIX + id_), layout.path(run, id_)
-    os.mkdir(staged, 0o700)
-    fd = os.open(os.path.join(staged, layout.LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    locks.hold(fd)
-    os.rename(staged, final)
     return id_, final, fd
 
 
@@ -114,9 +135,20 @@ def publish(path: str, session: Session) -> None:
 
 
 def retire(path: str) -> None:
-    """Remove what a session showed the world; gateway.session.cleanup removes its directory."""
+    """Take back what a session shows the world, once its views are locked. Its record stays as `layout.ENDING`, until
+    `forget`: if the warden is killed before it has written the session's end into the audit log,
+    gateway.session.cleanup writes it.
+    """
     layout.unlink(os.path.join(path, layout.SOCKET))
-    layout.unlink(os.path.join(path, layout.RECORD))
+    try:
+        os.rename(os.path.join(path, layout.RECORD), os.path.join(path, layout.ENDING))
+    except FileNotFoundError:  # it has shown nothing yet
+        return
+
+
+def forget(path: str) -> None:
+    """The end of a session is in the audit log. gateway.session.cleanup removes its directory."""
+    layout.unlink(os.path.join(path, layout.ENDING))
 
 
 def with_project(mine: Iterable[Session], project: ProjectName) -> Session:

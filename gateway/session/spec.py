@@ -4,92 +4,93 @@ from __future__ import annotations
 
 import os
 
-from gateway.base import json
-from gateway.base.records import Record
+from gateway.base import codec
+from gateway.base.records import Fd, Record
 
-NO_FD = -1
-
-
-class Spec(Record):
-    """All that a warden is told, as it crosses the exec. Descriptors are numbers, `NO_FD` for none.
-
-    `project` and `slot` name a first view ("" for none) whose passphrase is behind `secret_fd`, whose turn is `turn_fd`
-    and whose place is `view_fd`; `place_fd` is the session's (gateway.limits.concurrency). `leash_fd` ends the session
-    when its other end closes; `ready_fd` is closed once the session can be reached. `monitor_fd` is a pidfd of sshd's
-    monitor of the connection. `disk` (MiB, 0: no quota) is what all projects may take, `ledger_fd` says what is taken
-    of that (gateway.limits.disk.ledger). `request` and `began` (boottime, seconds) belong to the request that the
-    session answers.
-    """
-
-    id: str
-    principal: str
-    fingerprint: str
-    address: str
-    port: int
-    connection: str
-    anchor: str
-    json: bool
-    request: str
-    began: float
-    audit_name: str
-    syslog: str
-    grace: int
-    idle_session: int
-    idle_view: int
-    idle_view_longest: int
-    idle_warning: int
-    disk: int
-    keys_name: str
-    blob: str
-    place_fd: int
-    lock_fd: int
-    status_fd: int
-    monitor_fd: int
-    project: str = ""
-    slot: str = ""
-    secret_fd: int = NO_FD
-    turn_fd: int = NO_FD
-    leash_fd: int = NO_FD
-    view_fd: int = NO_FD
-    ready_fd: int = NO_FD
-    ledger_fd: int = NO_FD
-
-    def descriptors(self) -> tuple[int, ...]:
-        fds = (
-            self.place_fd,
-            self.view_fd,
-            self.lock_fd,
-            self.status_fd,
-            self.monitor_fd,
-            self.secret_fd,
-            self.turn_fd,
-            self.leash_fd,
-            self.ready_fd,
-            self.ledger_fd,
-        )
-        return tuple(fd for fd in fds if fd != NO_FD)
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from gateway.identity.authentication import Identity
+    from gateway.identity.names import SessionId
+    from gateway.session.protocol import Unlock
 
 
 class Anchor(Record):
-    """What holds the session, and its first view: the part of a Spec that the command decides."""
+    """What holds the session: the part that the command decides. `name` is its verb.
+
+    `request` and `began` (boottime, seconds) belong to the request that the session answers. `first` is the view that
+    it begins with, if any. `hangup` ends the session when its other end closes; `ready` is written to once the session
+    can be reached, and closed.
+    """
 
     name: str
-    json: bool
+    as_json: bool
     request: str
     began: float
-    project: str = ""
-    slot: str = ""
-    secret_fd: int = NO_FD
-    turn_fd: int = NO_FD
-    view_fd: int = NO_FD
-    leash_fd: int = NO_FD
-    ready_fd: int = NO_FD
+    first: Unlock | None = None
+    hangup: Fd | None = None
+    ready: Fd | None = None
+
+
+class IdleLimits(Record):
+    """Limits in seconds (gateway.warden.activity): of the session, of a view, of a view whose project asks for another
+    one at most, and how long before the end a warning comes.
+    """
+
+    session: int
+    view: int
+    view_longest: int
+    warning: int
+
+
+class Audit(Record):
+    """Where to record: the file's name in its directory, and the system's log."""
+
+    name: str
+    syslog: str
+
+
+class Quota(Record):
+    """`disk`: MiB that all projects of the principal may take; `ledger` says what is taken of that
+    (gateway.limits.disk.ledger).
+    """
+
+    disk: int
+    ledger: Fd
+
+
+class Spec(Record):
+    """All that a warden is told.
+
+    `place` is the session's (gateway.limits.concurrency), `lock` what shows that it lives (gateway.session.liveness),
+    `status` bubblewrap's --json-status-fd, and `monitor` a pidfd of sshd's monitor of the connection. `keys` is the
+    name of authorized_keys in its directory; `grace` the seconds between SIGTERM and SIGKILL.
+    """
+
+    id: SessionId
+    caller: Identity
+    anchor: Anchor
+    audit: Audit
+    idle: IdleLimits
+    quota: Quota | None
+    grace: int
+    keys: str
+    place: Fd
+    lock: Fd
+    status: Fd
+    monitor: Fd | None
 
 
 def read_spec(fd: int) -> Spec:
     """The Spec behind `fd`, which is closed; its own descriptors are close-on-exec from here on."""
+    from gateway.identity.authentication import Identity  # a front that only holds a session has no use for these
+    from gateway.session.protocol import Unlock, words
+
+    records: codec.Words = {
+        **{"Identity": Identity, "Anchor": Anchor, "Unlock": Unlock},
+        **{"Audit": Audit, "IdleLimits": IdleLimits, "Quota": Quota},
+    }
     with os.fdopen(fd, "rb") as file:
-        spec = Spec(**json.loads(file.read()))
-    for passed in spec.descriptors():
+        spec = codec.loads(Spec, file.read(), {**words(), **records})
+    for passed in codec.descriptors(spec):
         os.set_inheritable(passed, False)
     return spec

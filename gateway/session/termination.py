@@ -1,71 +1,87 @@
-"""Ending sessions from outside: all are asked at once, and who does not answer is killed."""
+"""Ending sessions from outside: all are asked at once, and the warden of one that does not answer is killed."""
 
 from __future__ import annotations
 
 import os
-import select
 import signal
 import time
 
-from gateway.session import channel, layout, liveness, protocol
+from gateway.base.records import Record
+from gateway.session import asking, cleanup, layout, liveness, protocol, warden_process
 from gateway.session.registry import Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Iterable, Iterator
 
-PATIENCE = 60.0
-"""Seconds for all of them to lock. A lock has bounds of its own, of which this is well above the sum."""
+    from gateway.audit.log import AuditLog
+    from gateway.session.asking import Answer
+
+CLOSED, KILLED, REMAINS = "closed", "killed", "remains"
+
+_EXIT_SECONDS = 1.0
+"""For a session that has closed its connection to end."""
+_KILL_SECONDS = 5.0
+"""For SIGKILL to work on all that do not answer."""
 
 
-def kill(
-    run: str, chosen: Iterable[Session], seconds: float = PATIENCE, reason: str = "killed"
-) -> Iterator[tuple[str, bool]]:
-    """Have the `chosen` sessions lock everything and end. Each one's id when it has, and whether it did so by itself;
-    one that does not within `seconds` loses its warden, and with it, by the kernel, everything in it.
+class Ended(Record):
+    """How a session ended: CLOSED, it locked everything by itself; KILLED, its warden was killed, and with it, by the
+    kernel, everything in it; REMAINS, it did neither: no warden was found, or the kernel could not end it.
     """
-    asked: dict[int, tuple[socket.socket, Session]] = {}
-    waiting = select.poll()
-    for session in chosen:
-        if link := _ask(run, session, reason):
-            asked[link.fileno()] = link, session
-            waiting.register(link, select.POLLIN)
+
+    session: Session
+    how: str
+
+
+def patience(grace: int) -> float:
+    """Seconds without an answer from any session after which those that are left are killed: longer than a lock takes,
+    of which `grace` (lock.grace) is a part.
+    """
+    return grace + 4.0
+
+
+def end(
+    run: str, chosen: Iterable[Session], grace: int, log: AuditLog, ended_by: str, reason: str = "killed"
+) -> Iterator[Ended]:
+    """Have the `chosen` sessions lock everything and end. Yields each once, as it ends.
+
+    `log` gets the end of those that are killed, with `ended_by`: the command that did it. A process is killed only if
+    it is that session's warden (gateway.session.warden_process), whatever its record says.
+    """
+    requests = [
+        (session, protocol.Close(principal=session.principal, origin="enc-gateway", reason=reason))
+        for session in chosen
+    ]
+    left = []
+    for answer in asking.ask_all(run, requests, patience(grace)):
+        if _has_closed(run, answer):
+            yield Ended(session=answer.session, how=CLOSED)
         else:
-            yield session.id, True
-    deadline = time.monotonic() + seconds
-    while asked and (left := deadline - time.monotonic()) > 0:
-        for fd, _ in waiting.poll(left * 1000):  # the answer, or the end of the one who owed it
-            waiting.unregister(fd)
-            link, session = asked.pop(fd)
-            link.close()
-            yield session.id, True
-    for link, session in asked.values():
-        link.close()
-        _end(run, session)
-        yield session.id, False
+            left.append(answer.session)
+    deadline = time.monotonic() + _EXIT_SECONDS
+    while any(not liveness.has_ended(run, session) for session in left) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    for session, has_ended in _kill(run, left):
+        if has_ended:
+            cleanup.bury(layout.path(run, session.principal, session.id), log, ended_by, reason)
+        yield Ended(session=session, how=KILLED if has_ended else REMAINS)
 
 
-def _ask(run: str, session: Session, reason: str) -> socket.socket | None:
-    """The connection on which the answer comes, or None when the session has ended since it was listed."""
-    request = protocol.Close(principal=session.principal, origin="enc-gateway", reason=reason)
-    try:
-        link = channel.connect(os.path.join(layout.directory(run), session.id), layout.SOCKET)
-        channel.send(link, request)
-    except OSError:
-        return None
-    return link
+def _has_closed(run: str, answer: Answer) -> bool:
+    """Whether the session has ended by itself. One that closes the connection instead of answering is about to."""
+    if answer.reply is not None:
+        answer.reply.close()
+        return isinstance(answer.reply, protocol.Done)
+    return not answer.is_silent and liveness.has_ended(run, answer.session)
 
 
-def _end(run: str, session: Session) -> None:
-    """SIGKILL to the warden, while its session is seen to be alive, so that the pid is certainly its own."""
-    try:
-        handle = os.pidfd_open(session.pid)
-    except ProcessLookupError:
-        return
-    try:
-        if not liveness.has_ended(run, session):
-            signal.pidfd_send_signal(handle, signal.SIGKILL)
-            select.select([handle], [], [], 5)
-    finally:
-        os.close(handle)
+def _kill(run: str, sessions: list[Session]) -> Iterator[tuple[Session, bool]]:
+    """SIGKILL to the wardens of all `sessions`. Each session, and whether it has ended."""
+    pidfds = [warden_process.send(run, session, signal.SIGKILL) for session in sessions]
+    deadline = time.monotonic() + _KILL_SECONDS
+    for session, pidfd in zip(sessions, pidfds, strict=True):
+        if pidfd is not None:
+            warden_process.has_ended(pidfd, max(0.0, deadline - time.monotonic()))
+            os.close(pidfd)
+        yield session, liveness.has_ended(run, session)

@@ -1,1 +1,1 @@
-"""The on-disk format: a project's vault, its unlock slots, its life, its ciphertext, gocryptfs."""
+"""The on-disk format: vaults, their unlock slots, creation and removal, ciphertext checks, backup, gocryptfs."""

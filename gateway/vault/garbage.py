@@ -1,7 +1,7 @@
-"""Clearing away what a crash left behind, and trash past its age. Never anything that is alive.
+"""Garbage collection: remove vaults whose creation was interrupted, and removed vaults past their age.
 
-Several may sweep at once, and what they look at may be finished or removed at any moment: a path that is gone is no
-error.
+Several processes may do this at the same time, and a path may be renamed or removed meanwhile. So a path that is gone
+is not an error.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import contextlib
 import os
 import shutil
 
-from gateway.base import staging
+from gateway.base import files
 from gateway.vault.lifecycle import TRASH
 
 TYPE_CHECKING = False
@@ -21,8 +21,12 @@ _DAY = 86400
 
 
 def sweep(vaults_root: str, trash_days: int) -> dict[str, int]:
-    """Remove half-made vaults and old trash of all principals; how many of each."""
-    counted = {"drafts": 0, "trash": 0}
+    """Collect the garbage of all principals. Returns how many staged vaults ("drafts"), trashed vaults, and staged
+    files of vaults it removed.
+
+    `trash_days` is the age at which a removed vault is deleted.
+    """
+    counted = {"drafts": 0, "trash": 0, "staged": 0}
     for home in _entries(vaults_root):
         for kind, number in sweep_home(home, trash_days).items():
             counted[kind] += number
@@ -30,27 +34,28 @@ def sweep(vaults_root: str, trash_days: int) -> dict[str, int]:
 
 
 def sweep_home(home: str, trash_days: int) -> dict[str, int]:
-    """The same for one principal's directory."""
+    """Collect the garbage in one principal's directory `home`."""
     trash = os.path.join(home, TRASH)
     return {
-        "drafts": _remove(staging.abandoned(home)),
-        "trash": _remove(path for path in _entries(trash) if staging.is_older(path, trash_days * _DAY)),
+        "drafts": _remove(files.abandoned(home)),
+        "trash": _remove(path for path in _entries(trash) if files.is_older(path, trash_days * _DAY)),
+        "staged": sum(map(files.remove_abandoned, _entries(home))),
     }
 
 
 def _entries(directory: str) -> Iterator[str]:
     try:
         names = os.listdir(directory)
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return
     yield from (os.path.join(directory, name) for name in names)
 
 
-def _open_all(path: str) -> None:
-    """Directories that their user closed (`chmod 0` in a view is one of the ciphertext) can be removed, too."""
+def _make_removable(path: str) -> None:
+    """Give us access to all directories below `path`: `chmod 0` in a view is a chmod of the ciphertext."""
     with contextlib.suppress(OSError):
         os.chmod(path, 0o700)
-        for directory, names, _ in os.walk(path):  # top-down: a directory is open before it is listed
+        for directory, names, _ in os.walk(path):  # top-down: a directory is accessible before it is listed
             for name in names:
                 inside = os.path.join(directory, name)
                 if not os.path.islink(inside):
@@ -58,10 +63,10 @@ def _open_all(path: str) -> None:
 
 
 def _remove(paths: Iterable[str]) -> int:
-    """How many are gone."""
+    """Remove `paths`. Returns how many are gone."""
     gone = 0
     for path in paths:
-        _open_all(path)
+        _make_removable(path)
         shutil.rmtree(path, ignore_errors=True)
         gone += not os.path.lexists(path)
     return gone

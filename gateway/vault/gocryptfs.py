@@ -1,6 +1,7 @@
-"""The only module that knows gocryptfs: its command lines, and what its exit codes mean.
+"""The command lines and exit codes of gocryptfs. No other module knows them.
 
-Codes are those that 2.3 and 2.4 return, not those of the manual; tests/system/test_gocryptfs_contract.py pins them.
+The codes are those that versions 2.3 and 2.4 return; the manual lists others. tests/system/test_gocryptfs_contract.py
+checks them.
 """
 
 from __future__ import annotations
@@ -16,52 +17,55 @@ _CORRUPT = 26
 
 
 def require() -> None:
-    """Raise Misconfigured unless gocryptfs can be run."""
+    """Raise Misconfigured unless gocryptfs is installed."""
     process.require(PROGRAM, "gocryptfs")
 
 
 def create(cipher: str, config: str, secret_fd: int) -> None:
-    """Make an empty gocryptfs file system (AES-256-GCM, scrypt at the default cost) in the empty directory `cipher`.
+    """Create a gocryptfs file system (AES-256-GCM, scrypt at the default cost) in the empty directory `cipher`.
 
-    The passphrase is the first line behind `secret_fd`. Raises CannotCreate.
+    The passphrase is the first line read from `secret_fd`. Raises CannotCreate, Misconfigured.
     """
     require()
     secret = f"/proc/self/fd/{secret_fd}"
     argv = [PROGRAM, "-init", "-q", "-nosyslog", "-config", config, "-passfile", secret, cipher]
-    status, said = process.run(argv, [secret_fd])
+    status, output = process.run(argv, [secret_fd])
     if status == _EMPTY_SECRET:
-        raise CannotCreate("an empty passphrase protects nothing")
+        raise CannotCreate("the passphrase is empty")
     if status:
-        reason = "no space left on the gateway's disk" if "no space left" in said else f"gocryptfs ended with {status}"
+        full = "no space left" in output
+        reason = "no space left on the gateway's disk" if full else f"gocryptfs failed with exit status {status}"
         raise CannotCreate(f"the project could not be created: {reason}")
 
 
-def mount_argv(cipher: str, config: str, secret_fd: int, fuse_fd: int) -> list[str]:
-    """Serve `cipher` on a FUSE mount that the caller made and whose descriptor is `fuse_fd`.
+def mount_argv(cipher: str, config_fd: int, secret_fd: int, fuse_fd: int) -> list[str]:
+    """gocryptfs, to serve `cipher` on a FUSE mount that the caller has made; `fuse_fd` is its /dev/fuse descriptor.
 
-    The caller mounts, so gocryptfs needs no capability and no fusermount3. It says READY when it serves.
+    Because the caller mounts, gocryptfs needs no capability and no fusermount3. It prints READY when it serves.
     """
-    secret = f"/proc/self/fd/{secret_fd}"
-    return [PROGRAM, "-fg", "-nosyslog", "-config", config, "-passfile", secret, cipher, f"/dev/fd/{fuse_fd}"]
+    return [PROGRAM, "-fg", "-nosyslog", *_by_descriptor(config_fd, secret_fd), cipher, f"/dev/fd/{fuse_fd}"]
 
 
-def fsck_argv(cipher: str, config: str, secret_fd: int) -> list[str]:
-    """Check every name and every block of `cipher`. It says what is wrong with the names that the view would have."""
-    secret = f"/proc/self/fd/{secret_fd}"
-    return [PROGRAM, "-fsck", "-nosyslog", "-config", config, "-passfile", secret, cipher]
+def fsck_argv(cipher: str, config_fd: int, secret_fd: int) -> list[str]:
+    """gocryptfs, to check every name and every block of `cipher`. It prints problems with decrypted names."""
+    return [PROGRAM, "-fsck", "-nosyslog", *_by_descriptor(config_fd, secret_fd), cipher]
+
+
+def _by_descriptor(config_fd: int, secret_fd: int) -> tuple[str, ...]:
+    return "-config", f"/proc/self/fd/{config_fd}", "-passfile", f"/proc/self/fd/{secret_fd}"
 
 
 def is_corrupt(status: int) -> bool:
-    """Whether a gocryptfs that was started with `fsck_argv` found something."""
+    """Whether the exit status of `fsck_argv` means that it found damage."""
     return status == _CORRUPT
 
 
 def failure(status: int) -> EncError:
-    """Why a gocryptfs started with `mount_argv` ended before it served."""
+    """The error for a gocryptfs (`mount_argv`, `fsck_argv`) that ended with `status` before it served."""
     if status in (_WRONG_SECRET, _EMPTY_SECRET):
         return WrongSecret("wrong passphrase")
     if status in (_BAD_CONFIG, _UNFIT_CONFIG):
         return DamagedVault("the project's unlock slot is damaged", "a sysadmin can restore slots/ from a backup")
     if status == _NO_CIPHER:
         return DamagedVault("the project's ciphertext is missing", "a sysadmin can restore cipher/ from a backup")
-    return Internal(f"gocryptfs ended with {status} before it served the project")
+    return Internal(f"gocryptfs ended with exit status {status} before the project was mounted")

@@ -1,49 +1,59 @@
-"""Who has a vault: one session at a time holds its lock (flock(2)), and says so in it."""
+"""The lease of a vault: one session at a time holds the vault's lock (flock(2)), and writes its name into the file."""
 
 from __future__ import annotations
 
+import errno
 import os
 
-from gateway.base import json, locks
+from gateway.base import files, json, locks
 from gateway.base.records import Record
-from gateway.errors import Busy, DamagedVault
-from gateway.vault import store
+from gateway.errors import Busy
+from gateway.vault import damage, store
 from gateway.vault.store import Vault
 
 
-class Holder(Record):
-    """Who has a vault's view: session id, since when (UTC, RFC 3339), and the client's address."""
+class LeaseHolder(Record):
+    """Who has a vault unlocked: session id, since when (UTC, RFC 3339), and the client's address."""
 
     session: str
     since: str
     address: str
 
 
-def hold(vault: Vault, holder: Holder) -> int:
-    """Take the vault for a session: a descriptor that holds it until it is closed.
+def acquire(vault: Vault, holder: LeaseHolder) -> int:
+    """Acquire the vault's lock. Returns a descriptor that holds it until `release`, or until it is closed.
 
-    Raises Busy, naming who has it, NoSuchProject when it was removed since it was found, and DamagedVault when its
-    lock is no file that can be locked.
+    Raises Busy, which names the holder, NoSuchProject if the vault has been removed meanwhile, DamagedVault if the lock
+    is no file, and Misconfigured if the disk does not let it be opened.
     """
     try:
-        fd = os.open(vault.lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        fd = files.open_regular(vault.lock, os.O_RDWR | os.O_CREAT)
     except FileNotFoundError as error:
-        raise store.missing(vault.name) from error
+        raise store.no_such_project(vault.name) from error
     except OSError as error:
-        raise DamagedVault(f"{vault.name} is damaged: its lock cannot be opened", error.strerror) from error
-    if not locks.try_for(fd):
-        has = _read_holder(fd)
+        raise damage.error(vault.name, "its lock is no file", "a sysadmin can remove it", error) from error
+    if not locks.try_acquire(fd):
+        current = _read_holder(fd)
         os.close(fd)
-        raise Busy(f"{vault.name} is unlocked already{_by(has)}", f"`unmount {vault.name}` locks it")
-    if not _is_at(fd, vault.lock):  # a lock in the trash holds nothing of what has the name now
+        raise Busy(f"{vault.name} is unlocked already{_by(current)}", f"`unmount {vault.name}` locks it")
+    if not _is_at(fd, vault.lock):  # the vault was moved to the trash meanwhile; the name may be another vault's now
         os.close(fd)
-        raise store.missing(vault.name)
+        raise store.no_such_project(vault.name)
     os.ftruncate(fd, 0)
     try:
         os.pwrite(fd, json.dumps(holder.as_dict()).encode(), 0)
     except OSError:
-        return fd  # a full disk: held without a name, so that it can be unlocked to make room
+        return fd  # the disk is full: hold the lock without a name, so that the user can unlock and delete files
     return fd
+
+
+def require_writable(vault: Vault) -> None:
+    """Raise what `acquire` would raise because of the gateway's disk. Takes and changes nothing."""
+    try:
+        if os.statvfs(vault.path).f_flag & os.ST_RDONLY:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+    except OSError as error:
+        raise damage.error(vault.name, "it is missing", "a sysadmin can restore it from a backup", error) from error
 
 
 def _is_at(fd: int, path: str) -> bool:
@@ -54,35 +64,37 @@ def _is_at(fd: int, path: str) -> bool:
 
 
 def release(fd: int, stuck: bool = False) -> None:
-    """Give back what `hold` returned. The lock file's time is when the vault was last used.
+    """Release the lock, and close `fd`. This sets the lock file's mtime, which is when the vault was last used.
 
-    `stuck`: the disk does not answer, so it is asked nothing, not even to close; the lock is free all the same.
+    With `stuck`, the disk does not answer: only the lock is released, because even close(2) could block.
     """
     if stuck:
         locks.release(fd)
         return
     try:
         os.ftruncate(fd, 0)
-    except OSError:  # a disk that takes no writes: a name is left in the file, and holds nothing
+    except OSError:  # the disk refuses writes: the holder's name stays in the file, without the lock
         pass
     finally:
         os.close(fd)
 
 
-def _read_holder(fd: int) -> Holder | None:
+def _read_holder(fd: int) -> LeaseHolder | None:
+    from gateway.base import codec  # not for `ls`, which only wants to know when a vault was used
+
     try:
-        return Holder(**json.loads(os.pread(fd, 4096, 0)))
-    except (ValueError, TypeError):
+        return codec.loads(LeaseHolder, os.pread(fd, 4096, 0), {})
+    except ValueError:
         return None
 
 
-def _by(holder: Holder | None) -> str:
+def _by(holder: LeaseHolder | None) -> str:
     return f" by session {holder.session} from {holder.address} since {holder.since}" if holder else ""
 
 
 def last_used(vault: Vault) -> float:
-    """Seconds since the epoch when the vault was last unlocked or locked (at first: created)."""
+    """When the vault was last unlocked or locked (else: created), in seconds since the epoch; 0.0 if unknown."""
     try:
-        return os.stat(vault.lock).st_mtime
+        return os.lstat(vault.lock).st_mtime
     except OSError:
         return 0.0

@@ -1,4 +1,4 @@
-"""Creating a vault, all or nothing, and removing one, by way of the trash."""
+"""Create a vault atomically, and remove one by moving it to the trash."""
 
 from __future__ import annotations
 
@@ -7,61 +7,70 @@ import os
 import shutil
 import time
 
-from gateway.base import files, locks, staging, toml
+from gateway.base import files, locks, toml
 from gateway.base.clock import utc_now
 from gateway.errors import CannotCreate
 from gateway.identity.names import ProjectName, SlotName
-from gateway.vault import gocryptfs, lease, slots, store
-from gateway.vault.lease import Holder
+from gateway.vault import damage, gocryptfs, gocryptfs_config, lease, slots, store
+from gateway.vault.lease import LeaseHolder
 from gateway.vault.store import Vault
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    pass
 
 FIRST_SLOT = SlotName("passphrase")
 TRASH = ".trash"
 
 
-def alone(home_: str) -> locks.Directory:
-    """A context in which nobody else creates a vault in the principal's directory `home_`; who wants to waits."""
-    return locks.Directory(home_)
+def creation_lock(home: str) -> locks.DirectoryLock:
+    """A context in which no other process creates a vault in the principal's directory `home`; it waits for others."""
+    return locks.DirectoryLock(home)
 
 
-def create(home_: str, name: ProjectName, fingerprint: str, secret_fd: int) -> Vault:
-    """A new, empty vault with one passphrase slot; all or nothing. Raises CannotCreate."""
-    final = Vault(name=name, path=os.path.join(home_, name))
-    if os.path.lexists(final.path):
+def create(home: str, name: ProjectName, fingerprint: str, secret_fd: int) -> Vault:
+    """Create an empty vault with one passphrase slot in the principal's directory `home`.
+
+    The passphrase is the first line read from `secret_fd`. Raises CannotCreate, and then leaves nothing behind.
+    """
+    vault = Vault(name=name, path=os.path.join(home, name))
+    if os.path.lexists(vault.path):
         raise CannotCreate(f"you already have a project {name}")
-    draft = Vault(name=name, path=staging.beside(final.path))
+    staged = Vault(name=name, path=files.staged_name(vault.path))
     try:
-        _build(draft, fingerprint, secret_fd)
-        os.rename(draft.path, final.path)
-        files.sync(home_)
+        _build(staged, fingerprint, secret_fd)
+        os.rename(staged.path, vault.path)
+        files.sync(home)
+    except ValueError as error:
+        raise CannotCreate("the project could not be created: gocryptfs made a config that is unknown here") from error
     except OSError as error:
-        if error.errno in (errno.EEXIST, errno.ENOTEMPTY):  # made since we looked; rename(2) says either
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY):  # created since the check above; rename(2) returns either
             raise CannotCreate(f"you already have a project {name}") from error
         raise CannotCreate("the project could not be created", error.strerror) from error
     finally:
-        shutil.rmtree(draft.path, ignore_errors=True)
-    return final
+        shutil.rmtree(staged.path, ignore_errors=True)
+    return vault
 
 
 def _build(vault: Vault, fingerprint: str, secret_fd: int) -> None:
     for path in (vault.path, vault.cipher, vault.slots):
         os.mkdir(path, 0o700)
-    gocryptfs.create(vault.cipher, slots.config_path(vault.slots, FIRST_SLOT), secret_fd)
+    config = slots.config_path(vault.slots, FIRST_SLOT)
+    gocryptfs.create(vault.cipher, config, secret_fd)
+    id_ = os.urandom(8).hex()
+    checked = gocryptfs_config.checked(files.read(config, gocryptfs_config.MAX_BYTES))
     slot = slots.Slot(
-        name=FIRST_SLOT, kind=slots.Kind.PASSPHRASE, label="passphrase", created=utc_now(), fingerprint=fingerprint
+        name=FIRST_SLOT,
+        kind=slots.Kind.PASSPHRASE,
+        label="passphrase",
+        created=utc_now(),
+        fingerprint=fingerprint,
+        binding=gocryptfs_config.binding(id_, checked),
     )
     _write(slots.description_path(vault.slots, FIRST_SLOT), slot.dump())
-    about: dict[str, toml.Value] = {
+    metadata: dict[str, toml.Value] = {
         "format": store.FORMAT,
-        "id": os.urandom(8).hex(),
+        "id": id_,
         "created": utc_now(),
         "owner": fingerprint,
     }
-    _write(vault.metadata, toml.dump(about))
+    _write(vault.metadata, toml.dump(metadata))
     _write(vault.lock, "")
     for directory, _, names in os.walk(vault.path):
         for entry in (*names, "."):
@@ -73,16 +82,18 @@ def _write(path: str, text: str) -> None:
         file.write(text)
 
 
-def remove(home_: str, vault: Vault, holder: Holder) -> str:
-    """Move a locked vault to the trash; where it is now. Raises Busy while it is unlocked."""
-    fd = lease.hold(vault, holder)
+def remove(home: str, vault: Vault, holder: LeaseHolder) -> str:
+    """Move a locked vault to the trash, and return its new path. Raises Busy if it is unlocked, Misconfigured."""
+    fd = lease.acquire(vault, holder)
     try:
-        trash = os.path.join(home_, TRASH)
+        trash = os.path.join(home, TRASH)
         os.makedirs(trash, 0o700, exist_ok=True)
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         target = os.path.join(trash, f"{vault.name}-{stamp}-{os.urandom(2).hex()}")
         os.rename(vault.path, target)
-        files.sync(home_)
+        files.sync(home)
         return target
+    except OSError as error:
+        raise damage.error(vault.name, "it cannot be moved to the trash", "tell your sysadmin", error) from error
     finally:
         lease.release(fd)

@@ -1,8 +1,8 @@
 """Slots: the ways to unlock a vault.
 
-A slot is a pair of files in the vault's `slots/`: `<slot>.conf`, a standard gocryptfs config file that wraps the
-master key under some secret, and `<slot>.toml`, which says what kind of secret that is. What turns a caller's
-input into the secret for gocryptfs is the kind's business alone; the layout is the same for all.
+A slot is two files in the vault's `slots/`: `<slot>.conf`, a standard gocryptfs config file that wraps the master key
+under a secret, and `<slot>.toml`, which names the kind of secret. The kind determines how the caller's input becomes
+the secret; the files are the same for all kinds.
 """
 
 from __future__ import annotations
@@ -10,14 +10,19 @@ from __future__ import annotations
 import os
 from enum import Enum
 
-from gateway.base import toml
-from gateway.base.records import Record
+from gateway.base import files, process, toml
+from gateway.base.records import Fd, Record
 from gateway.errors import DamagedVault
 from gateway.identity.names import SlotName
+from gateway.vault import damage, gocryptfs_config
+
+_RESTORE = "a sysadmin can restore slots/ from a backup"
+_MAX_SLOTS = 256
+"""More than anybody has."""
 
 
 class Kind(Enum):
-    """How the secret comes about: typed; derived from an SSH signature over `salt`; or printed once on paper."""
+    """Where the secret comes from: typed, derived from an SSH signature over `salt`, or printed once for recovery."""
 
     PASSPHRASE = "passphrase"  # noqa: S105 - a word of the format
     SSH_KEY = "ssh-key"
@@ -25,7 +30,11 @@ class Kind(Enum):
 
 
 class Slot(Record):
-    """`created` is UTC in RFC 3339; `fingerprint` is the key that made the slot; `salt` is hexadecimal or empty."""
+    """`created` is UTC in RFC 3339; `fingerprint` is of the key that created the slot; `salt` is hexadecimal or "".
+
+    `binding` binds the config file to its vault (gateway.vault.gocryptfs_config); "" in a slot from before there was
+    one: nothing tells that the slot is this vault's then, before its key is tried.
+    """
 
     name: SlotName
     kind: Kind
@@ -33,6 +42,7 @@ class Slot(Record):
     created: str
     fingerprint: str
     salt: str = ""
+    binding: str = ""
 
     def dump(self) -> str:
         fields = {key: value for key, value in self.as_dict().items() if key not in ("name", "kind")}
@@ -45,28 +55,46 @@ def config_path(directory: str, name: SlotName) -> str:
 
 
 def description_path(directory: str, name: SlotName) -> str:
-    """What kind of slot `name` is."""
+    """The file that describes slot `name`."""
     return os.path.join(directory, f"{name}.toml")
 
 
-def load(directory: str) -> tuple[Slot, ...]:
-    """All slots in a vault's `slots/`, by name. Raises DamagedVault unless there is at least one, and all are sound."""
+def load(project: str, directory: str, vault_id: str) -> tuple[Slot, ...]:
+    """All slots in the `slots/` of a project's vault, sorted by name.
+
+    Raises DamagedVault if one is not valid or not this vault's, or there is none, and Misconfigured.
+    """
     try:
         names = sorted(entry.removesuffix(".toml") for entry in os.listdir(directory) if entry.endswith(".toml"))
-        slots = tuple(_load(directory, SlotName(name)) for name in names if SlotName.accepts(name))
-    except (OSError, toml.PlainTomlError, ValueError, TypeError) as error:
-        raise DamagedVault("the project's unlock slots cannot be read", "a sysadmin can restore slots/") from error
+        if len(names) > _MAX_SLOTS:
+            raise ValueError("too many slots")
+        slots = tuple(_load(directory, SlotName(name), vault_id)[0] for name in names if SlotName.accepts(name))
+    except (OSError, ValueError, TypeError) as error:
+        raise damage.error(project, "its unlock slots cannot be read", _RESTORE, error) from error
     if not slots:
-        raise DamagedVault("the project has no unlock slot", "a sysadmin can restore slots/ from a backup")
+        raise DamagedVault(f"{project} is damaged: it has no unlock slot", _RESTORE)
     return slots
 
 
-def _load(directory: str, name: SlotName) -> Slot:
-    with open(description_path(directory, name), encoding="utf-8") as file:
-        values = {key: located.value for key, located in toml.parse(file.read()).items()}
+def open_config(project: str, directory: str, name: SlotName, vault_id: str) -> Fd:
+    """The config of slot `name`, as it was checked, in a memory file that the caller closes. Raises what `load` raises.
+
+    gocryptfs gets this one: the file could be another by the time that it is opened again.
+    """
+    try:
+        return Fd(process.memory_file(_load(directory, name, vault_id)[1].encode()))
+    except (OSError, ValueError, TypeError) as error:
+        raise damage.error(project, "its unlock slots cannot be read", _RESTORE, error) from error
+
+
+def _load(directory: str, name: SlotName, vault_id: str) -> tuple[Slot, str]:
+    description = files.read(description_path(directory, name), toml.MAX_BYTES).decode()
+    values = {key: located.value for key, located in toml.parse(description).items()}
     text = {key: value for key, value in values.items() if isinstance(value, str)}
     if text.keys() != values.keys():
         raise TypeError("a slot's fields are strings")
-    if os.stat(config_path(directory, name)).st_size == 0:
-        raise ValueError("the slot's config file is empty")
-    return Slot(name=name, kind=Kind(text.pop("kind", "")), **text)
+    slot = Slot(name=name, kind=Kind(text.pop("kind", "")), **text)
+    config = gocryptfs_config.checked(files.read(config_path(directory, name), gocryptfs_config.MAX_BYTES))
+    if slot.binding and slot.binding != gocryptfs_config.binding(vault_id, config):
+        raise ValueError("the slot is another vault's")
+    return slot, config

@@ -1,10 +1,10 @@
-"""Vaults on disk: find, list, check, hold. (`gateway.vault.lifecycle` creates and removes them.)
+"""Find, list and check vaults on disk. (`gateway.vault.lifecycle` creates and removes them.)
 
     <paths.vaults>/<principal directory>/<project>/
         vault.toml  cipher/  slots/  lock
 
-Nothing in a vault is secret, and all of it belongs to the gateway's account. Names starting with a dot are ours:
-`.new-...` is a vault being made, `.trash/` holds removed ones.
+Nothing in a vault is secret, and all of it belongs to the gateway's account. Names that start with a dot are not
+projects: `.new-...` is a vault that is being created, `.trash/` has the removed ones.
 """
 
 from __future__ import annotations
@@ -16,16 +16,21 @@ from gateway.base import files, toml
 from gateway.base.records import Record
 from gateway.errors import DamagedVault, Misconfigured, NoSuchProject
 from gateway.identity.names import Principal, ProjectName
+from gateway.vault import damage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from gateway.base.records import Fd
+    from gateway.identity.names import SlotName
     from gateway.vault import slots
 
 FORMAT = 1
+_PART_MISSING = "a part of its vault is missing or is not what it should be"
+_RESTORE = "a sysadmin can restore it from a backup"
 
 
 class Vault(Record):
-    """Where a project's vault lies. That it is sound is `check`'s to say."""
+    """The paths of a project's vault. `check` tells whether the vault is valid."""
 
     name: ProjectName
     path: str
@@ -48,7 +53,7 @@ class Vault(Record):
 
 
 def home(root: str, principal: Principal) -> str:
-    """The directory of a principal's vaults, made if it is missing. Raises Misconfigured."""
+    """The directory of a principal's vaults; creates it if it is missing. Raises Misconfigured."""
     path = os.path.join(root, principal.directory)
     try:
         os.makedirs(path, 0o700, exist_ok=True)
@@ -57,9 +62,9 @@ def home(root: str, principal: Principal) -> str:
     return path
 
 
-def names(home_: str) -> tuple[ProjectName, ...]:
-    """The projects in a principal's directory, sorted. A link in the place of one counts: `check` says what it is."""
-    with os.scandir(home_) as entries:
+def names(principal_home: str) -> tuple[ProjectName, ...]:
+    """The projects in a principal's directory, sorted. A symbolic link counts as well; `check` refuses it."""
+    with os.scandir(principal_home) as entries:
         found = [
             entry.name
             for entry in entries
@@ -68,37 +73,37 @@ def names(home_: str) -> tuple[ProjectName, ...]:
     return tuple(ProjectName(name) for name in sorted(found))
 
 
-def find(home_: str, name: ProjectName) -> Vault:
-    """The vault of project `name`; raises NoSuchProject."""
-    vault = Vault(name=name, path=os.path.join(home_, name))
+def find(principal_home: str, name: ProjectName) -> Vault:
+    """The vault of project `name`. Raises NoSuchProject."""
+    vault = Vault(name=name, path=os.path.join(principal_home, name))
     if not os.path.isdir(vault.path):
-        raise missing(name)
+        raise no_such_project(name)
     return vault
 
 
-def missing(name: ProjectName) -> NoSuchProject:
-    return NoSuchProject(f"you have no project {name}", "`ls` shows those you have")
+def no_such_project(name: ProjectName) -> NoSuchProject:
+    return NoSuchProject(f"you have no project {name}", "`ls` lists your projects")
 
 
-def reopen(vault: Vault) -> None:
-    """Give ourselves back the top directory of the ciphertext: `chmod 0 PROJECT` in its view was a chmod of that."""
-    reopen_directory(vault.cipher)
+def restore_access(vault: Vault) -> None:
+    """Make the ciphertext's top directory accessible again: `chmod 0 PROJECT` in the view also changes its mode."""
+    restore_directory_access(vault.cipher)
 
 
-def reopen_directory(directory: str) -> bool:
-    """Whether `directory` was closed to its owner, us, and is open now."""
+def restore_directory_access(directory: str) -> bool:
+    """Give the owner, which is us, all rights to `directory` again. Returns whether this changed anything."""
     try:
         mode = os.lstat(directory).st_mode
         if not stat.S_ISDIR(mode) or mode & stat.S_IRWXU == stat.S_IRWXU:
             return False
         os.chmod(directory, stat.S_IMODE(mode) | stat.S_IRWXU)
-    except OSError:  # gone, or not ours: whoever needs it will say so
+    except OSError:  # it is gone or not ours: the caller's next access reports that
         return False
     return True
 
 
 def check(vault: Vault) -> tuple[slots.Slot, ...]:
-    """The slots of a vault that is whole; raises DamagedVault, and changes nothing."""
+    """The slots of the vault. Raises DamagedVault if the vault is not valid, Misconfigured; changes nothing."""
     from gateway.vault import slots
 
     try:
@@ -112,24 +117,43 @@ def check(vault: Vault) -> tuple[slots.Slot, ...]:
                     "a sysadmin can chown -R it to the gateway's account and group",
                 )
         os.lstat(os.path.join(vault.cipher, "gocryptfs.diriv"))
-        with open(vault.metadata, encoding="utf-8") as file:
-            version = toml.parse(file.read())["format"].value
-    except (OSError, toml.PlainTomlError, KeyError, UnicodeDecodeError) as error:
-        raise DamagedVault(f"{vault.name} is damaged: a part of its vault is missing or unreadable") from error
+    except OSError as error:
+        raise damage.error(vault.name, _PART_MISSING, _RESTORE, error) from error
+    about = read_metadata(vault)
+    if "format" not in about:
+        raise DamagedVault(f"{vault.name} is damaged: {_PART_MISSING}", _RESTORE)
+    version = about["format"]
     if type(version) is not int or version != FORMAT:
-        raise DamagedVault(f"{vault.name} has format {version}, this gateway reads {FORMAT}")
-    return slots.load(vault.slots)
+        raise DamagedVault(f"{vault.name} has format {version}; this gateway only reads format {FORMAT}")
+    return slots.load(vault.name, vault.slots, str(about.get("id")))
+
+
+def read_metadata(vault: Vault) -> dict[str, toml.Value]:
+    """What vault.toml says. Raises DamagedVault, Misconfigured."""
+    try:
+        text = files.read(vault.metadata, toml.MAX_BYTES).decode()
+        return {key: located.value for key, located in toml.parse(text).items()}
+    except (OSError, ValueError) as error:
+        raise damage.error(vault.name, _PART_MISSING, _RESTORE, error) from error
+
+
+def open_config(vault: Vault, slot: SlotName) -> Fd:
+    """The gocryptfs config of a slot in a memory file, which the caller closes. Raises DamagedVault, Misconfigured."""
+    from gateway.vault import slots
+
+    return slots.open_config(vault.name, vault.slots, slot, str(read_metadata(vault).get("id")))
 
 
 def idle_limit(vault: Vault) -> int:
-    """Seconds without use after which the project asks to be locked; 0 for the gateway's usual limit."""
-    with open(vault.metadata, encoding="utf-8") as file:
-        located = toml.parse(file.read()).get("idle")
-    return located.value if located and type(located.value) is int else 0
+    """The project's own idle limit in seconds; 0 if it has none and the gateway's applies."""
+    seconds = read_metadata(vault).get("idle")
+    return seconds if type(seconds) is int else 0
 
 
 def set_idle_limit(vault: Vault, seconds: int) -> None:
-    """Give the project a limit of its own."""
-    with open(vault.metadata, encoding="utf-8") as file:
-        values = {key: located.value for key, located in toml.parse(file.read()).items()}
-    files.replace(vault.metadata, toml.dump({**values, "idle": seconds}))
+    """Set the project's own idle limit. Raises DamagedVault, Misconfigured."""
+    values = read_metadata(vault)
+    try:
+        files.replace(vault.metadata, toml.dump({**values, "idle": seconds}))
+    except OSError as error:
+        raise damage.error(vault.name, _PART_MISSING, _RESTORE, error) from error

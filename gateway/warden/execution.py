@@ -9,15 +9,17 @@ import os
 import struct
 import termios
 
-from gateway.base import process, syscalls
+from gateway.base import syscalls
+from gateway.base.records import Fd
 from gateway.base.syscalls import CLONE_NEWNET, MS_NOEXEC, MS_NOSUID
 from gateway.errors import Misconfigured
-from gateway.sandbox import bubblewrap, network, paths
-from gateway.sandbox.execution import Limits, execution_argv, on_terminal
+from gateway.sandbox import bubblewrap, cgroups, host_files, network, paths
+from gateway.sandbox.execution import execution_argv, with_terminal
 from gateway.sandbox.paths import TERMINALS
 from gateway.sandbox.transfer import require_program, transfer_argv
 from gateway.session import channel, protocol
-from gateway.warden import mounts, server
+from gateway.session.protocol import Cgroup, NewTerminal, Stdio
+from gateway.warden import mounts
 from gateway.warden.programs import Program, Programs
 
 TYPE_CHECKING = False
@@ -32,47 +34,48 @@ _CHOSEN = ("run", "shell")
 """What keeps its view in use for as long as it lives; of a transfer, such as git's, only its file I/O does."""
 
 
-def attach(programs: Programs, request: protocol.Attach, fds: list[int], front: socket.socket) -> None:
-    """Start a transfer and close the descriptors. Raises EncError, and then nothing runs and they are the caller's."""
+def attach(programs: Programs, request: protocol.Attach, front: socket.socket) -> None:
+    """Start a transfer. Raises EncError, and then nothing runs."""
     require_program(request.program)
-    argv = transfer_argv(request.program, request.arguments)
-    programs.start(argv, Program(front=front, label=request.program, origin=request.origin), dict(enumerate(fds)))
-    server.close(fds)
+    program = Program(front=front, label=request.program, origin=request.origin)
+    with host_files.opened((host_files.LINKER_CACHE,), {"/etc/passwd": bubblewrap.passwd()}) as files:
+        argv = transfer_argv(request.program, request.arguments, files)
+        programs.start(argv, program, _standard(request.stdio), files.values())
 
 
-def expected(request: protocol.Execute) -> int:
-    """How many descriptors come with the request."""
-    return 1 + request.network + 2 * request.cgroup + (0 if request.terminal else 3)
+def _standard(stdio: Stdio | None) -> dict[int, int]:
+    return {0: stdio.stdin, 1: stdio.stdout, 2: stdio.stderr} if stdio else {}
 
 
-def start(programs: Programs, request: protocol.Execute, fds: list[int], front: socket.socket) -> None:
+def start(programs: Programs, request: protocol.Execute, front: socket.socket) -> None:
     """The same for what a user chose."""
-    filter_fd, *rest = fds
-    given = rest.pop(0) if request.network else None
-    room = (rest.pop(0), rest.pop(0)) if request.cgroup else None
-    accounts = process.memory_file(bubblewrap.passwd(paths.HOME))
-    resolver = process.memory_file(network.RESOLVER) if request.network else None
-    limits = Limits(**{name: getattr(request, name) for name in Limits._fields})
+    made = {"/etc/passwd": bubblewrap.passwd(paths.HOME)}
+    if request.network is not None:
+        made["/etc/resolv.conf"] = network.RESOLVER
     terminals = f"{_TERMINALS}{next(_numbers)}"
-    argv = execution_argv(
-        request.arguments, request.directory, terminals, request.paths, limits, filter_fd, accounts, resolver
-    )
     view = request.project if request.label in _CHOSEN else ""
     program = Program(front=front, label=request.label, origin=request.origin, view=view, terminals=terminals)
-    passed = tuple(fd for fd in (filter_fd, accounts, resolver) if fd is not None)
-    with contextlib.ExitStack() as undo:
-        for fd in passed[1:]:
-            undo.callback(os.close, fd)
+    with host_files.opened((host_files.LINKER_CACHE, *host_files.SHARED_FILES), made) as files:
+        passed = (request.filter, *files.values())
+        argv = execution_argv(
+            request.arguments,
+            request.directory,
+            terminals,
+            request.paths,
+            request.limits,
+            request.filter,
+            files,
+            network=request.network is not None,
+        )
         with contextlib.ExitStack() as unstarted:
             _make_terminals(terminals)
             unstarted.callback(mounts.remove_terminals, terminals)
-            with _in_network(given), _in_cgroup(room):
+            with _in_network(request.network), _in_cgroup(request.cgroup):
                 if request.terminal:
-                    pid = _on_terminal(programs, request, argv, program, passed)
+                    pid = _on_terminal(programs, request.terminal, argv, program, passed)
                 else:
-                    pid = programs.start(argv, program, dict(enumerate(rest)), passed)
+                    pid = programs.start(argv, program, _standard(request.stdio), passed)
             unstarted.pop_all()
-    server.close(fds)
     if request.seconds:
         programs.stop_after(pid, request.seconds)
 
@@ -104,36 +107,24 @@ def _in_network(namespace: int | None) -> Iterator[None]:
         os.close(own)
 
 
-@contextlib.contextmanager
-def _in_cgroup(room: tuple[int, int] | None) -> Iterator[None]:
-    """What is started meanwhile is started in the cgroup that the first descriptor enters; None for the session's."""
-    if room is None:
-        yield
-        return
-    enter, leave = room
-    try:
-        os.write(enter, b"0")
-    except OSError as error:
-        raise Misconfigured("the session cannot enter the program's cgroup", error.strerror) from error
-    try:
-        yield
-    finally:
-        os.write(leave, b"0")
+def _in_cgroup(cgroup: Cgroup | None) -> contextlib.AbstractContextManager[None]:
+    """What is started meanwhile is started in this cgroup; None for the session's."""
+    return cgroups.entered(cgroup.enter, cgroup.leave) if cgroup else contextlib.nullcontext()
 
 
 def _on_terminal(
-    programs: Programs, request: protocol.Execute, argv: list[str], program: Program, passed: tuple[int, ...]
+    programs: Programs, wanted: NewTerminal, argv: list[str], program: Program, passed: tuple[int, ...]
 ) -> int:
     """The front gets the other end and carries what goes through it: the session has other things to attend to."""
     try:
-        controller, terminal = _pair(request.rows, request.columns)
+        controller, terminal = _pair(wanted.rows, wanted.columns)
     except OSError as error:
         raise Misconfigured("the gateway's host refuses a terminal", error.strerror) from error
     try:
-        argv = on_terminal(argv, request.terminal)
+        argv = with_terminal(argv, wanted.type)
         pid = programs.start(argv, program, dict.fromkeys((0, 1, 2), terminal), passed)
         with contextlib.suppress(OSError):  # the front is gone; its end is watched for
-            channel.send(program.front, protocol.Terminal(), [controller])
+            channel.send(program.front, protocol.Terminal(controller=Fd(controller)))
         return pid
     finally:
         os.close(controller)
@@ -145,7 +136,13 @@ def _pair(rows: int, columns: int) -> tuple[int, int]:
     program asks first is what its terminal is called (ttyname(3)).
     """
     if not os.path.exists(_MULTIPLEXER):
-        syscalls.mount("devpts", TERMINALS, "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620")
+        syscalls.mount(
+            "devpts",
+            TERMINALS,
+            "devpts",
+            MS_NOSUID | MS_NOEXEC,
+            f"newinstance,ptmxmode=0666,mode=0620,max={_MOST_TERMINALS}",
+        )
     controller = os.open(_MULTIPLEXER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
     try:
         fcntl.ioctl(controller, termios.TIOCSWINSZ, struct.pack("HHHH", rows & 0xFFFF, columns & 0xFFFF, 0, 0))
@@ -157,6 +154,8 @@ def _pair(rows: int, columns: int) -> tuple[int, int]:
         raise
 
 
+_MOST_TERMINALS = 1024
+"""Of all programs of a session: the host has a number of terminals for all namespaces together (kernel.pty.max)."""
 _MULTIPLEXER = f"{TERMINALS}/ptmx"
 _TIOCGPTN, _TIOCSPTLCK = 0x80045430, 0x40045431
 """ioctl_tty(2), asm-generic; the termios module has neither. The other end's number, and, with 0, its unlocking."""

@@ -6,7 +6,7 @@ import os
 import signal
 import stat
 
-from gateway.session.spec import NO_FD, Spec
+from gateway.session.spec import Spec
 from gateway.warden.loop import HANGUP, READ, Loop
 
 TYPE_CHECKING = False
@@ -22,11 +22,11 @@ def watch(loop: Loop, spec: Spec, end: Callable[[str], None]) -> None:
     """
     for number, reason in _SIGNALS:
         loop.on_signal(number, lambda reason=reason: end(reason))  # type: ignore[misc]
-    loop.watch(spec.status_fd, HANGUP, lambda _: end("killed"))
-    if spec.monitor_fd != NO_FD:
-        loop.watch(spec.monitor_fd, READ, lambda _: end("hangup"))
-    if spec.leash_fd != NO_FD:
-        loop.watch(spec.leash_fd, HANGUP, lambda _: end("hangup"))
+    loop.watch(spec.status, HANGUP, lambda _: end("killed"))
+    if spec.monitor is not None:
+        loop.watch(spec.monitor, READ, lambda _: end("hangup"))
+    if spec.anchor.hangup is not None:
+        loop.watch(spec.anchor.hangup, HANGUP, lambda _: end("hangup"))
         return
     for fd in (0, 1, 2):
         if _tells_of_hangup(fd):

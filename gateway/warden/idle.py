@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.warden.messages import Voice
+    from gateway.warden.messages import Messages
 
 
 class Idle:
@@ -24,13 +24,13 @@ class Idle:
         loop: Loop,
         limits: Limits,
         by: str,
-        voice: Voice,
+        messages: Messages,
         look: Callable[[], None],
         lock: Callable[[str], object],
         close: Callable[[], None],
     ) -> None:
         self._loop = loop
-        self._voice = voice
+        self._messages = messages
         self._look = look
         self._lock = lock
         self._close = close
@@ -55,7 +55,7 @@ class Idle:
         for name in self._activity.touch(boottime(), kind, by, view):
             if name in self._said:
                 self._said.remove(name)
-                self._voice.relieved(name)
+                self._messages.relieved(name)
 
     def report(self, name: str) -> dict[str, object]:
         """Last activity of a view or the session: what, by whom, how many seconds ago, and in how many it ends."""
@@ -83,7 +83,7 @@ class Idle:
         for one in due:
             if isinstance(one, Warned) and not (one.name == SESSION and self._is_said_of_a_view()):
                 self._said.add(one.name)
-                self._voice.warning(one.name, one.seconds)
+                self._messages.warning(one.name, one.seconds)
         expired = next((one.name for one in due if isinstance(one, Expired)), None)
         if expired == SESSION:
             self._close()

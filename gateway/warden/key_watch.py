@@ -78,7 +78,7 @@ class Revocation:
             entries = authorized_keys.load(self._path)
         except Misconfigured:
             return 0.0
-        mine = (entry.expires for entry in entries if authorized_keys.means(entry, self._blob, self._principal))
+        mine = (entry.expires for entry in entries if authorized_keys.authorizes(entry, self._blob, self._principal))
         return max(mine, default=0.0)
 
     def _mind_the_end(self, until: float, left: float) -> None:

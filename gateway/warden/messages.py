@@ -4,25 +4,13 @@ from __future__ import annotations
 
 import os
 
+from gateway.audit.reasons import REASONS
 from gateway.base import json
 from gateway.base.clock import utc_now
 from gateway.errors import EncError
 
-_WHY = {
-    "unmount": "as you asked",
-    "logout": "you logged out",
-    "idle-view": "nothing was read or written in it",
-    "idle-session": "nothing happened in the session",
-    "revoked": "the key that opened the session is no longer authorized",
-    "hangup": "the connection is gone",
-    "killed": "the session was killed",
-    "paused": "the gateway is paused for maintenance",
-    "shutdown": "the gateway is shutting down",
-    "failed": "gocryptfs ended unexpectedly",
-}
 
-
-class Voice:
+class Messages:
     """Results to standard output, errors to standard error. A reader that is gone or slow never holds us up."""
 
     def __init__(self, session: str, as_json: bool) -> None:
@@ -37,7 +25,7 @@ class Voice:
         self._say("unlocked", {"project": project}, f"unlocked {project} in session {self._session}")
 
     def locked(self, project: str, reason: str) -> None:
-        self._say("locked", {"project": project, "reason": reason}, f"locked {project}: {_WHY[reason]}")
+        self._say("locked", {"project": project, "reason": reason}, f"locked {project}: {REASONS[reason].user}")
 
     def warning(self, project: str, seconds: int) -> None:
         what = f"{project} will be locked" if project else "the session will be closed"

@@ -54,7 +54,7 @@ class Programs:
 
         A front that goes away ends its program.
         """
-        pid = process.spawn(argv, stdio, passed, apart=True)
+        pid = process.spawn(argv, stdio, passed, own_group=True)
         self._running[pid] = program
         self._loop.on_exit(pid, lambda status: self._ended(pid, status))
         self._loop.watch(program.front.fileno(), HANGUP, lambda _: self._abandoned(pid))

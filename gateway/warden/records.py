@@ -6,13 +6,12 @@ import os
 
 from gateway.audit.log import AuditLog
 from gateway.base import json
-from gateway.base.clock import boottime, utc_now
+from gateway.base.clock import milliseconds_since, utc_now
 from gateway.errors import Misconfigured
-from gateway.identity.names import Principal, SessionId
 from gateway.sandbox import paths
 from gateway.session import registry
 from gateway.session.registry import Session
-from gateway.session.spec import NO_FD, Spec
+from gateway.session.spec import Spec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,17 +27,17 @@ class Journal:
     def __init__(self, spec: Spec, complain: Callable[[EncError], None]) -> None:
         self._spec = spec
         self._complain = complain
-        self._pid = _host_pid(spec.status_fd)
+        self._pid = _host_pid(spec.status)
         self._since = utc_now()
         self._audit = AuditLog(
-            os.path.join(paths.AUDIT, spec.audit_name),
-            spec.syslog,
-            request=spec.request,
+            os.path.join(paths.AUDIT, spec.audit.name),
+            spec.audit.syslog,
+            request=spec.anchor.request,
             session=spec.id,
-            principal=spec.principal,
-            fingerprint=spec.fingerprint,
-            address=spec.address,
-            port=spec.port,
+            principal=spec.caller.principal,
+            fingerprint=spec.caller.fingerprint,
+            address=spec.caller.address,
+            port=spec.caller.port,
         )
 
     def record(self, event: str, **fields: object) -> None:
@@ -50,29 +49,25 @@ class Journal:
 
     def result(self, status: int) -> None:
         """The end of the request that the session answered; a prompt's session answers none."""
-        if self._spec.leash_fd == NO_FD:
-            self.record("result", status=status, took_ms=since(self._spec.began))
+        if self._spec.anchor.hangup is None:
+            self.record("result", status=status, took_ms=milliseconds_since(self._spec.anchor.began))
 
     def publish(self, views: Iterable[View]) -> None:
         """Show the session with its live `views`."""
+        caller = self._spec.caller
         record = Session(
-            id=SessionId(self._spec.id),
-            principal=Principal(self._spec.principal),
-            fingerprint=self._spec.fingerprint,
-            address=self._spec.address,
-            port=self._spec.port,
-            connection=self._spec.connection,
-            anchor=self._spec.anchor,
+            id=self._spec.id,
+            principal=caller.principal,
+            fingerprint=caller.fingerprint,
+            address=caller.address,
+            port=caller.port,
+            connection=caller.connection,
+            anchor=self._spec.anchor.name,
             since=self._since,
             pid=self._pid,
             views=tuple(registry.View(project=view.project, since=view.since) for view in views),
         )
         registry.publish(paths.SESSION, record)
-
-
-def since(began: float) -> int:
-    """Milliseconds from `began` (CLOCK_BOOTTIME, seconds) until now."""
-    return round((boottime() - began) * 1000)
 
 
 def _host_pid(status_fd: int) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 
 from gateway import errors
@@ -13,15 +12,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Answer = Callable[[protocol.Request, list[int], socket.socket], None]
+    Answer = Callable[[protocol.Request, socket.socket], None]
 
 _SECONDS = 5
 """A front that neither speaks nor listens for so long is given up."""
 
 
 def serve(loop: Loop, path: str, principal: str, answer: Answer) -> None:
-    """Listen at `path`. Each request of `principal` goes to `answer` with its descriptors and its front, which own
-    them from then on; what `answer` raises as EncError is told to the front, and the descriptors are closed.
+    """Listen at `path`. Each request of `principal` goes to `answer` with its front, which is then `answer`'s; what
+    that raises as EncError is told to the front. The request's descriptors are closed after it.
     """
     listening = channel.listen(path)
 
@@ -33,28 +32,21 @@ def serve(loop: Loop, path: str, principal: str, answer: Answer) -> None:
     def request(front: socket.socket) -> None:
         loop.unwatch(front.fileno())
         try:
-            received = channel.receive(front)
+            message = channel.receive(front)
         except (protocol.Malformed, OSError):
-            received = None
-        if received is None:
+            message = None
+        if message is None:
             front.close()
             return
-        message, fds = received
         try:
-            if not isinstance(message, protocol.Request) or message.principal != principal:
-                raise errors.NotYours("this session is not yours")
-            answer(message, fds, front)
+            with message:
+                if not isinstance(message, protocol.Request) or message.principal != principal:
+                    raise errors.Denied("this session is not yours")
+                answer(message, front)
         except errors.EncError as error:
-            close(fds)
             reply(front, protocol.failed(error))
 
     loop.watch(listening.fileno(), READ, accept)
-
-
-def close(fds: list[int]) -> None:
-    """The descriptors of a request that has been seen to."""
-    for fd in fds:
-        os.close(fd)
 
 
 def reply(front: socket.socket, message: protocol.Message) -> None:

@@ -8,13 +8,12 @@ import signal
 from gateway.base import process, syscalls
 from gateway.base.clock import utc_now
 from gateway.base.interpreter import python
-from gateway.errors import EncError, Misconfigured, WrongSecret
+from gateway.errors import DamagedVault, EncError, Misconfigured, WrongSecret
 from gateway.limits import backoff
 from gateway.limits.disk import usage
 from gateway.sandbox.paths import VAULTS
-from gateway.session.spec import NO_FD
-from gateway.vault import gocryptfs, lease, slots, store
-from gateway.vault.lease import Holder
+from gateway.vault import ciphertext, gocryptfs, lease, store
+from gateway.vault.lease import LeaseHolder
 from gateway.warden import mounts, processes
 from gateway.warden.loop import READ, Loop
 
@@ -22,36 +21,41 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.identity.names import ProjectName, SlotName
+    from gateway.identity.names import ProjectName
+    from gateway.session.protocol import Unlock
+    from gateway.session.spec import Quota
     from gateway.warden.programs import Programs
 
 _FLUSH = 10.0
 _EXIT = 5.0
+_YES, _NO, _FAILED = range(3)
+"""Exit statuses of a child that was asked something."""
 
 
 class View:
     """`since` (UTC, RFC 3339) is empty until the view is live.
 
     The vault's lock is held from `unlock` until the view is gone. `unlock` answers later, through `unlocked(None)`
-    or `unlocked(error)`; `died` is called when gocryptfs ends by itself under a live view. `disk`: MiB that all vaults
-    of the principal may take together, 0 for no limit; the descriptor `ledger` has what they do.
+    or `unlocked(error)`; `died` is called when gocryptfs ends by itself under a live view. `quota` is of all vaults of
+    the principal.
     """
 
-    def __init__(self, loop: Loop, project: ProjectName, holder: Holder, disk: int, ledger: int) -> None:
+    def __init__(self, loop: Loop, project: ProjectName, holder: LeaseHolder, quota: Quota | None) -> None:
         self.project = project
         self.since = ""
         self._abandoned = False
-        self._disk = disk
-        self._ledger = ledger
+        self._quota = quota
         self._loop = loop
         self._vault = store.find(VAULTS, project)
         store.check(self._vault)
-        self._lock = lease.hold(self._vault, holder)
+        self._lock = lease.acquire(self._vault, holder)
+        self._holds_vault = True
         self._pid = 0
         self._output = b""
-        self._turn = NO_FD
-        self._place = NO_FD
+        self._attempt: int | None = None
+        self._place: int | None = None
         self._stuck = False
+        self._refused: EncError | None = None
 
     @property
     def idle_limit(self) -> int:
@@ -67,40 +71,39 @@ class View:
         """gocryptfs's, 0 when it has ended."""
         return self._pid
 
-    def unlock(
-        self,
-        slot: SlotName,
-        secret: int,
-        turn: int,
-        place: int,
-        unlocked: Callable[[EncError | None], None],
-        died: Callable[[], object],
-    ) -> None:
-        """Start gocryptfs on the passphrase behind `secret`. Owns the three descriptors from here on."""
-        self._turn, self._place = turn, place
+    def unlock(self, request: Unlock, unlocked: Callable[[EncError | None], None], died: Callable[[], object]) -> None:
+        """Start gocryptfs on the passphrase. The descriptors are the caller's: we keep a copy of `attempt` until the
+        answer, and one of `place` until the view is gone.
+        """
+        self._attempt, self._place = os.dup(request.attempt), os.dup(request.place)
         self._unlocked, self._died = unlocked, died
+        try:
+            config = store.open_config(self._vault, request.slot)
+        except EncError as error:
+            self._conclude(error)
+            return
         try:
             fuse = mounts.attach_fuse(self.project)
         except OSError as error:
-            os.close(secret)
+            os.close(config)
             self._conclude(Misconfigured("the gateway's host refuses the FUSE mount", error.strerror))
             return
         reader, writer = os.pipe2(os.O_CLOEXEC)
-        config = slots.config_path(self._vault.slots, slot)
-        argv = gocryptfs.mount_argv(self._vault.cipher, config, secret, fuse)
-        passed = [secret, fuse, self._lock]
-        if self._disk:
-            limit, passed = str(self._disk * usage.MEBI), [*passed, self._ledger]
-            argv = python("gateway/limits/disk/supervisor.py", VAULTS, limit, str(self._ledger), *argv)
+        argv = gocryptfs.mount_argv(self._vault.cipher, config, request.secret, fuse)
+        passed = [config, request.secret, fuse, self._lock]
+        if self._quota:
+            limit, ledger = str(self._quota.disk * usage.MEBI), self._quota.ledger
+            argv = python("gateway/limits/disk/supervisor.py", VAULTS, limit, str(ledger), *argv)
+            passed.append(ledger)
         try:
             # It has the vault's lock as well: nobody else can have the vault while it lives, whatever becomes of us.
-            self._pid = process.spawn(argv, {1: writer, 2: writer}, passed, apart=True)
+            self._pid = process.spawn(argv, {1: writer, 2: writer}, passed, own_group=True)
         except EncError as error:
             os.close(reader)
             self._conclude(error)
             return
         finally:
-            for fd in (writer, secret, fuse):
+            for fd in (writer, fuse, config):
                 os.close(fd)
         self._loop.on_exit(self._pid, self._ended)
         self._loop.watch(reader, READ, lambda _: self._read(reader))
@@ -117,26 +120,33 @@ class View:
                 self._output = b""
                 # A FUSE root belongs to uid 0 until its attributes are asked for, and the kernel lets nobody write to
                 # an inode whose owner this user namespace does not map: the first file put would be refused.
-                looking = _in_child(lambda: os.stat(mounts.path(self.project)))
-                self._loop.on_exit(looking, lambda _: self._serves())
+                looking = _in_child(lambda: ciphertext.is_decrypted(self._vault.cipher, mounts.path(self.project)))
+                self._loop.on_exit(looking, self._serves)
 
-    def _serves(self) -> None:
-        if self._pid and not self.since and not self._abandoned:
+    def _serves(self, fits: int) -> None:
+        """gocryptfs serves; `fits` says whether its key is this vault's."""
+        if not self._pid or self.since or self._abandoned:
+            return
+        if fits == _YES:
             self.since = utc_now()
             self._conclude(None)
+            return
+        self._refused = _another_key(self.project) if fits == _NO else _not_listed(self.project)
+        mounts.detach(self.project, force=True)
+        processes.kill(self._pid, signal.SIGKILL)
 
     def _ended(self, status: int) -> None:
         self._pid = 0
         if self.since:
             self._died()
         else:
-            self._conclude(gocryptfs.failure(status))
+            self._conclude(self._refused or gocryptfs.failure(status))
 
     def _conclude(self, error: EncError | None) -> None:
-        if self._turn != NO_FD:
+        if self._attempt is not None:
             right = False if isinstance(error, WrongSecret) else True if error is None else None
-            backoff.end(self._turn, self.project, right)
-            self._turn = NO_FD
+            backoff.end_attempt(self._attempt, self.project, right)
+            self._attempt = None
         if error:
             self._dispose()
         self._unlocked(error)
@@ -218,23 +228,33 @@ class View:
         """Free the mount point and, unless gocryptfs still has it, the vault."""
         mounts.detach(self.project, force=True)
         mounts.remove_directory(self.project)
-        if self._lock != NO_FD and not self._pid:
+        if self._holds_vault and not self._pid:
             lease.release(self._lock, stuck=self._stuck)
-            self._lock = NO_FD
-        if self._place != NO_FD:
+            self._holds_vault = False
+        if self._place is not None:
             os.close(self._place)
-            self._place = NO_FD
+            self._place = None
 
 
-def _in_child(touch: Callable[[], object]) -> int:
-    """Do something to a file system that may never answer, in a child; its pid."""
+def _in_child(holds: Callable[[], bool]) -> int:
+    """Ask something of a file system that may never answer, in a child; its pid. Its exit status is the answer."""
     pid = os.fork()
     if pid == 0:
+        status = _FAILED
         try:
-            touch()
+            status = _YES if holds() else _NO
         finally:
-            os._exit(0)
+            os._exit(status)
     return pid
+
+
+def _another_key(project: str) -> EncError:
+    hint = "nothing was written; a sysadmin can restore slots/ from a backup"
+    return DamagedVault(f"{project} is damaged: its unlock slot has the key of another project", hint)
+
+
+def _not_listed(project: str) -> EncError:
+    return Misconfigured(f"the gateway's disk does not let {project} be listed", "tell your sysadmin")
 
 
 def _nothing() -> None:

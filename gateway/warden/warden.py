@@ -1,6 +1,6 @@
 """The life of a session: it opens, answers requests, and ends when what holds it ends.
 
-What ends it: the channel (its pipes or terminal hang up), the leash (a prompt that started it), bubblewrap's death,
+What ends it: the channel (its pipes or terminal hang up), the end of the prompt that started it, bubblewrap's death,
 SIGTERM, Ctrl-C, a `logout`, a revoked key, want of use, and, when a `mount` holds it, the end of its last view. End of
 file on standard input is none of these: `echo secret | ssh gateway mount p` is a fair way to unlock.
 """
@@ -12,25 +12,31 @@ import signal
 import socket
 
 from gateway import errors
+from gateway.audit.reasons import REASONS
 from gateway.base import json, syscalls
-from gateway.base.clock import boottime, utc_now
-from gateway.identity.names import Principal, ProjectName, SlotName
+from gateway.base.clock import boottime, milliseconds_since, utc_now
+from gateway.identity.names import ProjectName
 from gateway.sandbox import paths, transfer
 from gateway.session import layout, protocol, registry
-from gateway.session.spec import NO_FD, Spec, read_spec
-from gateway.vault.lease import Holder
+from gateway.session.spec import Spec, read_spec
+from gateway.vault.lease import LeaseHolder
 from gateway.warden import execution, hangup, mounts, processes, server
 from gateway.warden.activity import SESSION, Limits
 from gateway.warden.idle import Idle
 from gateway.warden.loop import Loop
-from gateway.warden.messages import Voice
+from gateway.warden.messages import Messages
 from gateway.warden.programs import Programs
-from gateway.warden.records import Journal, since
+from gateway.warden.records import Journal
 from gateway.warden.tracking.trackers import Trackers
 from gateway.warden.view import View
 
-_ASKED_FOR = ("unmount", "logout")
-"""Reasons for which a held session ends with 0: its user wanted it so."""
+PRELOADED = (
+    *("binascii", "encodings.ascii", "json", "gateway.sandbox.limits", "gateway.vault.slots"),
+    *("gateway.warden.key_watch", "gateway.warden.tracking.tracker"),
+)
+"""Modules that are imported where they are first needed, to save time. An upgrade under a live session replaces or
+removes their files, so a session loads them as soon as it is open.
+"""
 
 
 class Warden:
@@ -39,19 +45,19 @@ class Warden:
     def __init__(self, spec: Spec) -> None:
         self._spec = spec
         self._loop = Loop()
-        self._voice = Voice(spec.id, spec.json)
-        self.journal = Journal(spec, self._voice.failed)
+        self._messages = Messages(spec.id, spec.anchor.as_json)
+        self.journal = Journal(spec, self._messages.failed)
         self._programs = Programs(
             self._loop, spec.grace, runs=lambda program: self._idle.touch("run", program.origin, program.view)
         )
         self._views: dict[ProjectName, View] = {}
         self._status: int | None = None
-        self._origin = f"{spec.address}:{spec.port}"
+        self._origin = f"{spec.caller.address}:{spec.caller.port}"
         self._idle = Idle(
             self._loop,
-            Limits(session=spec.idle_session, view=spec.idle_view, warning=spec.idle_warning),
+            Limits(session=spec.idle.session, view=spec.idle.view, warning=spec.idle.warning),
             self._origin,
-            self._voice,
+            self._messages,
             look=self._look,
             lock=lambda name: self._lock(self._views[ProjectName(name)], "idle-view"),
             close=lambda: self._end("idle-session"),
@@ -66,14 +72,9 @@ class Warden:
         """Open the session, hold it to its end, and return its exit status."""
         mounts.prepare()
         hangup.watch(self._loop, self._spec, self._end)
-        if self._spec.project:
-            first = protocol.Unlock(
-                principal=Principal(self._spec.principal),
-                origin=self._origin,
-                project=ProjectName.of(self._spec.project),
-                slot=SlotName.of(self._spec.slot),
-            )
-            self._unlock(first, [self._spec.secret_fd, self._spec.turn_fd, self._spec.view_fd], None)
+        if first := self._spec.anchor.first:
+            with first:
+                self._unlock(first, None)
         else:
             self._open()
         self._loop.run()
@@ -82,76 +83,75 @@ class Warden:
     def _open(self) -> None:
         """Let the world reach the session."""
         path = os.path.join(paths.SESSION, layout.SOCKET)
-        server.serve(self._loop, path, self._spec.principal, self._answer)
-        self.journal.record("session-opened", anchor=self._spec.anchor)
+        server.serve(self._loop, path, self._spec.caller.principal, self._answer)
+        anchor = self._spec.anchor
+        self.journal.record("session-opened", anchor=anchor.name)
         self._publish()
         self._idle.start()
         self._loop.at(0, self._follow)
-        if self._spec.leash_fd == NO_FD and not self._spec.project:
-            self._voice.opened()
-        if self._spec.ready_fd != NO_FD:
-            os.write(self._spec.ready_fd, b"1")
-            os.close(self._spec.ready_fd)
+        if anchor.hangup is None and not anchor.first:
+            self._messages.opened()
+        if anchor.ready is not None:
+            os.write(anchor.ready, b"1")
+            os.close(anchor.ready)
 
     def _follow(self) -> None:
-        keys = os.path.join(paths.KEYS, self._spec.keys_name)
-        self._following.begin(keys, self._spec.blob, self._spec.principal, lambda: self._end("revoked"))
+        for name in PRELOADED:
+            __import__(name)
+        keys, caller = os.path.join(paths.KEYS, self._spec.keys), self._spec.caller
+        self._following.begin(keys, caller.blob, caller.principal, lambda: self._end("revoked"))
         for view in self._views.values():
             self._following.add(view)
 
     def _publish(self) -> None:
         self.journal.publish(view for view in self._views.values() if view.since)
 
-    def _answer(self, request: protocol.Request, fds: list[int], front: socket.socket) -> None:
+    def _answer(self, request: protocol.Request, front: socket.socket) -> None:
         """Carry out one request. Attach and Unlock are answered later, the others at once."""
         if not isinstance(request, protocol.Ask):
             named = getattr(request, "project", SESSION)
             self._idle.touch("line" if isinstance(request, protocol.Touch) else "command", request.origin, named)
         match request:
-            case protocol.Unlock() if len(fds) == 3:
-                self._unlock(request, fds, front)
+            case protocol.Unlock():
+                self._unlock(request, front)
             case protocol.Lock():
                 self._lock_one(request, front)
-            case protocol.Close() if request.reason in protocol.CLOSE_REASONS:
+            case protocol.Close() if request.reason in REASONS and REASONS[request.reason].in_close:
                 self._end(request.reason, front)
             case protocol.Touch():
                 server.reply(front, protocol.Done())
             case protocol.Ask():
                 server.reply(front, protocol.State(report=json.dumps(self._report())))
-            case protocol.Attach() if len(fds) == 3 and request.program in transfer.PROGRAMS:
-                execution.attach(self._programs, request, fds, front)
-            case protocol.Execute() if len(fds) == execution.expected(request):
+            case protocol.Attach() if request.program in transfer.PROGRAMS:
+                execution.attach(self._programs, request, front)
+            case protocol.Execute() if (request.terminal is None) != (request.stdio is None):
                 self._require_view(request.project)
-                execution.start(self._programs, request, fds, front)
+                execution.start(self._programs, request, front)
             case _:
                 raise errors.Internal("the request does not fit the session's protocol")
 
-    def _unlock(self, request: protocol.Unlock, fds: list[int], front: socket.socket | None) -> None:
+    def _unlock(self, request: protocol.Unlock, front: socket.socket | None) -> None:
         """Begin to unlock; the answer comes when gocryptfs serves or ends."""
         project = request.project
         began = boottime()
-        holder = Holder(session=self._spec.id, since=utc_now(), address=self._spec.address)
+        holder = LeaseHolder(session=self._spec.id, since=utc_now(), address=self._spec.caller.address)
         try:
-            view = View(self._loop, project, holder, self._spec.disk, self._spec.ledger_fd)
+            view = View(self._loop, project, holder, self._spec.quota)
         except errors.EncError as error:
             if front:
                 raise
             self._never_opened(error)
             return
         self._views[project] = view
-        secret, turn, place = fds
         view.unlock(
-            request.slot,
-            secret,
-            turn,
-            place,
+            request,
             unlocked=lambda error: self._unlocked(view, error, began, front, request.origin),
             died=lambda: self._lock(view, "failed"),
         )
 
     def _is_prompt(self, origin: str) -> bool:
         """Whether a request came from the prompt that shares our terminal, where its command says what came of it."""
-        return self._spec.anchor == "prompt" and origin == self._origin
+        return self._spec.anchor.name == "prompt" and origin == self._origin
 
     def _unlocked(
         self, view: View, error: errors.EncError | None, began: float, front: socket.socket | None, origin: str
@@ -168,17 +168,17 @@ class Warden:
             self._publish()
         else:
             self._open()
-        limit = min(view.idle_limit, max(self._spec.idle_view, self._spec.idle_view_longest))
+        limit = min(view.idle_limit, max(self._spec.idle.view, self._spec.idle.view_longest))
         self._idle.add(view.project, self._origin, limit)
         self._following.add(view)
-        self.journal.record("unlocked", project=view.project, took_ms=since(began))
+        self.journal.record("unlocked", project=view.project, took_ms=milliseconds_since(began))
         if front:
             server.reply(front, protocol.Done())
         if not self._is_prompt(origin):
-            self._voice.unlocked(view.project)
+            self._messages.unlocked(view.project)
 
     def _never_opened(self, error: errors.EncError) -> None:
-        self._voice.failed(error)
+        self._messages.failed(error)
         self._finish(error.code)
 
     def _look(self) -> None:
@@ -209,28 +209,34 @@ class Warden:
         del self._views[view.project]
         if remains := view.remains(self._programs):
             self.journal.record(
-                "lock-incomplete", project=view.project, reason=reason, remains=remains, took_ms=since(began)
+                "lock-incomplete",
+                project=view.project,
+                reason=reason,
+                remains=remains,
+                took_ms=milliseconds_since(began),
             )
-            self._voice.failed(_incomplete(view.project, remains))
+            self._messages.failed(_incomplete(view.project, remains))
             view.when_gone(lambda: self._locked(view, reason, True, began, quiet))
         else:
             self._locked(view, reason, forced, began, quiet)
         if self._status is None:
             self._publish()
-            if self._spec.anchor == "mount" and not self._views:
+            if self._spec.anchor.name == "mount" and not self._views:
                 self._end(reason)
         return remains
 
     def _locked(self, view: View, reason: str, forced: bool, began: float, quiet: bool) -> None:
-        self.journal.record("locked", project=view.project, reason=reason, forced=forced, took_ms=since(began))
+        self.journal.record(
+            "locked", project=view.project, reason=reason, forced=forced, took_ms=milliseconds_since(began)
+        )
         if not quiet:
-            self._voice.locked(view.project, reason)
+            self._messages.locked(view.project, reason)
 
     def _end(self, reason: str, front: socket.socket | None = None) -> None:
         """Lock everything and end the session; `front`, if any, is told when that is done."""
         if self._status is not None:
             return
-        self._finish(0 if reason in _ASKED_FOR else errors.Busy.code)
+        self._finish(0 if REASONS[reason].asked_for else errors.Busy.code)
         opened = os.path.exists(os.path.join(paths.SESSION, layout.RECORD))
         self._programs.stop(self._programs.all())
         for view in list(self._views.values()):
@@ -244,6 +250,7 @@ class Warden:
         registry.retire(paths.SESSION)
         if opened:
             self.journal.record("session-closed", reason=reason)
+        registry.forget(paths.SESSION)
         if front:
             server.reply(front, protocol.Done())
 
@@ -265,8 +272,8 @@ class Warden:
 
     def fail(self, fault: Exception) -> int:
         """Lock after a fault of ours. The audit gets its kind and place, never its text, which could quote a name."""
-        self.journal.record("fault", **errors.place(fault))
-        self._voice.failed(errors.Internal("a fault of the gateway ended this session", "the audit log says where"))
+        self.journal.record("fault", **errors.fault_fields(fault))
+        self._messages.failed(errors.Internal("a fault of the gateway ended this session", "the audit log says where"))
         self._end("failed")
         return errors.Internal.code
 
@@ -279,7 +286,7 @@ def _incomplete(project: str, remains: str) -> errors.Internal:
 def main(spec_fd: int) -> int:
     """The warden's whole run: the one place where the unforeseen ends up. It locks what it can and returns 70."""
     syscalls.drop_inheritable_capabilities()
-    syscalls.leave_no_core_dumps()
+    syscalls.disable_core_dumps()
     warden = Warden(read_spec(spec_fd))
     try:
         status = warden.run()

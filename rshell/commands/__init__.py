@@ -1,1 +1,1 @@
-"""One module a command, named after its verb; each has `run(context, command) -> int`."""
+"""One module per command, with the name of its verb. Each has `run(context, command) -> int`."""

@@ -1,4 +1,4 @@
-"""Checking a project: its owner's passphrase, gocryptfs's own check, and a sandbox that nobody else sees."""
+"""Check a project with `gocryptfs -fsck`, in a sandbox of its own. It needs the passphrase."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gateway.sandbox import paths
 from gateway.sandbox.fsck import check_argv
 from gateway.sandbox.host import require_host
 from gateway.vault import gocryptfs, lease, slots, store
-from gateway.vault.lease import Holder
+from gateway.vault.lease import LeaseHolder
 from gateway.vault.store import Vault
 from rshell.commands import mount
 from rshell.context import Context, required
@@ -22,21 +22,21 @@ from rshell.language.command import Command
 from rshell.terminal import output, questions
 
 _LARGEST = 256 * 1024
-"""Bytes that gocryptfs says and we pass on: a vault that is damaged all over is not listed file by file."""
+"""Bytes of gocryptfs's output that are passed on. The list of a vault with much damage is cut."""
 
 
 def run(context: Context, command: Command) -> int:
-    """Ask for the passphrase and check. Says what is damaged by its name in the project, to the caller alone.
+    """Ask for the passphrase and check. Prints the names of damaged files, to the caller alone.
 
-    Raises DamagedVault when something is, and what `mount` raises. The vault is held, so nobody unlocks it meanwhile.
+    Raises DamagedVault if there are any, and as `mount`. It holds the vault's lock, so nobody can unlock it meanwhile.
     """
-    store.reopen(context.vault(command.project))
-    slot = foresee(context, command)
+    store.restore_access(context.vault(command.project))
+    slot = check(context, command)
     require_host()
     project = required(command.project)
     vault = context.vault(project)
-    holder = Holder(session="fsck", since=utc_now(), address=context.caller.address)
-    held = lease.hold(vault, holder)
+    holder = LeaseHolder(session="fsck", since=utc_now(), address=context.caller.address)
+    held = lease.acquire(vault, holder)
     try:
         secret = questions.pipe(questions.secret(f"Passphrase of {project}: "))
         status, said = _check(context, vault, slot, secret)
@@ -49,16 +49,16 @@ def run(context: Context, command: Command) -> int:
     if sound or not command.wants_json:
         output.result({"project": project, "sound": sound}, words, command.wants_json)
     if not sound:
-        raise DamagedVault(f"{project} is damaged: {len(damage)} problems", "a sysadmin can restore it from a backup")
+        raise DamagedVault(f"{project} is damaged: {len(damage)} problems", "your sysadmin can restore a backup")
     return 0
 
 
-foresee = mount.foresee
+check = mount.check
 
 
 def _check(context: Context, vault: Vault, slot: slots.Slot, secret: int) -> tuple[int, str]:
-    """gocryptfs's exit status (0, or that of a corrupt vault) and what it said. Raises what went wrong otherwise."""
-    turn = mount.take_turn(context, vault.name)
+    """gocryptfs's exit status (0, or that of a corrupt vault) and its output. Raises EncError for other failures."""
+    attempt = mount.begin_attempt(context, vault.name)
     right = None
     try:
         status, said = _run(vault, slot, secret)
@@ -69,21 +69,22 @@ def _check(context: Context, vault: Vault, slot: slots.Slot, secret: int) -> tup
         right = False if isinstance(error, WrongSecret) else None
         raise error
     finally:
-        backoff.end(turn, vault.name, right)
+        backoff.end_attempt(attempt, vault.name, right)
 
 
 def _run(vault: Vault, slot: slots.Slot, secret: int) -> tuple[int, str]:
-    """Run it to its end; raises Dropped, and kills it, when the caller is gone before."""
+    """Run it to its end. Kills it and raises Dropped if the caller is gone before."""
     said = os.memfd_create("said")
     inside = Vault(name=vault.name, path=paths.VAULTS)
-    check = gocryptfs.fsck_argv(inside.cipher, slots.config_path(inside.slots, slot.name), secret)
+    config = store.open_config(vault, slot.name)
+    command = gocryptfs.fsck_argv(inside.cipher, config, secret)
     try:
-        pid = process.spawn(check_argv(vault.path, check), {1: said, 2: said}, [secret])
+        pid = process.spawn(check_argv(vault.path, command), {1: said, 2: said}, [config, secret])
         _wait(pid)
         status = process.exit_status(os.waitpid(pid, 0)[1])
         return status, os.pread(said, _LARGEST, 0).decode(errors="replace")
     finally:
-        for fd in (said, secret):
+        for fd in (said, config, secret):
             os.close(fd)
 
 
@@ -94,7 +95,7 @@ def _wait(pid: int) -> None:
     waiting.register(1, 0)
     try:
         if ended not in dict(waiting.poll()):
-            os.kill(pid, signal.SIGKILL)  # bubblewrap's end is the sandbox's (--die-with-parent)
+            os.kill(pid, signal.SIGKILL)  # the sandbox ends with bubblewrap (--die-with-parent)
             os.waitpid(pid, 0)
             raise Dropped("the connection ended before the check did")
     finally:

@@ -1,8 +1,8 @@
-"""The remote side of `git fetch`, `git push` and `git archive --remote`.
+"""The gateway's side of `git fetch`, `git push` and `git archive --remote`.
 
-A repository's own configuration and hooks can name programs, and git runs them. So git runs where `run` runs what a
-user chooses, and without the hooks where the sysadmin does not let users choose; the check of the path gives a clear
-answer, and is no wall.
+A repository's configuration and hooks name programs, and git runs them. So git runs in the sandbox of `run`; where
+`run.commands` does not allow every program, it also runs without hooks. The check of the path is for a clear message:
+the sandbox is what confines git.
 """
 
 from __future__ import annotations
@@ -22,50 +22,53 @@ _SERVICES = {
     "git-receive-pack": ("receive-pack",),
     "git-upload-archive": ("upload-archive",),
 }
-_QUIET = (
+_NO_PROGRAMS = (
     *("core.hooksPath=/dev/null", "core.fsmonitor=false", "core.alternateRefsCommand=true"),
     *("receive.denyCurrentBranch=refuse", "receive.autogc=false"),
 )
-"""Over a repository's own configuration: no program of its choice is started by a hook, by a file system monitor, by
-filters of a working tree that a push would update, or by a gc.
+"""These override the repository's configuration, so that git starts no program that it names: no hook, no file system
+monitor, no gc, and no filter of a working tree that a push would update.
 """
-_NOTHING_FETCHED = ("/usr/bin/env", "GIT_NO_LAZY_FETCH=1", "GIT_ALLOW_PROTOCOL=none")
-"""Nor by a remote, from which a partial clone would fetch what is missing."""
-_QUIETLY = (*_NOTHING_FETCHED, GIT, *(word for one in _QUIET for word in ("-c", one)))
+_NO_FETCH = ("/usr/bin/env", "GIT_NO_LAZY_FETCH=1", "GIT_ALLOW_PROTOCOL=none")
+"""Nor may a partial clone fetch missing objects from a remote, whose transport is a program."""
+_GIT_WITHOUT_PROGRAMS = (*_NO_FETCH, GIT, *(word for one in _NO_PROGRAMS for word in ("-c", one)))
 
 
 def run(context: Context, command: Command) -> int:
     """Serve one repository of an unlocked project."""
-    project, path = foresee(context, command)
-    free = ANY in context.config.run_commands
+    project, path = check(context, command)
+    any_program = ANY in context.config.run_commands
     wanted = execution.Wanted(
         project=project,
         label=command.verb.name,
-        arguments=(*((GIT,) if free else _QUIETLY), *_SERVICES[command.verb.name], path),
+        arguments=(*((GIT,) if any_program else _GIT_WITHOUT_PROGRAMS), *_SERVICES[command.verb.name], path),
         directory=execution.directory(project),
     )
     return execution.run(context, wanted)
 
 
-def foresee(context: Context, command: Command) -> tuple[ProjectName, str]:
-    """What `repository` says of the path. Raises Usage, NotUnlocked, NoSuchProject."""
+def check(context: Context, command: Command) -> tuple[ProjectName, str]:
+    """The project and the repository's path. Raises Usage, NotUnlocked, NoSuchProject."""
     words = command.words[1:]
     if len(words) != 1 or words[0].startswith("-"):
-        raise Usage("git is for fetching from and pushing to here", "run it on your own machine: git clone gateway:P")
+        raise Usage(
+            f"{command.verb.name} is started by the git of your own machine",
+            "run there: git clone gateway:PROJECT/REPO",
+        )
     project, path = repository(words[0])
-    registry.with_project(context.live(), context.vault(project).name)
+    registry.with_project(context.sessions(), context.vault(project).name)
     return project, path
 
 
 def repository(word: str) -> tuple[ProjectName, str]:
-    """The project that a repository's path lies in, and the path as git is to get it. Raises Usage, NotUnlocked.
+    """The project of a repository's path, and the path for git. Raises Usage, NotUnlocked.
 
-    Clients send what stands in the URL: `p/r.git`, `/p/r.git`, `~/p/r.git`, or the whole path here.
+    Clients send the path of the URL: `p/r.git`, `/p/r.git`, `~/p/r.git`, or `/projects/p/r.git`.
     """
     path = word.removeprefix(PROJECTS).removeprefix("~").lstrip("/")
     parts = [part for part in path.split("/") if part not in ("", ".")]
     if ".." in parts:
-        raise Usage("the path of a repository may not have a `..` in it", "write gateway:PROJECT/REPOSITORY")
+        raise Usage("the path of a repository may not contain `..`", "write gateway:PROJECT/REPOSITORY")
     project = transfer.project_of("/".join(parts))
     if project is None:
         raise NotUnlocked("that path names no project", "write gateway:PROJECT/REPOSITORY")

@@ -1,4 +1,4 @@
-"""What there is, and how each command is used."""
+"""List the commands, or explain one."""
 
 from __future__ import annotations
 
@@ -8,39 +8,103 @@ from rshell.language.command import Command
 from rshell.language.verbs import VERBS, Verb
 from rshell.terminal import output
 
-_MORE = {
-    "new": "Asks twice for a passphrase at a terminal (ssh -t), or reads one line from standard input.\n"
-    "Every file and name of the project is encrypted with it (gocryptfs, AES-256-GCM).",
-    "mount": "Asks for the passphrase (ssh -t), or reads it from standard input, and holds the project unlocked until\n"
-    "the channel closes: Ctrl-C, `unmount` from elsewhere, or a lost connection. On a connection that has a\n"
-    "session, it unlocks into that one and returns. With --json it prints one event a line.",
-    "session": "Holds a session open until the channel closes. `mount` on the same connection (ControlMaster) unlocks\n"
-    "projects in it.",
-    "unmount": "Stops what uses the project, unmounts it, and returns when nothing of it is left.",
-    "status": "Shows what the last activity was, how long ago, and when the project or session locks for want of use.\n"
-    "Asking is itself no activity.",
-    "idle": "A limit of the project's own, at most the gateway's. It counts from the next `mount` on.",
-    "logout": "With --all, every session of yours. Returns when nothing is unlocked any more.",
-    "run": "Runs it in the project's directory, in a sandbox that can write to your unlocked projects and, as long as\n"
-    "it runs, to /tmp, /run, /dev/shm and $HOME in memory. With ssh -t it has a terminal. --time T stops it after T\n"
-    "seconds (5m, 2h), exit status 124; else the status is the program's own. --net gives it network where the\n"
-    "sysadmin allows that. Shell syntax needs a shell, and quotes: ssh gateway \"run P -- sh -c 'make && ./test'\".",
-    "shell": "As `run`, with bash. Use ssh -t.",
-    "git-upload-pack": "git clone gateway:PROJECT/repo.git. Unlocked projects only. A new repository:\n"
-    "ssh gateway run PROJECT -- git init --bare repo.git",
-    "git-receive-pack": "git push gateway:PROJECT/repo.git. Unlocked projects only.",
-    "git-upload-archive": "git archive --remote=gateway:PROJECT/repo.git HEAD. Unlocked projects only.",
-    "fsck": "Asks for the passphrase, reads every name and block (gocryptfs -fsck), and names what is damaged.\n"
-    "Nothing is changed, and the project stays locked.",
-    "rm": "Asks for the name again, or takes --yes. An unlocked project is not removed.",
-    "sftp": "sftp gateway, sshfs gateway:PROJECT DIR. Unlocked projects only.",
-    "scp": "scp -r DIR gateway:PROJECT/. Unlocked projects only.",
-    "rsync": "rsync -a DIR/ gateway:PROJECT/. Unlocked projects only.",
+_PAGES = {
+    "new": """
+It asks twice for a passphrase (use ssh -t), or reads one line from standard
+input. The passphrase encrypts every file and every file name (gocryptfs,
+AES-256-GCM). Nobody can recover it. --allow-weak accepts one that is shorter
+than the gateway's minimum. When the project is created, unlock it with `mount`.
+""",
+    "ls": """
+SIZE is the encrypted size on disk. `or more`: there was no time to count all.
+""",
+    "mount": """
+It asks for the passphrase (use ssh -t), or reads it from standard input.
+The project stays unlocked until this command ends. To lock it, press Ctrl-C,
+run `unmount` elsewhere, or close the connection. It is also locked when it is
+idle for too long; `status` shows when.
+At the prompt, or on a connection that has a `session`, the project is unlocked
+in that session and this command returns. --json prints one event per line.
+""",
+    "session": """
+The session stays open until this command ends. Meanwhile `mount` on the same
+connection (ControlMaster) unlocks projects in it. To end it, press Ctrl-C, run
+`logout` elsewhere, or close the connection. It also ends when it is idle for
+too long. At its end everything in it is locked. --json prints one event per
+line.
+""",
+    "status": """
+For each session and each unlocked project it shows the last activity, how long
+ago that was, and when the session ends or the project is locked if there is no
+other activity. `status` itself is no activity.
+""",
+    "unmount": """
+It stops the programs that use the project, unmounts it, and returns when the
+project is locked.
+""",
+    "logout": """
+It returns when everything is locked. --all ends all your sessions, on every
+connection.
+""",
+    "idle": """
+The limit is for this project only, and at most the gateway's. It applies from
+the next `mount` on.
+""",
+    "rm": """
+It asks you to type the project's name; --yes skips the question. It refuses an
+unlocked project: lock it first. Your sysadmin can restore a project from the
+trash for some time.
+""",
+    "run": """
+It starts CMD in the project's directory and ends with its exit status. With
+ssh -t, CMD has a terminal. It runs in a sandbox: it can write to your unlocked
+projects and, in memory until it ends, to /tmp, /run, /dev/shm and $HOME.
+--time T stops it after T (300, 5m, 2h); the exit status is then 124.
+--net gives it network access, if your sysadmin allows that.
+Shell syntax needs a shell, and quotes:
+    ssh gateway "run PROJECT -- sh -c 'make && ./test'"
+""",
+    "shell": """
+It opens bash in the project's directory, in the same sandbox as `run`, with the
+same options. Use ssh -t; without a terminal, bash reads commands from standard
+input.
+""",
+    "fsck": """
+It asks for the passphrase, reads every name and block (gocryptfs -fsck), and
+names the damaged files. It changes nothing, and the project stays locked.
+""",
+    "sftp": """
+Unlock the project first. Then run on your machine:
+    sftp gateway
+    sshfs gateway:PROJECT DIR
+""",
+    "scp": """
+Unlock the project first. Then run on your machine:
+    scp -r DIR gateway:PROJECT/
+""",
+    "rsync": """
+Unlock the project first. Then run on your machine:
+    rsync -a DIR/ gateway:PROJECT/
+""",
+    "git-upload-pack": """
+Unlock the project first. Then run on your machine:
+    git clone gateway:PROJECT/repo.git
+To create a repository:
+    ssh gateway run PROJECT -- git init --bare repo.git
+""",
+    "git-receive-pack": """
+Unlock the project first. Then run on your machine:
+    git push gateway:PROJECT/repo.git
+""",
+    "git-upload-archive": """
+Unlock the project first. Then run on your machine:
+    git archive --remote=gateway:PROJECT/repo.git HEAD
+""",
 }
 
 
 def run(_context: Context, command: Command) -> int:
-    """Print the list, or the page of one command."""
+    """Print the list of commands, or the page of one."""
     if command.topic and not command.wants_json:
         return explain(VERBS[command.topic])
     verbs = [VERBS[command.topic]] if command.topic else list(VERBS.values())
@@ -52,6 +116,5 @@ def run(_context: Context, command: Command) -> int:
 
 def explain(verb: Verb) -> int:
     """Print the page of one command."""
-    more = _MORE.get(verb.name, "")
-    output.write(1, f"usage: {verb.usage}\n{verb.summary}\n" + (more + "\n" if more else ""))
+    output.write(1, f"usage: {verb.usage}\n{verb.summary}\n" + _PAGES.get(verb.name, ""))
     return 0

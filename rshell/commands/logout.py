@@ -1,4 +1,4 @@
-"""Ending sessions."""
+"""End sessions."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from rshell.terminal import output
 
 
 def run(context: Context, command: Command) -> int:
-    """Lock everything in the caller's session, or with --all in all of the principal's, and end it."""
-    live = context.live()
+    """End the caller's session, or with --all every session of the principal. Returns when all of it is locked."""
+    live = context.sessions()
     chosen = live if "--all" in command.flags else (registry.find(live, context.caller.connection),)
     for session in chosen:
         warden_client.close(context, session)

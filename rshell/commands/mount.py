@@ -1,103 +1,95 @@
-"""Unlocking a project: into the session of this connection, or into a new one that this channel holds."""
+"""Unlock a project: in the session of this connection, or in a new one that this channel holds."""
 
 from __future__ import annotations
 
-import os
 import time
 
+from gateway.base.records import Fd
 from gateway.identity.names import ProjectName
 from gateway.limits import backoff, concurrency
 from gateway.session import launch, maintenance, protocol
 from gateway.session.registry import Session
 from gateway.session.spec import Anchor
-from gateway.vault import gocryptfs, store
+from gateway.vault import gocryptfs, lease, store
 from gateway.vault.slots import Slot
 from rshell.context import Context, required
 from rshell.language.command import Command
-from rshell.session import warden_client
 from rshell.terminal import output, questions
 
 
 def run(context: Context, command: Command) -> int:
-    """Ask for the passphrase and unlock. Without a session on this connection it becomes one, and does not return."""
+    """Ask for the passphrase and unlock. Without a session on this connection, become one and do not return."""
     project = required(command.project)
-    store.reopen(context.vault(project))
-    slot = foresee(context, command)
-    place = concurrency.take(
+    store.restore_access(context.vault(project))
+    slot = check(context, command)
+    place = concurrency.acquire(
         context.config.paths_run, context.caller.principal, concurrency.VIEWS, context.config.limits_views
     )
     secret = questions.pipe(questions.secret(f"Passphrase of {project}: "))
-    turn = take_turn(context, project)
-    try:
+    attempt = begin_attempt(context, project)
+    request = protocol.Unlock(
+        principal=context.caller.principal,
+        origin=context.origin,
+        project=project,
+        slot=slot.name,
+        secret=secret,
+        attempt=attempt,
+        place=place,
+    )
+    with request:  # the prompt lives on, and both locks are held as long as anybody has their descriptors
         maintenance.require_running(context.config.paths_pause)  # typing, and waiting, took their time
         here = context.session_here()
         if here is None and not context.at_prompt:
-            anchor = _anchor(context, command, slot, secret, turn).replace(view_fd=place)
+            anchor = _anchor(context, "mount", command.wants_json).replace(first=request)
             launch.start(context.config, context.caller, anchor, context.vaults_home)
-        warden_client.ask(
-            context, here or _own_session(context), _unlock(context, project, slot), [secret, turn, place]
-        )
-    finally:  # the prompt lives on, and turn and place are held as long as anybody has them
-        for fd in (secret, turn, place):
-            os.close(fd)
+        from rshell.session import warden_client  # a mount that becomes a session does without: 3 ms for `socket`
+
+        warden_client.ask(context, here or _own_session(context), request)
     output.result({"event": "unlocked", "project": project}, f"unlocked {project}", command.wants_json)
     return 0
 
 
-def foresee(context: Context, command: Command) -> Slot:
-    """The slot that would be used; raises what is known to stand against it before a passphrase is asked for."""
+def check(context: Context, command: Command) -> Slot:
+    """The slot to unlock. Raises the errors that can be found before the passphrase is asked for."""
     gocryptfs.require()
-    slot = store.check(context.vault(command.project))[0]
+    vault = context.vault(command.project)
+    slot = store.check(vault)[0]
+    lease.require_writable(vault)
     _refuse_if_unlocked(context, required(command.project))
     return slot
 
 
 def _refuse_if_unlocked(context: Context, project: ProjectName) -> None:
-    """Before the passphrase is asked for. What decides is the vault's lock, in the warden."""
+    """Raise Busy before the passphrase is asked for. In the end, the vault's lock decides, in the warden."""
     from gateway.errors import Busy
 
-    for session in context.live():
+    for session in context.sessions():
         for view in session.views:
             if view.project == project:
                 by = f"session {session.id} from {session.address} since {view.since}"
                 raise Busy(f"{project} is unlocked already by {by}", f"`unmount {project}` locks it")
 
 
-def take_turn(context: Context, project: ProjectName) -> int:
+def begin_attempt(context: Context, project: ProjectName) -> Fd:
     """Wait as long as the principal's earlier wrong passphrases for the project cost."""
-    turn = backoff.begin(context.config.paths_run, context.caller.principal)
-    seconds = backoff.wait(turn, project, context.config.passphrase_wait_max)
-    if seconds > 0:
+    attempt = backoff.begin_attempt(context.config.paths_run, context.caller.principal)
+    seconds = backoff.delay(attempt, project, context.config.passphrase_wait_max)
+    if seconds >= 0.05:  # less is none at a tenth of a second
         output.note(f"waiting {seconds:.1f} s after wrong passphrases")
         time.sleep(seconds)
-    return turn
+    return attempt
 
 
-def _anchor(context: Context, command: Command, slot: Slot, secret: int, turn: int) -> Anchor:
-    return Anchor(
-        name="mount",
-        json=command.wants_json,
-        request=context.request,
-        began=context.began,
-        project=required(command.project),
-        slot=slot.name,
-        secret_fd=secret,
-        turn_fd=turn,
-    )
+def _anchor(context: Context, name: str, as_json: bool) -> Anchor:
+    return Anchor(name=name, as_json=as_json, request=context.request, began=context.began)
 
 
 def _own_session(context: Context) -> Session:
     """The prompt's session, started when it is first needed."""
-    anchor = Anchor(name="prompt", json=False, request=context.request, began=context.began)
-    launch.start_child(context.config, context.caller, anchor, context.vaults_home)
+    launch.start_child(context.config, context.caller, _anchor(context, "prompt", as_json=False), context.vaults_home)
     started = context.session_here()
     if started is None:
         from gateway.errors import Internal
 
         raise Internal("the session ended at once")
     return started
-
-
-def _unlock(context: Context, project: ProjectName, slot: Slot) -> protocol.Unlock:
-    caller = context.caller.principal
-    return protocol.Unlock(principal=caller, origin=context.origin, project=project, slot=slot.name)

@@ -1,29 +1,29 @@
-"""Removing a project."""
+"""Remove a project."""
 
 from __future__ import annotations
 
 from gateway.base.clock import utc_now
-from gateway.base.signals import Undisturbed
+from gateway.base.signals import SignalsBlocked
 from gateway.errors import Usage
 from gateway.vault import lease
-from gateway.vault.lease import Holder
+from gateway.vault.lease import LeaseHolder
 from rshell.context import Context
 from rshell.language.command import Command
 from rshell.terminal import output, questions
 
 
 def run(context: Context, command: Command) -> int:
-    """Have the name confirmed and move the vault to the trash. Refused while it is unlocked."""
+    """Ask for the name again and move the vault to the trash. Raises Busy while the project is unlocked."""
     from gateway.vault import lifecycle
 
     vault = context.vault(command.project)
-    holder = Holder(session="rm", since=utc_now(), address=context.caller.address)
-    lease.release(lease.hold(vault, holder))
+    holder = LeaseHolder(session="rm", since=utc_now(), address=context.caller.address)
+    lease.release(lease.acquire(vault, holder))
     if "--yes" not in command.flags and questions.line(f"Type {vault.name} again to remove it: ") != vault.name:
-        raise Usage("that is not its name", "nothing was removed")
-    with Undisturbed():
+        raise Usage("that is not the project's name", "nothing was removed")
+    with SignalsBlocked():
         lifecycle.remove(context.vaults_home, vault, holder)
         context.audit.write("removed", project=vault.name)
-        words = f"removed {vault.name}; a sysadmin can still bring it back from the trash"
+        words = f"removed {vault.name}; your sysadmin can restore it from the trash"
         output.result({"project": vault.name, "removed": True}, words, command.wants_json)
     return 0

@@ -1,8 +1,8 @@
-"""The remote side of rsync.
+"""The gateway's side of rsync.
 
 rsync can be made to run programs (`--daemon` with a configuration file of the caller's) and to read options that we
-never see (`-s`), so what it may be told is listed here: the options that a client's rsync sends to a server
-(rsync's options.c, server_options), as it spells them. What follows the "." is paths, whatever it looks like.
+never see (`-s`). So this module lists what is accepted: the options that a client's rsync sends to a server (rsync's
+options.c, server_options), as it spells them. Everything after the "." is a path, whatever it looks like.
 """
 
 from __future__ import annotations
@@ -16,78 +16,67 @@ from rshell.session import transfer, warden_client
 _LETTERS = frozenset("ACDEHIJKLNORSUWXbcdgklmnopqrtuvxyz")
 _CAPABILITIES = frozenset("." + "0123456789" + "abcdefghijklmnopqrstuvwxyz" + "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
-_PLAIN = frozenset(
-    (
-        *("append", "copy-unsafe-links", "delay-updates", "delete", "delete-after", "delete-before", "delete-delay"),
-        *(
-            "delete-during",
-            "delete-excluded",
-            "delete-missing-args",
-            "dirs",
-            "existing",
-            "fake-super",
-            "force",
-            "from0",
-        ),
-        *("fsync", "fuzzy", "group", "hard-links", "ignore-errors", "ignore-existing", "ignore-missing-args"),
-        *("ignore-times", "inplace", "links", "list-only", "mkpath", "msgs2stderr", "munge-links", "new-compress"),
-        *("no-W", "no-implied-dirs", "no-msgs2stderr", "no-r", "no-relative", "no-specials", "numeric-ids"),
-        *("old-compress", "one-file-system", "open-noatime", "owner", "partial", "perms", "preallocate", "recursive"),
-        *("remove-sent-files", "remove-source-files", "safe-links", "sender", "size-only", "specials", "stats"),
-        *("super", "times", "use-qsort"),
-    )
+_OPTIONS = """
+    append copy-unsafe-links delay-updates delete delete-after delete-before delete-delay delete-during
+    delete-excluded delete-missing-args dirs existing fake-super force from0 fsync fuzzy group hard-links
+    ignore-errors ignore-existing ignore-missing-args ignore-times inplace links list-only mkpath msgs2stderr
+    munge-links new-compress no-W no-implied-dirs no-msgs2stderr no-r no-relative no-specials numeric-ids old-compress
+    one-file-system open-noatime owner partial perms preallocate recursive remove-sent-files remove-source-files
+    safe-links sender size-only specials stats super times use-qsort
+"""
+_OPTIONS_WITH_VALUE = """
+    block-size bwlimit checksum-choice checksum-seed compress-choice compress-level compress-threads debug groupmap
+    iconv info log-format max-alloc max-delete max-size min-size modify-window only-write-batch skip-compress stderr
+    suffix timeout usermap
+"""
+_WITHOUT_VALUE = frozenset(_OPTIONS.split())
+_WITH_VALUE = frozenset(_OPTIONS_WITH_VALUE.split())
+"""The value is joined by `=`."""
+
+_WITH_PATH = frozenset(
+    ("backup-dir", "compare-dest", "copy-dest", "files-from", "link-dest", "partial-dir", "temp-dir")
 )
-_JOINED = frozenset(
-    (
-        *("block-size", "bwlimit", "checksum-choice", "checksum-seed", "compress-choice", "compress-level"),
-        *("compress-threads", "debug", "groupmap", "iconv", "info", "log-format", "max-alloc", "max-delete"),
-        *("max-size", "min-size", "modify-window", "only-write-batch", "skip-compress", "stderr", "suffix"),
-        *("timeout", "usermap"),
-    )
-)
-_PATHS = frozenset(("backup-dir", "compare-dest", "copy-dest", "files-from", "link-dest", "partial-dir", "temp-dir"))
-"""Take a value, joined by `=` or as the next word. The program's sandbox is what confines them."""
+"""The value is joined by `=`, or is the next word. It is not checked: rsync's sandbox confines it."""
 
 
 def run(context: Context, command: Command) -> int:
     """Run rsync in the session that has the paths."""
-    session, arguments = foresee(context, command)
+    session, arguments = check(context, command)
     return warden_client.run(context, session, "rsync", arguments)
 
 
-def foresee(context: Context, command: Command) -> tuple[Session, tuple[str, ...]]:
-    """The session, and what rsync would be told. Raises Usage, and what `transfer.session_of` does."""
+def check(context: Context, command: Command) -> tuple[Session, tuple[str, ...]]:
+    """The session that has the paths, and the arguments for rsync. Raises Usage, and as `transfer.session_of`."""
     words = command.words[1:]
-    count = _options(words)
+    count = count_options(words)
     paths = words[count + 1 :]
     if words[:1] != ("--server",) or words[count : count + 1] != (".",) or not paths:
-        raise Usage(
-            "rsync is for copying to and from here", "run it on your own machine: rsync -a DIR/ gateway:PROJECT/"
-        )
+        raise Usage("rsync is started by the rsync of your own machine", "run there: rsync -a DIR/ gateway:PROJECT/")
     return transfer.session_of(context, paths), (*words[:count], "--", ".", *paths)
 
 
-def _options(words: tuple[str, ...]) -> int:
-    """How many words, from the second on, are options that a client sends, each with its value."""
+def count_options(words: tuple[str, ...]) -> int:
+    """The number of words at the start that are `--server`, or options that a client sends, or values of those."""
     at = 1
     while at < len(words):
         name, joined, _ = words[at].removeprefix("--").partition("=")
         if not words[at].startswith("--"):
-            accepted, width = _is_cluster(words[at]), 1
+            accepted, width = _are_short_options(words[at]), 1
         elif joined:
-            accepted, width = name in _JOINED | _PATHS, 1
+            accepted, width = name in _WITH_VALUE | _WITH_PATH, 1
         else:
-            accepted, width = name in _PLAIN | _PATHS, 2 if name in _PATHS else 1
+            accepted, width = name in _WITHOUT_VALUE | _WITH_PATH, 2 if name in _WITH_PATH else 1
         if not accepted:
             break
         at += width
     return at
 
 
-def _is_cluster(word: str) -> bool:
-    """Short options as a client sends them: letters without a value, then at most one that has one.
+def _are_short_options(word: str) -> bool:
+    """Whether `word` is short options as a client sends them: letters without a value, then at most one with a value.
 
-    That is `e` with the client's capabilities (to a server it names no shell), `B` or `@` with a number.
+    The one with a value is `e` with the client's capabilities (sent to a server, it does not name a shell), or `B` or
+    `@` with a number.
     """
     letters = word[1:].lstrip("".join(_LETTERS))
     if not word.startswith("-") or word == "-":

@@ -1,4 +1,4 @@
-"""Running a program of the user's choice in a project."""
+"""Run a program of the user's choice in a project."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from rshell.context import Context, required
 from rshell.language.command import Command
 from rshell.session import execution
 
-foresee = unmount.foresee
-"""An unlocked project is needed, as there."""
+check = unmount.check
+"""As `unmount`, this needs an unlocked project."""
 
 
 def run(context: Context, command: Command) -> int:
-    """Run it in the project's directory, on our terminal or standard descriptors; its exit status."""
+    """Run the program in the project's directory, on our terminal or standard descriptors; return its exit status."""
     project = context.vault(command.project).name
     wanted = execution.Wanted(
         project=required(command.project),

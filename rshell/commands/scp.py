@@ -1,4 +1,4 @@
-"""The remote side of `scp -O` (the old protocol; a current scp speaks SFTP)."""
+"""The gateway's side of `scp -O` (the old protocol; OpenSSH 9 uses SFTP by default)."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _DIRECTIONS = frozenset(("-t", "-f"))
 
 def run(context: Context, command: Command) -> int:
     """Run scp in the session that has the path."""
-    session, arguments = foresee(context, command)
+    session, arguments = check(context, command)
     return warden_client.run(context, session, "scp", arguments)
 
 
-def foresee(context: Context, command: Command) -> tuple[Session, tuple[str, ...]]:
-    """The session, and what scp would be told. Raises Usage, and what `transfer.session_of` does."""
+def check(context: Context, command: Command) -> tuple[Session, tuple[str, ...]]:
+    """The session that has the paths, and the arguments for scp. Raises Usage, and as `transfer.session_of`."""
     flags, paths = _split(command.words[1:])
     if not set(flags) <= _FLAGS | _DIRECTIONS or len(_DIRECTIONS & set(flags)) != 1 or not paths:
-        raise Usage("scp is for copying to and from here", "run it on your own machine: scp FILE gateway:PROJECT/")
+        raise Usage("scp is started by the scp of your own machine", "run there: scp FILE gateway:PROJECT/")
     return transfer.session_of(context, paths), (*flags, "--", *paths)
 
 

@@ -1,4 +1,4 @@
-"""Holding a session open without a project: what `enc login` does."""
+"""Hold a session open without a project, as `enc login` does."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from rshell.language.command import Command
 
 
 def run(context: Context, command: Command) -> int:
-    """Become a session that lasts as long as this channel. Does not return."""
+    """Replace this process by a session that lasts until the channel closes. Does not return."""
     here = context.session_here()
     if here or context.at_prompt:
         raise Busy(f"this connection has a session already{f': {here.id}' if here else ''}")
-    anchor = Anchor(name="session", json=command.wants_json, request=context.request, began=context.began)
+    anchor = Anchor(name="session", as_json=command.wants_json, request=context.request, began=context.began)
     launch.start(context.config, context.caller, anchor, context.vaults_home)
     raise AssertionError("start does not return")

@@ -1,4 +1,4 @@
-"""The SFTP subsystem, or a client's own call of sftp-server: in either case ours, with our arguments."""
+"""Serve SFTP: as the subsystem, or when a client runs sftp-server itself. Always our program, with our arguments."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from rshell.session import warden_client
 
 
 def run(context: Context, command: Command) -> int:
-    """Serve SFTP among the views of the channel's session. A refusal is said in SFTP as well."""
+    """Serve SFTP for the views of the channel's session. A client also gets a refusal as an SFTP message."""
     try:
-        session = foresee(context, command)
+        session = check(context, command)
     except EncError as error:
-        if command.words[0] != command.verb.name:  # a client's spelling, and not a person who typed `sftp`
+        if command.words[0] != command.verb.name:  # a client asks, and not a person who typed `sftp`
             from rshell.session import sftp_refusal
 
             sftp_refusal.refuse(error.line())
@@ -23,6 +23,6 @@ def run(context: Context, command: Command) -> int:
     return warden_client.run(context, session, "sftp-server", ("-e", "-l", "QUIET"))
 
 
-def foresee(context: Context, _command: Command) -> Session:
-    """The session of the channel. Raises NotUnlocked, Busy."""
-    return registry.find(context.live(), context.caller.connection)
+def check(context: Context, _command: Command) -> Session:
+    """The session that serves this channel. Raises NotUnlocked, Busy."""
+    return registry.find(context.sessions(), context.caller.connection)

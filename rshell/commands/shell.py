@@ -1,4 +1,4 @@
-"""A shell in a project."""
+"""Open a shell in a project."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from rshell.context import Context, required
 from rshell.language.command import Command
 from rshell.session import execution
 
-foresee = unmount.foresee
-"""An unlocked project is needed, as there."""
+check = unmount.check
+"""As `unmount`, this needs an unlocked project."""
 
 
 def run(context: Context, command: Command) -> int:
-    """Run a login shell in the project's directory; without a terminal it reads commands from standard input."""
+    """Run a login shell in the project's directory. Without a terminal, it reads commands from standard input."""
     project = context.vault(command.project).name
     wanted = execution.Wanted(
         project=required(command.project),

@@ -1,4 +1,4 @@
-"""Locking a project."""
+"""Lock a project."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from rshell.terminal import output
 
 
 def run(context: Context, command: Command) -> int:
-    """Lock, and return when it is certain that the view is gone."""
-    session = foresee(context, command)
+    """Lock the project. Returns when its view is gone."""
+    session = check(context, command)
     project = required(command.project)
     request = protocol.Lock(principal=context.caller.principal, origin=context.origin, project=project)
     warden_client.ask(context, session, request)
@@ -20,6 +20,6 @@ def run(context: Context, command: Command) -> int:
     return 0
 
 
-def foresee(context: Context, command: Command) -> Session:
+def check(context: Context, command: Command) -> Session:
     """The session that has the project. Raises NoSuchProject, NotUnlocked."""
-    return registry.with_project(context.live(), context.vault(command.project).name)
+    return registry.with_project(context.sessions(), context.vault(command.project).name)

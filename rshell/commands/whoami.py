@@ -1,4 +1,4 @@
-"""Who the gateway takes the caller for."""
+"""Show the caller's name, key and live sessions."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from rshell.terminal import output
 
 
 def run(context: Context, command: Command) -> int:
-    """Print principal, fingerprint, key label, where from, and live sessions."""
+    """Print principal, fingerprint, key label, client address and live sessions."""
     caller = context.caller
-    live = [session.id for session in context.live()]
+    live = [session.id for session in context.sessions()]
     label = printable(context.label)
     fields = {**caller.as_fields(), "label": label, "sessions": live}
     rows = [

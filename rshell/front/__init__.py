@@ -1,1 +1,1 @@
-"""The front door: who is it, is it allowed, record, do, report."""
+"""The front door: identify the caller, authorize the command, record it, carry it out, report."""

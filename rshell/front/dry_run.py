@@ -1,6 +1,7 @@
-"""What would happen if a key asked for a command: judged by the functions that judge it when it does. Does nothing.
+"""A dry run: what would happen if a key asked for a command. Changes and records nothing.
 
-A command's module may have `foresee(context, command)`, the checks with which its `run` begins.
+The decisions come from the same functions as at a login. A command's module may have `check(context, command)`: the
+checks that its `run` makes first.
 """
 
 from __future__ import annotations
@@ -25,11 +26,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeVar
 
+    from gateway.config.schema import Config
+
     T = TypeVar("T")
 
 
 class Step(Record):
-    """One judgement: the file that decides (with its line, if it has one), what it says, whether one may go on."""
+    """One decision: the file that decides, with the line if there is one; the decision in words; whether it passes."""
 
     where: str
     says: str
@@ -37,10 +40,10 @@ class Step(Record):
 
 
 SSHD_REFUSES = 255
-"""What `ssh` exits with then: the caller learns no more, and nothing of ours is asked."""
+"""The exit status of `ssh` when sshd refuses the key. None of our code runs then."""
 
 
-class Stop(Exception):
+class Refusal(Exception):
     """A step that does not pass, and the exit status that the caller would get."""
 
     def __init__(self, step: Step, status: int) -> None:
@@ -50,134 +53,149 @@ class Stop(Exception):
 
 
 def main(config_path: str, fd: int) -> int:
-    """Print the steps for the `fingerprint`, `origin` (an address, "" for anywhere) and `line` behind `fd`; 0."""
+    """Print the steps and the exit status as JSON; return 0.
+
+    `fd` has the question as JSON: `fingerprint`, `origin` (an address, "" for any) and `line` (null: the prompt).
+    """
     with os.fdopen(fd, "rb") as file:
         asked = json.loads(file.read())
     steps: list[Step] = []
     status = 0
     try:
-        _judge(config_path, asked["fingerprint"], asked["origin"], asked["line"], steps)
-    except Stop as stop:
-        steps.append(stop.step)
-        status = stop.status
+        _run_steps(config_path, asked["fingerprint"], asked["origin"], asked["line"], steps)
+    except Refusal as refusal:
+        steps.append(refusal.step)
+        status = refusal.status
     output.write(1, json.dumps({"exit": status, "steps": [step.as_dict() for step in steps]}) + "\n")
     return 0
 
 
-def _judge(config_path: str, fingerprint: str, origin: str, line: str | None, steps: list[Step]) -> None:
-    settings = _try(config_path, lambda: loader.load(config_path))
-    steps.append(Step(where=config_path, says="the configuration is sound", passes=True))
-    entry = _line(settings.paths_authorized_keys, fingerprint, origin)
+def _run_steps(config_path: str, fingerprint: str, origin: str, line: str | None, steps: list[Step]) -> None:
+    """Append the steps that pass to `steps`. Raises Refusal at the first that does not."""
+    settings = _decide(config_path, lambda: loader.load(config_path))
+    steps.append(_passed(config_path, "the configuration is sound"))
+    entry = _entry_of_key(settings.paths_authorized_keys, fingerprint, origin)
     where = f"{settings.paths_authorized_keys}:{entry.line}"
-    entries = authorized_keys.load(settings.paths_authorized_keys)
-    caller = _try(where, lambda: authentication.of_entry(entry))
-    limited = f", from {entry.value('from')} alone (sshd sees to that; --from tries it)" if entry.value("from") else ""
-    if origin:
-        limited = f", and may come from {origin}"
+    caller = _decide(where, lambda: authentication.of_entry(entry))
     if isinstance(caller, authentication.Invitation):
-        from rshell.front import enrol
-
-        invited = caller
-        steps.append(Step(where=where, says=f"the key is an invitation for {caller.principal}{limited}", passes=True))
-        _try(_place(enrol.judge), lambda: enrol.judge(settings, invited, line))
-        steps.append(Step(where=_place(enrol.judge), says="it may hand in one key, once", passes=True))
+        steps.append(_passed(where, f"the key is an invitation for {caller.principal}{_from_note(entry, origin)}"))
+        _enrolment(settings, caller, line, steps)
         return
-    known = caller
-    _try(where, lambda: authentication.still_listed(known, entries))
-    steps.append(Step(where=where, says=f"the key is {caller.principal}'s{limited}", passes=True))
-    context = Context(
-        config=settings,
-        caller=caller,
-        label=entry.label,
-        audit=AuditLog(settings.paths_audit),
-        request="",
-        began=0.0,
-    )
+    identity = caller
+    entries = authorized_keys.load(settings.paths_authorized_keys)
+    _decide(where, lambda: authentication.require_listed(identity, entries))
+    steps.append(_passed(where, f"the key is {caller.principal}'s{_from_note(entry, origin)}"))
+    log = AuditLog(settings.paths_audit)
+    context = Context(config=settings, caller=caller, label=entry.label, audit=log, request="", began=0.0)
     _command(config_path, context, line, steps)
 
 
+def _from_note(entry: authorized_keys.Entry, origin: str) -> str:
+    """What the step says of the addresses from which sshd accepts the key."""
+    if origin:
+        return f"; sshd accepts it from {origin}"
+    patterns = entry.option_value("from")
+    return f"; sshd accepts it only from {patterns} (--from tries an address)" if patterns else ""
+
+
+def _enrolment(settings: Config, caller: authentication.Invitation, line: str | None, steps: list[Step]) -> None:
+    from rshell.front import enrol
+
+    where = _location_of(enrol.authorize)
+    _decide(where, lambda: enrol.authorize(settings, caller, line))
+    steps.append(_passed(where, "it may hand in one key, once"))
+
+
 def _command(config_path: str, context: Context, line: str | None, steps: list[Step]) -> None:
-    asked = command.PROMPT if line is None else _try("", lambda: command.parse(line))
-    steps.append(Step(where=_place(command.parse), says=f"it is {asked.verb.name}: {asked.verb.summary}", passes=True))
+    asked = command.PROMPT if line is None else _decide("", lambda: command.parse(line))
+    steps.append(_passed(_location_of(command.parse), f"it is {asked.verb.name}: {asked.verb.summary}"))
+    here = _location_of(policy.decisions)
     for decision in policy.decisions(asked, context):
         if isinstance(decision, policy.Deny):
-            where = _setting(config_path, decision.setting) if decision.setting else _place(policy.decisions)
-            raise Stop(Step(where=where, says=decision.because.line(), passes=False), decision.because.code)
-    steps.append(Step(where=_place(policy.decisions), says="it is allowed", passes=True))
+            where = _setting_location(config_path, decision.setting) if decision.setting else here
+            raise Refusal(Step(where=where, says=decision.because.line(), passes=False), decision.because.code)
+    steps.append(_passed(here, "it is allowed"))
     if asked is command.PROMPT or asked.wants_help:
         return
     module = __import__(f"rshell.commands.{asked.verb.module}", fromlist=["run"])
-    foresee = getattr(module, "foresee", None)
+    check = getattr(module, "check", None)
     where = ""
     if asked.project:
-        # not context.vaults_home, which makes the directory
+        # not context.vaults_home, which creates the directory
         home = os.path.join(context.config.paths_vaults, context.caller.principal.directory)
         where = os.path.join(home, asked.project)
         if not os.path.isdir(home):
             if asked.verb.name != "new":
-                _try(where, lambda: store.find(home, asked.project))  # type: ignore[arg-type]
+                _decide(where, lambda: store.find(home, asked.project))  # type: ignore[arg-type]
             return
-        if foresee is None:
-            _try(where, lambda: context.vault(asked.project))
-    if foresee:
-        _try(where, lambda: foresee(context, asked))
-        steps.append(Step(where=where or _place(foresee), says="nothing stands against it now", passes=True))
+        if check is None:
+            _decide(where, lambda: context.vault(asked.project))
+    if check:
+        _decide(where, lambda: check(context, asked))
+        steps.append(_passed(where or _location_of(check), "nothing prevents it now"))
 
 
-def _line(path: str, fingerprint: str, origin: str) -> authorized_keys.Entry:
-    """The line by which sshd would let the key in: the first that it has nothing against."""
-    entries = _try(path, lambda: [entry for entry in authorized_keys.load(path) if _print(entry) == fingerprint])
-    against = [_against(entry, origin) for entry in entries]
-    if "" in against:
-        return entries[against.index("")]
-    where, says = path, "no line has this key, so sshd lets nobody in with it"
+def _passed(where: str, says: str) -> Step:
+    return Step(where=where, says=says, passes=True)
+
+
+def _entry_of_key(path: str, fingerprint: str, origin: str) -> authorized_keys.Entry:
+    """The first line with the key that sshd accepts. Raises Refusal if there is none."""
+    entries = _decide(path, lambda: [one for one in authorized_keys.load(path) if _fingerprint(one) == fingerprint])
+    problems = [_sshd_problem(entry, origin) for entry in entries]
+    if "" in problems:
+        return entries[problems.index("")]
+    where, says = path, "no line has this key, so sshd refuses it"
     if entries:
-        where, says = f"{path}:{entries[0].line}", f"sshd lets nobody in by this line: {against[0]}"
-    raise Stop(Step(where=where, says=says, passes=False), SSHD_REFUSES)
+        where, says = f"{path}:{entries[0].line}", f"sshd refuses the key of this line: {problems[0]}"
+    raise Refusal(Step(where=where, says=says, passes=False), SSHD_REFUSES)
 
 
-def _against(entry: authorized_keys.Entry, origin: str) -> str:
-    """What sshd has against this line now, for somebody from `origin`; "" for nothing."""
+def _sshd_problem(entry: authorized_keys.Entry, origin: str) -> str:
+    """Why sshd would refuse this line now to a caller from `origin`; "" if it would not."""
     if entry.problem:
         return entry.problem
     if time.time() > entry.expires:
         return "the key has expired (expiry-time)"
-    patterns = entry.value("from")
-    return from_patterns.against(patterns, origin) if origin and patterns else ""
+    patterns = entry.option_value("from")
+    return from_patterns.refusal(patterns, origin) if origin and patterns else ""
 
 
-def _print(entry: authorized_keys.Entry) -> str:
+def _fingerprint(entry: authorized_keys.Entry) -> str:
+    """The fingerprint of the line's key; "" for what is no key."""
     try:
         return authorized_keys.fingerprint(entry.blob)
     except ValueError:
         return ""
 
 
-def _try(where: str, judge: Callable[[], T]) -> T:
-    """What `judge` says, or a Stop at `where` (by default the line of ours that refused)."""
+def _decide(where: str, check: Callable[[], T]) -> T:
+    """The result of `check`. An EncError becomes a Refusal at `where` ("": the line of our code that raised it)."""
     try:
-        return judge()
+        return check()
     except EncError as error:
-        raise Stop(Step(where=where or _raised(error), says=error.line(), passes=False), error.code) from error
+        raise Refusal(Step(where=where or _raised_at(error), says=error.line(), passes=False), error.code) from error
 
 
-def _setting(config_path: str, name: str) -> str:
-    """Where a key of the configuration has its value."""
+def _setting_location(config_path: str, name: str) -> str:
+    """The line of the configuration file that sets a key."""
     with open(config_path, encoding="utf-8") as file:
         located = toml.parse(file.read()).get(name)
     return f"{config_path}:{located.line}" if located else f"{config_path} ({name} is at its default)"
 
 
-def _raised(error: EncError) -> str:
+def _raised_at(error: EncError) -> str:
+    """The file and line of our code that raised `error`."""
     trace = error.__traceback__
     while trace and trace.tb_next:
         trace = trace.tb_next
-    return _ours(trace.tb_frame.f_code.co_filename, trace.tb_lineno) if trace else ""
+    return _relative(trace.tb_frame.f_code.co_filename, trace.tb_lineno) if trace else ""
 
 
-def _place(function: Callable[..., object]) -> str:
-    return _ours(function.__code__.co_filename, function.__code__.co_firstlineno)
+def _location_of(function: Callable[..., object]) -> str:
+    """The file and line where `function` is defined."""
+    return _relative(function.__code__.co_filename, function.__code__.co_firstlineno)
 
 
-def _ours(path: str, line: int) -> str:
+def _relative(path: str, line: int) -> str:
     return f"{os.path.relpath(path, interpreter.code_root())}:{line}"

@@ -1,16 +1,15 @@
-"""What the key of an invitation may do: `enrol`, once, with a public key on standard input. docs/protocol.md.
+"""`enrol`: the only command of a key that is an invitation. It hands in one public key, once (docs/protocol.md).
 
-No Context is made for such a caller, so no other command can be carried out, whatever the table of commands has.
+Such a caller gets no Context, so no command of the table can run for them.
 """
 
 from __future__ import annotations
 
 import os
-import time
 
 from gateway import errors
 from gateway.audit.log import AuditLog
-from gateway.base.clock import utc_now
+from gateway.base.clock import boottime, milliseconds_since, utc_now
 from gateway.identity import authentication, authorized_keys, enrolment
 from gateway.session import maintenance
 from rshell.language import grammar
@@ -22,17 +21,17 @@ if TYPE_CHECKING:
     from gateway.identity.authentication import Invitation
 
 VERB = "enrol"
-_LONGEST_LABEL = 80
+_MAX_LABEL = 80
 
 
 def answer(config: Config, caller: Invitation, line: str | None) -> int:
-    """Judge, record and carry out the one thing; the exit status. Raises Misconfigured when it cannot be recorded."""
-    began = time.clock_gettime(time.CLOCK_BOOTTIME)
+    """Authorize, record and carry out `line`; return the exit status. Raises Misconfigured if it cannot be recorded."""
+    began = boottime()
     log = AuditLog(config.paths_audit, config.audit_syslog, config.audit_when_full == "refuse")
     log = log.bound(**caller.as_fields(), request=os.urandom(6).hex())
     as_json = "--json" in (line or "").split()
     try:
-        judge(config, caller, line)
+        authorize(config, caller, line)
         log.write("request", decision="allow", reason="invited", verb=VERB)
     except errors.EncError as error:
         log.write("request", decision="deny", reason=error.slug)
@@ -42,40 +41,41 @@ def answer(config: Config, caller: Invitation, line: str | None) -> int:
             status = _hand_in(config, caller, log, as_json)
         except errors.EncError as error:
             status = _fail(error, as_json)
-    log.write("result", status=status, took_ms=round((time.clock_gettime(time.CLOCK_BOOTTIME) - began) * 1000))
+    log.write("result", status=status, took_ms=milliseconds_since(began))
     return status
 
 
-def judge(config: Config, caller: Invitation, line: str | None) -> None:
-    """Raise NotYours when the invitation is gone, NotAllowedHere for any other command, Paused in a pause."""
-    authentication.still_invited(caller, authorized_keys.load(config.paths_authorized_keys))
+def authorize(config: Config, caller: Invitation, line: str | None) -> None:
+    """Raise Denied if the invitation is gone, NotAllowedHere for any other command, Paused while paused."""
+    authentication.require_listed(caller, authorized_keys.load(config.paths_authorized_keys))
     try:
         words = grammar.split(line or "")
     except grammar.Refused:
         words = ()
     if words[:1] != (VERB,) or not set(words[1:]) <= {"--json"}:
         raise errors.NotAllowedHere(
-            "this key is an invitation and can only hand in a key", "ssh -i THIS_KEY gateway enrol < YOUR_KEY.pub"
+            "this key is an invitation: it can only hand in a key",
+            "run: ssh -i THIS_KEY gateway enrol < YOUR_KEY.pub",
         )
     maintenance.require_running(config.paths_pause)
 
 
 def _hand_in(config: Config, caller: Invitation, log: AuditLog, as_json: bool) -> int:
-    key = enrolment.of_line(questions.line(""))
-    handed_in = enrolment.HandedIn(
+    key = enrolment.parse_key(questions.line(""))
+    handed_in = enrolment.PendingKey(
         invite=caller.fingerprint,
         key_type=key.key_type,
         blob=key.blob,
-        label=grammar.printable(key.label, _LONGEST_LABEL) if key.label else "",
+        label=grammar.printable(key.label, _MAX_LABEL) if key.label else "",
         address=caller.address,
         time=utc_now(),
     )
-    enrolment.hand_in(config.paths_enrolments, handed_in)
+    enrolment.submit(config.paths_enrolments, handed_in)
     log.write("enrolled", key=handed_in.fingerprint)
     fields = {"enrolled": True, "principal": caller.principal, "fingerprint": handed_in.fingerprint}
     words = (
         f"handed in {handed_in.fingerprint} for {caller.principal}\n"
-        "Your sysadmin now has to approve it: read this fingerprint out to them."
+        "Your sysadmin must approve it: read this fingerprint to them."
     )
     output.result(fields, words, as_json)
     return 0

@@ -1,4 +1,4 @@
-"""The front door: who is it, is it well formed, is it allowed, record, do, report."""
+"""The front door: identify the caller, parse the line, authorize it, record it, carry it out, report."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from gateway import errors
 from gateway.audit.log import AuditLog
 from gateway.base import rlimits, signals
-from gateway.base.signals import Undisturbed
+from gateway.base.signals import SignalsBlocked
 from gateway.identity import authentication, authorized_keys
 from rshell.context import Context
 from rshell.front import misconfiguration, policy
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
     from gateway.config.schema import Config
     from rshell.language.command import Command
 
-_MOST_DESCRIPTORS = 1 << 16
-"""Above what sshd could have left open for us: all but 0, 1 and 2 is closed."""
+_MAX_DESCRIPTORS = 1 << 16
+"""More than sshd could have left open. All of them but 0, 1 and 2 are closed."""
 
 
 def main(config_path: str) -> int:
-    """Answer one SSH channel, by the configuration in `config_path`; the exit status. Only here are errors worded."""
+    """Serve one SSH channel by the configuration file `config_path`, and return the exit status. Raises Interrupted."""
     environ = dict(os.environ)
     os.environ.clear()
     os.umask(0o077)
-    os.closerange(3, _MOST_DESCRIPTORS)
+    os.closerange(3, _MAX_DESCRIPTORS)
     rlimits.impose()
     line = environ.get("SSH_ORIGINAL_COMMAND")
     as_json = wants_json(line)
     try:
-        signals.listen()
+        signals.unblock()
         settings = misconfiguration.load(config_path, environ)
         caller = authentication.of_environment(environ)
         if isinstance(caller, authentication.Invitation):
@@ -45,28 +45,28 @@ def main(config_path: str) -> int:
     except errors.EncError as error:
         output.failure(error, as_json)
         return error.code
-    except Exception as fault:  # before there is a context, or because the audit itself fails: nowhere to record it
-        about = " at ".join(errors.place(fault).values())
-        output.failure(errors.Internal(f"a fault of the gateway ({about})", "tell your sysadmin"), as_json)
+    except Exception as fault:  # before there is a context, or from the audit log itself: it cannot be recorded
+        where = " at ".join(errors.fault_fields(fault).values())
+        output.failure(errors.Internal(f"internal error of the gateway ({where})", "tell your sysadmin"), as_json)
         return errors.Internal.code
 
 
 def identify(settings: Config, caller: authentication.Identity, kind: str) -> Context:
-    """The caller, whose key is still authorized, at a terminal of the type `kind` (TERM).
+    """The context of a caller whose key is still authorized and whose login rate is in the limit.
 
-    Raises EncError when that is not certain.
+    `kind` is the type of the caller's terminal (TERM). Raises EncError for a refusal, which is recorded.
     """
     log = AuditLog(settings.paths_audit, settings.audit_syslog, settings.audit_when_full == "refuse")
     log = log.bound(**caller.as_fields())
     try:
-        entry = authentication.still_listed(caller, authorized_keys.load(settings.paths_authorized_keys))
+        entry = authentication.require_listed(caller, authorized_keys.load(settings.paths_authorized_keys))
         if settings.limits_logins:
             from gateway.limits import login_rate
 
             login_rate.admit(settings.paths_run, caller, settings.limits_logins)
     except errors.EncError as error:
         log = log.bound(request=os.urandom(6).hex())
-        with Undisturbed():
+        with SignalsBlocked():
             log.write("request", decision="deny", reason=error.slug)
             log.write("result", status=error.code, took_ms=0)
         raise
@@ -82,9 +82,9 @@ def identify(settings: Config, caller: authentication.Identity, kind: str) -> Co
 
 
 def answer(context: Context, line: str | None) -> int:
-    """Judge, record and carry out one line, or, for None, the prompt; the exit status.
+    """Authorize, record and carry out one line (None: the prompt), and return the exit status.
 
-    What fails is reported and recorded here. Raises Interrupted at the prompt, when it is the prompt that has to end.
+    Errors are reported and recorded here. At the prompt, raises Interrupted for a signal that has to end the prompt.
     """
     began = time.clock_gettime(time.CLOCK_BOOTTIME)
     request = os.urandom(6).hex()
@@ -92,11 +92,11 @@ def answer(context: Context, line: str | None) -> int:
     ended = None
     try:
         try:
-            with Undisturbed():
-                judged = _judge(context.replace(audit=log, request=request, began=began), line)
-            status = judged if isinstance(judged, int) else _carry_out(*judged)
+            with SignalsBlocked():
+                authorized = _authorize(context.replace(audit=log, request=request, began=began), line)
+            status = authorized if isinstance(authorized, int) else _carry_out(*authorized)
         finally:
-            signals.hold()
+            signals.block()
     except errors.Interrupted as interrupted:
         output.failure(interrupted, wants_json(line))
         status = interrupted.code
@@ -107,36 +107,36 @@ def answer(context: Context, line: str | None) -> int:
     return status
 
 
-def _judge(context: Context, line: str | None) -> tuple[Command, Context] | int:
-    """The command to carry out, or the exit status of a refusal; either is recorded."""
+def _authorize(context: Context, line: str | None) -> tuple[Command, Context] | int:
+    """The command to carry out, or the exit status of a refusal. Either is recorded."""
     asked = None
     write = context.audit.write
     try:
         asked = command.PROMPT if line is None else command.parse(line)
         policy.enforce(asked, context)
     except errors.EncError as error:
-        write("request", decision="deny", reason=error.slug, at_prompt=context.at_prompt, **_about(asked))
+        write("request", decision="deny", reason=error.slug, at_prompt=context.at_prompt, **_audit_fields(asked))
         output.failure(error, wants_json(line))
         return error.code
-    write("request", decision="allow", reason="authorized", at_prompt=context.at_prompt, **_about(asked))
+    write("request", decision="allow", reason="authorized", at_prompt=context.at_prompt, **_audit_fields(asked))
     return asked, context
 
 
 def wants_json(line: str | None) -> bool:
-    """Whether a failure is to be told to a program. What follows a `--` is for another program than us."""
+    """Whether the line asks for errors as JSON. Words after `--` belong to another program."""
     return "--json" in (line or "").partition(" -- ")[0].split()
 
 
-def _about(asked: Command | None) -> dict[str, object]:
-    """What the audit says of a command: typed words only, so nothing of a line that is no command."""
+def _audit_fields(asked: Command | None) -> dict[str, object]:
+    """The audit fields of a command: values that were parsed, so nothing of a line that is no command."""
     if asked is None:
         return {}
-    about: dict[str, object] = {"verb": asked.verb.name}
+    fields: dict[str, object] = {"verb": asked.verb.name}
     if asked.project:
-        about["project"] = asked.project
+        fields["project"] = asked.project
     if "--net" in asked.flags:
-        about["network"] = True
-    return about
+        fields["network"] = True
+    return fields
 
 
 def _carry_out(asked: Command, context: Context) -> int:
@@ -145,8 +145,8 @@ def _carry_out(asked: Command, context: Context) -> int:
             from rshell.commands import help
 
             return help.explain(asked.verb)
-        home = "rshell.front" if asked is command.PROMPT else "rshell.commands"
-        module = __import__(f"{home}.{asked.verb.module}", fromlist=["run"])
+        package = "rshell.front" if asked is command.PROMPT else "rshell.commands"
+        module = __import__(f"{package}.{asked.verb.module}", fromlist=["run"])
         status: int = module.run(context, asked)
         return status
     except errors.Interrupted:
@@ -154,7 +154,10 @@ def _carry_out(asked: Command, context: Context) -> int:
     except errors.EncError as error:
         output.failure(error, asked.wants_json)
         return error.code
-    except Exception as fault:  # the one handler for what nobody foresaw
-        context.audit.write("fault", **errors.place(fault))
-        output.failure(errors.Internal("a fault of the gateway", "the audit log says where"), asked.wants_json)
+    except Exception as fault:  # the only handler of unforeseen errors
+        context.audit.write("fault", **errors.fault_fields(fault))
+        output.failure(
+            errors.Internal("internal error of the gateway", "tell your sysadmin: the audit log has the place"),
+            asked.wants_json,
+        )
         return errors.Internal.code

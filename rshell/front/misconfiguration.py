@@ -1,7 +1,7 @@
-"""A login under a configuration that is wrong: the caller learns that it is, the audit where.
+"""A login while gateway.toml is wrong. It is refused; the caller learns that, and the audit log the place.
 
-Nothing is let in, and nothing fails silently: the place is written to the audit that the configuration names, as far
-as it can be read, else to the usual one; and to syslog.
+The record goes to the audit log that the configuration names if that much of it can be read, else to the default one;
+and to syslog.
 """
 
 from __future__ import annotations
@@ -20,24 +20,25 @@ _SYSLOG = "/dev/log"
 
 
 def load(path: str, environ: Mapping[str, str]) -> Config:
-    """The configuration in the file `path`, for the login of `environ`. Raises Misconfigured, without the details."""
+    """The configuration in the file `path`. If it is wrong, record that for the login of `environ` and raise
+    Misconfigured without the details.
+    """
     try:
         return loader.load(path)
     except Misconfigured as error:
         record(path, str(error), environ)
-        hint = "tell your sysadmin: `enc-gateway doctor` says where"
-        raise Misconfigured("the gateway is misconfigured", hint) from error
+        raise Misconfigured("the gateway is misconfigured", "tell your sysadmin to run `enc-gateway doctor`") from error
 
 
 def record(path: str, where: str, environ: Mapping[str, str]) -> None:
-    """Write `where` to the audit, as well as it goes. Our own words, with names of keys: nothing of a caller's."""
+    """Write `where` to the audit log, if possible. It has our own text and names of keys, no input of a caller."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
-            log = loader.audit_of(file.read())
+            log = loader.audit_path(file.read())
     except OSError:
         log = schema.DEFAULT_AUDIT
     try:
-        about = authentication.of_environment(environ).as_fields()
+        caller = authentication.of_environment(environ).as_fields()
     except EncError:
-        about = {}
-    AuditLog(log, _SYSLOG, required=False, **about).write("misconfigured", where=where)
+        caller = {}
+    AuditLog(log, _SYSLOG, required=False, **caller).write("misconfigured", where=where)

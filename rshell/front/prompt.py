@@ -1,4 +1,4 @@
-"""The restricted prompt: the same commands, line by line, for a person at a terminal (rshell.terminal.editing)."""
+"""The restricted prompt: the same commands, typed line by line at a terminal (rshell.terminal.editing)."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from rshell.language.verbs import VERBS
 from rshell.session import warden_client
 from rshell.terminal import editing, output
 
-_LEAVE = ("exit", "quit")
+_EXIT_WORDS = ("exit", "quit")
 
 
 def run(context: Context, _command: Command) -> int:
     """Answer lines until the end of input, then close the session that the prompt started, if any.
 
-    Raises NotYours at the first line after the caller's key was taken away: sshd asks only at the login. Raises
-    Interrupted when the terminal hangs up; the session sees that by its leash.
+    Raises Denied at the first line after the caller's key was revoked: sshd checks the key only at the login. Raises
+    Interrupted when the terminal hangs up; the session then ends by itself, through its lifeline.
     """
     if not (os.isatty(0) and os.isatty(1)):
-        raise Usage("no command, and no terminal for the prompt", "ssh gateway help, or ssh -t gateway")
+        raise Usage("no command, and no terminal for the prompt", "use `ssh gateway help`, or `ssh -t gateway`")
     context = context.replace(at_prompt=True)
     signal.signal(signal.SIGTSTP, signal.SIG_IGN)
-    editing.prepare(lambda before: _candidates(context, before))
+    editing.prepare(lambda before: _completions(context, before))
     output.note(f"enc: {context.caller.principal}. `help` lists the commands, Ctrl-D leaves.")
     hung_up = False
     try:
@@ -47,16 +47,16 @@ def run(context: Context, _command: Command) -> int:
 
 
 def _answer_one(context: Context) -> bool:
-    """Read and answer a line; whether there may be another one. Ctrl-C drops what was typed."""
+    """Read and answer one line; return False to leave the prompt. Ctrl-C drops the line that is being typed."""
     try:
-        signals.arm()
-        signals.listen()
+        signals.install_handlers()
+        signals.unblock()
         line = editing.line()
-        if line is None or line.strip() in _LEAVE:
+        if line is None or line.strip() in _EXIT_WORDS:
             return False
-        authentication.still_listed(context.caller, authorized_keys.load(context.config.paths_authorized_keys))
+        authentication.require_listed(context.caller, authorized_keys.load(context.config.paths_authorized_keys))
         if line.strip():
-            _touch(context)
+            _report_activity(context)
             main.answer(context, line)
     except Interrupted as interrupted:
         if interrupted.code != signals.CTRL_C:
@@ -67,17 +67,18 @@ def _answer_one(context: Context) -> bool:
     return True
 
 
-def _touch(context: Context) -> None:
-    """A typed line keeps the prompt's session."""
+def _report_activity(context: Context) -> None:
+    """Tell the prompt's session that a line was typed: that is activity."""
     if here := context.session_here():
         with contextlib.suppress(NotUnlocked):
             warden_client.ask(context, here, protocol.Touch(principal=context.caller.principal, origin=context.origin))
 
 
-def _candidates(context: Context, before: list[str]) -> list[str]:
-    typed = [name for name, verb in VERBS.items() if not verb.transfers]
+def _completions(context: Context, before: list[str]) -> list[str]:
+    """The words that Tab offers after the words `before`."""
+    typed = [name for name, verb in VERBS.items() if not verb.is_transfer]
     if not before:
-        return [*typed, *_LEAVE]
+        return [*typed, *_EXIT_WORDS]
     if before == ["help"]:
         return typed
     verb = VERBS.get(before[0])
@@ -88,7 +89,7 @@ def _candidates(context: Context, before: list[str]) -> list[str]:
 
 
 def _close(context: Context) -> None:
-    """Lock before we leave, so that the end of `ssh` means locked. The leash would see to it in any case."""
+    """Lock before we exit, so that when `ssh` ends, the projects are locked. The lifeline locks them in any case."""
     here = context.session_here()
     if here and here.anchor == "prompt":
         try:

@@ -1,7 +1,7 @@
-"""A dry run, as a file: `why.py gateway.toml FD`, with what to try as JSON behind the descriptor FD.
+"""The dry run as a program: `why.py gateway.toml FD`. Prints one JSON object (rshell/front/dry_run.py).
 
-Started by `enc-gateway why` as the gateway's account, for `gateway` imports nothing of ours. It prints one JSON object
-(rshell/front/dry_run.py).
+The descriptor FD has what to try, as JSON. `enc-gateway why` runs this as the gateway's account: `gateway` must not
+import `rshell`.
 """
 
 import os

@@ -1,1 +1,1 @@
-"""The command language: a line into words, words into a command."""
+"""The command language: a line is split into words, and words are parsed into a command."""

@@ -1,7 +1,7 @@
-"""Commands: the table of them, and a line parsed into one.
+"""Parse a line into a command, by the table of rshell.language.verbs.
 
-The table is all that is loaded for `help` and for refusals; a command's own module (`rshell.commands.<verb>`) is
-imported when it runs. A module has `run(context, command) -> int`, the exit status, and may raise EncError.
+Nothing here imports a command's own module (`rshell.commands.<verb>`): it is loaded when the command runs. Such a
+module has `run(context, command) -> int`, which returns the exit status and may raise EncError.
 """
 
 from __future__ import annotations
@@ -12,16 +12,18 @@ from gateway.identity.names import ProjectName
 from rshell.language import grammar, verbs
 from rshell.language.verbs import Verb
 
-_NO_NAME = (grammar.NOT_UTF8, grammar.CONTROL)
-"""Refusals that, behind a known verb, are those of a bad name."""
+_NAME_REASONS = (grammar.NOT_UTF8, grammar.CONTROL)
+"""A line refused for one of these, after a known verb, has an invalid name: Usage, and not UnknownCommand."""
 
-
+_SEE_HELP = "`help` lists the commands"
 _SFTP_SPELLINGS = ("sftp-server", "internal-sftp")
 
 
 class Command(Record):
-    """A well-formed command. `words` are all words as parsed, for the transfers; `arguments` those of the program to
-    run; `seconds` what `--time` gives it, 0 for nothing.
+    """A well-formed command.
+
+    `words` are all words as parsed (for transfers), `topic` the command that `help` is to explain, `value` the word of
+    `takes_value`, `arguments` the words of the program to run, `seconds` its `--time` (0: none given).
     """
 
     verb: Verb
@@ -42,25 +44,25 @@ class Command(Record):
         return "--help" in self.flags
 
 
-PROMPT = Command(verb=Verb(name="prompt", summary="type commands here", begins=True), words=())
-"""What a login without a command asks for; it cannot be typed."""
+PROMPT = Command(verb=Verb(name="prompt", summary="type commands at a prompt", needs_admission=True), words=())
+"""What a login without a command gets. No line parses into it."""
 
 
 def parse(line: str) -> Command:
-    """The command in `line`. Raises UnknownCommand or Usage; no message repeats raw input."""
+    """The command in `line`. Raises UnknownCommand or Usage. No message repeats control characters of the input."""
     try:
         words = grammar.split(line)
     except grammar.Refused as refused:
-        if refused.reason in _NO_NAME and line.split(" ", 1)[0] in verbs.VERBS:
+        if refused.reason in _NAME_REASONS and line.split(" ", 1)[0] in verbs.VERBS:
             raise Usage(f"that is not a valid name: {refused}") from refused
-        raise UnknownCommand(f"that line is refused: {refused}", "`help` lists the commands") from refused
+        raise UnknownCommand(f"that line is refused: {refused}", _SEE_HELP) from refused
     if not words:
-        raise UnknownCommand("the command is empty", "`help` lists the commands")
+        raise UnknownCommand("the command is empty", _SEE_HELP)
     name = "sftp" if words[0].rsplit("/", 1)[-1] in _SFTP_SPELLINGS else words[0]
     if name not in verbs.VERBS:
-        raise UnknownCommand(f"unknown command {grammar.printable(words[0], 40)}", "`help` lists the commands")
+        raise UnknownCommand(f"unknown command {grammar.printable(words[0], 40)}", _SEE_HELP)
     verb = verbs.VERBS[name]
-    if verb.transfers:
+    if verb.is_transfer:
         return Command(verb=verb, words=words, flags=frozenset({"--help"} & set(words[1:2])))
     if name == "help":
         return _help(verb, words)
@@ -70,14 +72,14 @@ def parse(line: str) -> Command:
 def _help(verb: Verb, words: tuple[str, ...]) -> Command:
     topics = [word for word in words[1:] if word not in ("--help", "--json")]
     if len(topics) > 1 or (topics and topics[0] not in verbs.VERBS):
-        raise Usage("help is for one command", "`help` lists the commands")
+        raise Usage("help takes the name of one command", _SEE_HELP)
     flags = frozenset({"--json"} & set(words))
     return Command(verb=verb, words=words, topic=topics[0] if topics else "", flags=flags)
 
 
 def _arguments(verb: Verb, words: tuple[str, ...]) -> Command:
-    words, arguments = _divided(verb, words)
-    words, seconds = _timed(verb, words)
+    words, arguments = _split_program(verb, words)
+    words, seconds = _extract_time(verb, words)
     flags = {word for word in words[1:] if word.startswith("--")}
     if "--help" in flags:
         return Command(verb=verb, words=words, flags=frozenset(("--help",)))
@@ -87,7 +89,7 @@ def _arguments(verb: Verb, words: tuple[str, ...]) -> Command:
     if len(names) != len(verb.takes):
         raise Usage(f"{verb.name} takes {' and '.join(verb.takes) or 'no names'}", f"usage: {verb.usage}")
     if verb.takes_command and not arguments:
-        raise Usage("the program to run comes behind `--`", f"usage: {verb.usage}")
+        raise Usage("no program to run; write it after `--`", f"usage: {verb.usage}")
     project = ProjectName.of(names[0]) if verb.takes_project else None
     value = names[1] if verb.takes_value else ""
     return Command(
@@ -101,8 +103,8 @@ def _arguments(verb: Verb, words: tuple[str, ...]) -> Command:
     )
 
 
-def _divided(verb: Verb, words: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Our words, and those of the program: what is behind the first `--`."""
+def _split_program(verb: Verb, words: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Our words, and the program's: those after the first `--`."""
     if not verb.takes_command or "--" not in words:
         return words, ()
     at = words.index("--")
@@ -110,19 +112,17 @@ def _divided(verb: Verb, words: tuple[str, ...]) -> tuple[tuple[str, ...], tuple
 
 
 _UNITS = {"s": 1, "m": 60, "h": 3600}
+_MAX_DIGITS = 7
 
 
-_DIGITS = 7
-
-
-def _timed(verb: Verb, words: tuple[str, ...]) -> tuple[tuple[str, ...], int]:
-    """The words without `--time T`, and T in seconds: a number, alone or with s, m or h behind it."""
+def _extract_time(verb: Verb, words: tuple[str, ...]) -> tuple[tuple[str, ...], int]:
+    """The words without `--time T`, and T in seconds (0: not given). T is a number, or a number and s, m or h."""
     if verbs.TIME not in verb.flags or verbs.TIME not in words:
         return words, 0
     at = words.index(verbs.TIME)
     text = words[at + 1] if at + 1 < len(words) else ""
     unit = _UNITS.get(text[-1:], 0)
     digits = text[:-1] if unit else text
-    if not (digits.isascii() and digits.isdecimal() and len(digits) <= _DIGITS and int(digits)):
-        raise Usage("the time is a number of seconds, or of minutes or hours as in 5m and 2h", f"usage: {verb.usage}")
+    if not (digits.isascii() and digits.isdecimal() and len(digits) <= _MAX_DIGITS and int(digits)):
+        raise Usage("--time takes seconds, or minutes or hours as in 5m and 2h", f"usage: {verb.usage}")
     return words[:at] + words[at + 2 :], int(digits) * (unit or 1)

@@ -1,19 +1,19 @@
-"""The grammar of the restricted shell: a line into words, and nothing else.
+"""The grammar of the restricted shell: split a line into words, and nothing else.
 
-Words are what POSIX shell quoting makes them (XCU 2.2): blanks separate; '...' takes everything literally; "..."
-takes everything but backslash before $ ` " \\ ; a backslash outside quotes takes the next character literally.
-There is no expansion and no operator, so characters that would mean one are refused where a shell would act on
-them, rather than taken for something the sender did not mean:
+Quoting is that of POSIX shells (XCU 2.2). Blanks separate words. '...' makes every character literal. "..." does too,
+but in it a backslash escapes the four characters $ ` " \\ and nothing else. Outside quotes, a backslash makes the next
+character literal. There are no expansions and no operators. A character that a shell would act on is refused: its
+sender did not mean it literally.
 
     anywhere outside quotes             ; & | < > ( ) ` $ * ? [ ] { } !
     in double quotes                    ` $
     first in a word, outside quotes     # ~
 
-Behind a backslash, or in quotes that are not named above, they are data: so do ssh, scp, rsync and git send names.
+After a backslash, or in quotes that are not listed above, they are data: ssh, scp, rsync and git send names that way.
 
-Refused everywhere, quoted or not: what is not UTF-8, control characters (a tab outside quotes is a blank; a newline
-is no exception), and characters that make text look like other text (bidirectional controls, line separators,
-noncharacters). What is accepted means to /bin/sh what it means here; a property test says so.
+Refused everywhere, quoted or not: bytes that are not UTF-8, control characters (newlines included; a tab outside quotes
+is a blank), and characters that make text look like other text (bidirectional controls, line separators,
+noncharacters). A line that is accepted means the same to /bin/sh; a property test compares the two.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MAX_WORD = 4096  # characters
 MAX_WORDS = 256
 
 _OPERATORS = frozenset(";&|<>()`$*?[]{}!")
-_FIRST = frozenset("#~")
+_REFUSED_FIRST = frozenset("#~")
 _ESCAPED_IN_DOUBLE = frozenset('$`"\\')
 
 NOT_UTF8 = "not-utf8"
@@ -34,31 +34,29 @@ LINE_TOO_LONG = "line-too-long"
 WORD_TOO_LONG = "word-too-long"
 TOO_MANY_WORDS = "too-many-words"
 
-_WORDS_FOR = {
+_EXPLANATIONS = {
     NOT_UTF8: "it is not UTF-8",
     CONTROL: "it has a control character",
     OPERATOR: "it has a shell operator or expansion outside single quotes",
-    UNTERMINATED: "a quote or backslash is not finished",
+    UNTERMINATED: "a quote is not closed, or nothing follows a backslash",
     LINE_TOO_LONG: f"it is longer than {MAX_LINE} bytes",
     WORD_TOO_LONG: f"a word is longer than {MAX_WORD} characters",
     TOO_MANY_WORDS: f"it has more than {MAX_WORDS} words",
 }
-
-
-REASONS = frozenset(_WORDS_FOR)
+REASONS = frozenset(_EXPLANATIONS)
 
 
 class Refused(ValueError):
-    """Why a line is no sequence of words; `where` is a character position, from 0. The text repeats no input."""
+    """The line is refused: `reason` is one of REASONS, `where` the character, from 0. The text repeats no input."""
 
     def __init__(self, reason: str, where: int) -> None:
-        super().__init__(f"{_WORDS_FOR[reason]} (at character {where + 1})")
+        super().__init__(f"{_EXPLANATIONS[reason]} (at character {where + 1})")
         self.reason = reason
         self.where = where
 
 
 def split(line: str) -> tuple[str, ...]:
-    """The words of `line`, which may carry undecodable bytes as surrogates. Raises Refused."""
+    """The words of `line`, in which bytes that are not UTF-8 are surrogates (PEP 383). Raises Refused."""
     _check_characters(line)
     words: list[str] = []
     at = 0
@@ -77,7 +75,7 @@ def split(line: str) -> tuple[str, ...]:
 
 
 def _check_characters(line: str) -> None:
-    if len(line) > MAX_LINE:  # before looking at each of what may be very many characters
+    if len(line) > MAX_LINE:  # before a loop over what may be megabytes
         raise Refused(LINE_TOO_LONG, 0)
     for at, char in enumerate(line):
         if "\ud800" <= char <= "\udfff":
@@ -89,8 +87,8 @@ def _check_characters(line: str) -> None:
 
 
 def _word(line: str, start: int) -> tuple[str, int]:
-    """The word that begins at `start`, and the position behind it."""
-    if line[start] in _FIRST:
+    """The word that begins at `start`, and the position after it."""
+    if line[start] in _REFUSED_FIRST:
         raise Refused(OPERATOR, start)
     parts: list[str] = []
     at = start
@@ -119,7 +117,7 @@ def _word(line: str, start: int) -> tuple[str, int]:
 
 
 def _double_quoted(line: str, start: int) -> tuple[str, int]:
-    """The content of the double quotes that open at `start`, and the position behind the closing one."""
+    """The content of the double quotes that open at `start`, and the position after the closing one."""
     parts: list[str] = []
     at = start + 1
     while at < len(line):
@@ -139,7 +137,7 @@ def _double_quoted(line: str, start: int) -> tuple[str, int]:
 
 
 def _no_tab(line: str, start: int, end: int) -> str:
-    """A tab separates words; inside one it would be a control character in a name."""
+    """`line[start:end]`. Raises Refused for a tab: a word that has one would have a control character."""
     if "\t" in line[start:end]:
         raise Refused(CONTROL, line.index("\t", start))
     return line[start:end]
@@ -165,7 +163,7 @@ def printable(text: str, limit: int = 80) -> str:
     shown = "".join(pieces)
     if len(shown) <= limit:
         return shown
-    while len(shown) >= limit:  # by whole pieces: half an escape is a lie
+    while len(shown) >= limit:  # by whole escapes: half of one would show another character
         shown = shown[: -len(pieces.pop())]
     return shown + "…"
 

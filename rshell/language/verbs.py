@@ -6,10 +6,15 @@ from gateway.base.records import Record
 
 
 class Verb(Record):
-    """`takes_project`: one project name must follow, and then `takes_value` if that is not empty. `takes_command`: then
-    `--` and the words of a program. `transfers`: speaks a protocol on stdin and stdout, and checks its own words; not
-    for the prompt. `begins`: what it starts or changes outlives it, so it waits while the gateway is paused, or has no
-    room to record the end of it. `module` is the one in rshell.commands that carries it out.
+    """One command: what it takes, and what kind it is.
+
+    takes_project    the name of a project must follow
+    takes_value      then one more word must follow, called this in the usage ("": none)
+    takes_command    then `--` and the words of a program must follow
+    is_transfer      it speaks a protocol on stdin and stdout and checks its own words; it does not work at the prompt
+    needs_admission  what it starts or changes outlives it: it is refused while the gateway is paused, and while the
+                     audit log has no space to record its end
+    implemented_by   the module of rshell.commands that carries it out ("": the one with its name)
     """
 
     name: str
@@ -18,13 +23,13 @@ class Verb(Record):
     takes_value: str = ""
     takes_command: bool = False
     flags: tuple[str, ...] = ()
-    transfers: bool = False
-    begins: bool = False
-    home: str = ""
+    is_transfer: bool = False
+    needs_admission: bool = False
+    implemented_by: str = ""
 
     @property
     def module(self) -> str:
-        return self.home or self.name
+        return self.implemented_by or self.name
 
     @property
     def usage(self) -> str:
@@ -38,62 +43,88 @@ class Verb(Record):
 
 
 TIME = "--time"
-"""The one option that has a value."""
+"""The only option that takes a value."""
 
 
 VERBS = {
     verb.name: verb
     for verb in (
-        Verb(name="help", summary="what there is; `help COMMAND` for one of them", flags=("--json",)),
-        Verb(name="whoami", summary="who the gateway takes you for, and your live sessions", flags=("--json",)),
-        Verb(name="new", summary="create a project", takes_project=True, flags=("--allow-weak", "--json"), begins=True),
-        Verb(name="ls", summary="your projects: locked or unlocked, size on disk, last used", flags=("--json",)),
+        Verb(name="help", summary="list the commands, or explain one: help COMMAND", flags=("--json",)),
+        Verb(name="whoami", summary="show your name, your key and your live sessions", flags=("--json",)),
+        Verb(
+            name="new",
+            summary="create an encrypted project",
+            takes_project=True,
+            flags=("--allow-weak", "--json"),
+            needs_admission=True,
+        ),
+        Verb(name="ls", summary="list your projects: locked or unlocked, size, last use", flags=("--json",)),
         Verb(
             name="mount",
-            summary="unlock a project and hold it until closed",
+            summary="unlock a project",
             takes_project=True,
             flags=("--json",),
-            begins=True,
+            needs_admission=True,
         ),
-        Verb(name="session", summary="hold a session open, to mount projects into", flags=("--json",), begins=True),
-        Verb(name="status", summary="your sessions and what they have unlocked", flags=("--json",)),
+        Verb(
+            name="session",
+            summary="open a session that `mount` can unlock projects in",
+            flags=("--json",),
+            needs_admission=True,
+        ),
+        Verb(name="status", summary="show your sessions, what they unlocked and when it locks", flags=("--json",)),
         Verb(name="unmount", summary="lock a project", takes_project=True, flags=("--json",)),
         Verb(name="logout", summary="lock everything in your session and end it", flags=("--all", "--json")),
         Verb(
             name="idle",
-            summary="after how long without use a project is locked",
+            summary="set after how many idle seconds a project is locked",
             takes_project=True,
             takes_value="SECONDS",
             flags=("--json",),
-            begins=True,
+            needs_admission=True,
         ),
         Verb(
             name="rm",
-            summary="remove a project (to the trash)",
+            summary="move a project to the trash",
             takes_project=True,
             flags=("--yes", "--json"),
-            begins=True,
+            needs_admission=True,
         ),
         Verb(
             name="run",
-            summary="run a program in a project",
+            summary="run a program in an unlocked project",
             takes_project=True,
             takes_command=True,
             flags=("--net", TIME),
         ),
-        Verb(name="shell", summary="a shell in a project", takes_project=True, flags=("--net", TIME)),
+        Verb(name="shell", summary="open a shell in an unlocked project", takes_project=True, flags=("--net", TIME)),
         Verb(
             name="fsck",
-            summary="check every file of a locked project",
+            summary="check a locked project for damage",
             takes_project=True,
             flags=("--json",),
-            begins=True,
+            needs_admission=True,
         ),
-        Verb(name="sftp", summary="transfer files: what `sftp` and `sshfs` ask for", transfers=True),
-        Verb(name="scp", summary="transfer files: what `scp` asks for", transfers=True),
-        Verb(name="rsync", summary="transfer files: what `rsync` asks for", transfers=True),
-        Verb(name="git-upload-pack", summary="what `git fetch` and `git clone` ask for", transfers=True, home="git"),
-        Verb(name="git-receive-pack", summary="what `git push` asks for", transfers=True, home="git"),
-        Verb(name="git-upload-archive", summary="what `git archive --remote` asks for", transfers=True, home="git"),
+        Verb(name="sftp", summary="the gateway's side of `sftp` and `sshfs`", is_transfer=True),
+        Verb(name="scp", summary="the gateway's side of `scp -O`", is_transfer=True),
+        Verb(name="rsync", summary="the gateway's side of `rsync`", is_transfer=True),
+        Verb(
+            name="git-upload-pack",
+            summary="the gateway's side of `git clone` and `git fetch`",
+            is_transfer=True,
+            implemented_by="git",
+        ),
+        Verb(
+            name="git-receive-pack",
+            summary="the gateway's side of `git push`",
+            is_transfer=True,
+            implemented_by="git",
+        ),
+        Verb(
+            name="git-upload-archive",
+            summary="the gateway's side of `git archive --remote`",
+            is_transfer=True,
+            implemented_by="git",
+        ),
     )
 }

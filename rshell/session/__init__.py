@@ -1,1 +1,1 @@
-"""A front's side of a session: the client of the warden, and what programs it asks for."""
+"""A front's side of a session: the client of the warden, and the programs that it starts there."""

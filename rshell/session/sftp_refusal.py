@@ -1,7 +1,8 @@
-"""Saying no in SFTP (draft-ietf-secsh-filexfer-02), to a client that would otherwise see a closed connection.
+"""Refuse a client in SFTP (draft-ietf-secsh-filexfer-02). Without this, it would only see a closed connection.
 
-sshd drops the standard error of a subsystem, so our line cannot reach the person there. What can is the message of
-an SSH_FXP_STATUS: every request gets one. OpenSSH's sftp shows it for the first thing that it asks, where it is.
+sshd discards the standard error of a subsystem, so an error line cannot reach the person. The message of an
+SSH_FXP_STATUS can: every request gets one. OpenSSH's sftp shows that of its first request, which asks for the current
+directory.
 """
 
 from __future__ import annotations
@@ -12,41 +13,42 @@ import struct
 
 _VERSION, _STATUS = 2, 101
 _FAILURE = 4
-_MOST = 64
-"""Requests that are answered: a client that goes on after so many refusals is no help to anybody."""
-_LONGEST = 256 * 1024
-_PATIENCE_MS = 10_000
+_MAX_REQUESTS = 64
+"""Requests that are answered. A client that sends more gets a closed connection."""
+_MAX_PACKET = 256 * 1024
+_READ_TIMEOUT_MS = 10_000
 
 
 def refuse(message: str) -> None:
-    """Answer requests on standard input and output with `message`, until the client has seen enough or is silent."""
+    """Answer SFTP requests on standard input with `message`, until the client ends, is silent, or has sent too many."""
     text = message.encode()
-    if _packet() is None:  # SSH_FXP_INIT
+    if _read_packet() is None:  # SSH_FXP_INIT
         return
-    _answer(struct.pack(">BI", _VERSION, 3))
-    for _ in range(_MOST):
-        request = _packet()
+    _send(struct.pack(">BI", _VERSION, 3))
+    for _ in range(_MAX_REQUESTS):
+        request = _read_packet()
         if request is None or len(request) < 5:
             return
         id_ = request[1:5]
-        _answer(struct.pack(">B4sII", _STATUS, id_, _FAILURE, len(text)) + text + struct.pack(">I", 0))
+        _send(struct.pack(">B4sII", _STATUS, id_, _FAILURE, len(text)) + text + struct.pack(">I", 0))
 
 
-def _packet() -> bytes | None:
+def _read_packet() -> bytes | None:
+    """The body of the next packet; None at the end of input, and for a length that is not allowed."""
     head = _read(4)
     length = int.from_bytes(head, "big")
-    if len(head) < 4 or not 0 < length <= _LONGEST:
+    if len(head) < 4 or not 0 < length <= _MAX_PACKET:
         return None
     body = _read(length)
     return body if len(body) == length else None
 
 
 def _read(count: int) -> bytes:
-    """`count` bytes, or fewer when the client has ended or says nothing more."""
+    """`count` bytes, or fewer if the client ends or is silent."""
     waiting = select.poll()
     waiting.register(0, select.POLLIN)
     read = b""
-    while len(read) < count and waiting.poll(_PATIENCE_MS):
+    while len(read) < count and waiting.poll(_READ_TIMEOUT_MS):
         chunk = os.read(0, count - len(read))
         if not chunk:
             break
@@ -54,7 +56,7 @@ def _read(count: int) -> bytes:
     return read
 
 
-def _answer(body: bytes) -> None:
+def _send(body: bytes) -> None:
     try:
         os.write(1, struct.pack(">I", len(body)) + body)
     except BrokenPipeError:

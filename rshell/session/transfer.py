@@ -1,6 +1,6 @@
-"""What sftp, scp and rsync have in common: the projects that their paths name, and the session that has them.
+"""For scp, rsync and git: the projects that paths name, and the session that has them unlocked.
 
-The paths are checked for a clear answer, not for safety: the program sees nothing but the views.
+The paths are checked for a clear message, not for safety: the program sees nothing but the views.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from rshell.context import Context
 
 
 def session_of(context: Context, paths: tuple[str, ...]) -> Session:
-    """The session that has the project of every path, or, where none is named, the channel's.
+    """The session that has the projects of all paths unlocked; if they name no project, the channel's session.
 
-    Raises NotUnlocked or NoSuchProject for a path into a project that is not there, Busy when no session has all.
+    Raises NoSuchProject or NotUnlocked for the project of a path, Busy if the projects are in several sessions.
     """
-    mine = context.live()
+    live = context.sessions()
     named = [project for project in map(project_of, paths) if project]
     if not named:
-        return registry.find(mine, context.caller.connection)
+        return registry.find(live, context.caller.connection)
     for project in named:
         context.vault(project)
-    chosen = {project: registry.with_project(mine, project) for project in named}
+    chosen = {project: registry.with_project(live, project) for project in named}
     if len({session.id for session in chosen.values()}) > 1:
         raise Busy("those projects are unlocked in different sessions", "copy them one by one")
     return chosen[named[0]]
 
 
 def project_of(path: str) -> ProjectName | None:
-    """The project that a path of a transfer lies in, if it lies in one."""
+    """The project that a path of a transfer names, if it names one."""
     for prefix in (f"{PROJECTS}/", "~/", "./"):
         path = path.removeprefix(prefix)
     first = path.partition("/")[0]

@@ -1,35 +1,33 @@
-"""A front's side of the talk with a warden (gateway.session.protocol)."""
+"""The client of a warden: send a request, wait for the reply (gateway.session.protocol)."""
 
 from __future__ import annotations
 
-import os
 import select
 
 from gateway.base import json
+from gateway.base.records import Fd
 from gateway.errors import Dropped, Internal, NotUnlocked
-from gateway.session import channel, protocol
-from gateway.session.layout import SOCKET, directory
+from gateway.session import channel, layout, protocol
 from gateway.session.registry import Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from socket import socket
 
     from rshell.context import Context
 
 
-def ask(context: Context, session: Session, request: protocol.Message, fds: Sequence[int] = ()) -> None:
+def ask(context: Context, session: Session, request: protocol.Request) -> None:
     """Send `request` to `session` and wait until it is done. Raises what went wrong, of the class the warden meant."""
-    reply = _talk(context, session, request, fds)
+    reply = _talk(context, session, request)
     if not isinstance(reply, protocol.Done):
         raise Internal("the session gave no proper answer")
 
 
 def state(context: Context, session: Session) -> dict[str, object]:
-    """How `session` is doing: last activity, and when it and its views will lock. Empty when it has just ended."""
+    """The state of `session`: last activity, and when it and its views will lock. Empty if it has just ended."""
     try:
-        reply = _talk(context, session, protocol.Ask(principal=context.caller.principal, origin=context.origin), ())
+        reply = _talk(context, session, protocol.Ask(principal=context.caller.principal, origin=context.origin))
     except NotUnlocked:
         return {}
     if not isinstance(reply, protocol.State):
@@ -44,48 +42,52 @@ def close(context: Context, session: Session) -> None:
 
 
 def run(context: Context, session: Session, program: str, arguments: tuple[str, ...]) -> int:
-    """Have `program` run in `session` on our standard descriptors; its exit status."""
+    """Run `program` in `session` on our standard descriptors; return its exit status."""
     take_place(context)
     request = protocol.Attach(
-        principal=context.caller.principal, origin=context.origin, program=program, arguments=arguments
+        principal=context.caller.principal,
+        origin=context.origin,
+        program=program,
+        arguments=arguments,
+        stdio=protocol.Stdio(stdin=Fd(0), stdout=Fd(1), stderr=Fd(2)),
     )
-    reply = _talk(context, session, request, (0, 1, 2))
+    reply = _talk(context, session, request)
     if not isinstance(reply, protocol.Exited):
         raise Internal("the session gave no proper answer")
     return reply.status
 
 
-def take_place(context: Context) -> int:
+def take_place(context: Context) -> Fd:
     """One of the principal's places for attached programs, held until this process ends. Raises Busy."""
     from gateway.limits import concurrency
 
     limit = context.config.limits_programs
-    return concurrency.take(context.config.paths_run, context.caller.principal, concurrency.PROGRAMS, limit)
+    return concurrency.acquire(context.config.paths_run, context.caller.principal, concurrency.PROGRAMS, limit)
 
 
 def connection(context: Context, session: Session) -> socket:
     """The session's socket. Raises OSError when it has ended."""
-    return channel.connect(os.path.join(directory(context.config.paths_run), session.id), SOCKET)
+    return channel.connect(layout.path(context.config.paths_run, session.principal, session.id), layout.SOCKET)
 
 
-def _talk(context: Context, session: Session, request: protocol.Message, fds: Sequence[int]) -> protocol.Message:
+def _talk(context: Context, session: Session, request: protocol.Request) -> protocol.Message:
     try:
         with connection(context, session) as link:
-            channel.send(link, request, fds)
+            channel.send(link, request)
             _wait(link.fileno())
-            received = channel.receive(link)
+            reply = channel.receive(link)
     except (OSError, protocol.Malformed) as error:
         raise NotUnlocked(f"session {session.id} has just ended") from error
-    if received is None:
+    if reply is None:
         raise NotUnlocked(f"session {session.id} has just ended")
-    reply, _ = received
+    reply.close()  # an answer to one of these has no descriptors
     if isinstance(reply, protocol.Failed):
         raise protocol.error_of(reply)
     return reply
 
 
 def _wait(answer: int) -> None:
-    """Until the warden answers. Raises Dropped when the channel is gone; the warden sees the socket close."""
+    """Wait until the warden answers. Raises Dropped if the channel is gone; the warden then sees the socket close."""
     waiting = select.poll()
     waiting.register(answer, select.POLLIN)
     waiting.register(1, 0)

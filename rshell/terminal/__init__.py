@@ -1,1 +1,1 @@
-"""The caller's terminal: output, questions, line editing, carrying bytes."""
+"""The caller's terminal: output, questions, line editing, and copying bytes to and from a program."""

@@ -1,4 +1,4 @@
-"""Words to the caller. Results go to standard output, everything else to standard error."""
+"""Output for the caller. Results go to standard output, everything else to standard error."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
 
 
 def result(fields: Mapping[str, object], words: str, as_json: bool) -> None:
-    """Print the result of a command: an object for programs, or words for people ("" for none)."""
+    """Print the result of a command: `fields` as a JSON object, or `words` for people ("": print nothing)."""
     text = json.dumps(fields) if as_json else words
     if text:
         write(1, text + "\n")
 
 
 def note(words: str) -> None:
-    """Tell a person something that is not the result."""
+    """Tell the person something that is not the result."""
     write(2, words + "\n")
 
 
 def failure(error: EncError, as_json: bool) -> None:
-    """Report an error: one line on standard error, and the object that a program waits for."""
+    """Report an error: one line on standard error; for `as_json` also an object on standard output."""
     if as_json:
         about = {"error": error.slug, "message": str(error), "hint": error.hint, "exit": error.code}
         write(1, json.dumps(about) + "\n")
@@ -33,7 +33,7 @@ def failure(error: EncError, as_json: bool) -> None:
 
 
 def write(fd: int, text: str) -> None:
-    """Write all of `text`; a reader or a terminal that is gone does not matter any more."""
+    """Write all of `text`. Does nothing once the reader or the terminal is gone."""
     data = text.encode(errors="replace")
     try:
         while data:

@@ -1,29 +1,33 @@
-"""Answers of the caller: a secret, or a line."""
+"""Read answers of the caller from standard input: a secret, or a line."""
 
 from __future__ import annotations
 
 import os
 import time
 
+from gateway.base.records import Fd
 from gateway.errors import Usage
 from rshell.terminal import output
 
-LONGEST_SECRET = 2048
+MAX_ANSWER = 2048
+"""Bytes."""
 
-
-PATIENCE = 600.0
-"""Seconds for an answer to a question: a front that nobody answers is not to stay for ever."""
+ANSWER_TIMEOUT = 600.0
+"""Seconds. Without it, a front that nobody answers would stay for ever."""
 
 
 def secret(prompt: str) -> bytes:
-    """One line from standard input, without its newline. Raises Usage when there is none or it is too long."""
-    from gateway.base.syscalls import keep_memory_private
+    """Read one line, without its newline, and show nothing of it at a terminal.
 
-    keep_memory_private()
+    From here on no other process can read our memory. Raises Usage for no line, and for one that is too long or late.
+    """
+    from gateway.base.syscalls import make_undumpable
+
+    make_undumpable()
     if not os.isatty(0):
-        output.note("reading one line from standard input; if you are typing, it is visible: use ssh -t")
+        output.note("reading one line from standard input; what you type is visible: use ssh -t to hide it")
         return _line()
-    with _Silent():  # before the prompt: what is typed at once must not be shown, nor thrown away
+    with _EchoOff():  # before the prompt: TCSAFLUSH discards input, and what is typed after the prompt must be kept
         try:
             output.write(2, prompt)
             return _line()
@@ -32,57 +36,57 @@ def secret(prompt: str) -> bytes:
 
 
 def line(prompt: str) -> str:
-    """One line that is no secret."""
+    """Read one line, which is shown as it is typed. Raises as `secret`."""
     output.write(2, prompt)
     return _line().decode(errors="replace")
 
 
-def pipe(content: bytes) -> int:
+def pipe(content: bytes) -> Fd:
     """The reading end of a pipe that holds `content` and a newline; the writing end is closed."""
     reader, writer = os.pipe()
     try:
         os.write(writer, content + b"\n")
     finally:
         os.close(writer)
-    return reader
+    return Fd(reader)
 
 
 def _line() -> bytes:
-    """Byte by byte, so that nothing after the line is taken from whoever reads next."""
+    """Read byte by byte, so that what follows the line stays in standard input for the next reader."""
     import select
 
     waiting = select.poll()
     waiting.register(0, select.POLLIN)
-    until = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + ANSWER_TIMEOUT
     read = bytearray()
     while True:
-        if not waiting.poll(max(0.0, until - time.monotonic()) * 1000):
-            raise Usage(f"no answer came within {PATIENCE:.0f} s")
+        if not waiting.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            raise Usage(f"no answer within {ANSWER_TIMEOUT:.0f} s")
         if (byte := os.read(0, 1)) in (b"", b"\n"):
             break
         read += byte
-        if len(read) > LONGEST_SECRET:
-            raise Usage(f"that line is longer than {LONGEST_SECRET} bytes")
+        if len(read) > MAX_ANSWER:
+            raise Usage(f"the line is longer than {MAX_ANSWER} bytes")
     if not read and not byte:
-        raise Usage("standard input ended before a line came", "use ssh -t, or pipe one line in")
+        raise Usage("standard input ended without a line", "use ssh -t to type it, or pipe it in")
     return bytes(read)
 
 
-class _Silent:
-    """The terminal without echo, for as long as the context lasts (termios(3))."""
+class _EchoOff:
+    """A context in which the terminal does not echo (termios(3))."""
 
     def __enter__(self) -> None:
         import termios
 
         self._before = termios.tcgetattr(0)
-        silent = termios.tcgetattr(0)
-        silent[3] &= ~termios.ECHO
-        termios.tcsetattr(0, termios.TCSAFLUSH, silent)
+        quiet = termios.tcgetattr(0)
+        quiet[3] &= ~termios.ECHO
+        termios.tcsetattr(0, termios.TCSAFLUSH, quiet)
 
     def __exit__(self, *_: object) -> None:
         import termios
 
         try:
             termios.tcsetattr(0, termios.TCSAFLUSH, self._before)
-        except termios.error:  # it hung up, and what ends us is what says so
+        except termios.error:  # it hung up: the error that ends us says so
             return

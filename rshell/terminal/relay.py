@@ -1,4 +1,4 @@
-"""Carrying bytes between a channel and a program: its terminal, or, where its output is limited, its pipes."""
+"""Copy bytes between the channel and a program: through its terminal, or through pipes where its output is limited."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import select
 import signal
 
+from gateway.base.records import Fd
 from gateway.errors import Dropped, Stopped
 
 TYPE_CHECKING = False
@@ -13,68 +14,71 @@ if TYPE_CHECKING:
     from typing import Self
 
 _CHUNK = 64 * 1024
-_DRAIN_MS = 5_000
-"""How long what the program has printed may be on its way to us after its end."""
+_DRAIN_TIMEOUT_MS = 5_000
+"""How long to wait for output that the program printed before its end."""
 
 
 def dropped() -> Dropped:
-    """Our terminal, or whoever takes our output, is gone."""
+    """The error for a terminal, or a reader of our output, that is gone."""
     return Dropped("the connection ended before the command did")
 
 
 class Relay:
-    """`limit`: bytes of output, 0 for any number. A context: our terminal is as it was at its end, pipes are closed."""
+    """A context. `limit`: bytes that the program may print (0: no limit).
+
+    At its end our terminal has its old settings, and the pipes and the program's terminal are closed.
+    """
 
     def __init__(self, limit: int) -> None:
         self._left = limit
         self._limit = limit
-        self._outputs: dict[int, int] = {}
-        self._given: list[int] = []
-        self._controller: int | None = None
-        self._typed = b""
-        self._before: list[object] | None = None
+        self._outputs: dict[int, int] = {}  # where the program's output comes from: to which descriptor of ours it goes
+        self._given: list[int] = []  # the program's ends of the pipes
+        self._controller: int | None = None  # of the program's terminal (ptmx(4))
+        self._typed = b""  # read from our terminal, not yet written to the program's
+        self._settings: list[object] | None = None  # of our terminal, before it was set to raw
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._before is not None:
+        if self._settings is not None:
             import termios
 
             signal.signal(signal.SIGWINCH, signal.SIG_DFL)
             try:
-                termios.tcsetattr(0, termios.TCSADRAIN, self._before)  # type: ignore[arg-type]
-            except termios.error:  # it hung up, and what ends us is what says so
-                self._before = None
+                termios.tcsetattr(0, termios.TCSADRAIN, self._settings)  # type: ignore[arg-type]
+            except termios.error:  # it hung up: the error that ends us says so
+                self._settings = None
         for fd in (*self._outputs, *self._given):
             os.close(fd)
 
-    def standard(self) -> tuple[int, int, int]:
+    def standard(self) -> tuple[Fd, Fd, Fd]:
         """The program's standard descriptors: ours, or pipes to us where output is counted."""
         if not self._limit:
-            return 0, 1, 2
+            return Fd(0), Fd(1), Fd(2)
         for target in (1, 2):
             reader, writer = os.pipe()
             self._outputs[reader] = target
             self._given.append(writer)
-        return 0, self._given[0], self._given[1]
+        return Fd(0), Fd(self._given[0]), Fd(self._given[1])
 
-    def begun(self) -> None:
-        """The program has its descriptors: ours of them would keep us waiting for its end."""
+    def close_program_ends(self) -> None:
+        """Close our copies of the program's pipe ends, once it has them: with them open, we would never see the end."""
         while self._given:
             os.close(self._given.pop())
 
     def attach(self, controller: int) -> None:
-        """Connect our terminal with the program's, whose other end is `controller`. Owns that. Raises Dropped."""
+        """Connect our terminal with the program's, by its `controller` end, which this closes. Raises Dropped."""
         import termios
         import tty
 
         self._controller = controller
         self._outputs[controller] = 1
-        os.set_blocking(controller, False)  # a program that does not read must not keep us from what it prints
+        os.set_blocking(controller, False)  # a program that does not read must not stop us from reading its output
         try:
-            self._before = termios.tcgetattr(0)
-            tty.setraw(0)  # Ctrl-C and the like are for the program's terminal to turn into signals
+            self._settings = termios.tcgetattr(0)
+            tty.setraw(0)  # the program's terminal turns Ctrl-C and the like into signals
         except termios.error as error:  # it hung up
             raise dropped() from error
         signal.signal(signal.SIGWINCH, lambda *_: self._resize())
@@ -87,15 +91,16 @@ class Relay:
         if self._controller is not None:
             try:
                 fcntl.ioctl(self._controller, termios.TIOCSWINSZ, fcntl.ioctl(0, termios.TIOCGWINSZ, b"\0" * 8))
-            except OSError:  # one of the two hung up, which the next look at it says
+            except OSError:  # one of the two hung up; the next read or poll of it reports that
                 return
 
-    def until_ready(self, answers: int) -> None:
-        """Carry until there is something to read from `answers`. Raises Dropped when the channel is gone."""
-        while not self._carry(answers):
+    def copy_until(self, answers: int) -> None:
+        """Copy until `answers` is readable. Raises Dropped when the channel is gone, Stopped at the limit."""
+        while not self._copy_ready(answers):
             continue
 
-    def _carry(self, answers: int) -> bool:
+    def _copy_ready(self, answers: int) -> bool:
+        """Wait for any descriptor, copy what there is, and return whether `answers` is readable."""
         waiting = select.poll()
         waiting.register(answers, select.POLLIN)
         for source in self._outputs:
@@ -126,12 +131,12 @@ class Relay:
             self._typed = b""
 
     def _copy(self, source: int) -> None:
-        """A piece of the program's output. Raises Stopped when it is more than is allowed."""
+        """Copy a chunk of the program's output. Raises Stopped when it exceeds the limit."""
         try:
             data = os.read(source, _CHUNK)
         except BlockingIOError:
             return
-        except OSError:  # EIO: nobody has the terminal any more
+        except OSError:  # EIO: no process has the terminal open any more
             data = b""
         target = self._outputs[source]
         if not data:
@@ -146,12 +151,12 @@ class Relay:
         _write(target, data)
 
     def drain(self) -> None:
-        """What is still on its way from a program that has ended."""
+        """Copy the rest of the output of a program that has ended."""
         while self._outputs:
             waiting = select.poll()
             for source in self._outputs:
                 waiting.register(source, select.POLLIN)
-            ready = waiting.poll(_DRAIN_MS)
+            ready = waiting.poll(_DRAIN_TIMEOUT_MS)
             if not ready:
                 return
             for source, _ in ready:
@@ -159,7 +164,7 @@ class Relay:
 
 
 def _read_terminal() -> bytes:
-    """What was typed. Raises Dropped when the terminal is gone: it ends, or, when it hung up, gives EIO."""
+    """What was typed. Raises Dropped when the terminal is gone: at end of file, or EIO after a hang-up."""
     try:
         data = os.read(0, 4096)
     except OSError as error:
@@ -170,7 +175,7 @@ def _read_terminal() -> bytes:
 
 
 def _write(target: int, data: bytes) -> None:
-    """All of `data`. Raises Dropped when nobody takes it any more."""
+    """Write all of `data`. Raises Dropped when the reader is gone."""
     try:
         while data:
             data = data[os.write(target, data) :]

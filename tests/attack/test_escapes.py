@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.harness import Gateway, need
-from tests.running import Desk, desk
+from tests.running import UnlockedProject, unlocked_project
 
 HEAD = """
 import ctypes, errno, json, os, signal, socket, sys
@@ -96,14 +96,14 @@ CALLS: dict[str, tuple[str, str]] = {
 
 
 @pytest.fixture(scope="module")
-def at(gateway: Gateway) -> Iterator[Desk]:
+def at(gateway: Gateway) -> Iterator[UnlockedProject]:
     """One unlocked project for all tests here."""
-    with desk(gateway, "prisoner") as made:
+    with unlocked_project(gateway, "prisoner") as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def outcomes(at: Desk) -> dict[str, str]:
+def outcomes(at: UnlockedProject) -> dict[str, str]:
     """How each of CALLS came out, tried by one program."""
     need(platform.machine() == "x86_64", "the numbers of system calls are those of x86-64")
     lines = [f"found[{name!r}] = {code}" for name, (code, _) in CALLS.items()]
@@ -120,7 +120,7 @@ def test_a_program_cannot_have(outcomes: dict[str, str], name: str) -> None:
     assert outcomes[name] == CALLS[name][1]
 
 
-def test_calls_of_another_architecture_kill(at: Desk) -> None:
+def test_calls_of_another_architecture_kill(at: UnlockedProject) -> None:
     need(platform.machine() == "x86_64", "int 0x80 is x86's")
     code = b"\\xb8\\x14\\x00\\x00\\x00\\xcd\\x80\\xc3".decode()  # mov eax, 20 (getpid of i386); int 0x80; ret
     script = f"""
@@ -149,21 +149,21 @@ print("end")
 """
 
 
-def test_a_program_cannot_type_into_its_terminal(at: Desk) -> None:
+def test_a_program_cannot_type_into_its_terminal(at: UnlockedProject) -> None:
     at.put("typing.py", TYPING)
     terminal = at.terminal("python3", "-I", "typing.py")
     assert terminal.expect("end").split() == ["EPERM"] * 4 + ["end"]
     assert terminal.wait() == 0
 
 
-def test_a_program_sees_no_other_process(at: Desk) -> None:
+def test_a_program_sees_no_other_process(at: UnlockedProject) -> None:
     names = at.sh("cat /proc/[0-9]*/comm | sort -u").out.split()
     assert {"bwrap", "cat", "sh"} <= set(names) <= {"bwrap", "cat", "sh", "sort"}
     assert at.sh("kill -9 -1; true").status in (0, 137)
     assert at.run("true").status == 0
 
 
-def test_a_program_has_the_descriptors_of_its_channel_alone(at: Desk) -> None:
+def test_a_program_has_the_descriptors_of_its_channel_alone(at: UnlockedProject) -> None:
     own, _, of_bwrap = at.sh(
         "for fd in /proc/$$/fd/*; do readlink $fd; done; echo /; for fd in /proc/1/fd/*; do readlink $fd; done"
     ).out.partition("/\n")
@@ -172,16 +172,16 @@ def test_a_program_has_the_descriptors_of_its_channel_alone(at: Desk) -> None:
     assert more == {"anon_inode:[eventfd]"}, "on which bubblewrap tells of the program's end"
 
 
-def test_a_program_has_no_network_but_its_own_loopback(at: Desk) -> None:
+def test_a_program_has_no_network_but_its_own_loopback(at: UnlockedProject) -> None:
     lines = at.run("cat", "/proc/net/dev").out.splitlines()[2:]
     assert [line.split(":")[0].strip() for line in lines] == ["lo"]
     assert at.run("cat", "/proc/net/unix").out.splitlines()[1:] == []
     refused = at.run("true", flags=("--net",))
-    said = "enc: programs have no network here; the gateway's sysadmin decides that\n"
+    said = "enc: programs have no network here; ask your sysadmin to allow it\n"
     assert (refused.status, refused.err) == (126, said)
 
 
-def test_rewriting_the_sandbox_s_own_process_would_gain_nothing(at: Desk) -> None:
+def test_rewriting_the_sandbox_s_own_process_would_gain_nothing(at: UnlockedProject) -> None:
     """Should a program get to write into PID 1 of its sandbox: that one is confined as the program is."""
     fields = ("CapPrm", "CapEff", "CapBnd", "NoNewPrivs", "Seccomp")
     status = dict(line.split(":\t", 1) for line in at.run("cat", "/proc/1/status").out.splitlines() if ":\t" in line)

@@ -48,7 +48,7 @@ def test_rsync_is_told_nothing_but_what_its_clients_send(person: Person, project
     del project  # it has to be there, so that nothing but the options is wrong
     result = person.ssh(f"rsync {words}")
     assert (result.status, result.out) == (64, "")
-    assert result.err.startswith("enc: rsync is for copying")
+    assert result.err.startswith("enc: rsync is started by the rsync of your own machine")
 
 
 @pytest.mark.parametrize("cluster", CLUSTERS)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.harness import Gateway
-from tests.running import Desk, desk
+from tests.running import UnlockedProject, unlocked_project
 
 FLIGHT = """
 import os, resource, socket, sys
@@ -45,15 +45,15 @@ print(len(held))
 
 
 @pytest.fixture(scope="module")
-def taker(gateway: Gateway) -> Iterator[Desk]:
-    with desk(gateway, "taker") as made:
+def taker(gateway: Gateway) -> Iterator[UnlockedProject]:
+    with unlocked_project(gateway, "taker") as made:
         yield made
 
 
-def test_descriptors_in_flight_keep_nobody_from_passing_theirs(gateway: Gateway, taker: Desk) -> None:
+def test_descriptors_in_flight_keep_nobody_from_passing_theirs(gateway: Gateway, taker: UnlockedProject) -> None:
     """unix(7), ETOOMANYREFS: without a bound below the fronts' own, nobody could reach any session."""
     taker.put("flight.py", FLIGHT)
-    with desk(gateway, "served-in-flight") as other:
+    with unlocked_project(gateway, "served-in-flight") as other:
         terminal = taker.terminal("python3", "-I", "flight.py")
         try:
             terminal.expect("Too many references")
@@ -67,12 +67,12 @@ def test_descriptors_in_flight_keep_nobody_from_passing_theirs(gateway: Gateway,
             terminal.close()
 
 
-def test_a_program_has_a_share_of_the_hosts_terminals(taker: Desk) -> None:
+def test_a_program_has_a_share_of_the_hosts_terminals(taker: UnlockedProject) -> None:
     assert taker.python(TERMINALS).out.splitlines() == ["No space left on device", "32"]
     assert taker.terminal("tty").wait() == 0
 
 
-def test_no_process_of_a_program_is_without_its_limits(taker: Desk) -> None:
+def test_no_process_of_a_program_is_without_its_limits(taker: UnlockedProject) -> None:
     """PID 1, which is bubblewrap, among them: it could be rewritten."""
     names = ("Max data size", "Max core file size", "Max open files")
     own, first = (

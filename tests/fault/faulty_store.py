@@ -45,7 +45,8 @@ class Store(fuse.Operations):  # type: ignore[misc]
             raise fuse.FuseOSError(error.errno or errno.EIO) from error
 
     def _hang(self) -> str:
-        """Until the switch says something else: that."""
+        """Until the switch says something else: that. Meanwhile there is a file `hanging` beside the switch."""
+        self._switch.with_name("hanging").touch()
         until = time.monotonic() + LONGEST
         while time.monotonic() < until:
             if (word := self._switch.read_text()) != "hang":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import signal
 import subprocess
 import sys
 import time
@@ -140,3 +141,35 @@ def test_a_disk_that_hangs_makes_no_lock_certain_before_it_answers_again(
         unlock(who, "work", shared)
     assert fsck(disk) == 0
     still_there(who, content, tmp_path / "back")
+
+
+def test_the_end_of_a_killed_session_is_recorded_when_its_gocryptfs_has_ended_and_once(
+    who: Person, disk: Disk, content: Path
+) -> None:
+    """The warden is killed while gocryptfs waits in the kernel: the next callers find a session that is not over."""
+    gateway = who.gateway
+    with who.mounted("work") as held:
+        (server,) = (pid for pid, args in gateway.session_processes().items() if args.startswith("/usr/bin/gocryptfs"))
+        (one,) = gateway.sessions()
+        disk.now("hang")
+        writing = subprocess.Popen(
+            ["sftp", *who.options, "-b", "-", "gateway"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        )
+        assert writing.stdin
+        writing.stdin.write(f"put {content} work/lost\n")
+        writing.stdin.close()
+        eventually(lambda: disk.switch.with_name("hanging").exists())
+        os.kill(int(str(one["pid"])), signal.SIGKILL)
+        eventually(lambda: who.ssh("status", "--json").json["sessions"] == [])
+        assert os.path.exists(f"/proc/{server}") and not gateway.events("locked"), "gocryptfs has it still"
+        disk.now("ok")
+        eventually(lambda: who.ssh("status").status == 0 and gateway.events("session-closed"))
+        held.wait()
+        writing.wait(30)
+    assert not os.path.exists(f"/proc/{server}")
+    for event in ("locked", "session-closed"):
+        (row,) = gateway.events(event, session=one["id"])
+        assert (row["reason"], row["found_by"]) == ("found-dead", "request")
+        assert row["address"] == one["address"] and row["request"] in {
+            found["request"] for found in gateway.events("request", verb="status")
+        }

@@ -20,7 +20,7 @@ SECRET = PASSPHRASE + "\n"
 WRONG = "not the passphrase\n"
 CALLER = {"fingerprint", "key_type", "principal", "address", "port"}
 
-# what is asked, standard input, verb, decision, reason, exit status; "P" is an existing project, "Q" none
+# command, standard input, verb, decision, reason, exit status; "P" is an existing project, "Q" none
 REQUESTS = [
     pytest.param(("whoami",), "", "whoami", "allow", "authorized", 0, id="whoami"),
     pytest.param(("help", "mount"), "", "help", "allow", "authorized", 0, id="help"),
@@ -131,7 +131,7 @@ def test_verify_finds_nothing_after_everything(gateway: Gateway) -> None:
 
 
 def _change(lines: list[str]) -> list[str]:
-    """One of them says something else; which, depends on what was asked of the gateway before."""
+    """Change the first line that allows a request; which line that is depends on earlier tests."""
     at = next(at for at, line in enumerate(lines) if '"decision":"allow"' in line)
     return [*lines[:at], lines[at].replace('"decision":"allow"', '"decision":"deny"'), *lines[at + 1 :]]
 
@@ -197,7 +197,7 @@ def began() -> Iterator[float]:
 
 
 def _everything(person: Person, tmp_path: Path) -> None:
-    """The canary through every path: as passphrases, file names, contents and words of commands."""
+    """Send the canary through every interface: in passphrases, file names, contents and commands."""
     good, wrong = f"{CANARY} good passphrase", f"{CANARY} wrong passphrase"
     files = {}
     for name in NAMES:
@@ -240,7 +240,7 @@ def test_no_secret_and_no_name_of_a_view_is_on_any_disk(
 
 
 def _newer_of(uid: int, since: float, where: str) -> list[Path]:
-    """What an account has written since, wherever it is below a directory."""
+    """The files of an account below a directory that were written since then."""
     words = ["find", where, "-xdev", "-uid", str(uid), "-newermt", f"@{int(since)}"]
     said = subprocess.run(words, capture_output=True, text=True, check=False).stdout
     return [Path(line) for line in said.splitlines()]

@@ -74,42 +74,42 @@ def _close_window(scene: Scene) -> None:
 
 End = Callable[[Scene], None]
 
-ENDS: list[tuple[str, End, str | None]] = [
+ENDS: list[tuple[str, End, str]] = [
     ("the-ssh-client-is-killed", lambda scene: scene.kill(scene.client()), "hangup"),
     ("sshd-s-monitor-is-killed", lambda scene: scene.kill(parent(parent(scene.bwrap()))), "hangup"),
     ("sshd-s-session-process-is-killed", lambda scene: scene.kill(parent(scene.bwrap())), "hangup"),
-    ("the-warden-is-killed", lambda scene: scene.kill(scene.gateway.warden()), None),
+    ("the-warden-is-killed", lambda scene: scene.kill(scene.gateway.warden()), "found-dead"),
     ("the-outer-bwrap-is-killed", lambda scene: scene.kill(scene.bwrap()), "killed"),
     ("the-outer-bwrap-is-terminated", lambda scene: scene.kill(scene.bwrap(), signal.SIGTERM), "killed"),
     ("the-warden-is-terminated", lambda scene: scene.kill(scene.gateway.warden(), signal.SIGTERM), "shutdown"),
     ("its-user-unmounts", _unmount, "unmount"),
 ]
 
-TERMINAL_ENDS: list[tuple[str, End, str | None]] = [
+TERMINAL_ENDS: list[tuple[str, End, str]] = [
     ("ctrl-c-is-typed", _ctrl_c, "logout"),
     ("the-window-is-closed", _close_window, "hangup"),
     ("sshd-s-monitor-is-killed", lambda scene: scene.kill(parent(parent(scene.bwrap()))), "hangup"),
 ]
 
-GATEWAY_ENDS: list[tuple[str, End, str | None]] = [
+GATEWAY_ENDS: list[tuple[str, End, str]] = [
     ("the-gateway-is-terminated", lambda scene: _stop_gateway(scene, signal.SIGTERM), "shutdown"),
     ("the-gateway-is-interrupted", lambda scene: _stop_gateway(scene, signal.SIGINT), "shutdown"),
 ]
 
 
-def _table(rows: list[tuple[str, End, str | None]]) -> pytest.MarkDecorator:
+def _table(rows: list[tuple[str, End, str]]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(("end", "reason"), [pytest.param(*row[1:], id=row[0]) for row in rows])
 
 
-def _check_locked(scene: Scene, processes: set[int], reason: str | None) -> None:
+def _check_locked(scene: Scene, processes: set[int], reason: str) -> None:
     """Nothing is left of the view, and the audit says why it ended."""
     assert processes
     eventually(lambda: not any(map(alive, processes)), SOON)
-    if reason is None:  # the next caller sweeps what a killed warden could not
+    if reason == "found-dead":  # the next caller sweeps and records what a killed warden could not
         assert scene.person.ssh("status", "--json").json["sessions"] == []
     eventually(lambda: not scene.gateway.leftovers(), SOON)
     found = [event["reason"] for event in scene.gateway.events("locked", fingerprint=scene.person.fingerprint)]
-    assert found == ([reason] if reason else [])
+    assert found == [reason]
 
 
 def _check_intact(scene: Scene, tmp_path: Path, *names: str) -> None:
@@ -171,9 +171,7 @@ def _as_root() -> None:
 
 
 @_table(ENDS)
-def test_view_ends_when(
-    end: End, reason: str | None, gateway: Gateway, person: Person, project: str, tmp_path: Path
-) -> None:
+def test_view_ends_when(end: End, reason: str, gateway: Gateway, person: Person, project: str, tmp_path: Path) -> None:
     with person.mounted(project) as held, _attached(person, project, tmp_path):
         scene, processes = Scene(gateway, person, project, held), set(gateway.session_processes())
         end(scene)
@@ -183,7 +181,7 @@ def test_view_ends_when(
 
 @_table(TERMINAL_ENDS)
 def test_view_held_in_a_terminal_ends_when(
-    end: End, reason: str | None, gateway: Gateway, person: Person, project: str, tmp_path: Path
+    end: End, reason: str, gateway: Gateway, person: Person, project: str, tmp_path: Path
 ) -> None:
     with _in_terminal(person, project) as terminal, _attached(person, project, tmp_path):
         scene, processes = Scene(gateway, person, project, terminal), set(gateway.session_processes())
@@ -194,7 +192,7 @@ def test_view_held_in_a_terminal_ends_when(
 
 @_table(GATEWAY_ENDS)
 def test_view_ends_when_all_of_it_ends(
-    end: End, reason: str | None, make_gateway: Callable[..., Gateway], tmp_path: Path
+    end: End, reason: str, make_gateway: Callable[..., Gateway], tmp_path: Path
 ) -> None:
     gateway = make_gateway()
     person = gateway.person(f"owner-{reason}-{gateway.root.parent.name}")
@@ -230,7 +228,7 @@ def test_view_ends_when_its_channel_closes_on_a_connection_that_stays(
     [row for row in ENDS if row[0] in ("the-ssh-client-is-killed", "the-warden-is-terminated", "its-user-unmounts")]
 )
 def test_an_upload_is_cut_off_and_what_came_before_is_intact_when(
-    end: End, reason: str | None, gateway: Gateway, person: Person, project: str, tmp_path: Path
+    end: End, reason: str, gateway: Gateway, person: Person, project: str, tmp_path: Path
 ) -> None:
     with person.mounted(project) as held:
         _put(person, project, tmp_path)

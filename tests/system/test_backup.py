@@ -1,4 +1,4 @@
-"""Backups of vaults in use, the way back, and the check that only an owner can make."""
+"""Backups of vaults in use, restoring them, and fsck, which only the owner can run."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def owner(kept: Gateway, request: pytest.FixtureRequest) -> Person:
 
 
 def copied(gateway: Gateway, to: Path) -> dict[tuple[str, str], str]:
-    """`backup TO`: what came of each project."""
+    """Run `backup TO`; the problem of each project ("" for none)."""
     result = admin(gateway, "backup", str(to), "--json")
     vaults = result.json["vaults"]
     assert isinstance(vaults, list)
@@ -43,13 +43,13 @@ def copied(gateway: Gateway, to: Path) -> dict[tuple[str, str], str]:
 
 
 def opened(vault: Path, at: Path, name: str) -> bytes:
-    """What a file in a copy of a vault has, by stock gocryptfs alone."""
+    """The content of a file in a copied vault, read with stock gocryptfs."""
     mine = at / "opened"
     shutil.copytree(vault, mine)
     (at / "plain").mkdir()
     config = str(mine / "slots" / "passphrase.conf")
     words = ["gocryptfs", "-q", "-nosyslog", "-config", config, str(mine / "cipher"), str(at / "plain")]
-    quiet = subprocess.DEVNULL  # gocryptfs stays, with whatever it was given
+    quiet = subprocess.DEVNULL  # gocryptfs stays in the background with its descriptors
     subprocess.run(words, input=PASSPHRASE.encode() + b"\n", check=True, stdout=quiet, stderr=quiet, timeout=60)
     try:
         return (at / "plain" / name).read_bytes()
@@ -71,15 +71,15 @@ def test_a_copy_of_a_project_in_use_is_whole_and_current(kept: Gateway, owner: P
         assert opened(backup / vault, tmp_path, "deep/" + "n" * 200) == b"long"
         before = (backup / vault).stat().st_ino
         (mnt / "file").write_bytes(b"two" * 10_000)
-        os.utime(mnt / "file", (10**9, 10**9))  # neither its size nor its time tells
+        os.utime(mnt / "file", (10**9, 10**9))  # size and mtime do not show the change
         (mnt / "deep" / ("n" * 200)).unlink()
         writer = threading.Thread(target=keep_doing, args=(lambda: (mnt / "other").write_bytes(b"x"), 0.02, 1.5))
-        writer.start()  # so that the first attempt is in vain
+        writer.start()  # makes the first attempt fail
         assert copied(kept, backup)[owner.name, "work"] == ""
         writer.join()
         assert opened(backup / vault, tmp_path, "file") == b"two" * 10_000
         assert (backup / vault).stat().st_ino != before, "it is replaced as a whole"
-        assert not ciphertext.problems(Vault(name=ProjectName("work"), path=str(backup / vault)))
+        assert not ciphertext.find_problems(Vault(name=ProjectName("work"), path=str(backup / vault)))
     assert not (backup / vault / "lock").exists()
     assert sorted(path.name for path in (backup / f"u-{owner.name}").iterdir()) == [".seen-work", "work"]
     assert backup.stat().st_mode & 0o777 == 0o700
@@ -213,7 +213,7 @@ def test_a_link_in_the_account_s_directories_leads_root_nowhere(
     (home / "work" / "cipher").rename(home / "work" / "away")
     (home / "work" / "cipher").symlink_to(tmp_path / "root-s" / "alone" / "cipher")
     result = copied(gateway, backup)
-    assert "cannot be read" in result["someone", "evil"] and "no directory" in result["someone", "work"]
+    assert "cannot read" in result["someone", "evil"] and "not a directory" in result["someone", "work"]
     assert result["someone", "good"] == ""
     assert not list(backup.rglob("shadow"))
 
@@ -243,10 +243,10 @@ def test_what_is_no_file_is_copied_as_what_it_is_and_what_leads_elsewhere_is_tol
     instead(home / "meta" / "vault.toml")
     result = copied(gateway, tmp_path / "backup")
     assert result["someone", "links"] == ""
-    assert "slots is no directory" in result["someone", "slots"]
-    assert "slots has something else than files" in result["someone", "slot"]
+    assert "slots is not a directory" in result["someone", "slots"]
+    assert "slots contains something other than files" in result["someone", "slot"]
     assert "gocryptfs.diriv is missing or damaged" in result["someone", "iv"]
-    assert "vault.toml is no file" in result["someone", "meta"]
+    assert "vault.toml is not a file" in result["someone", "meta"]
     copy = tmp_path / "backup" / "u-someone" / "links" / "cipher"
     assert (copy / "link").is_symlink() and (copy / "up").is_symlink() and (copy / "p").is_fifo()
     assert not [path for path in (tmp_path / "backup").rglob("*") if path.is_file() and "x" * 16 in _text(path)]
@@ -261,4 +261,4 @@ def _text(path: Path) -> str:
     [(0, True), (18, False), (50, False), (51, True), (4146, True), (4147, False), (4179, True), (8274, True)],
 )
 def test_the_sizes_of_ciphertext(size: int, whole: bool) -> None:
-    assert ciphertext.is_whole(size) == whole
+    assert ciphertext.is_valid_size(size) == whole

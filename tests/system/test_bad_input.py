@@ -17,7 +17,7 @@ from tests.harness import PASSPHRASE, Gateway, Person, Result, eventually, need
 ONE_LINE = re.compile(r"enc: [\x20-\x7e]+\n")
 NAMESPACES = Path("/proc/sys/user/max_user_namespaces")
 PAGE = os.sysconf("SC_PAGE_SIZE")
-PIPED = "reading one line from standard input; if you are typing, it is visible: use ssh -t\n"
+PIPED = "reading one line from standard input; what you type is visible: use ssh -t to hide it\n"
 
 
 def complaint(result: Result) -> str:
@@ -290,8 +290,8 @@ def vault_of(person: Person, project: str) -> Path:
 DAMAGE = {
     "no config": ("rm slots/passphrase.conf", "slots"),
     "an empty config": (": >slots/passphrase.conf", "slots"),
-    "a truncated config": ("truncate -s 100 slots/passphrase.conf", "slot is damaged"),
-    "a config of something else": ("echo '{\"a\": 1}' >slots/passphrase.conf", "slot is damaged"),
+    "a truncated config": ("truncate -s 100 slots/passphrase.conf", "its unlock slots cannot be read"),
+    "a config of something else": ("echo '{\"a\": 1}' >slots/passphrase.conf", "its unlock slots cannot be read"),
     "a config that is a directory": ("rm slots/passphrase.conf; mkdir slots/passphrase.conf", "damaged"),
     "no slot description": ("rm slots/passphrase.toml", "no unlock slot"),
     "a truncated slot description": ("truncate -s 20 slots/passphrase.toml", "slots"),

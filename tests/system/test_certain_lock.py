@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness import PASSPHRASE, PATIENCE, Gateway, Held, Person, eventually, run
-from tests.life import locks, session, sshfs, unlock
+from tests.life import lock_reasons, session, sshfs, unlock
 
 GRACE = 1
 
@@ -45,7 +45,10 @@ def programs(gateway: Gateway) -> list[int]:
 
 def mounted(pid: int) -> bool:
     """Whether the mount namespace of `pid` has a view."""
-    return "fuse.gocryptfs" in Path(f"/proc/{pid}/mountinfo").read_text()
+    try:
+        return "fuse.gocryptfs" in Path(f"/proc/{pid}/mountinfo").read_text()
+    except OSError:  # it is exiting, and has no namespace any more
+        return False
 
 
 def free(gateway: Gateway, project: str) -> bool:
@@ -187,7 +190,7 @@ def test_a_gocryptfs_that_dies_is_a_lock_that_is_recorded(gateway_: Gateway, who
     with opened(who) as (held, shared):
         (server,) = pids(gateway_, "/usr/bin/gocryptfs")
         os.kill(server, signal.SIGKILL)
-        eventually(lambda: locks(gateway_, "work") == ["failed"])
+        eventually(lambda: lock_reasons(gateway_, "work") == ["failed"])
         held.read_until("gocryptfs ended unexpectedly")
         unlock(who, "work", shared)
 
@@ -253,7 +256,7 @@ def test_a_file_written_just_before_the_end_is_whole(gateway_: Gateway, who: Per
             held.kill()
         else:
             assert who.ssh(way, *(["work"] if way == "unmount" else [])).status == 0
-        eventually(lambda: locks(gateway_, "work"))
+        eventually(lambda: lock_reasons(gateway_, "work"))
     eventually(lambda: not gateway_.leftovers())
     assert fsck(gateway_, "work") == 0
     with who.mounted("work"):

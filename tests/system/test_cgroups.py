@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from gateway.errors import Misconfigured
 from gateway.host import account
 from gateway.sandbox import cgroups
 from tests.harness import Gateway, eventually, need, need_root
-from tests.life import report
-from tests.running import Desk, desk
+from tests.life import sessions_in_status
+from tests.running import UnlockedProject, unlocked_project
 
 MEMORY, PROCESSES = 200, 60
 FILES = ("", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control")
@@ -41,7 +44,7 @@ def delegated() -> Iterator[Path]:
     made.mkdir()
     for name in FILES:
         os.chown(made / name, owner.pw_uid, owner.pw_gid)
-    os.setxattr(made, cgroups.MARK, b"1")
+    os.setxattr(made, cgroups.DELEGATE_ATTRIBUTE, b"1")
     yield made
     left = sorted((path for path in made.rglob("*") if path.is_dir()), reverse=True)
     for path in (*left, made):
@@ -49,11 +52,11 @@ def delegated() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def at(ground: Path, delegated: Path) -> Iterator[Desk]:
+def at(ground: Path, delegated: Path) -> Iterator[UnlockedProject]:
     settings = {"run.memory": str(MEMORY), "run.processes": str(PROCESSES)}
     prefix = ("sh", "-euc", f'echo 0 >{delegated}/cgroup.procs; exec "$@"', "sh")
     gateway = Gateway(ground / "gw", settings, prefix=prefix).start()
-    with desk(gateway, "counted") as made:
+    with unlocked_project(gateway, "counted") as made:
         yield made
     gateway.stop()
     eventually(lambda: not (delegated / "session" / "cgroup.procs").read_text())
@@ -65,7 +68,7 @@ def needs_controller(name: str) -> None:
 
 
 @contextlib.contextmanager
-def holding(at: Desk, *argv: str) -> Iterator[None]:
+def holding(at: UnlockedProject, *argv: str) -> Iterator[None]:
     """The program runs until the end of the block."""
     held = at.hold(*argv)
     try:
@@ -82,7 +85,7 @@ def members(room: Path) -> int:
     return len((room / "cgroup.procs").read_text().split())
 
 
-def test_a_program_is_alone_in_a_cgroup_that_goes_with_it(at: Desk, delegated: Path) -> None:
+def test_a_program_is_alone_in_a_cgroup_that_goes_with_it(at: UnlockedProject, delegated: Path) -> None:
     assert at.run("cat", "/proc/self/cgroup").out.endswith("0::/\n"), "it does not see where it is"
     with holding(at, "sh", "-c", "setsid -f sleep 60; sleep 60"), holding(at, "sleep", "60"):
         eventually(lambda: sorted(map(members, rooms(delegated))) == [3, 5], 60)  # bwrap's two, sleep; sh and another
@@ -90,7 +93,7 @@ def test_a_program_is_alone_in_a_cgroup_that_goes_with_it(at: Desk, delegated: P
     eventually(lambda: not rooms(delegated))
 
 
-def test_what_a_killed_front_left_goes_with_the_next_program(at: Desk, delegated: Path) -> None:
+def test_what_a_killed_front_left_goes_with_the_next_program(at: UnlockedProject, delegated: Path) -> None:
     with holding(at, "sleep", "60"):
         eventually(lambda: len(rooms(delegated)) == 1)
         (room,) = rooms(delegated)
@@ -106,12 +109,36 @@ def test_what_a_killed_front_left_goes_with_the_next_program(at: Desk, delegated
     assert not room.exists()
 
 
-def test_memory_is_counted_for_a_program_as_a_whole(at: Desk, delegated: Path) -> None:
+def test_a_cgroup_is_not_killed_while_the_warden_is_in_it(delegated: Path) -> None:
+    """A front that is dropped while its program is being started must not take the session along."""
+    room, own = delegated / "run-000000000000", delegated / "beside"
+    for path in (room, own):
+        path.mkdir()
+    enter, leave = (os.open(path / "cgroup.procs", os.O_WRONLY) for path in (room, own))
+    warden = os.fork()
+    if warden == 0:
+        with cgroups.entered(enter, leave):
+            time.sleep(0.5)
+        time.sleep(60)
+        os._exit(0)
+    try:
+        eventually(lambda: members(room) == 1)
+        cgroups._remove(str(room))
+        assert not room.exists() and str(warden) in (own / "cgroup.procs").read_text().split()
+        with pytest.raises(Misconfigured), cgroups.entered(enter, leave):
+            pass
+    finally:
+        os.kill(warden, signal.SIGKILL)
+        os.waitpid(warden, 0)
+        own.rmdir()
+
+
+def test_memory_is_counted_for_a_program_as_a_whole(at: UnlockedProject, delegated: Path) -> None:
     needs_controller("memory")
     result = at.python(EATER)
     assert (result.status, result.err) == (
         124,
-        f"enc: the program was stopped: as a whole it may take {MEMORY} MiB of memory\n",
+        f"enc: the program was stopped: it used more than {MEMORY} MiB of memory\n",
     )
     assert at.python(EATER.replace("range(5)", "range(2)").replace("30", "0.1")).status == 0
     filled = at.sh(f"head -c {MEMORY + 20}M /dev/zero >/tmp/x")
@@ -119,7 +146,7 @@ def test_memory_is_counted_for_a_program_as_a_whole(at: Desk, delegated: Path) -
     assert not rooms(delegated)
 
 
-def test_nothing_of_a_program_is_swapped_out(at: Desk, delegated: Path) -> None:
+def test_nothing_of_a_program_is_swapped_out(at: UnlockedProject, delegated: Path) -> None:
     needs_controller("memory")
     with holding(at, "sleep", "60"):
         eventually(lambda: len(rooms(delegated)) == 1)
@@ -127,7 +154,7 @@ def test_nothing_of_a_program_is_swapped_out(at: Desk, delegated: Path) -> None:
         eventually(lambda: (room / "memory.swap.max").read_text() == "0\n")
 
 
-def test_processes_are_counted_for_a_program_as_a_whole(at: Desk, delegated: Path) -> None:
+def test_processes_are_counted_for_a_program_as_a_whole(at: UnlockedProject, delegated: Path) -> None:
     needs_controller("pids")
     with holding(at, "sleep", "60"):
         eventually(lambda: len(rooms(delegated)) == 1)
@@ -135,13 +162,13 @@ def test_processes_are_counted_for_a_program_as_a_whole(at: Desk, delegated: Pat
         eventually(lambda: (room / "pids.max").read_text() == f"{PROCESSES}\n")
 
 
-def test_a_mark_alone_delegates_nothing(at: Desk, delegated: Path) -> None:
+def test_a_mark_alone_delegates_nothing(at: UnlockedProject, delegated: Path) -> None:
     """A cgroup that belongs to somebody else is left alone, marked or not."""
     eventually(lambda: not rooms(delegated))
     os.chown(delegated, 0, 0)
     try:
         with holding(at, "sleep", "60"):
-            eventually(lambda: "run" in str(report(at.person, at.shared)[0]["programs"]))
+            eventually(lambda: "run" in str(sessions_in_status(at.person, at.shared)[0]["programs"]))
             assert not rooms(delegated)
     finally:
         os.chown(delegated, account.make().pw_uid, account.make().pw_gid)

@@ -1,4 +1,4 @@
-"""`enc-gateway doctor`: a line for everything that can be wrong with the host, with the fix, and an exit code."""
+"""`enc-gateway doctor`: finds what is wrong with the host or the gateway, names the fix, and sets the exit code."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import pytest
 from gateway.doctor import programs
 from tests.harness import Gateway, Result, bindir, need_root, run
 
-TREATED = ("clock", "disk")
-"""What differs from one machine that runs tests to another."""
+DEPENDS_ON_HOST = ("clock", "disk")
+"""Subjects whose level differs between machines that run tests."""
 
 
 @pytest.fixture(scope="module")
-def patient(ground: Path) -> Iterator[Gateway]:
-    """A gateway of its own that every test leaves as it was."""
+def examined(ground: Path) -> Iterator[Gateway]:
+    """A gateway for this module. Every test restores what it changed."""
     gateway = Gateway(ground / "gw").start()
     gateway.person("dev").ssh("ls")
     yield gateway
@@ -25,7 +25,7 @@ def patient(ground: Path) -> Iterator[Gateway]:
 
 
 def doctor(gateway: Gateway, *flags: str, host: str = "") -> Result:
-    """On a host that `host`, a script, has changed for it alone."""
+    """Run doctor after the script `host`, which changes the host in a mount namespace."""
     words = [str(bindir() / "enc-gateway"), "doctor", "--config", str(gateway.root / "gateway.toml"), *flags]
     return run(["unshare", "--mount", "sh", "-euc", f'{host}\nexec "$@"', "sh", *words] if host else words)
 
@@ -36,22 +36,22 @@ def findings(gateway: Gateway, *flags: str, host: str = "") -> list[dict[str, st
     return listed
 
 
-def test_a_sound_gateway_is_sound(patient: Gateway) -> None:
-    bad = [one for one in findings(patient) if one["level"] != "OK" and one["subject"] not in TREATED]
+def test_a_sound_gateway_is_sound(examined: Gateway) -> None:
+    bad = [one for one in findings(examined) if one["level"] != "OK" and one["subject"] not in DEPENDS_ON_HOST]
     assert bad == []
-    subjects = {one["subject"] for one in findings(patient)}
+    subjects = {one["subject"] for one in findings(examined)}
     assert subjects >= {"configuration", "gocryptfs", "bubblewrap", "FUSE", "user namespaces", "keys", "swap", "audit"}
     assert subjects >= {"openssh-server", "owners and modes", "core dumps", "clock", "disk", "sessions"}
 
 
-# What is done to the gateway's directory (as $0), what undoes it, and the finding that it takes
+# A change of the gateway's directory ($0), the script that undoes it, and the expected finding
 BROKEN = [
     pytest.param(
         "chmod 0666 $0/authorized_keys",
         "chmod 0644 $0/authorized_keys",
         "FAIL",
         "keys",
-        "can be written by others",
+        "is writable by others",
         id="keys that others can change",
     ),
     pytest.param(
@@ -62,7 +62,7 @@ BROKEN = [
         "cp $0/x $0/authorized_keys; rm $0/x",
         "FAIL",
         "keys",
-        "ssh-rsa keys are not let in",
+        "ssh-rsa keys are not accepted",
         id="a line that is no key",
     ),
     pytest.param(
@@ -90,12 +90,20 @@ BROKEN = [
         id="a configuration that others can change",
     ),
     pytest.param(
-        "mkdir -p $0/run/sessions/s-01; touch $0/run/sessions/s-01/record.json",
-        "rm -r $0/run/sessions/s-01",
+        "mkdir -p $0/run/sessions/u-x/s-01; touch $0/run/sessions/u-x/s-01/record.json",
+        "rm -r $0/run/sessions/u-x",
         "WARN",
         "sessions",
-        "1 dead ones",
+        "1 dead sessions",
         id="a dead session's record",
+    ),
+    pytest.param(
+        "mkdir -p $0/run/sessions; ln -s / $0/run/sessions/u-x",
+        "rm $0/run/sessions/u-x",
+        "WARN",
+        "sessions",
+        "not made by the gateway",
+        id="a link among the sessions",
     ),
     pytest.param("echo soon >$0/paused", "rm $0/paused", "WARN", "pause", "is paused: soon", id="a pause"),
     pytest.param(
@@ -111,19 +119,19 @@ BROKEN = [
 
 @pytest.mark.parametrize(("script", "undo", "level", "subject", "state"), BROKEN)
 def test_what_is_wrong_with_the_gateway_is_found(
-    patient: Gateway, script: str, undo: str, level: str, subject: str, state: str
+    examined: Gateway, script: str, undo: str, level: str, subject: str, state: str
 ) -> None:
     need_root()
-    assert run(["sh", "-euc", script, str(patient.root)]).status == 0
+    assert run(["sh", "-euc", script, str(examined.root)]).status == 0
     try:
-        found = findings(patient)
+        found = findings(examined)
     finally:
-        assert run(["sh", "-euc", undo, str(patient.root)]).status == 0
+        assert run(["sh", "-euc", undo, str(examined.root)]).status == 0
     (one,) = [one for one in found if one["subject"] == subject and one["level"] == level]
     assert state in one["state"] and one["fix"]
 
 
-# What is different on the host, and the finding that it takes
+# A change of the host, and the expected finding
 HOSTS = [
     pytest.param(
         "printf '#!/bin/sh\\necho bubblewrap 0.4.1\\n' >$T/x; chmod 755 $T/x; mount --bind $T/x /usr/bin/bwrap",
@@ -166,19 +174,19 @@ HOSTS = [
 
 @pytest.mark.parametrize(("script", "level", "subject", "state"), HOSTS)
 def test_what_is_wrong_with_the_host_is_found(
-    patient: Gateway, tmp_path: Path, script: str, level: str, subject: str, state: str
+    examined: Gateway, tmp_path: Path, script: str, level: str, subject: str, state: str
 ) -> None:
     need_root()
     tmp_path.chmod(0o755)
-    found = findings(patient, host=f"T={tmp_path}\n{script}")
+    found = findings(examined, host=f"T={tmp_path}\n{script}")
     assert [one for one in found if one["subject"] == subject and one["level"] == level and state in one["state"]]
 
 
-def test_the_exit_code_is_that_of_the_worst(patient: Gateway, ground: Path) -> None:
-    result = doctor(patient, "--sessions", "100000")
+def test_the_exit_code_is_that_of_the_worst(examined: Gateway, ground: Path) -> None:
+    result = doctor(examined, "--sessions", "100000")
     assert result.status == 1
     assert "WARN  fs.inotify.max_user_instances: " in result.out and "setup --sessions 100000" in result.out
-    assert doctor(patient, host="mount -t tmpfs tmpfs /usr/lib/openssh").status == 2
+    assert doctor(examined, host="mount -t tmpfs tmpfs /usr/lib/openssh").status == 2
 
 
 def test_a_little_room_is_a_warning_and_none_a_failure(make_gateway: Callable[..., Gateway], ground: Path) -> None:
@@ -205,19 +213,19 @@ def test_a_little_room_is_a_warning_and_none_a_failure(make_gateway: Callable[..
     ],
 )
 def test_a_hole_is_known_by_version_and_distribution(said: str, package: str, found: bool) -> None:
-    assert bool(list(programs._race(said, package))) == found
+    assert bool(list(programs._cve_2024_6387(said, package))) == found
 
 
-def test_the_findings_are_one_json_object(patient: Gateway) -> None:
-    (line,) = doctor(patient, "--json").out.splitlines()
+def test_the_findings_are_one_json_object(examined: Gateway) -> None:
+    (line,) = doctor(examined, "--json").out.splitlines()
     assert {frozenset(one) for one in json.loads(line)["findings"]} == {frozenset(("level", "subject", "state", "fix"))}
 
 
 @pytest.mark.parametrize(("kind", "warned"), [("ramfs", True), ("tmpfs", False)])
-def test_a_quota_where_blocks_tell_little_is_warned_of(patient: Gateway, kind: str, warned: bool) -> None:
+def test_a_quota_where_blocks_tell_little_is_warned_of(examined: Gateway, kind: str, warned: bool) -> None:
     need_root()
-    root = patient.root
+    root = examined.root
     with_quota = f"cp {root}/gateway.toml {root}/x; echo '[limits]' >>{root}/x; echo 'disk = 5' >>{root}/x"
     host = f"{with_quota}; mount --bind {root}/x {root}/gateway.toml; mount -t {kind} {kind} {root}/vaults"
-    said = [one["state"] for one in findings(patient, host=host) if one["subject"] == "disk"]
+    said = [one["state"] for one in findings(examined, host=host) if one["subject"] == "disk"]
     assert any("limits.disk is noticed late" in state for state in said) == warned, said

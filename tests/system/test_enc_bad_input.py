@@ -67,7 +67,7 @@ def test_a_host_that_is_down_unknown_or_on_another_port(mine: Laptop) -> None:
         done = mine.enc(*words, stdin=PASSPHRASE + "\n", **port)
         refused(mine, done, 75, "refuses connections", "check the port")
     name = changed_config(mine, HostName="no-such-host.invalid")
-    refused(mine, mine.enc("mount", "one", **name), 75, "there is no host")
+    refused(mine, mine.enc("mount", "one", **name), 75, "cannot resolve the host name")
 
 
 def test_a_key_that_is_not_accepted(mine: Laptop) -> None:
@@ -81,7 +81,7 @@ def test_a_host_key_that_is_unknown_or_changed_and_no_config_turns_checking_off(
     known = mine.root / "known_hosts"
     known.write_text("")
     other = changed_config(mine, UserKnownHostsFile=str(known), StrictHostKeyChecking="no", CheckHostIP="no")
-    refused(mine, mine.enc("mount", "one", **other), 76, "is not known here", "enc init")
+    refused(mine, mine.enc("mount", "one", **other), 76, "is not known on this machine", "enc init")
     key = mine.root / "key"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
     known.write_text(f"# a comment\nenc-gateway {Path(f'{key}.pub').read_text()}")
@@ -92,10 +92,10 @@ def test_a_host_key_that_is_unknown_or_changed_and_no_config_turns_checking_off(
 def test_a_wrong_passphrase_and_an_unknown_project(mine: Laptop) -> None:
     refused(mine, mine.enc("mount", "one", stdin="wrong\n"), 77, "passphrase")
     refused(mine, mine.enc("mount", "other"), 66, "no project other")
-    refused(mine, mine.enc("mount", "../etc"), 64, "is not a name")
-    refused(mine, mine.enc("mount", "one"), 64, "there is no passphrase")
+    refused(mine, mine.enc("mount", "../etc"), 64, "is not a project name")
+    refused(mine, mine.enc("mount", "one"), 64, "no passphrase was given")
     refused(mine, mine.enc("unmount", "one"), 69, "not mounted")
-    refused(mine, mine.enc("logout"), 69, "no login")
+    refused(mine, mine.enc("logout"), 69, "is not logged in")
     refused(mine, mine.enc("mount"), 64, "PROJECT")
     assert not (mine.home / "enc" / "one").exists()
 
@@ -116,7 +116,7 @@ def test_no_runtime_directory_or_one_that_others_can_read(mine: Laptop) -> None:
     refused(mine, mine.enc("mount", "one", XDG_RUNTIME_DIR=""), 69, "XDG_RUNTIME_DIR is not set")
     shared = mine.root / "shared"
     shared.mkdir(mode=0o755)
-    refused(mine, mine.enc("login", XDG_RUNTIME_DIR=str(shared)), 69, "yours alone")
+    refused(mine, mine.enc("login", XDG_RUNTIME_DIR=str(shared)), 69, "not a private directory of yours")
     assert mine.enc("ls", XDG_RUNTIME_DIR="").status == 0, "asking needs no state"
 
 
@@ -150,7 +150,7 @@ def test_errors_are_json_for_programs(mine: Laptop) -> None:
     assert done.json == {
         "error": "no-such-project",
         "message": "you have no project other",
-        "hint": "`enc new other` creates it; `enc ls` lists yours",
+        "hint": "`enc new other` creates it; `enc ls` lists your projects",
         "exit": 66,
     }
     assert mine.enc("mount", "--json").json["exit"] == 64
@@ -165,11 +165,11 @@ def test_init_shows_the_host_key_and_asks_and_writes_the_config_once_it_is_let_i
         ["ssh-keygen", "-lf", str(mine.gateway.root / "host_ed25519.pub")], capture_output=True, text=True, check=True
     )
     fingerprint = said.stdout.split()[1]
-    for answer, end in (("n", "not accepted"), ("y", "takes you for")):
+    for answer, end in (("n", "you did not accept"), ("y", "connected to work as")):
         terminal = mine.terminal(**plain)
         terminal.send("enc init --host gateway --name work\n")
         terminal.expect(fingerprint)
-        terminal.expect("Is that what your sysadmin told you?")
+        terminal.expect("Is this the fingerprint that your sysadmin gave you?")
         terminal.send(f"{answer}\n")
         terminal.expect(end)
         terminal.expect(PROMPT)

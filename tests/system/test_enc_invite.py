@@ -64,7 +64,7 @@ def test_a_key_that_is_there_is_handed_in_as_it_is_and_a_used_code_says_so(
     assert init(mine, tmp_path, code).status == 0
     before = (tmp_path / "id").read_bytes()
     again = init(mine, tmp_path, code)
-    assert again.status == 77 and "used already" in again.err
+    assert again.status == 77 and "already been used" in again.err
     assert (tmp_path / "id").read_bytes() == before
     assert init(mine, tmp_path, invited(gateway)).status == 0
     assert (tmp_path / "id").read_bytes() == before
@@ -74,18 +74,18 @@ def test_a_code_that_is_no_longer_good_or_no_code_leaves_nothing(
     gateway: Gateway, mine: Laptop, tmp_path: Path
 ) -> None:
     for wrong in ("", "nonsense", "enc1-AAAA", invited(gateway)[:-1], invited(gateway)[:-6] + "AAAAAA"):
-        nothing_was_set_up(mine, tmp_path, init(mine, tmp_path, wrong), 64, "no invitation code")
+        nothing_was_set_up(mine, tmp_path, init(mine, tmp_path, wrong), 64, "not an invitation code")
     text = gateway.authorized_keys.read_text()
     code = invited(gateway)
     gateway.authorized_keys.write_text(text)
-    nothing_was_set_up(mine, tmp_path, init(mine, tmp_path, code), 77, "no longer good")
+    nothing_was_set_up(mine, tmp_path, init(mine, tmp_path, code), 77, "has expired or was withdrawn")
 
 
 def test_a_host_that_is_not_the_one_of_the_code_gets_nothing(gateway: Gateway, mine: Laptop, tmp_path: Path) -> None:
     other = gateway.person("other-host")
     code = invited(gateway, str(other.key) + ".pub")
     before = gateway.events("enrolled")
-    nothing_was_set_up(mine, tmp_path, init(mine, tmp_path, code), 76, "not the one of the invitation")
+    nothing_was_set_up(mine, tmp_path, init(mine, tmp_path, code), 76, "not the one in the invitation")
     assert not (tmp_path / "known_hosts").exists() and gateway.events("enrolled") == before
 
 
@@ -104,14 +104,14 @@ def test_a_code_that_has_expired_leaves_nothing(gateway: Gateway, mine: Laptop, 
     lines = gateway.authorized_keys.read_text().splitlines(keepends=True)
     lines[-1] = re.sub(r'expiry-time="\d{4}', 'expiry-time="2001', lines[-1])
     gateway.authorized_keys.write_text("".join(lines))
-    nothing_was_set_up(mine, tmp_path, init(mine, tmp_path, code), 77, "no longer good")
+    nothing_was_set_up(mine, tmp_path, init(mine, tmp_path, code), 77, "has expired or was withdrawn")
 
 
 def test_a_code_without_a_host_key_wants_a_fingerprint(gateway: Gateway, mine: Laptop, tmp_path: Path) -> None:
     code = without_host_key(invited(gateway))
     nothing_was_set_up(mine, tmp_path, init(mine, tmp_path, code), 76, "--fingerprint")
     wrong = init(mine, tmp_path, code, "--fingerprint", "SHA256:other")
-    nothing_was_set_up(mine, tmp_path, wrong, 76, "not the fingerprint given")
+    nothing_was_set_up(mine, tmp_path, wrong, 76, "not the one that you gave with --fingerprint")
     assert not (tmp_path / "known_hosts").exists()
     done = init(mine, tmp_path, code, "--fingerprint", host_fingerprint(gateway))
     assert done.status == 0 and (tmp_path / "known_hosts").exists(), done
@@ -147,7 +147,7 @@ def test_where_the_key_is_not_accepted_a_code_is_asked_for(gateway: Gateway, min
         terminal = at_a_terminal(mine, tmp_path)
         terminal.send("enc init --host gateway\n")
         if not answer:
-            terminal.expect("Is that what your sysadmin told you?")
+            terminal.expect("Is this the fingerprint that your sysadmin gave you?")
             terminal.send("y\n")
         terminal.expect("Invitation code (Enter if you have none): ")
         terminal.send(f"{answer}\n")

@@ -72,7 +72,12 @@ def test_a_mount_point_is_private_empty_our_own_and_closed_while_nothing_is_moun
     other.mkdir()
     os.chown(other, 12345, 12345)
     file.write_text("")
-    for refused, why in ((full, "not empty"), (link, "symlink"), (other, "somebody else"), (file, "cannot be")):
+    for refused, why in (
+        (full, "not empty"),
+        (link, "symlink"),
+        (other, "belongs to another user"),
+        (file, "cannot be"),
+    ):
         done = mine.enc("mount", "one", str(refused))
         assert (done.status, done.err.count("\n")) == (73, 1) and why in done.err, done
     assert not mine.entries() and mine.views() == []
@@ -129,7 +134,7 @@ def test_after_a_fault_the_mount_is_gone_and_locked_and_can_be_made_again(
     (at / "file").write_text("content")
     fault(mine)
     eventually(lambda: not [entry for entry in mine.entries() if entry.type == "fuse.sshfs"], FAULT)
-    terminal.expect("one is no longer at", FAULT)
+    terminal.expect("one is no longer mounted at", FAULT)
     eventually(lambda: "one" not in mine.state.mounts and "one" not in mine.views())
     assert not at.exists()
     assert mine.mount_in(terminal, "one") == at

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness import Gateway, Person, bindir, eventually, need, need_root, parent
-from tests.laptop import Laptop, is_alive, kill, laptop
+from tests.laptop import Laptop, is_alive, kill, laptop, processes_of
 from tests.system.test_vanished_network import private_network
 
 ACCOUNT = "enc-laptop"
@@ -176,6 +176,7 @@ def ordinary(person: Person) -> Iterator[Laptop]:
     finally:
         for path in (key, Path(f"{key}.pub")):
             path.unlink(missing_ok=True)
+        eventually(lambda: not processes_of(name))  # userdel refuses while there are any
         subprocess.run(["userdel", name], check=True)
 
 
@@ -191,7 +192,7 @@ def test_an_ordinary_user_needs_no_root_for_any_of_it(ordinary: Laptop) -> None:
     with pytest.raises(PermissionError):
         os.listdir(at)  # not even root: no allow_other
     kill(ordinary.mounted("one").sshfs, signal.SIGSTOP)
-    terminal.expect("one is no longer at", FAULT)
+    terminal.expect("one is no longer mounted at", FAULT)
     eventually(lambda: not ordinary.entries() and ordinary.views() == [])
     saved = subprocess.run([*as_user, "sh", "-c", f"echo plaintext >{at}/file"], capture_output=True, check=False)
     assert saved.returncode != 0, "an editor could have saved plaintext beside the mount"
@@ -223,7 +224,7 @@ def test_what_covers_the_mount_of_an_ordinary_user_stays_and_holds_it_dead(ordin
         eventually(lambda: ordinary.views() == [])
         assert not is_alive(ordinary.mounted("one").sshfs)
         again = ordinary.enc("mount", "one")
-        assert (again.status, again.err.count("\n")) == (73, 1) and "until what is mounted over it is gone" in again.err
+        assert (again.status, again.err.count("\n")) == (73, 1) and "while something is mounted over it" in again.err
     finally:
         subprocess.run(["umount", str(at)], check=True)
     eventually(lambda: "one" not in ordinary.state.mounts and not ordinary.entries(), 3 + FAULT)

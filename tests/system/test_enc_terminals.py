@@ -167,8 +167,8 @@ def test_what_the_gateway_warns_of_is_said_on_the_terminal(
         terminal = mine.terminal()
         mine.mount_in(terminal, "one")
         began = time.monotonic()
-        terminal.expect("s one will be locked for want of use", 12)
-        terminal.expect("the gateway locked it: nothing was read or written in it", 12)
+        terminal.expect("s one will be locked because it is idle", 12)
+        terminal.expect("the gateway locked it because it was idle", 12)
         assert time.monotonic() - began < 20
         assert not mine.entries() and mine.views() == []
         terminal.close()
@@ -198,7 +198,7 @@ def test_the_zipapp_is_one_file_that_does_it_all(mine: Laptop) -> None:
     (known,) = mine.state.terminals.values()
     assert f"{mine.root}/enc" in mine.processes()[known.watchdog.pid if known.watchdog else 0]
     kill(mine.mounted("one").sshfs)
-    terminal.expect("one is no longer at", SOON)
+    terminal.expect("one is no longer mounted at", SOON)
     terminal.close()
     eventually(mine.is_clean, SOON)
 
@@ -215,7 +215,7 @@ def test_a_login_whose_connection_ends_is_told_and_an_interrupted_mount_leaves_n
     connection = mine.state.connection
     assert connection
     kill(connection.master)
-    terminal.expect("the connection has ended", SOON)
+    terminal.expect("the connection to the gateway has closed", SOON)
     eventually(mine.is_clean, SOON)
     terminal.close()
 
@@ -228,8 +228,8 @@ def test_where_there_is_a_desktop_a_fault_is_told_there_too_with_fixed_words_bef
     program.chmod(0o700)
     at = mine.mount("one", PATH=f"{tools}:{bindir()}:{os.environ['PATH']}", DISPLAY=":9")
     kill(mine.mounted("one").sshfs)
-    eventually(lambda: told.exists() and told.read_text().endswith("locked it\n"), 3 + SOON)
+    eventually(lambda: told.exists() and told.read_text().endswith("it is locked on the gateway\n"), 3 + SOON)
     eventually(lambda: "one" not in mine.state.mounts)
     words = told.read_text().splitlines()
     assert words[:3] == ["--app-name=enc", "--", "enc"] and len(words) == 4, "once, and as one word"
-    assert words[3].startswith(f"one is no longer at {at}: ")
+    assert words[3].startswith(f"one is no longer mounted at {at}: ")

@@ -1,4 +1,4 @@
-"""Enrolment by invitation, with stock ssh and ssh-keygen alone: one right, once, for a while, and on the record."""
+"""Enrolment by invitation, with only stock ssh and ssh-keygen: one right, once, for a limited time, and recorded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.harness import Gateway, Person, admin, run
 
 
 def invited(gateway: Gateway, at: Path, *words: str) -> Person:
-    """Who has an invitation for dev1 as a key file, and a key of their own beside it."""
+    """A person with an invitation for dev1 as a key file (`invite`), and their own key beside it (`id`)."""
     printed = admin(gateway, "key", "invite", "dev1", "--as-key", *words)
     assert printed.status == 0, printed
     (at / "invite").write_text(printed.out)
@@ -56,7 +56,7 @@ def test_a_key_is_handed_in_approved_and_works(make_gateway: Callable[..., Gatew
         "me@laptop",
     )
     again = invite.ssh("enrol", stdin=public(tmp_path))
-    assert again.status == 77 and "used already" in again.err
+    assert again.status == 77 and "already been used" in again.err
     approved = admin(gateway, "key", "approve", fingerprint, "--from", "127.0.0.0/8")
     assert approved.status == 0 and fingerprint in approved.out
     assert me.ssh("whoami", "--json").json["principal"] == "dev1"
@@ -200,7 +200,7 @@ def test_a_key_that_is_listed_already_is_not_approved(make_gateway: Callable[...
     assert invite.ssh("enrol", stdin=line).status == 0
     before = gateway.authorized_keys.read_bytes()
     result = admin(gateway, "key", "approve", print_of(line))
-    assert result.status == 64 and "already, as dev2" in result.err
+    assert result.status == 64 and "already in line 1, as dev2" in result.err
     assert gateway.authorized_keys.read_bytes() == before
     assert admin(gateway, "key", "invites", "--json").out.count("handed in") == 1, "it can still be denied"
 
@@ -214,7 +214,7 @@ def test_the_code_is_the_key_of_the_invitation_and_the_host(gateway: Gateway, tm
     assert zlib.crc32(payload[:96]) == int.from_bytes(payload[96:], "big")
     seed, key, host = payload[:32], payload[32:64], payload[64:96]
     assert base64.b64decode(host_key.read_text().split()[1])[-32:] == host
-    # docs/protocol.md: the private key that the code means, as a file for ssh
+    # As docs/protocol.md says: make a private key file for ssh from the code
     public_blob = b"".join(len(part).to_bytes(4, "big") + part for part in (b"ssh-ed25519", key))
     private = bytes(8) + public_blob + (64).to_bytes(4, "big") + seed + key + bytes(4)
     private += bytes(range(1, 1 + -len(private) % 8))

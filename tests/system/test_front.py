@@ -93,7 +93,7 @@ def test_a_line_without_end_is_cut_before_there_is_an_enter(prompt: Terminal) ->
 
 def test_the_longest_line_is_a_line(prompt: Terminal) -> None:
     prompt.send("help " + "c" * 4090 + "\n")
-    prompt.expect("enc: help is for one command")
+    prompt.expect("enc: help takes the name of one command")
 
 
 def test_the_line_follows_the_size_of_the_window(prompt: Terminal) -> None:

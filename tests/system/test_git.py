@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from tests.harness import Gateway, Person, Result, eventually, need, run
-from tests.running import Desk, desk
+from tests.running import UnlockedProject, unlocked_project
 
 
 @pytest.fixture(scope="module")
-def at(gateway: Gateway) -> Iterator[Desk]:
+def at(gateway: Gateway) -> Iterator[UnlockedProject]:
     """One unlocked project, with a bare repository `r.git` in it."""
     need(Path("/usr/bin/git").exists(), "git")
-    with desk(gateway, "committer") as made:
+    with unlocked_project(gateway, "committer") as made:
         assert made.run("git", "init", "-q", "--bare", "-b", "main", "r.git").status == 0
         yield made
 
@@ -30,7 +30,7 @@ def git(person: Person, *words: str, at: Path, extra: tuple[str, ...] = ()) -> R
 
 
 @pytest.fixture
-def work(at: Desk, tmp_path: Path) -> Path:
+def work(at: UnlockedProject, tmp_path: Path) -> Path:
     """A repository on the user's machine, with one commit."""
     (tmp_path / "file.txt").write_text("first\n")
     for words in (("init", "-q"), ("add", "."), ("commit", "-q", "-m", "first")):
@@ -38,7 +38,7 @@ def work(at: Desk, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_repository_is_pushed_cloned_and_fetched(at: Desk, work: Path, tmp_path: Path) -> None:
+def test_a_repository_is_pushed_cloned_and_fetched(at: UnlockedProject, work: Path, tmp_path: Path) -> None:
     remote = f"gateway:{at.project}/r.git"
     assert git(at.person, "push", "-q", "-f", remote, "main", at=work).status == 0
     assert git(at.person, "clone", "-q", remote, "copy", at=tmp_path).status == 0
@@ -54,7 +54,7 @@ def test_a_repository_is_pushed_cloned_and_fetched(at: Desk, work: Path, tmp_pat
 
 
 @pytest.mark.parametrize("form", ["gateway:/{}/r.git", "gateway:/projects/{}/r.git", "ssh://gateway/{}/r.git"])
-def test_the_ways_to_write_a_repository_are_understood(at: Desk, tmp_path: Path, form: str) -> None:
+def test_the_ways_to_write_a_repository_are_understood(at: UnlockedProject, tmp_path: Path, form: str) -> None:
     assert git(at.person, "ls-remote", form.format(at.project), at=tmp_path).status == 0
 
 
@@ -75,13 +75,13 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_git_is_told_nothing_but_a_path_in_a_project(at: Desk, name: str) -> None:
+def test_git_is_told_nothing_but_a_path_in_a_project(at: UnlockedProject, name: str) -> None:
     line, status = REFUSED[name]
     result = at.person.ssh(line.format(p=at.project), extra=at.shared)
     assert (result.status, result.out) == (status, ""), result
 
 
-def test_git_reaches_nothing_that_is_locked(at: Desk, tmp_path: Path) -> None:
+def test_git_reaches_nothing_that_is_locked(at: UnlockedProject, tmp_path: Path) -> None:
     at.person.new("shut")
     result = git(at.person, "clone", "gateway:shut/r.git", at=tmp_path)
     assert result.status == 128
@@ -95,12 +95,12 @@ HOOK = (
 )
 
 
-def with_hook(at: Desk) -> None:
+def with_hook(at: UnlockedProject) -> None:
     at.put("r.git/hooks/pre-receive", HOOK)
     assert at.sh("chmod +x r.git/hooks/pre-receive; rm -f seen").status == 0
 
 
-def test_a_hook_runs_in_the_sandbox_and_ends_with_it(at: Desk, work: Path) -> None:
+def test_a_hook_runs_in_the_sandbox_and_ends_with_it(at: UnlockedProject, work: Path) -> None:
     with_hook(at)
     assert git(at.person, "push", "-q", "-f", f"gateway:{at.project}/r.git", "main", at=work).status == 0
     seen = at.run("cat", "seen").out
@@ -114,7 +114,7 @@ def test_hooks_are_off_where_users_do_not_choose_what_runs(
     make_gateway: Callable[..., Gateway], tmp_path: Path
 ) -> None:
     gateway = make_gateway(**{"run.commands": "git,tee,sh"})
-    with desk(gateway, "no-hooks") as at:
+    with unlocked_project(gateway, "no-hooks") as at:
         assert at.run("git", "init", "-q", "--bare", "-b", "main", "r.git").status == 0
         with_hook(at)
         (tmp_path / "f").write_text("x")
@@ -129,7 +129,7 @@ def test_no_configuration_of_a_repository_starts_a_program_there(
 ) -> None:
     """Filters, when a push updates a working tree, and formats of an archive."""
     gateway = make_gateway(**{"run.commands": "git,tee,sh"})
-    with desk(gateway, "no-filters") as at:
+    with unlocked_project(gateway, "no-filters") as at:
         assert at.run("git", "init", "-q", "-b", "main", "r").status == 0
         for key, value in {
             "receive.denyCurrentBranch": "updateInstead",
@@ -153,7 +153,7 @@ def test_no_configuration_of_a_repository_starts_a_program_there(
 
 
 def test_a_push_dies_with_the_lock(gateway: Gateway, tmp_path: Path) -> None:
-    with desk(gateway, "committer-locked") as at:
+    with unlocked_project(gateway, "committer-locked") as at:
         assert at.run("git", "init", "-q", "--bare", "r.git").status == 0
         argv = at.person.argv(f"git-receive-pack {at.project}/r.git")
         client = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)

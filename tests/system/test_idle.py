@@ -12,7 +12,18 @@ from pathlib import Path
 import pytest
 
 from tests.harness import Gateway, Person, eventually
-from tests.life import SLACK, keep_doing, locked_after, locks, report, session, spoken, sshfs, unlock, view
+from tests.life import (
+    SLACK,
+    keep_doing,
+    lock_reasons,
+    locked_after,
+    printed_events,
+    session,
+    sessions_in_status,
+    sshfs,
+    unlock,
+    view,
+)
 
 LIMIT = 4.0
 LONG = 1.6 * LIMIT
@@ -110,8 +121,8 @@ def test_a_session_without_a_command_for_its_limit_is_closed(make_gateway: Calla
         assert held.wait(3 + SLACK).status == 75
         assert time.monotonic() - began > 2
     assert "the session will be closed" in held.said
-    assert "locked work: nothing happened in the session" in held.said
-    assert locks(gateway, "work") == ["idle-session"]
+    assert "locked work: idle (no activity in the session)" in held.said
+    assert lock_reasons(gateway, "work") == ["idle-session"]
     assert gateway.events("session-closed")[-1]["reason"] == "idle-session"
     eventually(lambda: not gateway.leftovers())
 
@@ -148,7 +159,7 @@ def test_typed_lines_keep_the_session_of_a_prompt(make_gateway: Callable[..., Ga
         assert not gateway.events("session-closed")
         terminal.expect("the session will be closed", 3 + SLACK)
         terminal.expect("locked work", 3 + SLACK)
-        assert locks(gateway, "work") == ["idle-session"]
+        assert lock_reasons(gateway, "work") == ["idle-session"]
     finally:
         terminal.close()
 
@@ -163,7 +174,7 @@ def test_file_io_in_a_view_keeps_the_session_too(
         unlock(who, "work", shared)
         with sshfs(who, "work", tmp_path / "mnt") as at:
             keep_doing(lambda: (at / "f").write_bytes(b"x"), 1, LONG)
-            assert not gateway.events("session-closed") and not locks(gateway, "work")
+            assert not gateway.events("session-closed") and not lock_reasons(gateway, "work")
         assert held.wait(3 + SLACK).status == 75
 
 
@@ -181,8 +192,8 @@ def test_an_idle_view_is_locked_while_another_in_the_session_is_at_work(limited:
         with sshfs(who, "busy", tmp_path / "mnt") as at:
             keep_doing(lambda: (at / "f").write_bytes(b"x"), 0.5, LONG)
             assert locked_after(limited, "idle", began, 0, LONG) == "idle-view"
-            assert not locks(limited, "busy")
-            held.read_until("locked idle: nothing was read or written in it")
+            assert not lock_reasons(limited, "busy")
+            held.read_until("locked idle: idle (no file in it was read or written)")
         assert locked_after(limited, "busy", time.monotonic(), 0, LIMIT) == "idle-view"
         assert held.process.poll() is None, "the session lives on without a view"
         unlock(who, "idle", shared)
@@ -211,8 +222,8 @@ def test_a_project_may_ask_for_a_longer_limit_where_the_sysadmin_allows_it(
     assert who.ssh("idle", "work", "90").status == 0
     with who.mounted("work"):
         time.sleep(2 + 1.5)
-        assert not locks(gateway, "work")
-        assert 80 < int(str(view(report(who)[0], "work")["locks_in"])) <= 90
+        assert not lock_reasons(gateway, "work")
+        assert 80 < int(str(view(sessions_in_status(who)[0], "work")["locks_in"])) <= 90
 
 
 def test_a_limit_written_into_the_vault_by_hand_is_bounded_by_the_configuration(
@@ -381,7 +392,7 @@ def test_status_keeps_neither_view_nor_session(make_gateway: Callable[..., Gatew
         while not gateway.events("session-closed"):
             assert time.monotonic() - began < 4 + SLACK
             who.ssh("status")
-        assert locks(gateway, "work") == ["idle-view"]
+        assert lock_reasons(gateway, "work") == ["idle-view"]
         assert held.wait().status == 75
 
 
@@ -419,7 +430,7 @@ def test_a_warning_comes_before_and_is_taken_back_once(make_gateway: Callable[..
         held.read_until('"relieved"', 2 + SLACK)
         held.read_until('"locked"', 5 + SLACK)
         assert time.monotonic() - began > 4
-        events = [event for event in spoken(held) if event["event"] in ("warning", "relieved", "locked")]
+        events = [event for event in printed_events(held) if event["event"] in ("warning", "relieved", "locked")]
         assert [event["event"] for event in events] == ["warning", "relieved", "warning", "locked"]
         assert events[0]["project"] == "work" and events[0]["seconds"] in (2, 3)
 
@@ -433,7 +444,7 @@ def test_the_warning_says_what_will_lock_and_how_to_stay(make_gateway: Callable[
         terminal.send("correct horse battery staple\r")
         terminal.expect("unlocked work")
         terminal.expect("in 2 s work will be locked for want of use; read or write a file in it to keep it")
-        terminal.expect("locked work: nothing was read or written in it")
+        terminal.expect("locked work: idle (no file in it was read or written)")
         assert terminal.wait() == 75
         assert terminal.seen.count("will be") == 1, "one warning for a view and the session that it holds"
     finally:
@@ -471,10 +482,10 @@ def test_status_tells_what_was_done_last_by_whom_and_when_it_locks(limited: Gate
         order("put /etc/hostname work/f")
 
         def written() -> bool:
-            return view(report(worker)[0], "work")["last_activity"] == "write"
+            return view(sessions_in_status(worker)[0], "work")["last_activity"] == "write"
 
         eventually(written, LIMIT)
-        (one,) = report(worker)
+        (one,) = sessions_in_status(worker)
         of_view = view(one, "work")
         assert one["address"] == "127.0.0.1" and one["fingerprint"] == worker.fingerprint
         assert str(of_view["by"]).startswith("sftp-server from 127.0.0.1:")

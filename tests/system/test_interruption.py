@@ -63,6 +63,17 @@ def test_a_front_that_waits_for_a_secret_records_its_end(person: Person, project
     assert [result["status"] for result in results] == [128 + number]
 
 
+def test_a_front_over_its_limit_of_processor_time_says_so_and_records_its_end(person: Person) -> None:
+    terminal = person.terminal()
+    terminal.expect(PROMPT)
+    front = eventually(lambda: fronts(person.gateway)[-1] if len(fronts(person.gateway)) == 1 else 0)
+    os.kill(front, signal.SIGXCPU)
+    assert terminal.wait() == 128 + signal.SIGXCPU
+    assert "enc: stopped: it used too much processor time" in terminal.seen
+    ((_request, results),) = requests(person, verb="prompt")
+    assert [result["status"] for result in results] == [128 + signal.SIGXCPU]
+
+
 def test_ctrl_z_stops_nothing(person: Person, project: str) -> None:
     terminal = person.terminal("mount", project)
     terminal.expect("Passphrase")

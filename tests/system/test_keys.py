@@ -1,4 +1,4 @@
-"""`enc-gateway key`: careful edits of authorized_keys, what lint finds, and that sshd agrees with it."""
+"""`enc-gateway key`: edits of authorized_keys change nothing else, and lint agrees with sshd."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.life import session
 
 
 def new_key(at: Path, kind: str = "ed25519") -> str:
-    """A key pair's public line."""
+    """Make a key pair and return its public line."""
     subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", "made here", "-f", str(at)], check=True)
     return Path(f"{at}.pub").read_text()
 
@@ -110,11 +110,11 @@ def test_a_link_to_the_file_stays_one(tmp_path: Path) -> None:
     assert (tmp_path / "authorized_keys").is_symlink() and (tmp_path / "real").read_text() == "one\ntwo\n"
 
 
-# An expired key, and what lint says of lines, against what sshd does
+# An expired key; lint compared with sshd
 
 
 TOKYO = "mount --bind /usr/share/zoneinfo/Asia/Tokyo /etc/localtime"
-"""A host in a time zone that is not that of a sandbox without /etc/localtime."""
+"""Gives the host another time zone than a sandbox without /etc/localtime has (UTC)."""
 
 
 def test_a_key_that_expires_loses_its_session(make_gateway: Callable[..., Gateway]) -> None:
@@ -172,7 +172,9 @@ def test_lint_finds_an_error_where_sshd_lets_nobody_in(
     try:
         findings = lint.examine(str(gateway.authorized_keys), time.time())
         mine = [finding for finding in findings if finding.line == number]
-        said = any("sshd lets nobody in" in finding.problem or "expired" in finding.problem for finding in mine)
+        said = any(
+            "sshd does not accept this line" in finding.problem or "expired" in finding.problem for finding in mine
+        )
         assert said != taken, mine
         assert (person.ssh("help").status == 0) == taken
     finally:
@@ -188,21 +190,21 @@ ONE, TWO = ED + "A" * 43, ED + "B" + "A" * 42
     [
         pytest.param(f"restrict,pty {ONE}\n# note\n\n", None, "", id="a good file"),
         pytest.param(f"{ONE}\n", "WARN", "restrict is missing", id="no restrict"),
-        pytest.param(f"restrict {ONE}\nrestrict {ONE}\n", "WARN", "in line 1 already", id="a duplicate"),
+        pytest.param(f"restrict {ONE}\nrestrict {ONE}\n", "WARN", "already in line 1", id="a duplicate"),
         pytest.param(
             f'restrict,environment="ENC_USER=a" {ONE}\nrestrict,environment="ENC_USER=b" {ONE}\n',
             "ERROR",
             "two principals",
             id="two principals on one key",
         ),
-        pytest.param("restrict ssh-rsa AAAA x\n", "ERROR", "ssh-rsa keys are not let in", id="a weak type"),
-        pytest.param("restrict ssh-new AAAA x\n", "ERROR", "no key that could be read", id="an unknown type"),
+        pytest.param("restrict ssh-rsa AAAA x\n", "ERROR", "ssh-rsa keys are not accepted", id="a weak type"),
+        pytest.param("restrict ssh-new AAAA x\n", "ERROR", "no readable key", id="an unknown type"),
         pytest.param(f"restrict {ONE[:-2]}\n", "ERROR", "damaged", id="half a key"),
         pytest.param(f'restrict,expiry-time="20200101" {ONE}\n', "WARN", "has expired", id="expired"),
-        pytest.param(f'restrict,environment="ENC_USER=a b" {ONE}\n', "ERROR", "no valid principal", id="a bad name"),
+        pytest.param(f'restrict,environment="ENC_USER=a b" {ONE}\n', "ERROR", "not a valid principal", id="a bad name"),
         pytest.param(f'restrict,command="x" {ONE}\n', "WARN", "no effect", id="a command"),
         pytest.param(f"restrict,port-forwarding {ONE}\n", "WARN", "no effect", id="forwarding"),
-        pytest.param(f"restrict {TWO}\nlost words\n", "ERROR", "no key", id="garbage"),
+        pytest.param(f"restrict {TWO}\nlost words\n", "ERROR", "no readable key", id="garbage"),
     ],
 )
 def test_lint_names_the_line_and_the_level(tmp_path: Path, text: str, level: str | None, said: str) -> None:
@@ -220,7 +222,7 @@ def test_lint_names_the_line_and_the_level(tmp_path: Path, text: str, level: str
 def test_lint_minds_owner_and_mode(tmp_path: Path) -> None:
     file = tmp_path / "authorized_keys"
     file.write_text("")
-    for mode, said in ((0o664, "written by others"), (0o666, "written by others"), (0o600, "cannot be read")):
+    for mode, said in ((0o664, "writable by others"), (0o666, "writable by others"), (0o600, "cannot read")):
         file.chmod(mode)
         assert any(said in finding.problem for finding in lint.examine(str(file), 0)), oct(mode)
 

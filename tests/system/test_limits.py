@@ -30,7 +30,7 @@ def test_as_many_sessions_as_allowed_and_no_more(strict: Gateway) -> None:
     held = [one.hold("session") for _ in range(5)]
     eventually(lambda: sum(each.process.poll() is not None for each in held) == 3)
     refused = [each.wait() for each in held if each.process.poll() is not None]
-    said = "enc: you have 2 live sessions, as many as you may; `logout --all` ends them\n"
+    said = "enc: you have 2 live sessions, which is the limit; `logout --all` ends them\n"
     assert [(each.status, each.err) for each in refused] == [(75, said)] * 3
     eventually(lambda: len(strict.sessions()) == 2)
     with session(other):  # another principal has places of its own
@@ -62,7 +62,7 @@ def test_as_many_views_as_allowed_over_all_sessions(strict: Gateway) -> None:
         unlock(person, "a", shared)
         with person.mounted("b"):
             third = person.ssh("mount", "c", stdin=PASSPHRASE + "\n", extra=shared)
-            said = "enc: you have 2 unlocked projects, as many as you may; `unmount PROJECT` locks one\n"
+            said = "enc: you have 2 unlocked projects, which is the limit; `unmount PROJECT` locks one\n"
             assert (third.status, third.err) == (75, said)
             assert person.ssh("unmount", "a", extra=shared).status == 0
             wrong = person.ssh("mount", "c", stdin="wrong passphrase\n", extra=shared)
@@ -77,7 +77,10 @@ def test_as_many_projects_as_allowed_also_at_one_moment(strict: Gateway) -> None
         at_once = [subprocess.Popen(words, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for words in argv]
         said = [each.communicate(PASSPHRASE + "\n", timeout=60)[1] for each in at_once]
         assert sorted(each.returncode for each in at_once) == [0, 0, 0, 73, 73, 73]
-        assert sum("enc: you have 3 projects, as many as you may; `rm` removes one" in each for each in said) == 3
+        assert (
+            sum("enc: you already have 3 projects, which is your limit; remove one with `rm`" in each for each in said)
+            == 3
+        )
         listed = person.ssh("ls", "--json", extra=shared).json["projects"]
         assert isinstance(listed, list) and len(listed) == 3
         assert person.ssh("rm", "--yes", str(listed[0]["name"]), extra=shared).status == 0
@@ -91,7 +94,7 @@ def test_as_many_programs_as_allowed_of_all_kinds(strict: Gateway) -> None:
         transfer = person.sftp_terminal(*shared)
         program = Held(person.argv("run", "p", "--", "sh", "-c", "'echo up; sleep 600'", extra=shared), "")
         program.read_until("up")
-        said = "enc: you have 2 running transfers and programs, as many as you may; end one of them first\n"
+        said = "enc: you have 2 running transfers and programs, which is the limit; end one of them first\n"
         for words in (("run", "p", "--", "true"), ("shell", "p"), ("git-upload-pack", "p"), ("scp", "-t", "p")):
             third = person.ssh(*words, extra=shared)
             assert (third.status, third.err) == (75, said), words
@@ -108,7 +111,7 @@ def test_only_so_many_logins_a_minute(strict: Gateway) -> None:
         results = [person.ssh("whoami") for _ in range(13)]
         assert [each.status for each in results[:10]] == [0] * 10
         assert results[-1].status == 75
-        assert "enc: you connected 12 times within a minute, as often as you may; wait " in results[-1].err
+        assert "enc: you connected 12 times within a minute, which is the limit; wait " in results[-1].err
         assert person.ssh("whoami", extra=shared).status == 0, "a connection that was let in stays so"
     assert other.ssh("whoami").status == 0
     assert strict.events("request", decision="deny", reason="busy", fingerprint=person.fingerprint)

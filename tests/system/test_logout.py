@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.harness import Gateway, Person
-from tests.life import locks, report, session, unlock
+from tests.life import lock_reasons, session, sessions_in_status, unlock
 
 
 def test_logout_locks_the_caller_s_session_before_it_returns(gateway: Gateway, person: Person) -> None:
@@ -18,7 +18,7 @@ def test_logout_locks_the_caller_s_session_before_it_returns(gateway: Gateway, p
             ("left", "logout"),
             ("right", "logout"),
         ]
-        assert report(person) == []
+        assert sessions_in_status(person) == []
         assert held.wait().status == 0
         assert "locked left: you logged out" in held.said
 
@@ -31,7 +31,7 @@ def test_logout_leaves_the_other_sessions_of_the_principal_alone(gateway: Gatewa
         assert person.ssh("logout", extra=shared).status == 0
         assert held.wait().status == 0
         assert other.process.poll() is None
-        assert [view["project"] for one in report(person) for view in one["views"]] == ["there"]  # type: ignore[attr-defined]
+        assert [view["project"] for one in sessions_in_status(person) for view in one["views"]] == ["there"]  # type: ignore[attr-defined]
 
 
 def test_logout_all_locks_every_session_of_the_principal_and_nobody_else_s(gateway: Gateway, person: Person) -> None:
@@ -49,11 +49,11 @@ def test_logout_all_locks_every_session_of_the_principal_and_nobody_else_s(gatew
         assert result.status == 0
         closed = result.json["closed"]
         assert isinstance(closed, list) and len(closed) == 3
-        assert report(person) == []
+        assert sessions_in_status(person) == []
         assert {gateway.events("locked", session=id_)[0]["reason"] for id_ in closed} == {"logout"}
         for held in (one, two, three):
             assert held.wait().status == 0
-        assert theirs.process.poll() is None and not locks(gateway, "a-stranger-s-own")
+        assert theirs.process.poll() is None and not lock_reasons(gateway, "a-stranger-s-own")
 
 
 def test_logout_without_a_session_says_so(person: Person) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.harness import PASSPHRASE, Gateway, Person, bindir, run
 
-GENERIC = "enc: the gateway is misconfigured; tell your sysadmin: `enc-gateway doctor` says where\n"
+GENERIC = "enc: the gateway is misconfigured; tell your sysadmin to run `enc-gateway doctor`\n"
 
 
 @pytest.fixture
@@ -70,10 +70,7 @@ def test_keys_that_cannot_be_used_are_told_to_the_audit(own: Gateway) -> None:
     run([str(bindir() / "enc-gateway"), "sweep", "--config", str(own.root / "gateway.toml")])
     assert person.ssh("ls").status == 0
     (record,) = own.events("misconfigured")
-    assert (
-        record["where"]
-        == f"{own.authorized_keys}, line 2: sshd lets nobody in by this line: there is no key that could be read"
-    )
+    assert record["where"] == f"{own.authorized_keys}, line 2: sshd does not accept this line: it has no readable key"
 
 
 def test_each_login_reads_the_configuration_and_a_live_session_keeps_its_own(own: Gateway) -> None:
@@ -136,7 +133,7 @@ def test_a_disk_that_fills_up_lets_nothing_begin_and_records_how_things_end(
         result = person.ssh("mount", "q", stdin=PASSPHRASE + "\n")
         assert (result.status, result.err) == (
             75,
-            "enc: the gateway's audit log has no room left; tell your sysadmin\n",
+            "enc: the gateway's audit log is out of space; tell your sysadmin\n",
         )
         assert person.ssh("unmount", "p").status == 0
     records = [json.loads(line) for line in inside(gateway, f"cat {directory}/audit.jsonl").splitlines()]

@@ -1,4 +1,4 @@
-"""`enc-gateway pause` and `resume`: nothing new begins, what is live goes on, or is locked at once."""
+"""`enc-gateway pause` and `resume`: nothing new begins; live sessions continue, or are ended with --lock-now."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def admin(gateway: Gateway, *words: str) -> Result:
 def paused(make_gateway: Callable[..., Gateway]) -> Iterator[tuple[Gateway, Person]]:
     """A paused gateway, and somebody with the project `p`."""
     gateway = make_gateway()
-    admin(gateway, "pause")  # the first to write to the audit is root
+    admin(gateway, "pause")  # so that root is the first to write to the audit log
     assert admin(gateway, "resume").out == "resumed\n"
     person = gateway.person("dev")
     person.new("p")
-    assert admin(gateway, "pause", "--message", "new disks, back at 14:00").out == "paused; 0 live\n"
+    assert admin(gateway, "pause", "--message", "new disks, back at 14:00").out == "paused; live sessions: 0\n"
     yield gateway, person
 
 
@@ -36,7 +36,7 @@ def test_nothing_new_begins_and_the_message_says_why(paused: tuple[Gateway, Pers
     assert gateway.events("request", decision="deny", reason="paused", verb="mount")
     for words in (("ls",), ("status",), ("whoami",), ("help",)):
         assert person.ssh(*words).status == 0, words
-    assert (admin(gateway, "resume").out, admin(gateway, "resume").out) == ("resumed\n", "it was not paused\n")
+    assert (admin(gateway, "resume").out, admin(gateway, "resume").out) == ("resumed\n", "the gateway was not paused\n")
     with person.mounted("p"):
         pass
     assert [record["event"] for record in gateway.audit() if "pause" in str(record["event"])] == ["paused", "paused"]
@@ -52,12 +52,12 @@ def test_what_is_live_goes_on_until_it_is_locked_now(make_gateway: Callable[...,
     typing.expect("Passphrase of q:")
     with person.mounted("p") as held:
         assert json.loads(admin(gateway, "pause", "--json").out) == {"paused": True, "ended": [], "live": 1}
-        typing.send(PASSPHRASE + "\n")  # let in before the pause, and slow
+        typing.send(PASSPHRASE + "\n")  # allowed before the pause, but typed late
         typing.expect("the gateway is paused")
         assert typing.wait() == 75
         assert person.sftp("cd p", "put /etc/hostname f").status == 0
         done = admin(gateway, "pause", "--lock-now", "--message", "now")
-        assert done.out == "paused; 1 sessions ended, 0 live\n"
+        assert done.out == "paused; sessions ended: 1, live sessions: 0\n"
         assert held.wait().status == 75
         assert gateway.events("locked", project="p", reason="paused")
     eventually(lambda: not gateway.leftovers())

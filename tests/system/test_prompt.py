@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import time
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,34 @@ def test_ctrl_c_drops_the_line_and_nothing_else(person: Person, project: str, pr
     assert person.sftp(f"ls {project}").status == 0
 
 
+BURSTS = [
+    pytest.param(bytes(number for number in range(1, 20) if number != 4), id="most control bytes"),
+    pytest.param(b"\x03\x1c", id="two signals at once"),
+    pytest.param(b"\x12\x18a", id="a search, and a key of two bytes"),
+]
+
+
+@pytest.mark.parametrize("burst", BURSTS)
+def test_control_bytes_in_a_burst_do_not_end_the_prompt(person: Person, prompt: Terminal, burst: bytes) -> None:
+    """Readline loses some signals of a burst, and has crashed on some keys."""
+    for _ in range(3):
+        prompt.send_bytes(burst)
+        time.sleep(0.1)
+        prompt.send_bytes(b"\x11\x03")  # Ctrl-Q: the terminal goes on
+        time.sleep(1)  # until a signal that was lost is raised again
+    prompt.send("\nwhoami\n")
+    prompt.expect(person.fingerprint)
+    assert not [word for word in ("Traceback", "KeyboardInterrupt", "Exception") if word in prompt.seen]
+
+
+def test_ctrl_c_while_a_word_is_completed_drops_the_line(person: Person, prompt: Terminal) -> None:
+    prompt.send("whoami")
+    prompt.expect("whoami")
+    prompt.send("\x03\t")
+    prompt.expect(PROMPT)
+    assert person.fingerprint not in answer(prompt, "")
+
+
 def test_ctrl_c_at_a_question_changes_nothing(person: Person, project: str, prompt: Terminal) -> None:
     prompt.send(f"mount {project}\n")
     prompt.expect(": ")
@@ -139,9 +168,9 @@ def test_closing_the_window_locks(gateway: Gateway, person: Person, project: str
     eventually(lambda: not gateway.leftovers())
 
 
-@pytest.mark.parametrize("verb", [name for name, verb in VERBS.items() if verb.transfers])
+@pytest.mark.parametrize("verb", [name for name, verb in VERBS.items() if verb.is_transfer])
 def test_transfers_are_not_for_the_prompt(gateway: Gateway, person: Person, prompt: Terminal, verb: str) -> None:
-    assert f"enc: {verb} is not for the prompt" in answer(prompt, verb)
+    assert f"enc: {verb} does not work at the prompt" in answer(prompt, verb)
     denied = gateway.events("request", fingerprint=person.fingerprint, decision="deny")
     assert [record["reason"] for record in denied] == ["not-allowed-here"]
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.harness import PASSPHRASE, Gateway, eventually, need_root
 from tests.life import session, sshfs, unlock
-from tests.running import Desk, desk, desk_of
+from tests.running import UnlockedProject, unlocked_project, unlocked_project_of
 
 MEBI = 1 << 20
 QUOTA = 24
@@ -26,19 +26,19 @@ def small(ground: Path) -> Iterator[Gateway]:
     gateway.stop()
 
 
-def on_disk(at: Desk) -> int:
+def on_disk(at: UnlockedProject) -> int:
     """What the vaults of `at` take, in bytes."""
     home = at.person.vault(at.project).parent
     return sum(path.lstat().st_blocks * 512 for path in home.rglob("*"))
 
 
-def fill(at: Desk, name: str, mebibytes: int) -> str:
+def fill(at: UnlockedProject, name: str, mebibytes: int) -> str:
     """Write so much into a file; what was said about it."""
     return at.sh(f"head -c {mebibytes * MEBI} /dev/urandom > {name}").err
 
 
 def test_a_full_view_says_so_keeps_what_it_has_and_takes_more_after_a_removal(small: Gateway) -> None:
-    with desk(small, "hoarder") as at:
+    with unlocked_project(small, "hoarder") as at:
         assert fill(at, "kept", 10) == ""
         kept = at.run("sha256sum", "kept").out
         assert fill(at, "more", 30).endswith("No space left on device\n")
@@ -51,7 +51,7 @@ def test_a_full_view_says_so_keeps_what_it_has_and_takes_more_after_a_removal(sm
         assert at.sh("echo over | dd of=kept conv=notrunc status=none").status == 0, "what is there can be rewritten"
         new = at.person.ssh("new", "second", stdin=PASSPHRASE + "\n", extra=at.shared)
         assert new.status == 73
-        said = "your projects take all of the 24 MiB that they may; delete something, or ask your sysadmin"
+        said = "your projects use all of your quota of 24 MiB; delete something, or ask your sysadmin"
         assert said in new.err
         disk = at.person.ssh("status", "--json", extra=at.shared).json["disk"]
         assert isinstance(disk, dict)
@@ -64,7 +64,7 @@ def test_a_full_view_says_so_keeps_what_it_has_and_takes_more_after_a_removal(sm
 
 
 def test_holes_are_free_until_they_are_filled_and_counted_then(small: Gateway) -> None:
-    with desk(small, "driller") as at:
+    with unlocked_project(small, "driller") as at:
         assert at.run("truncate", "-s", "1G", "sparse").err == ""
         before = on_disk(at)
         assert at.sh("echo x | dd of=sparse bs=1M seek=500 conv=notrunc status=none").err == "", "512 MiB of hole"
@@ -80,7 +80,7 @@ def test_holes_are_free_until_they_are_filled_and_counted_then(small: Gateway) -
 
 
 def test_df_in_a_view_tells_of_the_quota(small: Gateway, tmp_path: Path) -> None:
-    with desk(small, "looker") as at:
+    with unlocked_project(small, "looker") as at:
         words = ("df", "-k", "--output=size,used,avail", ".")
         size, used, free = map(int, at.run(*words).out.split()[-3:])
         assert size == QUOTA * 1024 and used < 1024 and free == size - used
@@ -97,7 +97,7 @@ def test_df_in_a_view_tells_of_the_quota(small: Gateway, tmp_path: Path) -> None
 
 
 def test_two_sessions_that_write_at_once_have_one_quota(small: Gateway) -> None:
-    with desk(small, "twin") as one, desk_of(one.person, "other") as two:
+    with unlocked_project(small, "twin") as one, unlocked_project_of(one.person, "other") as two:
         with ThreadPoolExecutor() as pool:
             said = list(pool.map(lambda at: fill(at, "f", 20), (one, two)))
         assert any(map(_is_full, said))
@@ -114,7 +114,7 @@ def test_the_quota_is_for_all_projects_together(small: Gateway) -> None:
         words = ("--", "sh", "-c", f"'head -c {14 * MEBI} /dev/zero > f'")
         assert person.ssh("run", "one", *words, extra=shared).status == 0
         eventually(lambda: _is_full(person.ssh("run", "two", *words, extra=shared).err), 20)
-    with desk(small, "neighbour") as other:
+    with unlocked_project(small, "neighbour") as other:
         assert fill(other, "f", 14) == ""
 
 
@@ -124,7 +124,7 @@ def _is_full(said: str) -> bool:
 
 def test_files_without_content_count_as_well(small: Gateway) -> None:
     """Or one could take every inode of the disk, and nobody else would make a file any more."""
-    with desk(small, "many") as at:
+    with unlocked_project(small, "many") as at:
         assert at.sh("mkdir d; cd d; seq 4000 | xargs touch").status == 0
         disk = at.person.ssh("status", "--json", extra=at.shared).json["disk"]
         assert isinstance(disk, dict) and disk["used"] > 4000 * 4096
@@ -133,14 +133,14 @@ def test_files_without_content_count_as_well(small: Gateway) -> None:
 
 def test_a_transfer_is_told_as_well(small: Gateway, tmp_path: Path) -> None:
     (tmp_path / "big").write_bytes(os.urandom(30 * MEBI))
-    with desk(small, "uploader") as at:
+    with unlocked_project(small, "uploader") as at:
         assert at.person.sftp(f"put {tmp_path}/big {at.project}/big", extra=at.shared).status != 0
         assert at.person.sftp(f"ls {at.project}", extra=at.shared).status == 0
 
 
 def test_without_its_meter_a_view_takes_nothing_new(small: Gateway) -> None:
     need_root()
-    with desk(small, "cutter") as at:
+    with unlocked_project(small, "cutter") as at:
         assert fill(at, "f", 1) == ""
         before = at.run("sha256sum", "f").out
         for pid, args in small.processes().items():
@@ -153,6 +153,6 @@ def test_without_its_meter_a_view_takes_nothing_new(small: Gateway) -> None:
 
 
 def test_without_a_quota_there_is_no_meter(gateway: Gateway) -> None:
-    with desk(gateway, "free") as at:
+    with unlocked_project(gateway, "free") as at:
         assert not [args for args in gateway.processes().values() if "disk/supervisor.py" in args]
         assert "disk" not in at.person.ssh("status", "--json", extra=at.shared).json

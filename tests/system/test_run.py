@@ -12,34 +12,34 @@ from pathlib import Path
 import pytest
 
 from tests.harness import Gateway, Held, Result, alive, bindir, eventually
-from tests.life import locks, report, session, unlock, view
-from tests.running import Desk, desk
+from tests.life import lock_reasons, session, sessions_in_status, unlock, view
+from tests.running import UnlockedProject, unlocked_project
 
 
 @pytest.fixture(scope="module")
-def at(gateway: Gateway) -> Iterator[Desk]:
+def at(gateway: Gateway) -> Iterator[UnlockedProject]:
     """One unlocked project for all tests here that leave it unlocked."""
-    with desk(gateway, "runner") as made:
+    with unlocked_project(gateway, "runner") as made:
         yield made
 
 
 # ------------------------------------------------------------------ it works
 
 
-def test_a_program_runs_in_the_project_and_its_status_is_passed_on(at: Desk) -> None:
+def test_a_program_runs_in_the_project_and_its_status_is_passed_on(at: UnlockedProject) -> None:
     assert at.run("pwd").out == f"/projects/{at.project}\n"
     assert at.sh("echo out; echo err >&2; exit 7") == Result(7, "out\n", "err\n")
     assert at.run("sh", "-c", "kill -KILL $$").status == 137
     assert at.run("sh", "-c", "kill -TERM $$").status == 143
 
 
-def test_what_it_writes_in_the_project_stays(at: Desk, tmp_path: Path) -> None:
+def test_what_it_writes_in_the_project_stays(at: UnlockedProject, tmp_path: Path) -> None:
     assert at.sh("echo built > result").status == 0
     assert at.person.sftp(f"get {at.project}/result {tmp_path}/result", extra=at.shared).status == 0
     assert (tmp_path / "result").read_text() == "built\n"
 
 
-def test_standard_input_and_output_stream(at: Desk) -> None:
+def test_standard_input_and_output_stream(at: UnlockedProject) -> None:
     blob = os.urandom(300_000)
     assert at.run("sha256sum", stdin=blob).out.split()[0] == hashlib.sha256(blob).hexdigest()
     held = at.person.hold(*at.words("sh", "-c", "echo first; sleep 60"), extra=at.shared)
@@ -49,22 +49,22 @@ def test_standard_input_and_output_stream(at: Desk) -> None:
         held.end()
 
 
-def test_words_arrive_as_they_were_sent(at: Desk) -> None:
+def test_words_arrive_as_they_were_sent(at: UnlockedProject) -> None:
     words = ["a b", "", "*", "$HOME", "`id`", "--net", "--", "-x", "é", "'", '"', "\\", ";&|"]
     assert at.run("printf", "%s\\n", *words).out == "".join(word + "\n" for word in words)
 
 
-def test_a_script_of_the_project_runs(at: Desk) -> None:
+def test_a_script_of_the_project_runs(at: UnlockedProject) -> None:
     assert at.sh("printf '#!/bin/sh\\necho mine\\n' > tool && chmod +x tool").status == 0
     assert at.run("./tool").out == "mine\n"
 
 
-def test_an_unknown_program_is_127_and_one_that_cannot_be_run_126(at: Desk) -> None:
+def test_an_unknown_program_is_127_and_one_that_cannot_be_run_126(at: UnlockedProject) -> None:
     assert at.run("no-such-program").status == 127
     assert at.run("/usr").status == 126
 
 
-def test_without_the_view_it_is_69_with_a_hint(gateway: Gateway, at: Desk) -> None:
+def test_without_the_view_it_is_69_with_a_hint(gateway: Gateway, at: UnlockedProject) -> None:
     at.person.new("locked")
     result = at.person.ssh("run", "locked", "--", "true", extra=at.shared)
     assert (result.status, result.err) == (69, "enc: locked is not unlocked; `mount locked` unlocks it\n")
@@ -84,7 +84,7 @@ def test_it_sees_the_other_views_of_the_session(gateway: Gateway) -> None:
         assert (result.status, result.out.split()) == (0, ["one", "two"])
 
 
-def test_the_audit_names_the_project_and_not_the_program(at: Desk) -> None:
+def test_the_audit_names_the_project_and_not_the_program(at: UnlockedProject) -> None:
     assert at.run("true", "secretword").status == 0
     assert at.gateway.events("request", verb="run", project=at.project)
     assert "secretword" not in Path(str(at.gateway.ready["audit"])).read_text()
@@ -93,7 +93,7 @@ def test_the_audit_names_the_project_and_not_the_program(at: Desk) -> None:
 # ------------------------------------------------------------------ where it can write
 
 
-def test_there_is_private_memory_to_write_to_and_nothing_else(at: Desk) -> None:
+def test_there_is_private_memory_to_write_to_and_nothing_else(at: UnlockedProject) -> None:
     result = at.sh(
         "for d in /tmp /run /dev/shm $HOME .; do echo x > $d/f || echo $d; done;"
         "for d in / /usr /usr/bin /usr/local /etc /dev /dev/pts /proc /projects /home /var /opt /root /lib /sys;"
@@ -102,7 +102,7 @@ def test_there_is_private_memory_to_write_to_and_nothing_else(at: Desk) -> None:
     assert (result.status, result.out) == (0, "")
 
 
-def test_every_writable_mount_is_a_view_or_memory(at: Desk) -> None:
+def test_every_writable_mount_is_a_view_or_memory(at: UnlockedProject) -> None:
     mounts = [line.split() for line in at.run("cat", "/proc/self/mounts").out.splitlines()]
     kinds = {kind for _, _, kind, options, *_ in mounts if options.split(",")[0] == "rw"}
     # the nodes of /dev, which are no files, are devtmpfs; /proc has no file that holds anything
@@ -112,7 +112,7 @@ def test_every_writable_mount_is_a_view_or_memory(at: Desk) -> None:
     }
 
 
-def test_what_it_wrote_beside_the_project_is_gone_with_it(at: Desk) -> None:
+def test_what_it_wrote_beside_the_project_is_gone_with_it(at: UnlockedProject) -> None:
     assert at.sh("echo x > /tmp/f; echo x > $HOME/f; ls /tmp $HOME").status == 0
     assert at.sh("ls -A /tmp /run /dev/shm $HOME").out.replace("\n", "").replace(":", "") == "".join(
         ("/dev/shm", "/home/enc", "/run", "/tmp")
@@ -140,7 +140,7 @@ def programs(gateway: Gateway) -> set[int]:
     return {pid for pid, args in gateway.processes().items() if "stubborn.py" in args}
 
 
-def start_stubborn(at: Desk) -> Held:
+def start_stubborn(at: UnlockedProject) -> Held:
     """STUBBORN, running on a connection of its own."""
     at.put("stubborn.py", STUBBORN)
     held = at.hold("python3", "stubborn.py")
@@ -148,7 +148,7 @@ def start_stubborn(at: Desk) -> Held:
     return held
 
 
-def test_a_stubborn_program_dies_with_its_channel(at: Desk) -> None:
+def test_a_stubborn_program_dies_with_its_channel(at: UnlockedProject) -> None:
     held = start_stubborn(at)
     assert len(eventually(lambda: programs(at.gateway))) >= 4
     held.kill()
@@ -159,7 +159,7 @@ def test_a_stubborn_program_dies_with_its_channel(at: Desk) -> None:
 
 @pytest.mark.parametrize("way", ["unmount", "the mount's end", "the warden's SIGTERM"])
 def test_a_stubborn_program_dies_with_the_lock(gateway: Gateway, way: str) -> None:
-    with desk(gateway, f"runner-{len(way)}") as at:
+    with unlocked_project(gateway, f"runner-{len(way)}") as at:
         held = start_stubborn(at)
         pids = eventually(lambda: programs(gateway))
         (record,) = [one for one in gateway.sessions() if one["fingerprint"] == at.person.fingerprint]
@@ -178,7 +178,7 @@ def test_a_stubborn_program_dies_with_the_lock(gateway: Gateway, way: str) -> No
     assert at.person.fsck(at.project).status == 0
 
 
-def test_a_program_takes_no_longer_than_its_time(at: Desk) -> None:
+def test_a_program_takes_no_longer_than_its_time(at: UnlockedProject) -> None:
     began = time.monotonic()
     result = at.run("sleep", "600", flags=("--time", "1"))
     assert (result.status, result.err) == (124, "enc: the program was stopped after 1 s\n")
@@ -189,7 +189,7 @@ def test_a_program_takes_no_longer_than_its_time(at: Desk) -> None:
     assert at.run("true", flags=("--time", "1h")).status == 0
 
 
-def test_what_it_left_running_ends_with_it(at: Desk) -> None:
+def test_what_it_left_running_ends_with_it(at: UnlockedProject) -> None:
     at.put("stubborn.py", STUBBORN)
     assert at.sh("python3 stubborn.py > /dev/null & until [ -e kept-open ]; do sleep 0.05; done").status == 0
     eventually(lambda: not programs(at.gateway), 10)
@@ -200,14 +200,14 @@ def test_what_it_left_running_ends_with_it(at: Desk) -> None:
 
 def test_a_running_program_keeps_its_project_unlocked(make_gateway: Callable[..., Gateway]) -> None:
     gateway = make_gateway(**{"idle.view": "2", "idle.session": "2", "idle.warning": "1"})
-    with desk(gateway, "busy") as at:
+    with unlocked_project(gateway, "busy") as at:
         held = at.person.hold(*at.words("sleep", "6"), extra=at.shared)
         time.sleep(4)
-        (session,) = report(at.person, at.shared)
+        (session,) = sessions_in_status(at.person, at.shared)
         assert session["last_activity"] == view(session, at.project)["last_activity"] == "run"
         assert held.wait().status == 0, "no program is stopped for want of I/O"
-        assert not locks(gateway, at.project)
-        eventually(lambda: locks(gateway, at.project) == ["idle-view"], 20)
+        assert not lock_reasons(gateway, at.project)
+        eventually(lambda: lock_reasons(gateway, at.project) == ["idle-view"], 20)
 
 
 # ------------------------------------------------------------------ policy
@@ -219,13 +219,13 @@ def test_the_sysadmin_says_what_may_be_run(make_gateway: Callable[..., Gateway],
     (tools / "tool").write_text("#!/bin/sh\necho from the toolchain\n")
     (tools / "tool").chmod(0o755)
     gateway = make_gateway(**{"run.commands": f"cat,{tools}/tool,true", "run.paths": str(tools)})
-    with desk(gateway, "told") as at:
+    with unlocked_project(gateway, "told") as at:
         assert at.run(f"{tools}/tool").out == "from the toolchain\n"
         assert at.run("true").status == 0
         for words in (("sh", "-c", "true"), ("/usr/bin/cat",), ("./cat",), ("tool",)):
             refused = at.run(*words)
             assert (refused.status, refused.out) == (126, ""), words
-        said = "enc: shell is not allowed here, only `run` with certain programs; the gateway's sysadmin decides that\n"
+        said = "enc: shell is switched off here: `run` may start certain programs only; ask your sysadmin to allow it\n"
         shell = at.person.ssh("shell", at.project, extra=at.shared)
         assert (shell.status, shell.err) == (126, said)
         assert at.run("true", flags=("--net",)).status == 126
@@ -239,7 +239,7 @@ def test_a_gateway_may_run_nothing(make_gateway: Callable[..., Gateway]) -> None
     person.new("p")
     with person.mounted("p"):
         result = person.ssh("run", "p", "--", "true")
-    said = "enc: run is switched off here; the gateway's sysadmin decides that\n"
+    said = "enc: run is switched off here; ask your sysadmin to allow it\n"
     assert (result.status, result.err) == (126, said)
 
 
@@ -254,7 +254,7 @@ def test_the_limits_of_a_program_hold(make_gateway: Callable[..., Gateway]) -> N
         "time": "20",
     }
     gateway = make_gateway(**{f"run.{name}": value for name, value in limits.items()})
-    with desk(gateway, "limited") as at:
+    with unlocked_project(gateway, "limited") as at:
         bomb = at.sh("for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22; do sleep 5 & done; true")
         assert "fork" in bomb.err
         assert at.sh("python3 -c 'bytearray(300 << 20)' 2>&1 | tail -n 1").out == "MemoryError\n"
@@ -268,7 +268,7 @@ def test_the_limits_of_a_program_hold(make_gateway: Callable[..., Gateway]) -> N
         assert at.run("sh", "-c", "ulimit -p; ulimit -c").out == "20\n0\n"
 
 
-def test_the_doctor_says_how_programs_are_limited(at: Desk) -> None:
+def test_the_doctor_says_how_programs_are_limited(at: UnlockedProject) -> None:
     settings = str(at.gateway.root / "gateway.toml")
     said = at.gateway.as_account(str(bindir() / "enc-gateway"), "doctor", "--config", settings, "--json")
     findings = {str(one["subject"]): one for one in said.json["findings"]}  # type: ignore[attr-defined]
@@ -276,5 +276,5 @@ def test_the_doctor_says_how_programs_are_limited(at: Desk) -> None:
     assert findings["limits of programs"]["state"].startswith("rlimits")
 
 
-def test_out_of_memory_takes_a_program_first(at: Desk) -> None:
+def test_out_of_memory_takes_a_program_first(at: UnlockedProject) -> None:
     assert at.run("cat", "/proc/self/oom_score_adj").out == "500\n"

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.audit.report import timeline
+from gateway.audit import query
 from tests.harness import Gateway, Person, admin, bindir, eventually, need, run
 from tests.life import session, unlock
 
@@ -87,7 +87,7 @@ def test_vaults_show_everybody_s_projects_and_those_that_nobody_owns(make_gatewa
 
 @pytest.fixture(scope="module")
 def busy(ground: Path) -> Iterator[Gateway]:
-    """A gateway on which something of everything has happened."""
+    """A gateway whose audit log has events of every kind."""
     gateway = Gateway(ground / "gw").start()
     try:
         red, blue = gateway.person("red", "red"), gateway.person("blue")
@@ -147,7 +147,7 @@ QUIET = ("--disable-background-networking", "--disable-component-update", "--dis
 
 
 def browser(*words: str) -> str:
-    """What Chromium prints, run with WORDS on a profile of its own."""
+    """The output of Chromium with these arguments and a fresh profile."""
     program = shutil.which("chromium")
     need(program is not None, "chromium is not installed", but_not_on="ubuntu")  # which has it as a snap
     with tempfile.TemporaryDirectory() as profile:
@@ -220,18 +220,18 @@ def test_an_empty_log_makes_a_page_that_says_so(tmp_path: Path) -> None:
     assert (
         run([str(bindir() / "enc-gateway"), "audit", "report", str(page), "--file", str(tmp_path / "log")]).status == 0
     )
-    assert "Nobody had a session." in page.read_text() and "<svg" not in page.read_text()
+    assert "There were no sessions." in page.read_text() and "<svg" not in page.read_text()
 
 
 def test_times_are_utc() -> None:
-    assert timeline.seconds("1970-01-02T00:00:01.500Z") == 86401
+    assert query.timestamp("1970-01-02T00:00:01.500Z") == 86401
 
 
 # Metrics
 
 
 def families(text: str) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
-    """Metrics as Prometheus reads them."""
+    """Metrics as Prometheus parses them."""
     return {
         family.name: {tuple(sorted(sample.labels.items())): sample.value for sample in family.samples}
         for family in text_string_to_metric_families(text)
@@ -245,7 +245,8 @@ def test_metrics_are_what_prometheus_reads(busy: Gateway, tmp_path: Path) -> Non
         assert admin(busy, "metrics", "--textfile", str(target)).status == 0
     found = families(target.read_text())
     assert found["enc_sessions"] == {(): 1} and found["enc_views"] == {(): 1}
-    assert found["enc_vaults"] == {(("state", "locked"),): 1, (("state", "unlocked"),): 1, (("state", "damaged"),): 0}
+    states = {"locked": 1, "unlocked": 1, "damaged": 0, "unreadable": 0}
+    assert found["enc_vaults"] == {(("state", state),): number for state, number in states.items()}
     assert found["enc_keys"] == {(): 2} and found["enc_vaults_ownerless"] == {(): 0}
     assert found["enc_unlock_failures"][(("reason", "wrong-secret"),)] == 1
     assert found["enc_refusals"][(("reason", "unknown-command"),)] == 1
@@ -283,7 +284,7 @@ SESSIONS = 12_000
 
 
 def long_log(path: Path) -> None:
-    """Sessions of many keys, each with an unlocked project, all ended, and a refusal and a failure for each."""
+    """Write the log of ended sessions of many keys, each with an unlocked project, a refusal and a failure."""
     with path.open("w") as file:
         for number in range(SESSIONS):
             of = {
@@ -307,7 +308,7 @@ def long_log(path: Path) -> None:
 
 
 def peak(gateway: Gateway, *words: str) -> int:
-    """KiB that `enc-gateway WORDS` took at most."""
+    """Peak memory of `enc-gateway WORDS`, in KiB."""
     argv = [str(bindir() / "enc-gateway"), *words, "--config", str(gateway.root / "gateway.toml")]
     pid = os.posix_spawn(argv[0], argv, os.environ, file_actions=[(os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_RDWR, 0)])
     _, status, used = os.wait4(pid, 0)

@@ -30,7 +30,7 @@ def package(place: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def host(package: Path) -> Iterator[Host]:
-    """With the package and nothing of a checkout; each test leaves it without a gateway."""
+    """A host with the package and without a checkout. Every test removes the gateway that it set up."""
     need_root()
     with machine() as made:
         made.ok("useradd", "--create-home", "--shell", "/bin/sh", "--password", "*", "admin")
@@ -52,7 +52,7 @@ def host(package: Path) -> Iterator[Host]:
 
 @pytest.fixture
 def installed(host: Host) -> Iterator[Host]:
-    """With a gateway, and `dev` allowed in."""
+    """A host with a gateway, on which `dev` may log in."""
     result = host.setup()
     assert result.status == 0, result
     key = host.machine.read("/root/dev.pub")
@@ -102,8 +102,8 @@ def test_what_was_set_up_works_and_a_second_time_changes_nothing(installed: Host
 
 
 def test_nobody_elses_login_notices(host: Host) -> None:
-    """Before, all the time during, and after; and a login that was open stays open. What sshd refuses in the instant in
-    which it reads its configuration again (it closes its socket for that) comes through a moment later.
+    """Logins work before, during and after setup, and an open login stays open. During a reload sshd closes its socket
+    for an instant, so a login that is refused is tried once more.
     """
     assert host.admin() == "admin own\n"
     stays = host.hold("/root/admin", "admin", "echo open; while [ ! -e /tmp/enough ]; do sleep 0.1; done; echo closed")
@@ -126,7 +126,7 @@ def test_nobody_elses_login_notices(host: Host) -> None:
 
 
 def test_a_drop_in_that_sshd_does_not_take_any_more_can_be_removed(host: Host) -> None:
-    """As after an update of sshd that dropped a keyword."""
+    """An update of sshd can drop a keyword."""
     assert host.setup().status == 0
     host.machine.write(DROP_IN, "NoSuchKeyword yes\n" + host.machine.read(DROP_IN))
     assert host.machine.run("/usr/sbin/sshd", "-t").status != 0
@@ -172,8 +172,37 @@ def test_removing_takes_back_all_but_the_vaults_and_what_people_wrote(host: Host
     host.machine.ok("userdel", "enc")
 
 
+LEFT_BY_THE_ACCOUNT = """
+ln -s /root/secret /var/log/enc/audit.jsonl.link
+mkfifo /var/log/enc/audit.jsonl.fifo
+mkdir /var/log/enc/audit.jsonl.directory && ln -s /root /var/log/enc/audit.jsonl.directory/root
+mkdir -p /run/enc/sessions/u-x && cd /run/enc/sessions/u-x
+ln -s /root/looks-dead s-link && ln -s /root/looks-dead /run/enc/link && ln -s /root ../u-link
+mkdir s-fifo && mkfifo s-fifo/lock s-fifo/record.json
+"""
+
+
+def test_removing_follows_and_keeps_nothing_that_the_account_left(host: Host) -> None:
+    assert host.setup().status == 0
+    assert host.dev("ls").status == 255
+    host.machine.write("/etc/enc/authorized_keys", host.machine.read("/root/dev.pub"))
+    assert host.dev("ls").status == 0
+    host.machine.ok(
+        "sh", "-euc", "echo x >/root/secret; mkdir /root/looks-dead; cd /root/looks-dead; touch lock record.json"
+    )
+    host.machine.ok("setpriv", "--reuid=enc", "--regid=enc", "--clear-groups", "sh", "-euc", LEFT_BY_THE_ACCOUNT)
+    for flags in (("--remove", "--dry-run"), ("--remove",)):
+        assert host.setup(*flags).status == 0
+    assert host.machine.ok("sh", "-c", "cd /root/looks-dead; echo *") == "lock record.json\n"
+    assert host.machine.read("/root/secret") == "x\n" and host.machine.exists("/root/dev")
+    kept = host.machine.ok("sh", "-c", "cd /var/lib/enc/kept/*; find . -mindepth 1 ! -type f; ls")
+    assert "audit.jsonl\n" in kept and "link" not in kept and "fifo" not in kept and "directory" not in kept
+    assert not host.machine.exists("/run/enc")
+    host.machine.ok("sh", "-euc", "rm -rf /var/lib/enc /root/secret /root/looks-dead; userdel enc 2>/dev/null || :")
+
+
 def test_the_account_goes_even_while_a_process_of_it_is_ending(host: Host) -> None:
-    """As logind's `systemd --user` does, for 10 s after the last login."""
+    """logind's `systemd --user` runs for 10 s after the last login."""
     assert host.setup().status == 0
     account = ["setpriv", "--reuid=enc", "--regid=enc", "--clear-groups"]
     ending = host.machine.hold(*account, "sh", "-c", "echo up; exec sleep 3")
@@ -215,7 +244,7 @@ def test_a_drop_in_without_effect_is_taken_back(host: Host) -> None:
     ("line", "said"),
     [
         pytest.param("X11Forwarding no", "would change x11forwarding for root", id="one that concerns everybody"),
-        pytest.param("NoSuchKeyword yes", "sshd does not take the drop-in", id="one that sshd does not know"),
+        pytest.param("NoSuchKeyword yes", "sshd rejects the drop-in", id="one that sshd does not know"),
     ],
 )
 def test_a_drop_in_that_would_do_harm_is_not_put_there(host: Host, line: str, said: str) -> None:
@@ -276,24 +305,26 @@ def test_a_broken_configuration_is_named_and_nothing_is_overwritten(installed: H
     installed.machine.write("/etc/enc/gateway.toml", "[idle]\nview = 77\n")
     assert installed.setup().out == "nothing to change\n"
     assert installed.machine.read("/etc/enc/gateway.toml") == "[idle]\nview = 77\n"
-    installed.machine.write("/etc/enc/gateway.toml", "[idle]\nview = soon\n")  # which does not keep it from going
+    installed.machine.write(
+        "/etc/enc/gateway.toml", "[idle]\nview = soon\n"
+    )  # the fixture can still remove the gateway
 
 
 def test_doctor_looks_at_what_sshd_really_does(installed: Host) -> None:
     machine = installed.machine
     sound = machine.run("enc-gateway", "doctor")
-    assert "FAIL" not in sound.out and "settings hold for logins as enc" in sound.out, sound
+    assert "FAIL" not in sound.out and "settings are in effect for logins as enc" in sound.out, sound
     machine.write("/etc/ssh/sshd_config.d/10-own.conf", "AllowUsers admin\nMatch User enc\n    PermitTunnel yes\n")
     found = machine.run("enc-gateway", "doctor")
     assert "FAIL  sshd: permittunnel is yes for enc, not no" in found.out
-    assert "WARN  sshd: allowusers may leave enc out: admin" in found.out
+    assert "WARN  sshd: allowusers may exclude enc: admin" in found.out
     machine.write("/etc/ssh/sshd_config.d/10-own.conf", "NoSuchKeyword yes\n")
     found = machine.run("enc-gateway", "doctor")
-    assert found.status == 2 and "FAIL  sshd: it does not take its configuration" in found.out
+    assert found.status == 2 and "FAIL  sshd: its configuration is invalid" in found.out
     machine.ok("rm", "/etc/ssh/sshd_config.d/10-own.conf")
     drop_in = machine.read(DROP_IN)
     machine.write(DROP_IN, drop_in.replace("X11Forwarding no", "X11Forwarding  no"))
-    assert "is not what setup would write" in machine.run("enc-gateway", "doctor").out
+    assert "differs from what setup would write" in machine.run("enc-gateway", "doctor").out
     machine.ok("rm", DROP_IN)
     assert "nobody can log in  (enc-gateway setup)" in machine.run("enc-gateway", "doctor").out
     machine.ok("chmod", "o+w", "/usr/lib/enc")
@@ -301,12 +332,12 @@ def test_doctor_looks_at_what_sshd_really_does(installed: Host) -> None:
     assert "FAIL  code: /usr/lib/enc can be changed by others" in machine.run("enc-gateway", "doctor").out
     machine.ok("chmod", "o-w", "/usr/lib/enc")
     as_account = machine.run("setpriv", "--reuid=enc", "--regid=enc", "--clear-groups", "enc-gateway", "doctor")
-    assert "its configuration is for root to see" in as_account.out and "FAIL" not in as_account.out, as_account
+    assert "only root can check its configuration" in as_account.out and "FAIL" not in as_account.out, as_account
 
 
 def test_the_page_for_the_sysadmin_does_what_it_says(host: Host, package: Path) -> None:
-    """Every command of the page up to `Keys`, in its order; `laptop$` is somebody on the same machine, `SHA256:...` the
-    fingerprint of their key, and `--invite -` reads the code that was printed before.
+    """Run the commands of the page up to "Keys", in order. `laptop$` is another account on the same machine,
+    `SHA256:...` the fingerprint of its key, and `--invite -` reads the code that was printed before.
     """
     machine = host.machine
     page = (ROOT / "docs" / "administration.md").read_text(encoding="utf-8").partition("## Keys")[0]
@@ -347,7 +378,7 @@ def test_the_manual_has_every_command_and_every_key(host: Host) -> None:
         ("man5/gateway.toml.5", tuple(key.name for key in schema.KEYS)),
         ("man1/enc.1", ("enc login", "enc mount", "enc unmount", "enc doctor")),
     ):
-        # as a terminal of 200 columns shows it, so that no name is parted
+        # in 200 columns, so that no name is broken across lines
         show = f"zcat /usr/share/man/{page}.gz | MANWIDTH=200 man --warnings -P cat -l - 2>&1 | col -b"
         shown = host.machine.ok("sh", "-c", show)
         assert ": warning: " not in shown

@@ -11,13 +11,13 @@ from collections.abc import Iterator
 import pytest
 
 from tests.harness import Gateway, Terminal, eventually
-from tests.running import Desk, desk
+from tests.running import UnlockedProject, unlocked_project
 
 
 @pytest.fixture(scope="module")
-def at(gateway: Gateway) -> Iterator[Desk]:
+def at(gateway: Gateway) -> Iterator[UnlockedProject]:
     """One unlocked project for all tests here."""
-    with desk(gateway, "typist") as made:
+    with unlocked_project(gateway, "typist") as made:
         yield made
 
 
@@ -25,7 +25,7 @@ def resize(terminal: Terminal, rows: int, columns: int) -> None:
     fcntl.ioctl(terminal._fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
 
-def shell(at: Desk) -> Terminal:
+def shell(at: UnlockedProject) -> Terminal:
     """`ssh -t gateway shell PROJECT`, at its prompt."""
     terminal = at.person.terminal("shell", at.project, extra=at.shared)
     terminal.expect("$ ")
@@ -36,7 +36,7 @@ def running(gateway: Gateway, argv: str) -> bool:
     return argv in gateway.processes().values()
 
 
-def test_a_shell_is_at_home_in_the_project(at: Desk) -> None:
+def test_a_shell_is_at_home_in_the_project(at: UnlockedProject) -> None:
     terminal = shell(at)
     terminal.send("pwd; echo $HOME $TERM; tty; echo made > here; exit 3\n")
     terminal.expect(f"/projects/{at.project}\r\n/home/enc ")
@@ -46,7 +46,7 @@ def test_a_shell_is_at_home_in_the_project(at: Desk) -> None:
     assert at.run("cat", "here").out == "made\n"
 
 
-def test_control_c_reaches_the_program_and_not_the_connection(at: Desk) -> None:
+def test_control_c_reaches_the_program_and_not_the_connection(at: UnlockedProject) -> None:
     terminal = shell(at)
     terminal.send("sleep 4711; echo came $?\n")
     eventually(lambda: running(at.gateway, "sleep 4711"))
@@ -67,7 +67,7 @@ def test_control_c_reaches_the_program_and_not_the_connection(at: Desk) -> None:
     assert once.wait() == 130
 
 
-def test_the_window_s_size_follows(at: Desk) -> None:
+def test_the_window_s_size_follows(at: UnlockedProject) -> None:
     terminal = Terminal(at.person.argv(*at.words("sh"), extra=("-tt", *at.shared)))
     terminal.expect("$ ")
     resize(terminal, 33, 101)
@@ -81,7 +81,7 @@ def test_the_window_s_size_follows(at: Desk) -> None:
     assert terminal.wait() == 0
 
 
-def test_a_program_sees_a_terminal_only_where_there_is_one(at: Desk) -> None:
+def test_a_program_sees_a_terminal_only_where_there_is_one(at: UnlockedProject) -> None:
     terminal = at.terminal("sh", "-c", "test -t 0 && test -t 1 && test -t 2 && : > /dev/tty && echo all")
     terminal.expect("all")
     assert terminal.wait() == 0
@@ -89,7 +89,7 @@ def test_a_program_sees_a_terminal_only_where_there_is_one(at: Desk) -> None:
     assert at.sh(": > /dev/tty").status != 0
 
 
-def test_much_typed_and_much_shown_do_not_stand_in_each_others_way(at: Desk) -> None:
+def test_much_typed_and_much_shown_do_not_stand_in_each_others_way(at: UnlockedProject) -> None:
     terminal = at.terminal("sh", "-c", "stty raw -echo; echo go; seq 40000; head -c 100000 | wc -c; echo finished")
     terminal.expect("go")
     typing = threading.Thread(target=terminal.send, args=("x" * 100_000,))
@@ -101,12 +101,12 @@ def test_much_typed_and_much_shown_do_not_stand_in_each_others_way(at: Desk) -> 
     assert terminal.wait() == 0
 
 
-def test_without_a_terminal_a_shell_takes_commands_from_its_input(at: Desk) -> None:
+def test_without_a_terminal_a_shell_takes_commands_from_its_input(at: UnlockedProject) -> None:
     result = at.person.ssh("shell", at.project, stdin="echo one\nexit 4\n", extra=at.shared)
     assert (result.status, result.out) == (4, "one\n")
 
 
-def test_closing_the_window_ends_it(at: Desk) -> None:
+def test_closing_the_window_ends_it(at: UnlockedProject) -> None:
     terminal = Terminal(at.person.argv("shell", at.project, extra=("-tt",)))
     terminal.expect("$ ")
     terminal.send("trap '' HUP TERM; sleep 98765 & wait; echo started\n")
@@ -116,13 +116,13 @@ def test_closing_the_window_ends_it(at: Desk) -> None:
 
 
 def test_a_shell_ends_when_its_project_is_locked(gateway: Gateway) -> None:
-    with desk(gateway, "typist-locked") as at:
+    with unlocked_project(gateway, "typist-locked") as at:
         terminal = shell(at)
         assert at.person.ssh("unmount", at.project, extra=at.shared).status == 0
         assert terminal.wait() != 0
 
 
-def test_the_prompt_runs_programs_too(at: Desk) -> None:
+def test_the_prompt_runs_programs_too(at: UnlockedProject) -> None:
     prompt = at.person.terminal(extra=at.shared)
     prompt.expect("enc> ")
     prompt.send(f"run {at.project} -- sh -c 'stty -echo; echo type; read word; echo got $word'\n")

@@ -145,7 +145,7 @@ def test_an_unknown_project_is_66_and_nothing_is_made(person: Person, project: s
         for words in ("scp -t unknown/", "rsync --server . unknown/"):
             result = person.ssh(words)
             assert result.status == 66
-            assert result.err == "enc: you have no project unknown; `ls` shows those you have\n"
+            assert result.err == "enc: you have no project unknown; `ls` lists your projects\n"
         assert person.copy("scp", "-r", str(tree), "gateway:unknown/").status != 0
         assert person.sftp("mkdir unknown").status != 0
         assert person.sftp("ls -1").out.splitlines()[-1] == project

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 from collections.abc import Iterator
 from functools import cache
@@ -71,7 +72,7 @@ ROOMS = {
         *("errors", "base", "identity", "config", "audit", "vault", "limits", "sandbox", "session", "warden"),
         *("host", "install", "embedded", "doctor", "admin", "cli"),
     ),
-    "rshell": ("language", "terminal", "context", "session", "commands", "front"),
+    "rshell": ("bundle", "language", "terminal", "context", "session", "commands", "front"),
 }
 
 
@@ -104,6 +105,15 @@ def test_every_room_is_on_the_list_and_in_the_architecture_page() -> None:
         assert all(f"{room}/" in page for room in order if (ROOT / package / room).is_dir())
 
 
+@pytest.mark.parametrize(
+    "page", ["README.md", *(f"docs/{name}.md" for name in ("architecture", "threat-model", "protocol"))]
+)
+def test_every_file_that_a_page_names_is_there(page: str) -> None:
+    """A path is from the checkout, or from one of the three packages."""
+    named = re.findall(r"`([a-z_]+/[a-z_/]*(?:[a-z_]+\.py)?)`", (ROOT / page).read_text())
+    assert not [path for path in named if not any((ROOT / top / path).exists() for top in ("", *FOLDERS))]
+
+
 @pytest.mark.parametrize("path", EACH)
 def test_a_module_is_no_longer_than_300_lines(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 300
@@ -121,6 +131,7 @@ PURE = {
     "gateway/errors.py": set(),
     "gateway/identity/names.py": {"gateway.errors"},
     "gateway/base/records.py": set(),
+    "gateway/base/codec.py": {*_LEAN, "gateway.base.json"},
     "gateway/base/toml.py": set(),
     "gateway/config/schema.py": {"gateway.base.records"},
     "gateway/config/loader.py": {*_LEAN, "gateway.base.toml", "gateway.config.schema"},

@@ -22,14 +22,14 @@ def now() -> float:
 
 
 def attempt(run: Path, principal: Principal = DEV1, project: ProjectName = P, *, right: bool | None = False) -> None:
-    backoff.end(backoff.begin(str(run), principal), project, right)
+    backoff.end_attempt(backoff.begin_attempt(str(run), principal), project, right)
 
 
 def wait(run: Path, principal: Principal = DEV1, longest: int = 1000, project: ProjectName = P) -> float:
     """What the next attempt would have to wait."""
-    fd = backoff.begin(str(run), principal)
+    fd = backoff.begin_attempt(str(run), principal)
     try:
-        return backoff.wait(fd, project, longest)
+        return backoff.delay(fd, project, longest)
     finally:
         os.close(fd)
 
@@ -99,7 +99,7 @@ def test_time_passed_counts(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "ended",
     [
-        pytest.param(lambda: now() - backoff.FORGOTTEN_AFTER - 1, id="long ago"),
+        pytest.param(lambda: now() - backoff.RESET_AFTER - 1, id="long ago"),
         pytest.param(lambda: now() + 1000, id="before a reboot, which starts the clock again"),
     ],
 )
@@ -114,7 +114,7 @@ def test_failures_are_forgotten(tmp_path: Path, ended: object) -> None:
 
 def test_failures_just_short_of_that_count_on(tmp_path: Path) -> None:
     attempt(tmp_path)
-    (tmp_path / "attempts" / "u-dev1").write_text(f"p 4 {int((now() - backoff.FORGOTTEN_AFTER + 60) * 1000)}")
+    (tmp_path / "attempts" / "u-dev1").write_text(f"p 4 {int((now() - backoff.RESET_AFTER + 60) * 1000)}")
     attempt(tmp_path)
     assert 4 < wait(tmp_path) <= 8
 
@@ -140,19 +140,19 @@ def test_each_principal_has_failures_of_its_own(tmp_path: Path) -> None:
 
 
 def test_a_turn_that_is_taken_holds_up_nobody_else(tmp_path: Path) -> None:
-    turn = backoff.begin(str(tmp_path), DEV1)
+    turn = backoff.begin_attempt(str(tmp_path), DEV1)
     attempt(tmp_path, DEV2)
     attempt(tmp_path, KEY)
-    backoff.end(turn, P, right=True)
+    backoff.end_attempt(turn, P, correct=True)
 
 
 def test_attempts_of_one_principal_queue(tmp_path: Path) -> None:
-    turn = backoff.begin(str(tmp_path), DEV1)
+    turn = backoff.begin_attempt(str(tmp_path), DEV1)
     other = multiprocessing.get_context("fork").Process(target=_second, args=(tmp_path, turn))
     other.start()
     other.join(0.3)
     assert other.is_alive(), "it did not wait for its turn"
-    backoff.end(turn, P, right=False)
+    backoff.end_attempt(turn, P, correct=False)
     other.join(30)
     assert other.exitcode == 0
     assert 0.5 < wait(tmp_path) <= 1, "both failures count"

@@ -46,7 +46,7 @@ def found(path: Path) -> list[int]:
 
 
 def rechained(lines: Lines) -> Lines:
-    """The same records with hashes that fit, as somebody who knows the format would make them."""
+    """The same records with correct hashes, as an attacker who knows the format would write them."""
     made: Lines = []
     for line in lines:
         prev = sha256(made[-1]).hexdigest() if made else FIRST_PREV
@@ -174,7 +174,7 @@ def test_verify_finds_any_change_of_any_bytes(tmp_path_factory: pytest.TempPathF
     end = data.draw(st.integers(start, min(len(before), start + 300)))
     after = before[:start] + data.draw(st.binary(max_size=8)) + before[end:]
     path.write_bytes(after)
-    # a last line without its line end is whole: the next writer ends it
+    # a last line without its line end is valid: the next writer adds the line end
     assert bool(found(path)) == (after not in (before, before[:-1]))
 
 

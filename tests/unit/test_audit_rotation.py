@@ -1,4 +1,4 @@
-"""Rotating the audit log: the chain goes on, what is missing is found, and no writer loses a line."""
+"""Rotation of the audit log: the chain continues, missing logs are found, and no writer loses a line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from gateway.audit import verification
-from gateway.audit.log import AuditLog, archives
+from gateway.audit.log import AuditLog
+from gateway.audit.rotation import archives, rotate
 from gateway.errors import Misconfigured
 
 
@@ -23,7 +24,7 @@ def path(tmp_path: Path) -> Path:
     log = AuditLog(str(path), principal="dev1")
     for part in range(3):
         if part:
-            log.rotate(keep=0)
+            rotate(log, keep=0)
         for number in range(3):
             log.write("request", number=number)
     return path
@@ -47,7 +48,7 @@ def test_a_rotated_log_is_one_chain(path: Path) -> None:
 
 
 def test_an_empty_log_is_not_rotated(tmp_path: Path) -> None:
-    assert AuditLog(str(tmp_path / "log")).rotate(keep=0) == ""
+    assert rotate(AuditLog(str(tmp_path / "log")), keep=0) == ""
     assert names(tmp_path / "log") == []
 
 
@@ -70,12 +71,12 @@ def test_a_change_in_a_rotated_log_is_found_in_its_file(path: Path) -> None:
 
 
 def test_what_rotation_drops_is_recorded_and_in_order(path: Path) -> None:
-    AuditLog(str(path)).rotate(keep=1)
+    rotate(AuditLog(str(path)), keep=1)
     assert names(path) == ["audit.jsonl.000000000011"]
     report = verification.verify(str(path))
     assert (report.findings, report.first, report.lines) == ((), 8, 5)
     assert json.loads(path.read_text())["dropped"] == 7
-    Path(archives(str(path))[0]).unlink()  # this one nobody recorded
+    Path(archives(str(path))[0]).unlink()  # no record says so
     assert problems(path) == [("", 1)]
 
 
@@ -83,7 +84,7 @@ def test_a_crash_between_the_steps_of_a_rotation_is_mended_by_the_next(path: Pat
     (path.parent / "audit.jsonl.000000000011").hardlink_to(path)  # linked, and not replaced yet
     (path.parent / "audit.jsonl.next").write_text("half")
     log = AuditLog(str(path))
-    assert log.rotate(keep=0).endswith(".000000000011")
+    assert rotate(log, keep=0).endswith(".000000000011")
     log.write("request")
     assert problems(path) == []
 
@@ -93,7 +94,7 @@ def test_a_file_that_has_the_name_already_is_not_overwritten(path: Path) -> None
     foreign.write_text("somebody's")
     before = path.read_bytes()
     with pytest.raises(Misconfigured, match="cannot be rotated"):
-        AuditLog(str(path)).rotate(keep=0)
+        rotate(AuditLog(str(path)), keep=0)
     assert (foreign.read_text(), path.read_bytes()) == ("somebody's", before)
 
 
@@ -110,7 +111,7 @@ def test_writers_and_rotations_at_once_lose_no_line(tmp_path: Path) -> None:
         writer.start()
     rotations = 0
     while any(writer.is_alive() for writer in writers):
-        rotations += bool(AuditLog(path).rotate(keep=0))
+        rotations += bool(rotate(AuditLog(path), keep=0))
     for writer in writers:
         writer.join(60)
     report = verification.verify(path)
@@ -127,7 +128,7 @@ def test_a_disk_that_takes_half_a_line_leaves_the_chain_whole(path: Path) -> Non
     try:
         with pytest.raises(Misconfigured, match="cannot be written") as caught:
             AuditLog(str(path)).write("request")
-        AuditLog(str(path), required=False).write("request")  # configured to go on
+        AuditLog(str(path), required=False).write("request")  # audit.when_full = "continue"
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         signal.signal(signal.SIGXFSZ, ignored)

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from client import processes
 from client.errors import DamagedState
-from client.processes import Process
-from client.state import Connection, Mount, State, Store, Terminal
+from client.state.records import Connection, Mount, State, Terminal
+from client.state.store import Store
+from client.system import processes
+from client.system.processes import Process
 
 WHOLE = State(
     connection=Connection("gateway", Process(12, 345), "s1"),
@@ -44,9 +45,9 @@ def test_none_is_an_empty_one_but_not_for_those_who_know_of_one(tmp_path: Path) 
     assert Store(str(tmp_path)).read() == State()
     for gone in (tmp_path, tmp_path / "gone"):
         with pytest.raises(DamagedState):
-            Store(str(gone), known=True).read()
+            Store(str(gone), must_exist=True).read()
     with pytest.raises(DamagedState):
-        Store(str(tmp_path / "gone"), known=True).change(lambda now: now)
+        Store(str(tmp_path / "gone"), must_exist=True).change(lambda now: now)
 
 
 def _set(*path: str | int, to: object) -> Callable[[Any], object]:
@@ -88,7 +89,7 @@ CHANGES = [
 def test_what_we_would_not_write_is_refused(store: Store, change: Callable[[Any], object]) -> None:
     text = json.dumps(change(written(store)))
     (Path(store.directory) / "state.json").write_text(text)
-    with pytest.raises(DamagedState, match=r"state\.json is not as enc wrote it"):
+    with pytest.raises(DamagedState, match=r"state\.json is damaged"):
         store.read()
 
 
@@ -113,5 +114,5 @@ def test_what_is_no_file_is_refused_and_not_waited_for(store: Store) -> None:
 
 @pytest.mark.parametrize("pid", [0, -1, 1 << 31, 1 << 80])
 def test_a_number_that_is_no_pid_is_a_process_that_has_ended(pid: int) -> None:
-    assert processes.handle(Process(pid, 1)) is None
+    assert processes.open_pidfd(Process(pid, 1)) is None
     processes.end(Process(pid, 1))

@@ -1,4 +1,4 @@
-"""Lines parsed into commands: which are taken, which are refused with what code, and that input is never repeated."""
+"""Parsing lines into commands: which are accepted, and the code and the one safe line of a refusal."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def test_every_verb_has_a_module_a_summary_and_a_usage_that_parses(name: str) ->
     assert callable(module.run)
     assert verb.name == name and verb.summary
     assert verb.usage.split()[0] == name
-    if not verb.transfers and name != "help":
+    if not verb.is_transfer and name != "help":
         flags = [f"{flag} 5" if flag == TIME else flag for flag in verb.flags]
         program = ["--", "true"] if verb.takes_command else []
         asked = parse(" ".join([name, *("p" if word == "PROJECT" else "1" for word in verb.takes), *flags, *program]))
@@ -194,7 +194,7 @@ def test_every_verb_has_a_module_a_summary_and_a_usage_that_parses(name: str) ->
         assert asked.seconds == (5 if TIME in verb.flags else 0)
 
 
-OURS = [name for name, verb in VERBS.items() if not verb.transfers and name not in ("help", "run", "shell")]
+OURS = [name for name, verb in VERBS.items() if not verb.is_transfer and name not in ("help", "run", "shell")]
 
 
 @pytest.mark.parametrize("name", OURS)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.config import loader, schema
 from gateway.config.schema import KEYS, Config, Key
-from gateway.embedded.layout import Layout, settings
+from gateway.embedded.layout import Layout, config_text
 from gateway.errors import Misconfigured, Usage
 
 BY_NAME = {key.name: key for key in KEYS}
@@ -66,11 +66,11 @@ def test_there_are_no_other_fields() -> None:
 
 @pytest.mark.parametrize("key", NUMBERS)
 def test_a_number_is_taken_from_its_least_value_on(key: Key) -> None:
-    assert value(loader.parse(as_toml(key, str(key.least))), key) == key.least
+    assert value(loader.parse(as_toml(key, str(key.minimum))), key) == key.minimum
     assert value(loader.parse(as_toml(key, "86400")), key) == 86400
     with pytest.raises(Misconfigured) as caught:
-        loader.parse(as_toml(key, str(key.least - 1)))
-    assert str(caught.value) == f"gateway.toml, line 3: {key.name} must be at least {key.least}"
+        loader.parse(as_toml(key, str(key.minimum - 1)))
+    assert str(caught.value) == f"gateway.toml, line 3: {key.name} must be at least {key.minimum}"
 
 
 @pytest.mark.parametrize("key", STRINGS)
@@ -143,7 +143,7 @@ def test_who_may_create_projects_is_a_principal_or_everybody() -> None:
     ],
 )
 def test_a_broken_configuration_still_tells_where_the_audit_is(text: str, place: str) -> None:
-    assert loader.audit_of(text) == place
+    assert loader.audit_path(text) == place
 
 
 @pytest.mark.parametrize("path", ["opt", "/", "//", "/etc", "/etc/", "/home", "/proc", "/opt/../etc", "/projects"])
@@ -168,7 +168,7 @@ def test_a_path_that_is_not_absolute_is_refused_with_its_line(key: Key, written:
         pytest.param("[lock]\ngrace = 1\n[lock.grace2]\nx = 1", "line 4: unknown key lock.grace2.x", id="a table more"),
         pytest.param("\nlock = 1", "line 2: unknown key lock", id="a table's name"),
         pytest.param("lock.grace = ", "line 1: expected a string", id="no value"),
-        pytest.param("[lock]\n\ngrace = 1\ngrace = 2", "line 4: this key is there already", id="twice"),
+        pytest.param("[lock]\n\ngrace = 1\ngrace = 2", "line 4: this key is set twice", id="twice"),
     ],
 )
 def test_what_is_not_a_configuration_is_refused_with_its_line(text: str, said: str) -> None:
@@ -206,7 +206,7 @@ def layout(tmp_path: Path) -> Layout:
 
 
 def test_an_embedded_gateway_keeps_everything_in_its_directory(layout: Layout, tmp_path: Path) -> None:
-    parsed = loader.parse(settings(layout, {}))
+    parsed = loader.parse(config_text(layout, {}))
     assert parsed.paths_vaults == f"{tmp_path}/vaults"
     assert parsed.paths_run == f"{tmp_path}/run"
     assert parsed.paths_audit == f"{tmp_path}/audit/audit.jsonl"
@@ -222,7 +222,7 @@ def test_every_key_can_be_set(layout: Layout, key: Key) -> None:
     if isinstance(key.default, tuple):
         wanted = ITEMS.get(key.name, (text, "/d"))
         text = ",".join(ITEMS.get(key.name, (text, "/d")))
-    assert value(loader.parse(settings(layout, {key.name: text})), key) == wanted
+    assert value(loader.parse(config_text(layout, {key.name: text})), key) == wanted
 
 
 @pytest.mark.parametrize("key", NUMBERS)
@@ -240,7 +240,7 @@ def test_every_key_can_be_set(layout: Layout, key: Key) -> None:
 )
 def test_a_number_that_is_none_cannot_be_set(layout: Layout, key: Key, text: str) -> None:
     with pytest.raises(Usage) as caught:
-        settings(layout, {key.name: text})
+        config_text(layout, {key.name: text})
     assert key.name in str(caught.value)
 
 
@@ -256,4 +256,4 @@ def test_a_number_that_is_none_cannot_be_set(layout: Layout, key: Key, text: str
 )
 def test_what_a_file_would_not_take_cannot_be_set(layout: Layout, name: str, text: str, said: str) -> None:
     with pytest.raises(Usage, match=said):
-        settings(layout, {name: text})
+        config_text(layout, {name: text})

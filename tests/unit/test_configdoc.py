@@ -1,4 +1,4 @@
-"""gateway.toml's table in the docs, and the file that is installed, are those of the code."""
+"""The table of gateway.toml in the docs, and the installed file, are generated from the code."""
 
 from __future__ import annotations
 

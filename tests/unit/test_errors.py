@@ -83,11 +83,11 @@ def test_the_place_of_a_fault_names_type_file_and_line_but_no_message() -> None:
     try:
         os.stat("/canary/\0")
     except ValueError as fault:
-        said = errors.place(fault)
+        said = errors.fault_fields(fault)
     assert said["fault"] == "ValueError"
     assert said["where"].startswith("test_errors.py:")
     assert "canary" not in str(said)
-    assert errors.place(ValueError("canary")) == {"fault": "ValueError", "where": ""}
+    assert errors.fault_fields(ValueError("canary")) == {"fault": "ValueError", "where": ""}
 
 
 if __name__ == "__main__":

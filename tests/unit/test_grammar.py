@@ -1,4 +1,4 @@
-"""What the restricted shell takes for words and what it refuses; where it accepts, it agrees with real shells."""
+"""The words of a line, and what is refused. What is accepted means the same to a real shell."""
 
 from __future__ import annotations
 

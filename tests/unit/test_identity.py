@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.errors import EncError, Misconfigured, NotYours
+from gateway.errors import Denied, EncError, Misconfigured
 from gateway.identity import authentication, authorized_keys
 from gateway.identity.authentication import Identity
 from gateway.identity.authorized_keys import Entry
@@ -88,12 +88,14 @@ def test_refuses_an_authentication_by_anything_but_one_key(tmp_path: Path, auth:
         pytest.param({"SSH_USER_AUTH": ""}, "which key", id="no ExposeAuthInfo"),
         pytest.param({"SSH_USER_AUTH": "/nonexistent/auth"}, "which key", id="the file is gone"),
         pytest.param({"SSH_USER_AUTH": "/"}, "which key", id="a directory"),
-        pytest.param({"SSH_CONNECTION": ""}, "comes from", id="no connection"),
-        pytest.param({"SSH_CONNECTION": "192.0.2.7 50022"}, "comes from", id="half a connection"),
-        pytest.param({"SSH_CONNECTION": "UNKNOWN UNKNOWN UNKNOWN UNKNOWN"}, "comes from", id="no port"),
-        pytest.param({"SSH_CONNECTION": "192.0.2.7 -1 198.51.100.1 22"}, "comes from", id="a negative port"),
-        pytest.param({"SSH_CONNECTION": "192.0.2.7 \u00b2 198.51.100.1 22"}, "comes from", id="a superscript port"),
-        pytest.param({"SSH_CONNECTION": CONNECTION + " x"}, "comes from", id="a word too many"),
+        pytest.param({"SSH_CONNECTION": ""}, "report the address", id="no connection"),
+        pytest.param({"SSH_CONNECTION": "192.0.2.7 50022"}, "report the address", id="half a connection"),
+        pytest.param({"SSH_CONNECTION": "UNKNOWN UNKNOWN UNKNOWN UNKNOWN"}, "report the address", id="no port"),
+        pytest.param({"SSH_CONNECTION": "192.0.2.7 -1 198.51.100.1 22"}, "report the address", id="a negative port"),
+        pytest.param(
+            {"SSH_CONNECTION": "192.0.2.7 \u00b2 198.51.100.1 22"}, "report the address", id="a superscript port"
+        ),
+        pytest.param({"SSH_CONNECTION": CONNECTION + " x"}, "report the address", id="a word too many"),
         pytest.param({"ENC_USER": ".."}, "ENC_USER", id="a principal that climbs"),
         pytest.param({"ENC_USER": "a/b"}, "ENC_USER", id="a principal with a slash"),
         pytest.param({"ENC_USER": PRINT}, "ENC_USER", id="a principal that is somebody's fingerprint"),
@@ -129,7 +131,7 @@ def listed(blob: str = ONE, principal: str = "", line: int = 1) -> Entry:
 def test_finds_the_line_of_the_caller(tmp_path: Path, named: str, entries: list[Entry], line: int) -> None:
     caller = authentication.of_environment(environment(tmp_path, ENC_USER=named))
     assert isinstance(caller, authentication.Identity)
-    assert authentication.still_listed(caller, tuple(entries)).line == line
+    assert authentication.require_listed(caller, tuple(entries)).line == line
 
 
 @pytest.mark.parametrize(
@@ -149,6 +151,6 @@ def test_finds_the_line_of_the_caller(tmp_path: Path, named: str, entries: list[
 def test_a_caller_whose_line_is_gone_or_changed_is_refused(tmp_path: Path, named: str, entries: list[Entry]) -> None:
     caller = authentication.of_environment(environment(tmp_path, ENC_USER=named))
     assert isinstance(caller, authentication.Identity)
-    with pytest.raises(NotYours) as caught:
-        authentication.still_listed(caller, tuple(entries))
+    with pytest.raises(Denied) as caught:
+        authentication.require_listed(caller, tuple(entries))
     assert caught.value.code == 77

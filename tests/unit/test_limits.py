@@ -17,40 +17,40 @@ ONE, OTHER = Principal("one"), Principal("other")
 
 
 def test_there_are_as_many_places_as_allowed(tmp_path: Path) -> None:
-    held = [concurrency.take(str(tmp_path), ONE, concurrency.VIEWS, 3) for _ in range(3)]
-    with pytest.raises(Busy, match="you have 3 unlocked projects, as many as you may"):
-        concurrency.take(str(tmp_path), ONE, concurrency.VIEWS, 3)
-    os.close(concurrency.take(str(tmp_path), OTHER, concurrency.VIEWS, 3))
-    os.close(concurrency.take(str(tmp_path), ONE, concurrency.SESSIONS, 3))
+    held = [concurrency.acquire(str(tmp_path), ONE, concurrency.VIEWS, 3) for _ in range(3)]
+    with pytest.raises(Busy, match="you have 3 unlocked projects, which is the limit"):
+        concurrency.acquire(str(tmp_path), ONE, concurrency.VIEWS, 3)
+    os.close(concurrency.acquire(str(tmp_path), OTHER, concurrency.VIEWS, 3))
+    os.close(concurrency.acquire(str(tmp_path), ONE, concurrency.SESSIONS, 3))
     os.close(held[1])
-    held[1] = concurrency.take(str(tmp_path), ONE, concurrency.VIEWS, 3)
+    held[1] = concurrency.acquire(str(tmp_path), ONE, concurrency.VIEWS, 3)
     for fd in held:
         os.close(fd)
 
 
 def test_without_a_limit_nothing_is_refused(tmp_path: Path) -> None:
-    for fd in [concurrency.take(str(tmp_path), ONE, concurrency.PROGRAMS, 0) for _ in range(200)]:
+    for fd in [concurrency.acquire(str(tmp_path), ONE, concurrency.PROGRAMS, 0) for _ in range(200)]:
         os.close(fd)
 
 
 def test_a_place_is_held_until_its_last_copy_is_closed(tmp_path: Path) -> None:
     """As it is by a session: bubblewrap and the warden both have it."""
-    fd = concurrency.take(str(tmp_path), ONE, concurrency.SESSIONS, 1)
+    fd = concurrency.acquire(str(tmp_path), ONE, concurrency.SESSIONS, 1)
     copy = os.dup(fd)
     os.close(fd)
     with pytest.raises(Busy):
-        concurrency.take(str(tmp_path), ONE, concurrency.SESSIONS, 1)
+        concurrency.acquire(str(tmp_path), ONE, concurrency.SESSIONS, 1)
     os.close(copy)
-    os.close(concurrency.take(str(tmp_path), ONE, concurrency.SESSIONS, 1))
+    os.close(concurrency.acquire(str(tmp_path), ONE, concurrency.SESSIONS, 1))
 
 
 def test_a_place_ends_with_its_process_however_that_ends(tmp_path: Path) -> None:
     pid = os.fork()
     if pid == 0:
-        concurrency.take(str(tmp_path), ONE, concurrency.SESSIONS, 1)
+        concurrency.acquire(str(tmp_path), ONE, concurrency.SESSIONS, 1)
         os.kill(os.getpid(), 9)
     os.waitpid(pid, 0)
-    os.close(concurrency.take(str(tmp_path), ONE, concurrency.SESSIONS, 1))
+    os.close(concurrency.acquire(str(tmp_path), ONE, concurrency.SESSIONS, 1))
 
 
 def caller(port: int, principal: Principal = ONE) -> Identity:
@@ -62,7 +62,7 @@ def test_connections_are_counted_and_not_channels(tmp_path: Path) -> None:
     for _ in range(9):
         login_rate.admit(str(tmp_path), caller(1), 2)
     login_rate.admit(str(tmp_path), caller(2), 2)
-    with pytest.raises(Busy, match="you connected 2 times within a minute, as often as you may"):
+    with pytest.raises(Busy, match="you connected 2 times within a minute, which is the limit"):
         login_rate.admit(str(tmp_path), caller(3), 2)
     login_rate.admit(str(tmp_path), caller(1), 2)
     login_rate.admit(str(tmp_path), caller(3, OTHER), 2)

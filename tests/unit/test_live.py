@@ -1,4 +1,4 @@
-"""What `enc-gateway sessions` makes of a session's own words, which are another process's."""
+"""`enc-gateway sessions` does not trust the report of a session, which is another process."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from gateway.session.registry import Session
 
 @contextmanager
 def answering(run: Path, report: str) -> Iterator[None]:
-    """A session in `run` whose warden says `report`."""
-    id_, path, lock = registry.prepare(str(run))
+    """A session in `run` whose warden answers with `report`."""
+    id_, path, lock = registry.prepare(str(run), Principal("dev1"))
     record = Session(
         id=SessionId(id_),
         principal=Principal("dev1"),
@@ -34,7 +34,9 @@ def answering(run: Path, report: str) -> Iterator[None]:
         pid=os.getpid(),
     )
     registry.publish(path, record)
-    socket = channel.listen(os.path.join(path, layout.SOCKET))
+    directory = os.open(path, os.O_PATH | os.O_DIRECTORY)  # the path of a test can be too long for a socket's
+    socket = channel.listen(f"/proc/self/fd/{directory}/{layout.SOCKET}")
+    os.close(directory)
 
     def answer() -> None:
         front, _ = socket.accept()
@@ -67,5 +69,5 @@ def test_a_session_that_talks_nonsense_is_shown_and_harms_nobody(tmp_path: Path,
     (tmp_path / "run").mkdir()
     (tmp_path / "vaults").mkdir()
     with answering(tmp_path / "run", report):
-        (seen,) = sessions.look(settings)
+        (seen,) = sessions.collect(settings)
     assert seen.clock.last_activity == activity and seen.clock.idle is None

@@ -1,4 +1,4 @@
-"""A terminal that goes away in the middle of a run: it is a dropped connection, whichever call notices it."""
+"""A terminal that hangs up during a run is a dropped connection, whichever call notices it."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ def _resize() -> None:
 
 def _carry() -> None:
     ready, _ = os.pipe()
-    os.dup2(os.pipe()[1], 1)  # of the two it is the terminal that goes
+    os.dup2(os.pipe()[1], 1)  # only the terminal hangs up, not standard output
     with Relay(0) as relay:
         relay._controller = os.open("/dev/null", os.O_RDWR)
-        relay.until_ready(ready)
+        relay.copy_until(ready)
 
 
-def _size() -> None:
-    execution._size()
+def _terminal() -> None:
+    execution._terminal("xterm")
 
 
-@pytest.mark.parametrize("act", [_attach, _resize, _carry, _size])
+@pytest.mark.parametrize("act", [_attach, _resize, _carry, _terminal])
 def test_a_terminal_that_has_hung_up_is_a_dropped_connection(act: Callable[[], None]) -> None:
     pid = os.fork()
     if pid == 0:
@@ -47,7 +47,7 @@ def test_a_terminal_that_has_hung_up_is_a_dropped_connection(act: Callable[[], N
 
 
 def _in_a_child(act: Callable[[], None]) -> None:
-    """With a terminal that has no other end any more as standard input and output."""
+    """Run `act` with a terminal that has hung up as standard input and output."""
     status = 1
     try:
         signal.alarm(20)

@@ -9,12 +9,14 @@ import time
 from collections.abc import Callable
 from multiprocessing.synchronize import Event
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.base import staging
+from gateway.audit.log import AuditLog
+from gateway.base import files
 from gateway.errors import Busy, Misconfigured, NotUnlocked
 from gateway.identity.names import Principal, ProjectName, SessionId
 from gateway.session import cleanup, layout, registry
@@ -25,7 +27,7 @@ P, Q = ProjectName.of("p"), ProjectName.of("q")
 FORK = multiprocessing.get_context("fork")
 
 
-def session(number: int = 0, principal: Principal = DEV1, views: tuple[ProjectName, ...] = (), **more: str) -> Session:
+def session(number: int = 0, principal: Principal = DEV1, views: tuple[ProjectName, ...] = (), **more: Any) -> Session:
     return Session(
         id=SessionId.of(f"s-{number:012x}"),
         principal=principal,
@@ -35,25 +37,41 @@ def session(number: int = 0, principal: Principal = DEV1, views: tuple[ProjectNa
         connection=more.get("connection", f"192.0.2.7 {50000 + number} 198.51.100.1 22"),
         anchor="mount",
         since=more.get("since", "2024-01-01T00:00:00Z"),
-        pid=4711,
+        pid=more.get("pid", 1 << 22),  # more than a pid can be
         views=tuple(View(project=project, since="2024-01-01T00:00:01Z") for project in views),
     )
 
 
-def start(run: Path, **about: object) -> tuple[Session, str, int]:
+def start(run: Path, **about: Any) -> tuple[Session, str, int]:
     """A session as a warden makes it: record, directory, and the lock that keeps it alive."""
-    id_, path, lock = registry.prepare(str(run))
-    made = session().replace(id=id_, **about)
+    made = session(**about)
+    id_, path, lock = registry.prepare(str(run), made.principal)
+    made = made.replace(id=id_)
     registry.publish(path, made)
     return made, path, lock
 
 
 def left(run: Path) -> list[str]:
-    return sorted(os.listdir(run / "sessions"))
+    """The names in the directories of all principals."""
+    return sorted(path.name for path in (run / "sessions").glob("*/*"))
+
+
+def sweep(run: Path) -> int:
+    return cleanup.sweep(str(run), audit(run), "a test")
+
+
+def audit(run: Path) -> AuditLog:
+    (run / "audit").mkdir(exist_ok=True)
+    return AuditLog(str(run / "audit" / "log"))
+
+
+def recorded(run: Path) -> list[dict[str, object]]:
+    path = run / "audit" / "log"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def test_a_record_is_read_as_it_was_written() -> None:
-    for one in (session(), session(views=(P, Q)), session(principal=Principal("SHA256:x"))):
+    for one in (session(), session(views=(P, Q)), session(principal=Principal.of_fingerprint("SHA256:" + "A" * 43))):
         assert registry.load(one.dump()) == one
 
 
@@ -64,7 +82,15 @@ def test_a_record_is_read_as_it_was_written() -> None:
         pytest.param({"id": 1}, id="an id that is a number"),
         pytest.param({"views": [{"project": "../x", "since": ""}]}, id="a project that climbs"),
         pytest.param({"views": [{"project": "p"}]}, id="a view that lacks a field"),
+        pytest.param({"views": [{"project": "p", "since": "", "pid": 1}]}, id="a view with a field too many"),
+        pytest.param({"views": [{"project": "p", "since": None}]}, id="a view whose field has another type"),
         pytest.param({"views": ["p"]}, id="a view that is a string"),
+        pytest.param({"views": {}}, id="views that are an object"),
+        pytest.param({"principal": "a/b"}, id="a principal with a slash"),
+        pytest.param({"principal": "SHA256:../x"}, id="a fingerprint that is none"),
+        pytest.param({"pid": True}, id="a pid that is a truth value"),
+        pytest.param({"pid": "4711"}, id="a pid that is a string"),
+        pytest.param({"since": None}, id="no time"),
         pytest.param({"views": None}, id="no views"),
         pytest.param({"more": 1}, id="a field of a later version"),
     ],
@@ -72,6 +98,14 @@ def test_a_record_is_read_as_it_was_written() -> None:
 def test_a_record_of_another_shape_is_refused(change: dict[str, object]) -> None:
     with pytest.raises((ValueError, TypeError)):
         registry.load(json.dumps({**json.loads(session().dump()), **change}))
+
+
+def test_a_record_that_lacks_a_field_is_refused() -> None:
+    for name in Session._fields:
+        values = json.loads(session().dump())
+        del values[name]
+        with pytest.raises(ValueError):
+            registry.load(json.dumps(values))
 
 
 @given(st.text() | st.recursive(st.none() | st.text(), lambda inner: st.dictionaries(st.text(), inner)).map(json.dumps))
@@ -86,9 +120,12 @@ def test_a_live_session_is_shown_and_a_dead_one_is_swept(tmp_path: Path) -> None
     assert registry.live(str(tmp_path)) == (other, one), "oldest first"
     os.close(lock)
     assert registry.live(str(tmp_path)) == (other,)
+    assert left(tmp_path) == sorted([one.id, other.id]), "a look removes nothing"
+    assert sweep(tmp_path) == 1
     assert left(tmp_path) == [other.id]
     os.close(other_lock)
     assert registry.live(str(tmp_path)) == ()
+    assert sweep(tmp_path) == 1
     assert left(tmp_path) == []
 
 
@@ -96,27 +133,32 @@ def test_a_session_is_swept_with_all_that_it_left(tmp_path: Path) -> None:
     _, path, lock = start(tmp_path)
     Path(path, layout.SOCKET).touch()
     os.close(lock)
-    assert cleanup.remove_if_dead(path)
+    assert cleanup.bury(path, audit(tmp_path), "a test")
     assert left(tmp_path) == []
-    assert cleanup.remove_if_dead(path), "gone is gone"
+    assert cleanup.bury(path, audit(tmp_path), "a test"), "gone is gone"
 
 
 def test_a_session_that_is_not_published_yet_is_neither_shown_nor_swept(tmp_path: Path) -> None:
-    id_, path, lock = registry.prepare(str(tmp_path))
+    id_, path, lock = registry.prepare(str(tmp_path), DEV1)
     assert registry.live(str(tmp_path)) == ()
-    assert not cleanup.remove_if_dead(path)
+    cleanup.discard(path)
+    assert sweep(tmp_path) == 0
     assert left(tmp_path) == [id_]
     os.close(lock)
+    cleanup.discard(path)
+    assert left(tmp_path) == [] and recorded(tmp_path) == []
 
 
 def test_a_retired_session_is_no_longer_shown_and_goes_with_its_lock(tmp_path: Path) -> None:
     one, path, lock = start(tmp_path)
     registry.retire(path)
+    registry.forget(path)
     assert registry.live(str(tmp_path)) == ()
     assert left(tmp_path) == [one.id]
     os.close(lock)
-    registry.live(str(tmp_path))
+    sweep(tmp_path)
     assert left(tmp_path) == []
+    assert recorded(tmp_path) == []
 
 
 def test_a_lock_that_another_process_inherited_keeps_the_session(tmp_path: Path) -> None:
@@ -129,6 +171,7 @@ def test_a_lock_that_another_process_inherited_keeps_the_session(tmp_path: Path)
     warden.kill()
     warden.join()
     assert registry.live(str(tmp_path)) == ()
+    sweep(tmp_path)
     assert not os.path.exists(path)
 
 
@@ -143,13 +186,13 @@ def test_a_record_that_cannot_be_read_does_not_hide_the_others(tmp_path: Path) -
 
 
 def test_what_is_no_session_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "sessions").mkdir()
-    for name in (".new-s-000000000000", "NOTES", "x" * 15):
-        (tmp_path / "sessions" / name).mkdir()
+    for name in ("u-dev1/.new-s-000000000000", "u-dev1/NOTES", "u-dev1/" + "x" * 15, "s-000000000000", "u-../x"):
+        (tmp_path / "sessions" / name).mkdir(parents=True)
         (tmp_path / "sessions" / name / "lock").touch()
-    before = left(tmp_path)
+    before = sorted((tmp_path / "sessions").rglob("*"))
     assert registry.live(str(tmp_path)) == ()
-    assert left(tmp_path) == before
+    assert sweep(tmp_path) == 0
+    assert sorted((tmp_path / "sessions").rglob("*")) == before
 
 
 def test_ids_differ_and_the_files_are_the_gateways_alone(tmp_path: Path) -> None:
@@ -181,6 +224,7 @@ def _live_and_die(run: Path, until: float) -> None:
 def _sweep(run: Path, stop: Event) -> None:
     while not stop.is_set():
         registry.live(str(run))
+        sweep(run)
 
 
 def _in_processes(run: Path, count: int, work: Callable[..., None], *arguments: object) -> list[int | None]:
@@ -199,31 +243,33 @@ def _in_processes(run: Path, count: int, work: Callable[..., None], *arguments: 
 
 
 def test_no_sweep_ever_takes_a_session_whose_lock_is_held(tmp_path: Path) -> None:
-    (tmp_path / "sessions").mkdir()
+    audit(tmp_path)
     codes = _in_processes(tmp_path, 3, _live_and_die, tmp_path, time.monotonic() + 2)
     assert codes == [0] * 6
-    assert registry.live(str(tmp_path)) == ()
+    sweep(tmp_path)
     assert left(tmp_path) == [], "and every dead one is gone"
+    ends = [one["session"] for one in recorded(tmp_path)]
+    assert len(set(ends)) == len(ends) > 10, "each end is recorded once"
 
 
 def test_a_record_that_was_being_written_when_its_session_died_is_swept_with_it(tmp_path: Path) -> None:
-    _, path, lock = registry.prepare(str(tmp_path))
-    (Path(path) / f"{staging.PREFIX}record.json-0badcafe").write_text('{"id": ')
+    _, path, lock = registry.prepare(str(tmp_path), DEV1)
+    (Path(path) / f"{files.STAGED}record.json-0badcafe").write_text('{"id": ')
     os.close(lock)
-    assert registry.live(str(tmp_path)) == ()
+    assert sweep(tmp_path) == 1
     assert left(tmp_path) == []
 
 
 def test_a_directory_that_never_became_a_session_is_swept_when_it_is_old(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    draft = tmp_path / "sessions" / ".new-s-0123456789ab"
+    draft = tmp_path / "sessions" / "u-dev1" / ".new-s-0123456789ab"
     draft.mkdir(parents=True)
     (draft / "lock").touch()
-    registry.live(str(tmp_path))
+    sweep(tmp_path)
     assert draft.is_dir(), "somebody may be at it"
-    monkeypatch.setattr(staging, "AGE", -1)  # a ctime cannot be made old
-    registry.live(str(tmp_path))
+    monkeypatch.setattr(files, "ABANDONED_AFTER", -1)  # a ctime cannot be made old
+    sweep(tmp_path)
     assert not draft.exists()
 
 

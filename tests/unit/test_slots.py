@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import DamagedVault, EncError
 from gateway.identity.names import SlotName
-from gateway.vault import slots
+from gateway.vault import gocryptfs_config, slots
 from gateway.vault.slots import Kind, Slot
 
 
@@ -23,13 +25,28 @@ def slot(name: str = "passphrase", kind: Kind = Kind.PASSPHRASE, **more: str) ->
         created="2024-01-01T00:00:00Z",
         fingerprint="SHA256:x",
         salt=more.get("salt", ""),
+        binding=more.get("binding", ""),
     )
+
+
+CONFIG = {
+    "Creator": "gocryptfs 2.3",
+    "EncryptedKey": "a2V5",
+    "ScryptObject": {"Salt": "c2FsdA==", "N": 65536, "R": 8, "P": 1, "KeyLen": 32},
+    "Version": 2,
+    "FeatureFlags": ["HKDF", "GCMIV128", "DirIV", "EMENames", "LongNames", "Raw64"],
+}
+VAULT = "0123456789abcdef"
 
 
 def write(directory: Path, *some: Slot) -> None:
     for one in some:
         Path(slots.description_path(str(directory), one.name)).write_text(one.dump())
-        Path(slots.config_path(str(directory), one.name)).write_text("{}")
+        Path(slots.config_path(str(directory), one.name)).write_text(json.dumps(CONFIG))
+
+
+def load(directory: Path) -> tuple[Slot, ...]:
+    return slots.load("p", str(directory), VAULT)
 
 
 def test_slots_of_every_kind_are_read_as_they_were_written_by_name(tmp_path: Path) -> None:
@@ -39,14 +56,14 @@ def test_slots_of_every_kind_are_read_as_they_were_written_by_name(tmp_path: Pat
         slot("key-1", Kind.SSH_KEY, salt="00ff", label='dev@host "x"'),
     ]
     write(tmp_path, *made)
-    assert slots.load(str(tmp_path)) == (made[2], made[1], made[0])
+    assert load(tmp_path) == (made[2], made[1], made[0])
 
 
 @given(st.text(st.characters(codec="utf-8")))
 def test_any_label_is_read_back(tmp_path_factory: pytest.TempPathFactory, label: str) -> None:
     directory = tmp_path_factory.mktemp("slots")
     write(directory, slot(label=label))
-    assert slots.load(str(directory)) == (slot(label=label),)
+    assert load(directory) == (slot(label=label),)
 
 
 def test_a_slots_files_lie_side_by_side() -> None:
@@ -64,6 +81,21 @@ def replaced(old: str, new: str) -> Callable[[Path], object]:
     return change
 
 
+def fifo_config(directory: Path) -> None:
+    (directory / "b.conf").unlink()
+    os.mkfifo(directory / "b.conf")
+
+
+def linked_config(directory: Path) -> None:
+    (directory / "b.conf").rename(directory / "elsewhere")
+    (directory / "b.conf").symlink_to(directory / "elsewhere")
+
+
+def many(directory: Path, number: int) -> None:
+    write(directory, *(slot(f"s{one}") for one in range(number)))
+
+
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize(
     "damage",
     [
@@ -74,6 +106,12 @@ def replaced(old: str, new: str) -> Callable[[Path], object]:
         pytest.param(lambda directory: (directory / "b.toml").write_bytes(b"\xff"), id="a description not in UTF-8"),
         pytest.param(lambda directory: (directory / "c.toml").write_text(slot().dump()), id="a description alone"),
         pytest.param(lambda directory: (directory / "c.toml").mkdir(), id="a directory for a description"),
+        pytest.param(lambda directory: os.mkfifo(directory / "c.toml"), id="a FIFO for a description"),
+        pytest.param(fifo_config, id="a FIFO for a config file"),
+        pytest.param(linked_config, id="a link for a config file"),
+        pytest.param(lambda directory: os.truncate(directory / "b.conf", 1 << 30), id="a config file of 1 GiB"),
+        pytest.param(lambda directory: (directory / "b.toml").write_text("#" * 70_000), id="a long description"),
+        pytest.param(lambda directory: many(directory, 300), id="300 slots"),
         pytest.param(replaced('kind = "passphrase"\n', ""), id="no kind"),
         pytest.param(replaced("passphrase", "password"), id="an unknown kind"),
         pytest.param(replaced('kind = "passphrase"', "kind = 1"), id="a kind that is a number"),
@@ -85,11 +123,11 @@ def replaced(old: str, new: str) -> Callable[[Path], object]:
 )
 def test_one_slot_that_is_not_sound_refuses_all(tmp_path: Path, damage: Callable[[Path], object]) -> None:
     write(tmp_path, slot("a"), slot("b"))
-    assert len(slots.load(str(tmp_path))) == 2
+    assert len(load(tmp_path)) == 2
     damage(tmp_path)
     before = sorted(tmp_path.iterdir())
     with pytest.raises(DamagedVault) as caught:
-        slots.load(str(tmp_path))
+        load(tmp_path)
     assert caught.value.line().isprintable()
     assert sorted(tmp_path.iterdir()) == before
 
@@ -99,7 +137,7 @@ def test_no_slot_and_no_directory_are_damage(tmp_path: Path) -> None:
     (tmp_path / ".b.toml").touch()
     for path in (tmp_path, tmp_path / "none", tmp_path / "notes.txt"):
         with pytest.raises(DamagedVault):
-            slots.load(str(path))
+            load(path)
 
 
 @given(st.binary(max_size=200))
@@ -110,6 +148,90 @@ def test_whatever_a_description_holds_it_is_a_slot_or_damage(
     write(directory, slot())
     (directory / "passphrase.toml").write_bytes(content)
     try:
-        slots.load(str(directory))
+        load(directory)
     except EncError as error:
         assert isinstance(error, DamagedVault)
+
+
+# the config files of gocryptfs
+
+
+def config(**changes: object) -> bytes:
+    """CONFIG with other values; those of ScryptObject by their own names."""
+    scrypt = {name: changes.pop(name, value) for name, value in CONFIG["ScryptObject"].items()}  # type: ignore[attr-defined]
+    return json.dumps({**CONFIG, "ScryptObject": scrypt, **changes}).encode()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(config(P=1_000_000), id="20 s of processor"),
+        pytest.param(config(N=1 << 19), id="512 MiB"),
+        pytest.param(config(N=1 << 28), id="256 GiB"),
+        pytest.param(config(R=1 << 20), id="a large r"),
+        pytest.param(config(KeyLen=1 << 31), id="a long key"),
+        pytest.param(config(N=2), id="next to nothing"),
+        pytest.param(config(N=65537), id="no power of two"),
+        pytest.param(config(N=-65536), id="a negative cost"),
+        pytest.param(config(N=65536.0), id="a cost that is no integer"),
+        pytest.param(config(N=True), id="a cost that is a truth value"),
+        pytest.param(config(scryptobject={"n": 1 << 28}), id="a second cost, which Go would take"),
+        pytest.param(config(FeatureFlags=["PlaintextNames", "GCMIV128"]), id="names in plaintext"),
+        pytest.param(config(FeatureFlags=[["HKDF"]]), id="a flag that is a list"),
+        pytest.param(config(FeatureFlags=None), id="no flags"),
+        pytest.param(config(EncryptedKey=1), id="a key that is a number"),
+        pytest.param(config(FIDO2={}), id="an unknown field"),
+        pytest.param(b'{"ScryptObject": 1}', id="fields missing"),
+        pytest.param(b"[" * 100_000, id="deep"),
+        pytest.param(b"[]", id="a list"),
+        pytest.param(b"\xff", id="not in UTF-8"),
+    ],
+)
+def test_a_config_that_gocryptfs_must_not_get_is_damage(tmp_path: Path, content: bytes) -> None:
+    write(tmp_path, slot())
+    (tmp_path / "passphrase.conf").write_bytes(content)
+    for look in (load, lambda directory: slots.open_config("p", str(directory), SlotName("passphrase"), VAULT)):
+        with pytest.raises(DamagedVault, match="its unlock slots cannot be read"):
+            look(tmp_path)
+
+
+@pytest.mark.parametrize("content", [config(), config(N=1 << 10), config(N=1 << 18), config(LongNameMax=200)])
+def test_gocryptfs_gets_the_config_that_was_checked(tmp_path: Path, content: bytes) -> None:
+    """Also when a field stands there twice (Go would merge the two), or the file is replaced afterwards."""
+    write(tmp_path, slot())
+    (tmp_path / "passphrase.conf").write_bytes(b'{"ScryptObject": {"N": 268435456, "X": 1}, ' + content[1:])
+    fd = slots.open_config("p", str(tmp_path), SlotName("passphrase"), VAULT)
+    (tmp_path / "passphrase.conf").unlink()
+    with os.fdopen(fd, "rb") as file:
+        given = file.read()
+    assert json.loads(given) == json.loads(content) and b"268435456" not in given
+
+
+def test_a_slot_of_another_vault_is_damage(tmp_path: Path) -> None:
+    checked = gocryptfs_config.checked(config())
+    write(tmp_path, slot(binding=gocryptfs_config.binding(VAULT, checked)))
+    assert len(load(tmp_path)) == 1
+    with pytest.raises(DamagedVault):
+        slots.load("p", str(tmp_path), "another")
+    (tmp_path / "passphrase.conf").write_bytes(config(EncryptedKey="b3RoZXI="))
+    with pytest.raises(DamagedVault):
+        load(tmp_path)
+
+
+def test_a_slot_from_before_there_was_a_binding_is_taken(tmp_path: Path) -> None:
+    write(tmp_path, slot())
+    description = tmp_path / "passphrase.toml"
+    description.write_text(description.read_text().replace('binding = ""\n', ""))
+    assert "binding" not in description.read_text()
+    assert load(tmp_path)[0].binding == ""
+
+
+@given(
+    st.binary(max_size=300)
+    | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(json.dumps).map(str.encode)
+)
+def test_whatever_a_config_holds_it_is_checked_or_refused(content: bytes) -> None:
+    try:
+        assert isinstance(gocryptfs_config.checked(content), str)
+    except ValueError:
+        return

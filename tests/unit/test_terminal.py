@@ -1,4 +1,4 @@
-"""Reading an answer: as long as it may take, as long as it may be."""
+"""Reading an answer: its time limit and its length limit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import sys
 sys.path.insert(0, {str(ROOT)!r})
 from gateway.errors import Usage
 from rshell.terminal import questions
-questions.PATIENCE = float(sys.argv[1])
+questions.ANSWER_TIMEOUT = float(sys.argv[1])
 try:
     print("answer:", questions.line("?"))
 except Usage as error:
@@ -21,7 +21,7 @@ except Usage as error:
 
 
 def asked(seconds: float, *said: bytes) -> str:
-    """What comes of a question to somebody who says this and then nothing more, without closing."""
+    """Ask a question, answer with these pieces, send nothing more, and return what the front printed."""
     words = [sys.executable, "-c", CODE, str(seconds)]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as front:
         assert front.stdin and front.stdout
@@ -36,8 +36,8 @@ def test_an_answer_is_a_line() -> None:
 
 
 def test_a_question_that_nobody_answers_ends() -> None:
-    assert asked(0.2) == asked(0.2, b"half an ans") == "usage: no answer came within 0 s"
+    assert asked(0.2) == asked(0.2, b"half an ans") == "usage: no answer within 0 s"
 
 
 def test_an_answer_without_end_is_refused() -> None:
-    assert asked(30, b"x" * 3000) == "usage: that line is longer than 2048 bytes"
+    assert asked(30, b"x" * 3000) == "usage: the line is longer than 2048 bytes"

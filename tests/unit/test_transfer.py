@@ -1,4 +1,4 @@
-"""Transfers: which project a path lies in, and which session serves it. And what may be asked for at the prompt."""
+"""Transfers: the project of a path and the session that serves it. And what works at the prompt."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ def test_a_project_is_a_valid_name_or_none(path: str) -> None:
     assert found is None or (type(found) is ProjectName and ProjectName.accepts(found))
 
 
-class Place:
-    """A gateway's directories with vaults (their directories only) and live sessions."""
+class GatewayDirectories:
+    """A gateway's directories, with empty vaults and live sessions."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -93,7 +93,7 @@ class Place:
             os.makedirs(os.path.join(self.context(principal).vaults_home, name))
 
     def session(self, *unlocked: str, principal: Principal = DEV1, connection: str = THERE) -> Session:
-        id_, path, lock = registry.prepare(self.config.paths_run)
+        id_, path, lock = registry.prepare(self.config.paths_run, principal)
         self.locks.append(lock)
         made = Session(
             id=id_,
@@ -112,21 +112,21 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    made = Place(tmp_path)
+def place(tmp_path: Path) -> Iterator[GatewayDirectories]:
+    made = GatewayDirectories(tmp_path)
     yield made
     for lock in made.locks:
         os.close(lock)
 
 
-def test_a_path_is_served_by_the_session_that_has_its_project(place: Place) -> None:
+def test_a_path_is_served_by_the_session_that_has_its_project(place: GatewayDirectories) -> None:
     place.vault("p", "q")
     here, there = place.session("p", connection=HERE), place.session("q")
     assert transfer.session_of(place.context(), ("p/a",)) == here
     assert transfer.session_of(place.context(), ("q/a", "/projects/q")) == there
 
 
-def test_a_path_without_a_project_is_served_by_the_channels_session(place: Place) -> None:
+def test_a_path_without_a_project_is_served_by_the_channels_session(place: GatewayDirectories) -> None:
     there = place.session("p")
     assert transfer.session_of(place.context(), (".",)) == there
     here = place.session("q", connection=HERE)
@@ -153,14 +153,14 @@ def test_a_path_without_a_project_is_served_by_the_channels_session(place: Place
     ],
 )
 def test_what_is_not_the_callers_or_not_unlocked_is_refused(
-    place: Place, prepare: Callable[[Place], object], path: str, error: type[Exception]
+    place: GatewayDirectories, prepare: Callable[[GatewayDirectories], object], path: str, error: type[Exception]
 ) -> None:
     prepare(place)
     with pytest.raises(error):
         transfer.session_of(place.context(), (path,))
 
 
-def test_every_path_must_be_in_an_unlocked_project(place: Place) -> None:
+def test_every_path_must_be_in_an_unlocked_project(place: GatewayDirectories) -> None:
     place.vault("p", "q")
     place.session("p")
     for paths in (("p/a", "q/b"), ("q/b", "p/a")):

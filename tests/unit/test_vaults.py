@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import multiprocessing
@@ -14,17 +15,17 @@ from pathlib import Path
 import pytest
 
 from gateway.base import toml
-from gateway.errors import Busy, CannotCreate, DamagedVault, EncError, NoSuchProject
+from gateway.errors import Busy, CannotCreate, DamagedVault, EncError, Misconfigured, NoSuchProject
 from gateway.identity.names import Principal, ProjectName, SlotName
 from gateway.limits.disk import usage
-from gateway.vault import gocryptfs, lease, lifecycle, slots, store
-from gateway.vault.lease import Holder
+from gateway.vault import damage, gocryptfs, lease, lifecycle, slots, store
+from gateway.vault.lease import LeaseHolder
 from gateway.vault.store import Vault
 
 P = ProjectName.of("p")
 FINGERPRINT = "SHA256:" + "A" * 43
 PASSPHRASE = b"correct horse battery staple"
-HOLDER = Holder(session="s-000000000001", since="2024-01-01T00:00:00Z", address="192.0.2.7")
+HOLDER = LeaseHolder(session="s-000000000001", since="2024-01-01T00:00:00Z", address="192.0.2.7")
 FORK = multiprocessing.get_context("fork")
 
 
@@ -116,7 +117,7 @@ def test_a_name_that_is_taken_is_refused_and_what_is_there_is_left(tmp_path: Pat
 
 
 def test_an_empty_passphrase_is_refused_and_nothing_is_left(tmp_path: Path) -> None:
-    with pytest.raises(CannotCreate, match="empty passphrase"):
+    with pytest.raises(CannotCreate, match="passphrase is empty"):
         create(tmp_path, passphrase=b"")
     assert tree(tmp_path) == {}
 
@@ -226,7 +227,20 @@ def emptied(name: str) -> Callable[[Path], object]:
     return change
 
 
+def fifo(name: str) -> Callable[[Path], object]:
+    def change(path: Path) -> None:
+        (path / name).unlink()
+        os.mkfifo(path / name)
+
+    return change
+
+
 DAMAGES = [
+    pytest.param(fifo("vault.toml"), "missing", id="a FIFO for the metadata"),
+    pytest.param(linked("vault.toml"), "missing", id="a link for the metadata"),
+    pytest.param(lambda path: os.truncate(path / "vault.toml", 1 << 30), "missing", id="metadata of 1 GiB"),
+    pytest.param(fifo("slots/passphrase.conf"), "slots", id="a FIFO for a slot's config"),
+    pytest.param(fifo("slots/passphrase.toml"), "slots", id="a FIFO for a slot"),
     pytest.param(lambda path: shutil.rmtree(path / "cipher"), "missing", id="no ciphertext"),
     pytest.param(lambda path: (path / "cipher" / "gocryptfs.diriv").unlink(), "missing", id="ciphertext is empty"),
     pytest.param(lambda path: shutil.rmtree(path / "slots"), "missing", id="no slots"),
@@ -252,6 +266,7 @@ DAMAGES = [
 ]
 
 
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize(("damage", "said"), DAMAGES)
 def test_damage_is_said_and_left_untouched(vault: Vault, damage: Callable[[Path], object], said: str) -> None:
     damage(Path(vault.path))
@@ -276,7 +291,7 @@ def test_a_part_that_belongs_to_another_account_is_damage(vault: Vault, part: st
 def test_a_missing_lock_is_no_damage(vault: Vault) -> None:
     os.unlink(vault.lock)
     assert len(store.check(vault)) == 1
-    lease.release(lease.hold(vault, HOLDER))
+    lease.release(lease.acquire(vault, HOLDER))
 
 
 def test_a_limit_of_its_own_changes_nothing_else(vault: Vault) -> None:
@@ -291,47 +306,78 @@ def test_a_limit_of_its_own_changes_nothing_else(vault: Vault) -> None:
     assert "vault.toml.new" not in tree(Path(vault.path))
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("there", ["FIFO", "link", "directory"])
+def test_a_lock_that_is_no_file_is_damage(vault: Vault, there: str) -> None:
+    lock = Path(vault.lock)
+    lock.unlink()
+    if there == "FIFO":
+        os.mkfifo(lock)
+    elif there == "link":
+        lock.symlink_to(Path(vault.path) / "elsewhere")
+    else:
+        lock.mkdir()
+    with pytest.raises(DamagedVault, match="its lock is no file"):
+        lease.acquire(vault, HOLDER)
+    assert not (Path(vault.path) / "elsewhere").exists()
+
+
+def test_a_slot_of_another_vault_is_damage(vault: Vault, tmp_path: Path) -> None:
+    """With the same passphrase: it opened as an empty project, which took writes under the other key."""
+    other = create(tmp_path, ProjectName.of("other"))
+    shutil.copy(Path(other.slots, "passphrase.conf"), Path(vault.slots, "theirs"))
+    Path(vault.slots, "theirs").rename(Path(vault.slots, "passphrase.conf"))
+    with pytest.raises(DamagedVault, match="unlock slots"):
+        store.check(vault)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EROFS, errno.ESTALE, errno.EMFILE, errno.ENOSPC, errno.EACCES])
+def test_trouble_of_the_host_is_no_damage(number: int) -> None:
+    error = damage.error("p", "x", "y", OSError(number, os.strerror(number)))
+    assert isinstance(error, Misconfigured) and os.strerror(number) in str(error)
+
+
 # holding
 
 
 def test_a_vault_has_one_holder_who_is_named(vault: Vault) -> None:
-    fd = lease.hold(vault, HOLDER)
+    fd = lease.acquire(vault, HOLDER)
     for _ in range(2):
         with pytest.raises(Busy) as caught:
-            lease.hold(vault, HOLDER.replace(session="s-000000000002"))
+            lease.acquire(vault, HOLDER.replace(session="s-000000000002"))
         by = "by session s-000000000001 from 192.0.2.7 since 2024-01-01T00:00:00Z"
         assert str(caught.value) == f"p is unlocked already {by}"
         assert caught.value.code == 75
     lease.release(fd)
-    lease.release(lease.hold(vault, HOLDER))
+    lease.release(lease.acquire(vault, HOLDER))
 
 
 def test_a_holder_that_was_killed_holds_nothing(vault: Vault) -> None:
-    fd = lease.hold(vault, HOLDER)
+    fd = lease.acquire(vault, HOLDER)
     child = FORK.Process(target=FORK.Event().wait)
     child.start()
     os.close(fd)
     with pytest.raises(Busy):
-        lease.hold(vault, HOLDER)
+        lease.acquire(vault, HOLDER)
     child.kill()
     child.join()
-    lease.release(lease.hold(vault, HOLDER))
+    lease.release(lease.acquire(vault, HOLDER))
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"session":"s"}', b"\xff", b'{"a":1}'])
 def test_a_holder_who_is_not_legible_is_not_named(vault: Vault, content: bytes) -> None:
-    fd = lease.hold(vault, HOLDER)
+    fd = lease.acquire(vault, HOLDER)
     Path(vault.lock).write_bytes(content)
     with pytest.raises(Busy, match=r"^p is unlocked already$"):
-        lease.hold(vault, HOLDER)
+        lease.acquire(vault, HOLDER)
     os.close(fd)
 
 
 def test_a_refused_holder_leaves_no_descriptor_behind(vault: Vault) -> None:
-    fd = lease.hold(vault, HOLDER)
+    fd = lease.acquire(vault, HOLDER)
     before = os.listdir("/proc/self/fd")
     with pytest.raises(Busy):
-        lease.hold(vault, HOLDER)
+        lease.acquire(vault, HOLDER)
     assert os.listdir("/proc/self/fd") == before
     os.close(fd)
 
@@ -350,7 +396,7 @@ def test_a_removed_vault_is_whole_in_the_trash(vault: Vault) -> None:
 
 
 def test_a_vault_that_is_held_is_not_removed(vault: Vault) -> None:
-    fd = lease.hold(vault, HOLDER)
+    fd = lease.acquire(vault, HOLDER)
     with pytest.raises(Busy):
         lifecycle.remove(str(Path(vault.path).parent), vault, HOLDER)
     assert os.path.isdir(vault.path)
@@ -390,7 +436,7 @@ def test_a_vault_that_is_gone_takes_nothing(tmp_path: Path) -> None:
 def test_it_was_last_used_when_it_was_locked(vault: Vault) -> None:
     os.utime(vault.lock, (1, 1))
     assert lease.last_used(vault) == 1
-    lease.release(lease.hold(vault, HOLDER))
+    lease.release(lease.acquire(vault, HOLDER))
     assert lease.last_used(vault) > 1_700_000_000
 
 

@@ -1,4 +1,4 @@
-"""How the report looks: on a screen, light or dark, and on paper."""
+"""The report's style sheet, for light and dark screens and for paper."""
 
 CSS = """
 :root { color-scheme: light dark; --ink: #1b2330; --soft: #566173; --line: #d9dee6; --page: #f6f7f9; --card: #fff;

@@ -1,6 +1,7 @@
-"""What a stretch of the audit log comes to: sessions and views with their ends, logins, refusals, locks.
+"""Sum up a period of the audit log: sessions and views with their ends, logins, refusals, locks, failures.
 
-The log is read once, and what is kept of it does not grow with it: the newest of everything, and how many there were.
+The events are read once. Counts are complete, but only the newest records of each kind are kept, so memory does not
+grow with the log.
 """
 
 from __future__ import annotations
@@ -11,15 +12,15 @@ from collections.abc import Hashable, Iterable
 from gateway.audit.query import Event
 from gateway.base.records import Record
 
-MOST = 500
-"""Of each that are kept: the newest. `audit show` has all."""
-_VIEWS = 4 * MOST
-_REMEMBERED = 10_000
-"""What may be open at once, and connections that are told from new ones."""
+MAX_ROWS = 500
+"""Records of each kind that are kept: the newest. `audit show` has all."""
+_MAX_VIEWS = 4 * MAX_ROWS
+_MAX_REMEMBERED = 10_000
+"""Open sessions or views, and connections, that are remembered; beyond that the oldest are forgotten."""
 
 
 class Span(Record):
-    """A session or a view, from `began` to `ended` ("": not in this stretch); `why` it ended."""
+    """A session or a view, from `began` to `ended` ("": not in this period). `reason`: a slug of audit.reasons."""
 
     session: str
     principal: str
@@ -28,11 +29,11 @@ class Span(Record):
     project: str
     began: str
     ended: str = ""
-    why: str = ""
+    reason: str = ""
 
 
 class Logins(Record):
-    """What one key did: connections and commands, and when it was there last."""
+    """How many connections and commands one key made, how many were refused, and the time of the last one."""
 
     principal: str
     fingerprint: str
@@ -43,14 +44,14 @@ class Logins(Record):
 
 
 class Count(Record):
-    """How often something was so."""
+    """How many `times` something occurred. `what` names it: one cell of a table each."""
 
     what: tuple[str, ...]
     times: int
 
 
 class Spans(Record):
-    """How many there were, how many of them have not ended, and the newest of them, in the order of time."""
+    """How many there were, how many have not ended, and the newest, oldest first."""
 
     count: int
     still_open: int
@@ -58,14 +59,14 @@ class Spans(Record):
 
 
 class Events(Record):
-    """How many there were, and the newest of them, in the order of time."""
+    """How many there were, and the newest, oldest first."""
 
     count: int
     newest: tuple[Event, ...]
 
 
 class Summary(Record):
-    """Everything is in the order of time, counts by how often."""
+    """Spans and events are oldest first, logins by commands and counts by times, highest first."""
 
     first: str
     last: str
@@ -85,37 +86,35 @@ _ADMINISTRATION = frozenset(
 )
 
 
-def of(events: Iterable[Event]) -> Summary:
-    """The summary of these events, oldest first."""
-    reader = _Reader()
+def summarize(events: Iterable[Event]) -> Summary:
+    """The summary of `events`, which come oldest first."""
+    summarizer = _Summarizer()
     for event in events:
-        reader.take(event)
-    return reader.summary()
+        summarizer.add(event)
+    return summarizer.summary()
 
 
-class _Reader:
-    """What was read so far."""
-
+class _Summarizer:
     def __init__(self) -> None:
         self._first = self._last = ""
         self._records = 0
-        self._sessions = _Pairs("session-opened", "session-closed", MOST)
-        self._views = _Pairs("unlocked", "locked", _VIEWS)
+        self._sessions = _SpanCollector("session-opened", "session-closed", MAX_ROWS)
+        self._views = _SpanCollector("unlocked", "locked", _MAX_VIEWS)
         self._logins: dict[tuple[str, str], Logins] = {}
-        self._connections = _Recent()
+        self._connections = _BoundedSet()
         self._refusals: Counter[tuple[str, ...]] = Counter()
         self._locks: Counter[tuple[str, ...]] = Counter()
-        self._failures = _Newest(_FAILURES)
-        self._administration = _Newest(_ADMINISTRATION)
+        self._failures = _NewestEvents(_FAILURES)
+        self._administration = _NewestEvents(_ADMINISTRATION)
 
-    def take(self, event: Event) -> None:
+    def add(self, event: Event) -> None:
         self._first = self._first or event.time
         self._last = event.time
         self._records += 1
         for part in (self._sessions, self._views):
-            part.take(event, self._first)
+            part.add(event, self._first)
         for kind in (self._failures, self._administration):
-            kind.take(event)
+            kind.add(event)
         if event.decision == "deny":
             self._refusals[event.principal, event.verb or "(no command)", event.reason] += 1
         if event.event in ("locked", "lock-incomplete"):
@@ -124,12 +123,12 @@ class _Reader:
             self._login(event)
 
     def _login(self, event: Event) -> None:
-        """By key. A connection is an address and a port: many commands can share one."""
+        """Count a request of a key. An address and a port are one connection, which many commands can share."""
         key = event.principal, event.fingerprint
         none = Logins(principal=key[0], fingerprint=key[1], connections=0, commands=0, refused=0, last="")
         before = self._logins.get(key, none)
         self._logins[key] = before.replace(
-            connections=before.connections + self._connections.is_new((*key, event.address, event.port)),
+            connections=before.connections + self._connections.add((*key, event.address, event.port)),
             commands=before.commands + 1,
             refused=before.refused + (event.decision == "deny"),
             last=event.time,
@@ -143,45 +142,46 @@ class _Reader:
             sessions=self._sessions.spans(),
             views=self._views.spans(),
             logins=tuple(sorted(self._logins.values(), key=lambda one: -one.commands)),
-            refusals=_counted(self._refusals),
-            locks=_counted(self._locks),
+            refusals=_most_common(self._refusals),
+            locks=_most_common(self._locks),
             failures=self._failures.events(),
             administration=self._administration.events(),
         )
 
 
-class _Recent:
-    """What was there lately; in the end, what was there longest ago is forgotten."""
+class _BoundedSet:
+    """A set of limited size: when it is full, what was added longest ago is removed."""
 
     def __init__(self) -> None:
-        self._there: dict[Hashable, None] = {}
+        self._items: dict[Hashable, None] = {}
 
-    def is_new(self, one: Hashable) -> bool:
-        known = self.forget(one)
-        self._there[one] = None
-        if len(self._there) > _REMEMBERED:
-            del self._there[next(iter(self._there))]
+    def add(self, one: Hashable) -> bool:
+        """Add `one`, or make it the newest again. Returns whether it is new."""
+        known = self.remove(one)
+        self._items[one] = None
+        if len(self._items) > _MAX_REMEMBERED:
+            del self._items[next(iter(self._items))]
         return not known
 
-    def forget(self, one: Hashable) -> bool:
-        """Whether it was there."""
-        known = one in self._there
-        self._there.pop(one, None)
+    def remove(self, one: Hashable) -> bool:
+        """Returns whether it was in the set."""
+        known = one in self._items
+        self._items.pop(one, None)
         return known
 
     def __len__(self) -> int:
-        return len(self._there)
+        return len(self._items)
 
 
-class _Newest:
-    """The newest events of some kinds."""
+class _NewestEvents:
+    """Counts the events of some kinds, and keeps the newest."""
 
     def __init__(self, kinds: frozenset[str]) -> None:
         self._kinds = kinds
         self._count = 0
-        self._kept: deque[Event] = deque(maxlen=MOST)
+        self._kept: deque[Event] = deque(maxlen=MAX_ROWS)
 
-    def take(self, event: Event) -> None:
+    def add(self, event: Event) -> None:
         if event.event in self._kinds:
             self._count += 1
             self._kept.append(event)
@@ -190,29 +190,29 @@ class _Newest:
         return Events(count=self._count, newest=tuple(self._kept))
 
 
-class _Pairs:
-    """What begins with one event and ends with another of the same session and project. One whose beginning is not in
-    the stretch is taken to have begun with it.
+class _SpanCollector:
+    """Pairs the events `begin` and `end` of the same session and project. A span whose begin event is not in the period
+    gets the period's start.
     """
 
     def __init__(self, begin: str, end: str, most: int) -> None:
         self._begin, self._end, self._most = begin, end, most
         self._count = 0
-        self._open = _Recent()
+        self._open = _BoundedSet()
         self._kept: dict[int, Span] = {}
         self._newest: dict[tuple[str, str], int] = {}
 
-    def take(self, event: Event, first: str) -> None:
+    def add(self, event: Event, first: str) -> None:
         at = (event.session, event.project)
         if event.event == self._begin:
-            self._open.is_new(at)
+            self._open.add(at)
             self._add(at, _span(event, event.time))
         elif event.event == self._end:
-            if not self._open.forget(at):
+            if not self._open.remove(at):
                 self._add(at, _span(event, first))
             number = self._newest.get(at, 0)
             if number in self._kept:
-                self._kept[number] = self._kept[number].replace(ended=event.time, why=event.reason)
+                self._kept[number] = self._kept[number].replace(ended=event.time, reason=event.reason)
 
     def _add(self, at: tuple[str, str], span: Span) -> None:
         self._count += 1
@@ -233,5 +233,5 @@ def _span(event: Event, began: str) -> Span:
     return Span(began=began, **{name: getattr(event, name) for name in names})
 
 
-def _counted(counted: Counter[tuple[str, ...]]) -> tuple[Count, ...]:
+def _most_common(counted: Counter[tuple[str, ...]]) -> tuple[Count, ...]:
     return tuple(Count(what=key, times=times) for key, times in counted.most_common())

@@ -1,27 +1,26 @@
-"""Sessions and views over time, as one SVG picture: a row a principal, a lane for each session at the same time."""
+"""Draw sessions and views over time as one SVG: a row for each principal, with lanes for concurrent sessions."""
 
 from __future__ import annotations
 
-import calendar
 import time
 from collections.abc import Sequence
 from html import escape
 
+from gateway.audit import reasons
+from gateway.audit.query import timestamp
 from gateway.audit.report.summary import Span
 from gateway.base.records import Record
 
-MOST = 300
-"""Sessions that are drawn: the newest. More would be a picture of nothing."""
+MAX_SESSIONS = 300
+"""Only the newest are drawn: more could not be told apart."""
 
 _WIDTH, _LEFT, _RIGHT, _TOP = 1000.0, 190.0, 16.0, 26.0
-_LANE, _GAP, _NARROWEST = 20.0, 10.0, 3.0
-_STEPS = (60, 300, 900, 1800, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 86400, 7 * 86400, 30 * 86400, 365 * 86400)
-_QUIET = ("unmount", "logout", "idle-view", "idle-session", "hangup", "")
-"""Ends that nobody needs to look at; the others are marked."""
+_LANE, _GAP, _MIN_WIDTH = 20.0, 10.0, 3.0
+_TICK_SECONDS = (60, 300, 900, 1800, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 86400, 7 * 86400, 30 * 86400, 365 * 86400)
 
 
 class Bar(Record):
-    """A span in seconds since the epoch, and the lane that it is drawn in, from 0 for each principal."""
+    """A span in seconds since the epoch, and its lane, counted from 0 for each principal."""
 
     span: Span
     began: float
@@ -30,7 +29,7 @@ class Bar(Record):
 
 
 class Row(Record):
-    """A principal's lanes; `top` is where they begin."""
+    """A principal's lanes; `top` is the y coordinate of the first."""
 
     principal: str
     top: float
@@ -38,17 +37,12 @@ class Row(Record):
     bars: tuple[Bar, ...]
 
 
-def seconds(moment: str) -> float:
-    """Seconds since the epoch of RFC 3339 in UTC."""
-    return calendar.timegm(time.strptime(moment[:19], "%Y-%m-%dT%H:%M:%S"))
-
-
 def svg(sessions: Sequence[Span], views: Sequence[Span], first: str, last: str) -> str:
-    """The picture; "" when there was no session. Every text in it is escaped."""
-    drawn = sessions[-MOST:]
+    """The drawing, or "" when there was no session. All text in it is escaped."""
+    drawn = sessions[-MAX_SESSIONS:]
     if not drawn:
         return ""
-    begin, end = seconds(first), max(seconds(last), seconds(first) + 1)
+    begin, end = timestamp(first), max(timestamp(last), timestamp(first) + 1)
     rows = _rows(drawn, end)
     height = rows[-1].top + rows[-1].lanes * _LANE + _GAP
     parts = [
@@ -71,28 +65,28 @@ def _rows(spans: Sequence[Span], end: float) -> tuple[Row, ...]:
 
 
 def _in_lanes(spans: Sequence[Span], end: float) -> tuple[Bar, ...]:
-    """Each in the first lane that is free when it begins."""
+    """Put each span in the first lane that is free when it begins."""
     free: list[float] = []
     bars = []
     for span in spans:
-        began, ended = seconds(span.began), seconds(span.ended) if span.ended else end
+        began, ended = timestamp(span.began), timestamp(span.ended) if span.ended else end
         lane = next((number for number, until in enumerate(free) if until <= began), len(free))
         free[lane : lane + 1] = [max(ended, began + 1)]
         bars.append(Bar(span=span, began=began, ended=ended, lane=lane))
     return tuple(bars)
 
 
-def _at(moment: float, begin: float, end: float) -> float:
+def _x(moment: float, begin: float, end: float) -> float:
     return _LEFT + (min(max(moment, begin), end) - begin) / (end - begin) * (_WIDTH - _LEFT - _RIGHT)
 
 
 def _axis(begin: float, end: float, height: float) -> str:
-    step = next((step for step in _STEPS if (end - begin) / step <= 8), _STEPS[-1])
+    step = next((step for step in _TICK_SECONDS if (end - begin) / step <= 8), _TICK_SECONDS[-1])
     form = "%d %b" if step >= 86400 else "%d %b %H:%M" if end - begin > 86400 else "%H:%M"
     lines = []
     moment = begin - begin % step + step
     while moment < end:
-        x = _at(moment, begin, end)
+        x = _x(moment, begin, end)
         text = time.strftime(form, time.gmtime(moment))
         lines.append(f'<line class="tick" x1="{x:.1f}" y1="{_TOP - 6}" x2="{x:.1f}" y2="{height:.0f}"/>')
         lines.append(f'<text class="when" x="{x:.1f}" y="12" text-anchor="middle">{text}</text>')
@@ -102,9 +96,9 @@ def _axis(begin: float, end: float, height: float) -> str:
 
 def _row(row: Row, views: Sequence[Span], begin: float, end: float) -> str:
     middle = row.top + _LANE * row.lanes / 2 + 4
-    named = row.principal if len(row.principal) <= 22 else row.principal[:19] + "\u2026"
+    shown_name = row.principal if len(row.principal) <= 22 else row.principal[:19] + "\u2026"
     parts = [
-        f'<text class="who" x="{_LEFT - 10}" y="{middle:.1f}" text-anchor="end">{escape(named)}'
+        f'<text class="who" x="{_LEFT - 10}" y="{middle:.1f}" text-anchor="end">{escape(shown_name)}'
         f"<title>{escape(row.principal)}</title></text>"
     ]
     for bar in row.bars:
@@ -112,10 +106,10 @@ def _row(row: Row, views: Sequence[Span], begin: float, end: float) -> str:
         parts.append(_rect("session", bar.span, bar.began, bar.ended, begin, end, y, _LANE - 4))
         for view in views:
             if view.session == bar.span.session:
-                ended = seconds(view.ended) if view.ended else end
-                parts.append(_rect("view", view, seconds(view.began), ended, begin, end, y + 4, _LANE - 12))
-        if bar.span.why not in _QUIET:
-            x = _at(bar.ended, begin, end)
+                ended = timestamp(view.ended) if view.ended else end
+                parts.append(_rect("view", view, timestamp(view.began), ended, begin, end, y + 4, _LANE - 12))
+        if reasons.is_abrupt(bar.span.reason):
+            x = _x(bar.ended, begin, end)
             parts.append(f'<circle class="abrupt" cx="{x:.1f}" cy="{y + (_LANE - 4) / 2:.1f}" r="3.5"/>')
     return "".join(parts)
 
@@ -123,12 +117,12 @@ def _row(row: Row, views: Sequence[Span], begin: float, end: float) -> str:
 def _rect(
     kind: str, span: Span, began: float, ended: float, begin: float, end: float, top: float, height: float
 ) -> str:
-    left, right = _at(began, begin, end), _at(ended, begin, end)
-    left = min(left, _WIDTH - _RIGHT - _NARROWEST)
-    until = f"{span.ended} ({span.why})" if span.ended else "still open"
+    left, right = _x(began, begin, end), _x(ended, begin, end)
+    left = min(left, _WIDTH - _RIGHT - _MIN_WIDTH)
+    until = f"{span.ended} ({span.reason})" if span.ended else "still open"
     what = f"{span.project} in {span.session}" if span.project else f"{span.session} from {span.address}"
     title = escape(f"{span.principal}: {what}, {span.began} to {until}")
     return (
-        f'<rect class="{kind}" x="{left:.1f}" y="{top:.1f}" width="{max(right - left, _NARROWEST):.1f}" '
+        f'<rect class="{kind}" x="{left:.1f}" y="{top:.1f}" width="{max(right - left, _MIN_WIDTH):.1f}" '
         f'height="{height:.1f}" rx="3"><title>{title}</title></rect>'
     )

@@ -1,6 +1,7 @@
-"""Which system calls of gocryptfs are stopped for its meter: those that take new blocks, and the one for `df`.
+"""The seccomp filter of the disk quota: which system calls of gocryptfs wait for the supervisor's answer.
 
-The filter is seccomp's (seccomp_unotify(2)): what it stops waits until whoever has the listener's descriptor answers.
+These are the calls that take new blocks, and statfs(2), which `df` causes. A call that the filter stops waits in the
+kernel until the process with the listener's descriptor answers it (seccomp_unotify(2)).
 """
 
 from __future__ import annotations
@@ -14,59 +15,66 @@ from gateway.base.records import Record
 from gateway.errors import Misconfigured
 
 
-class Calls(Record):
-    """Numbers of system calls of an architecture, and AUDIT_ARCH_* as a filter sees it."""
+class SyscallNumbers(Record):
+    """The system call numbers of an architecture, and its AUDIT_ARCH_* value in struct seccomp_data.
+
+    `creating`: mkdirat, mknodat, symlinkat, linkat, setxattr, lsetxattr, fsetxattr.
+    """
 
     arch: int
     seccomp: int
     fallocate: int
     openat: int
     statfs: int
-    making: tuple[int, ...]
+    creating: tuple[int, ...]
 
 
 MACHINES = {
-    "x86_64": Calls(
+    "x86_64": SyscallNumbers(
         arch=0xC000003E,
         seccomp=317,
         fallocate=285,
         openat=257,
         statfs=137,
-        making=(258, 259, 266, 265, 188, 189, 190),
+        creating=(258, 259, 266, 265, 188, 189, 190),
     ),
-    "aarch64": Calls(
-        arch=0xC00000B7, seccomp=277, fallocate=47, openat=56, statfs=43, making=(34, 33, 36, 37, 5, 6, 7)
+    "aarch64": SyscallNumbers(
+        arch=0xC00000B7, seccomp=277, fallocate=47, openat=56, statfs=43, creating=(34, 33, 36, 37, 5, 6, 7)
     ),
 }
-"""`making`: mkdirat, mknodat, symlinkat, linkat, setxattr, lsetxattr, fsetxattr."""
 
 _LOAD, _EQUAL, _ANY_BIT, _RETURN = 0x20, 0x15, 0x45, 0x06  # BPF_LD|W|ABS, JMP|JEQ|K, JMP|JSET|K, RET|K
 ALLOW, NOTIFY = 0x7FFF0000, 0x7FC00000
-_AT_NUMBER, _AT_ARCH, _AT_FLAGS = 0, 4, 32  # in struct seccomp_data; the flags of openat(2) are its third argument
+_AT_NUMBER, _AT_ARCH, _AT_FLAGS = 0, 4, 32  # offsets in struct seccomp_data; openat(2) has its flags in argument 3
 _SET_MODE_FILTER, _NEW_LISTENER, _WAIT_KILLABLE = 1, 8, 32
-"""seccomp(2). With the last one, Go's own signals do not break off a call that is being answered."""
+"""Flags of seccomp(2). With the last, the signals that Go sends to its own threads do not interrupt a stopped call."""
 
 
-def calls() -> Calls:
-    """Those of this machine. Raises Misconfigured where we do not know them."""
+def syscall_numbers() -> SyscallNumbers:
+    """The numbers for this machine. Raises Misconfigured if it is of another architecture than those in MACHINES."""
     if platform.machine() not in MACHINES:
-        raise Misconfigured(f"disk quotas are not for {platform.machine()}", "a sysadmin can: limits.disk = 0")
+        raise Misconfigured(
+            f"limits.disk is not supported on {platform.machine()}", "a sysadmin can: set limits.disk to 0"
+        )
     return MACHINES[platform.machine()]
 
 
-def program(numbers: Calls) -> bytes:
-    """The filter (BPF): stop at what takes new blocks, let everything else pass."""
-    stopped = (numbers.fallocate, numbers.statfs, *numbers.making)
-    count = len(stopped)
+def program(numbers: SyscallNumbers) -> bytes:
+    """The filter as BPF: notify for the calls that take new blocks and for statfs, allow all others."""
+    notified = (numbers.fallocate, numbers.statfs, *numbers.creating)
+    count = len(notified)
     rows = [(_LOAD, 0, 0, _AT_ARCH), (_EQUAL, 0, count + 4, numbers.arch), (_LOAD, 0, 0, _AT_NUMBER)]
-    rows += [(_EQUAL, count - at + 3, 0, number) for at, number in enumerate(stopped)]
+    rows += [(_EQUAL, count - at + 3, 0, number) for at, number in enumerate(notified)]
     rows += [(_EQUAL, 0, 2, numbers.openat), (_LOAD, 0, 0, _AT_FLAGS), (_ANY_BIT, 1, 0, os.O_CREAT)]
     rows += [(_RETURN, 0, 0, ALLOW), (_RETURN, 0, 0, NOTIFY)]
     return b"".join(struct.pack("HBBI", *row) for row in rows)
 
 
-def listener(numbers: Calls) -> int:
-    """Put the filter on this process and what it becomes; the descriptor by which it is answered."""
+def install(numbers: SyscallNumbers) -> int:
+    """Install the filter on this process, which keeps it through execve(2). Returns the listener's descriptor.
+
+    Raises OSError.
+    """
 
     class Program(ctypes.Structure):
         _fields_ = (("length", ctypes.c_ushort), ("rows", ctypes.c_char_p))
@@ -74,7 +82,7 @@ def listener(numbers: Calls) -> int:
     rows = program(numbers)
     loaded = Program(len(rows) // 8, rows)
     libc = ctypes.CDLL(None, use_errno=True)
-    for flags in (_NEW_LISTENER | _WAIT_KILLABLE, _NEW_LISTENER):  # the former from Linux 5.19 on
+    for flags in (_NEW_LISTENER | _WAIT_KILLABLE, _NEW_LISTENER):  # WAIT_KILLABLE exists from Linux 5.19 on
         fd = int(libc.syscall(numbers.seccomp, _SET_MODE_FILTER, flags, ctypes.byref(loaded)))
         if fd >= 0:
             return fd

@@ -1,4 +1,4 @@
-"""What `df` in a view says: how much the quota is, and is left. gocryptfs asks the disk (statfs(2)); this answers."""
+"""The reply to statfs(2), by which `df` in a view shows the quota instead of the disk."""
 
 from __future__ import annotations
 
@@ -7,25 +7,27 @@ import os
 import struct
 
 _BUFFER = 120
-_NUMBERS = struct.Struct("5q")  # of struct statfs: f_type, f_bsize, f_blocks, f_bfree, f_bavail, and more
+_HEAD = struct.Struct("5q")  # the start of struct statfs: f_type, f_bsize, f_blocks, f_bfree, f_bavail
 _PR_SET_PTRACER = 0x59616D61
 
 
-def of_quota(directory: str, limit: int, used: int) -> bytes:
-    """The struct statfs of the disk of `directory`, with a size of `limit` of which `used` are taken: in bytes. No more
-    is free than on the disk. Raises OSError.
+def quota_reply(directory: str, limit: int, used: int) -> bytes:
+    """A struct statfs like that of `directory`, with `limit` bytes as its size, of which `used` are in use.
+
+    It reports no more free space than the disk has. Raises OSError.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     buffer = ctypes.create_string_buffer(_BUFFER)
     if libc.statfs(os.fsencode(directory), buffer):
         raise OSError(ctypes.get_errno(), "statfs")
-    kind, block, _, _, available = _NUMBERS.unpack_from(buffer.raw)
+    kind, block, _, _, available = _HEAD.unpack_from(buffer.raw)
     free = max(0, limit - used) // block
-    return _NUMBERS.pack(kind, block, limit // block, free, min(free, available)) + buffer.raw[_NUMBERS.size :]
+    return _HEAD.pack(kind, block, limit // block, free, min(free, available)) + buffer.raw[_HEAD.size :]
 
 
-def let_write(pid: int) -> None:
-    """Called by what becomes gocryptfs: its meter, `pid`, may write an answer into it, also where the kernel asks for
-    such leave (Yama, ptrace_scope 1).
+def allow_tracer(pid: int) -> None:
+    """Let the process `pid`, the supervisor, write a reply into the memory of this process, which becomes gocryptfs.
+
+    It is needed where the Yama security module restricts ptrace to a process's descendants (ptrace_scope 1).
     """
     ctypes.CDLL(None).prctl(_PR_SET_PTRACER, ctypes.c_ulong(pid), 0, 0, 0)

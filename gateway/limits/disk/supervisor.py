@@ -1,17 +1,9 @@
-"""A quota for what gocryptfs writes: run as a file, this puts a meter at its system calls and becomes it.
+"""The supervisor of the disk quota. Run as a file, this starts a supervisor for its system calls and becomes gocryptfs.
 
-    meter.py DIRECTORY BYTES LEDGER PROGRAM ARG...
+    supervisor.py DIRECTORY BYTES LEDGER PROGRAM ARG...
 
-Before it writes, gocryptfs reserves the blocks (fallocate(2)), so that a full disk is noticed while nothing is lost. A
-filter stops it at that call, and at those that make files, and a second process of ours answers: go on, or ENOSPC, as
-if the disk were full (seccomp_unotify(2)). Reading and writing itself pass untouched, and without a quota there is
-none of this. If the meter dies, reserving fails, and with it every write that would need new blocks.
-
-What DIRECTORY takes is counted at the start and kept in the ledger behind the descriptor LEDGER, which all sessions of
-the principal share. What is reserved is added there, and it is counted anew when the quota seems to be used up or some
-time has passed: nothing tells what is deleted.
-
-It also answers gocryptfs's statfs(2), so that `df` in a view tells of the quota and not of the disk.
+DIRECTORY has all vaults of the principal, LEDGER is a descriptor of the ledger. gateway/limits/disk/__init__.py
+describes how the parts work together.
 """
 
 from __future__ import annotations
@@ -31,108 +23,138 @@ if __name__ == "__main__":
     sys.path.insert(0, __file__.rsplit("/", 4)[0])
 
 from gateway.limits.disk import fiemap, notify_filter, statfs, usage
-from gateway.limits.disk.ledger import Ledger, Page
+from gateway.limits.disk.ledger import Ledger, Totals
 
-_RECEIVE, _SEND, _VALID, _CONTINUE = 0xC0502100, 0xC0182101, 0x40082102, 1
-_NOTICE, _ANSWER = struct.Struct("QIIiIQ6Q"), struct.Struct("QqiI")
-_WHILE_FULL, _AT_WORK = 0.5, 5.0
-"""Seconds after which it is counted anew, unless counting takes so long that this would be most of the work."""
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_NOTIF_RECV, _NOTIF_SEND, _NOTIF_ID_VALID = 0xC0502100, 0xC0182101, 0x40082102  # SECCOMP_IOCTL_*
+_CONTINUE = 1  # SECCOMP_USER_NOTIF_FLAG_CONTINUE
+_NOTIFICATION = struct.Struct("QIIiIQ6Q")  # struct seccomp_notif: id, pid, flags, number, arch, ip, six arguments
+_RESPONSE = struct.Struct("QqiI")  # struct seccomp_notif_resp: id, value, error, flags
+_RECOUNT_FULL_SECONDS, _RECOUNT_SECONDS = 0.5, 5.0
+"""Ages at which a count is repeated, when the quota seems used up and otherwise; but see `Quota._refresh`."""
 
 
-class Meter:
-    """`limit` bytes for everything in `directory`, of which `ledger` (a descriptor) says what is taken.
+class Quota:
+    """A quota of `limit` bytes for everything in `directory`; `ledger` is the descriptor of the ledger.
 
-    The first count is made beside everything else: gocryptfs asks for its disk before it serves, and must not wait.
+    A thread makes the first count, because gocryptfs calls statfs(2) before it serves, and must not wait for it. Where
+    there are more files than can be counted within the time that a write may wait, a thread counts all of them.
     """
 
     def __init__(self, directory: str, limit: int, ledger: int) -> None:
         self._directory = directory
         self._limit = limit
-        self._ledger = Ledger(ledger, lambda: usage.count(directory))
-        self._page = Page()
-        self._first = threading.Thread(target=self._count_first, daemon=True)
-        self._first.start()
+        self._ledger = Ledger(ledger)
+        self._totals = Totals()
+        self._full_count: threading.Thread | None = None
+        self._first_count = self._start(self._recount)
 
-    def _count_first(self) -> None:
-        with contextlib.suppress(OSError):  # whoever needs the number counts again, and is told
-            self._ledger.recount()
+    def _start(self, count: Callable[[], object]) -> threading.Thread:
+        def run() -> None:
+            with contextlib.suppress(OSError):  # the next call that needs the number counts again, and gets the error
+                count()
 
-    def takes(self, more: int) -> bool:
-        """Whether there is room for `more` bytes, which are taken then."""
-        self._first.join()
-        self._refresh(_AT_WORK, 20)
-        if self._ledger.take(more, self._limit):
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        return thread
+
+    def _recount(self) -> None:
+        """Count within the time limit; if that is not enough, have all counted without one, one such count at a time.
+        Without the latter, a total that was too large would stay so however much is deleted.
+        """
+        complete = self._ledger.recount(lambda: usage.count(self._directory))
+        if not complete and not (self._full_count and self._full_count.is_alive()):
+            self._full_count = self._start(lambda: self._ledger.recount(lambda: usage.size(self._directory)))
+
+    def reserve(self, size: int) -> bool:
+        """Reserve `size` bytes, unless that exceeds the quota. Returns whether they are reserved. Raises OSError."""
+        self._first_count.join()
+        self._refresh(_RECOUNT_SECONDS, 20)
+        if self._ledger.reserve(size, self._limit):
             return True
-        return self._refresh(_WHILE_FULL, 2) and self._ledger.take(more, self._limit)
+        return self._refresh(_RECOUNT_FULL_SECONDS, 2) and self._ledger.reserve(size, self._limit)
 
     def _refresh(self, seconds: float, times: int) -> bool:
-        """Count anew, unless the last count, whoever made it, is no older than this or so many times what it took."""
-        if self._is_fresh(seconds, times):
+        """Count again, unless the last count of any supervisor is recent. Returns whether this counted.
+
+        Recent means: no older than `seconds`, or than `times` the duration of that count, so that counting never takes
+        most of the time.
+        """
+        if self._is_recent(seconds, times):
             return False
-        self._page = self._ledger.page()
-        if self._is_fresh(seconds, times):
+        self._totals = self._ledger.totals()
+        if self._is_recent(seconds, times):
             return False
-        self._ledger.recount()
-        self._page = self._ledger.page()
+        self._recount()
+        self._totals = self._ledger.totals()
         return True
 
-    def _is_fresh(self, seconds: float, times: int) -> bool:
-        return 0 <= time.monotonic() - self._page.counted <= max(seconds, times * self._page.took)
+    def _is_recent(self, seconds: float, times: int) -> bool:
+        age = time.monotonic() - self._totals.counted_at
+        return 0 <= age <= max(seconds, times * self._totals.count_seconds)
 
-    def room(self) -> bytes:
-        """What is answered to statfs(2), b"" before it is known. Raises OSError."""
-        if self._first.is_alive():
+    def statfs_reply(self) -> bytes:
+        """The reply to statfs(2); b"" until the first count has ended. Raises OSError."""
+        if self._first_count.is_alive():
             return b""
-        self._refresh(_WHILE_FULL, 20)
-        return statfs.of_quota(self._directory, self._limit, self._ledger.page().used)
+        self._refresh(_RECOUNT_FULL_SECONDS, 20)
+        return statfs.quota_reply(self._directory, self._limit, self._ledger.totals().used)
 
 
-def grows(fallocate: int, notice: tuple[int, ...]) -> int:
-    """Bytes on disk that the stopped call asks for. Raises OSError when its process is gone."""
-    pid, number, descriptor, offset, length = notice[1], notice[3], notice[6], notice[8], notice[9]
+def requested_bytes(fallocate: int, notification: tuple[int, ...]) -> int:
+    """Bytes of disk space that the stopped call needs. Raises OSError if its process is gone."""
+    pid, number, descriptor = notification[1], notification[3], notification[6]
+    offset, length = notification[8], notification[9]
     if number != fallocate:
         return fiemap.BLOCK
-    return fiemap.missing(f"/proc/{pid}/fd/{descriptor}", offset, length)
+    return fiemap.unallocated(f"/proc/{pid}/fd/{descriptor}", offset, length)
 
 
-def answer(listener: int, meter: Meter, numbers: notify_filter.Calls) -> None:
-    """Until nobody is left who could be stopped."""
-    waiting = select.poll()
-    waiting.register(listener, select.POLLIN)
+def serve(listener: int, quota: Quota, numbers: notify_filter.SyscallNumbers) -> None:
+    """Answer stopped calls until no process is left that has the filter."""
+    poll = select.poll()
+    poll.register(listener, select.POLLIN)
     while True:
-        if not any(events & select.POLLIN for _, events in waiting.poll()):
+        if not any(events & select.POLLIN for _, events in poll.poll()):
             return
         try:
-            notice = _NOTICE.unpack(fcntl.ioctl(listener, _RECEIVE, bytes(_NOTICE.size)))
-            fcntl.ioctl(listener, _SEND, _ANSWER.pack(notice[0], 0, *_judge(listener, meter, numbers, notice)))
-        except OSError:  # ENOENT: the call was interrupted, or its process killed; whoever is left asks again
+            notification = _NOTIFICATION.unpack(fcntl.ioctl(listener, _NOTIF_RECV, bytes(_NOTIFICATION.size)))
+            error, flags = _decide(listener, quota, numbers, notification)
+            fcntl.ioctl(listener, _NOTIF_SEND, _RESPONSE.pack(notification[0], 0, error, flags))
+        except OSError:  # ENOENT: the call was interrupted, or its process killed; an interrupted call is repeated
             continue
 
 
-def _judge(listener: int, meter: Meter, numbers: notify_filter.Calls, notice: tuple[int, ...]) -> tuple[int, int]:
-    """The error and the flags of the answer. Where we cannot tell whether there is room, there is none: without an
-    answer the call would never end.
+def _decide(
+    listener: int, quota: Quota, numbers: notify_filter.SyscallNumbers, notification: tuple[int, ...]
+) -> tuple[int, int]:
+    """Error and flags of the response. ENOSPC also where the quota cannot be checked: without a response the call would
+    never return.
     """
     try:
-        if notice[3] == numbers.statfs:
-            return 0, 0 if _tell_room(listener, meter, notice) else _CONTINUE
-        if meter.takes(grows(numbers.fallocate, notice)):
+        if notification[3] == numbers.statfs:
+            return 0, 0 if _answer_statfs(listener, quota, notification) else _CONTINUE
+        if quota.reserve(requested_bytes(numbers.fallocate, notification)):
             return 0, _CONTINUE
-    except OSError:  # its process is gone, or the ledger cannot be written
+    except OSError:  # the process is gone, or the ledger cannot be written
         pass
     return -errno.ENOSPC, 0
 
 
-def _tell_room(listener: int, meter: Meter, notice: tuple[int, ...]) -> bool:
-    """Write the answer to a statfs(2) to where it is wanted. Where that may not be, the disk's own has to do."""
+def _answer_statfs(listener: int, quota: Quota, notification: tuple[int, ...]) -> bool:
+    """Write the reply into the caller's memory. Returns False if that fails; then the disk's own reply is used."""
     try:
-        told = meter.room()
-        if not told:
+        reply = quota.statfs_reply()
+        if not reply:
             return False
-        memory = os.open(f"/proc/{notice[1]}/mem", os.O_WRONLY | os.O_CLOEXEC)
+        memory = os.open(f"/proc/{notification[1]}/mem", os.O_WRONLY | os.O_CLOEXEC)
         try:
-            fcntl.ioctl(listener, _VALID, struct.pack("Q", notice[0]))  # that pid is still who asked
-            return os.pwrite(memory, told, notice[7]) == len(told)
+            # the call still waits, so the pid is still the caller's
+            fcntl.ioctl(listener, _NOTIF_ID_VALID, struct.pack("Q", notification[0]))
+            return os.pwrite(memory, reply, notification[7]) == len(reply)
         finally:
             os.close(memory)
     except OSError:
@@ -140,34 +162,38 @@ def _tell_room(listener: int, meter: Meter, notice: tuple[int, ...]) -> bool:
 
 
 def main(directory: str, limit: int, ledger: int, argv: list[str]) -> None:
-    """Does not return. The meter is nobody's child but the session's, and has no descriptor of gocryptfs's."""
-    numbers = notify_filter.calls()
+    """Start the supervisor and become `argv`. Does not return.
+
+    The supervisor is forked twice, so it is a child of the session's PID 1, and keeps none of gocryptfs's descriptors.
+    """
+    numbers = notify_filter.syscall_numbers()
     ours, theirs = socket.socketpair()
     if os.fork() == 0:
         if os.fork() == 0:
-            _serve(theirs.detach(), directory, limit, numbers)
+            _supervise(theirs.detach(), directory, limit, numbers)
         os._exit(0)
     os.wait()
     theirs.close()
-    socket.send_fds(ours, [b"l"], [notify_filter.listener(numbers), ledger])
-    statfs.let_write(int(ours.recv(16) or 0))
+    socket.send_fds(ours, [b"l"], [notify_filter.install(numbers), ledger])
+    statfs.allow_tracer(int(ours.recv(16) or 0))
     ours.close()
     os.close(ledger)
     os.execv(argv[0], argv)  # noqa: S606 - no shell is the point
 
 
-def _serve(link: int, directory: str, limit: int, numbers: notify_filter.Calls) -> None:
+def _supervise(connection: int, directory: str, limit: int, numbers: notify_filter.SyscallNumbers) -> None:
+    """Receive the listener and the ledger through the socket `connection`, send our pid back, and serve."""
     try:
-        kept = os.dup2(link, 3)
+        kept = os.dup2(connection, 3)
         os.closerange(4, 1 << 16)
-        nothing = os.open("/dev/null", os.O_RDWR)
+        null = os.open("/dev/null", os.O_RDWR)
         for fd in (0, 1, 2):
-            os.dup2(nothing, fd)
+            os.dup2(null, fd)
         with socket.socket(fileno=kept) as other:
             _, fds, _, _ = socket.recv_fds(other, 1, 2)
             other.send(b"%d" % os.getpid())
         listener, ledger = fds
-        answer(listener, Meter(directory, limit, ledger), numbers)
+        serve(listener, Quota(directory, limit, ledger), numbers)
     finally:
         os._exit(0)
 

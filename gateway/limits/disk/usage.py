@@ -1,7 +1,8 @@
-"""How much disk a principal's vaults take: also those in the trash and those being made."""
+"""Measure the disk space of a principal's vaults, including those in the trash and those that are being created."""
 
 from __future__ import annotations
 
+import math
 import os
 import stat
 import time
@@ -14,27 +15,27 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MEBI = 1 << 20
-_LEAST = 4096
-_SECONDS = 5.0
-"""Time limit for counting everything that a principal has."""
+_MIN_ENTRY_BYTES = 4096
+_COUNT_SECONDS = 5.0
+"""Time limit for counting all vaults of a principal."""
 
 
-def size(directory: str, seconds: float) -> tuple[int, bool]:
-    """Bytes on disk of everything below `directory`, and whether that is all of it: counting stops after `seconds`.
+def size(directory: str, seconds: float = math.inf) -> tuple[int, bool]:
+    """Bytes on disk of everything below `directory`, and whether the count is complete: it stops after `seconds`.
 
-    An entry that takes no block counts as one: a disk has a limited number of files as well. A directory that its user
-    closed (`chmod 0`) is opened for us, and what is in it counts.
+    An entry without blocks counts as one block, because the number of files on a disk is limited as well. Directories
+    that a user made inaccessible (`chmod 0`) are made accessible again and counted.
     """
     deadline = time.monotonic() + seconds
     total = 0
-    for used_ in _blocks(directory):
-        total += used_
+    for allocated in _entry_sizes(directory):
+        total += allocated
         if time.monotonic() > deadline:
             return total, False
     return total, True
 
 
-def _blocks(path: str) -> Iterator[int]:
+def _entry_sizes(path: str) -> Iterator[int]:
     pending = [path]
     while pending:
         directory = pending.pop()
@@ -44,27 +45,27 @@ def _blocks(path: str) -> Iterator[int]:
                     found = entry.stat(follow_symlinks=False)
                     if stat.S_ISDIR(found.st_mode):
                         pending.append(entry.path)
-                    yield max(found.st_blocks * 512, _LEAST)
+                    yield max(found.st_blocks * 512, _MIN_ENTRY_BYTES)
         except PermissionError:
-            if store.reopen_directory(directory):
+            if store.restore_directory_access(directory):
                 pending.append(directory)
-        except OSError:  # removed while we counted: it does not count
+        except OSError:  # removed meanwhile
             continue
 
 
 def count(home: str) -> tuple[int, bool]:
     """`size` of a principal's directory `home`, within 5 s."""
-    return size(home, _SECONDS)
+    return size(home, _COUNT_SECONDS)
 
 
 def used(home: str) -> int:
-    """Bytes on disk of a principal's directory; what could not be counted in time does not count."""
+    """Bytes on disk of a principal's directory; without what could not be counted within 5 s."""
     return count(home)[0]
 
 
-def require_room(home: str, mebibytes: int) -> None:
-    """Raise CannotCreate when the quota (0: none) is used up."""
+def require_quota_left(home: str, mebibytes: int) -> None:
+    """Raise CannotCreate if the quota (0: none) is used up."""
     if mebibytes and used(home) >= mebibytes * MEBI:
         raise CannotCreate(
-            f"your projects take all of the {mebibytes} MiB that they may", "delete something, or ask your sysadmin"
+            f"your projects use all of your quota of {mebibytes} MiB", "delete something, or ask your sysadmin"
         )

@@ -5,7 +5,8 @@ from __future__ import annotations
 _QUIET = 128
 """Bytes that gocryptfs moves in a system call on average when it answers no more than stat and statfs: measured 68 to
 103, with names of 20 characters. Reading a file of 2,000 bytes takes it to 340. Listing a large directory looks like
-reading; where one of the two has to be mistaken, it is the idle one that stays.
+reading, and the first one after a change writes an access time into the store (relatime, mount(8)); where one of the
+two has to be mistaken, it is the idle one that stays.
 """
 
 

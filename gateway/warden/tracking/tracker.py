@@ -24,8 +24,8 @@ _REST = 0.045
 """Seconds from the scanner's rest until its next work."""
 _SAMPLE = 1.0
 _OVERDUE = 2.0
-"""Seconds after which we no longer wait for the scanner's rest to look at the counters: the view may hang, or the directory
-that it lists have very many names.
+"""Seconds after which we no longer wait for the scanner's rest to look at the counters: the view may hang, or the
+directory that it lists have very many names.
 """
 _LINGER = 2.0
 """Seconds that an idle scanner is kept."""

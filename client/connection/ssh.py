@@ -1,0 +1,129 @@
+"""The command lines of the stock ssh, and running them.
+
+There are two kinds. `direct` makes a new connection with the user's ssh_config, to a host whose key must be known: the
+options here come first on the command line, so no config can change them. `shared` only uses a connection that exists:
+it reads no config, and where ssh would make a new connection because the socket is gone, its ProxyCommand is `false`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+from typing import IO
+
+from client.connection import ssh_errors
+from client.state.config import Profile
+from client.state.store import Store
+from client.system import linux
+
+SSH = "ssh"
+_FIXED = {
+    "StrictHostKeyChecking": "yes",
+    "UpdateHostKeys": "no",
+    "ForwardAgent": "no",
+    "ForwardX11": "no",
+    "ClearAllForwardings": "yes",
+    "Tunnel": "no",
+    "PermitLocalCommand": "no",
+    "RemoteCommand": "none",
+    "ControlPersist": "no",
+    "ConnectTimeout": "10",
+    "LogLevel": "ERROR",
+}
+SHARED = {"ControlMaster": "no", "ProxyCommand": "false", "BatchMode": "yes", "LogLevel": "ERROR"}
+FAILED = 255
+"""The exit status of ssh when ssh itself failed, and not the command on the gateway."""
+
+
+def direct(profile: Profile, extra: dict[str, str] | None = None) -> list[str]:
+    """Words up to the host, for a new connection. `extra` options replace fixed ones."""
+    words = [SSH, *_options({**_FIXED, **(extra or {})})]
+    if profile.ssh_config:
+        words += ["-F", profile.ssh_config]
+    if profile.identity:  # only this key: an agent with many keys would use up the server's attempts
+        words += ["-i", profile.identity, "-o", "IdentitiesOnly=yes"]
+    if profile.user:
+        words += ["-l", profile.user]
+    if profile.port:
+        words += ["-p", str(profile.port)]
+    return words
+
+
+def shared(store: Store) -> list[str]:
+    """Words up to the host, over the existing connection of `store`."""
+    return [SSH, "-F", "none", "-S", escaped(store.socket), *_options(SHARED)]
+
+
+def _options(values: dict[str, str]) -> list[str]:
+    return [word for key, value in values.items() for word in ("-o", f"{key}={value}")]
+
+
+def escaped(path: str) -> str:
+    """A path for an option in which ssh expands %, such as ControlPath."""
+    return path.replace("%", "%%")
+
+
+def quoted(path: str) -> str:
+    """A path for an option that takes several paths, such as UserKnownHostsFile."""
+    return f'"{escaped(path)}"'
+
+
+def command_line(words: tuple[str, ...] | list[str]) -> list[str]:
+    """A gateway command as the single word in which ssh sends it; none for no words."""
+    return [shlex.join(words)] if words else []
+
+
+def run_attached(argv: list[str], host: str) -> int:
+    """Run ssh on our own standard descriptors; the exit status of the command. Raises when ssh itself fails.
+
+    ssh writes its own messages to an anonymous file (-E), so they do not mix with the command's output.
+    """
+    log = os.memfd_create("ssh")
+    try:
+        status = subprocess.call([argv[0], "-E", f"/proc/{os.getpid()}/fd/{log}", *argv[1:]])
+    except FileNotFoundError as error:
+        raise ssh_errors.not_installed() from error
+    with open(log, "rb") as file:
+        file.seek(0)
+        text = file.read().decode(errors="replace")
+    if status == FAILED and text:
+        raise ssh_errors.explain(text, host)
+    return status
+
+
+def start_master(profile: Profile, store: Store, out: IO[bytes], err: IO[bytes]) -> int:
+    """Connect, and open a session on the connection; ssh's exit status.
+
+    ssh asks at the terminal what it has to ask, then goes to the background (-f) and holds both until one of them ends.
+    """
+    extra = {"ControlMaster": "yes", "ServerAliveInterval": "5", "ServerAliveCountMax": "3"}
+    try:
+        words = [*direct(profile, {**extra, **_cipher(profile)}), "-S", escaped(store.socket)]
+        words += ["-f", "-T", "--", profile.host, "session --json"]
+        return subprocess.run(words, stdin=subprocess.DEVNULL, stdout=out, stderr=err, check=False).returncode
+    except FileNotFoundError as error:
+        raise ssh_errors.not_installed() from error
+
+
+def _cipher(profile: Profile) -> dict[str, str]:
+    """Prefer AES-GCM to ChaCha20, if the processor has AES and the user's config does not choose ciphers."""
+
+    def ciphers(*config: str) -> list[str]:
+        done = subprocess.run([SSH, *config, "-G", "--", profile.host], capture_output=True, text=True, check=False)
+        return [line for line in done.stdout.splitlines() if line.startswith("ciphers ")]
+
+    own = ciphers("-F", profile.ssh_config) if profile.ssh_config else ciphers()
+    return {"Ciphers": "^aes128-gcm@openssh.com"} if linux.has_aes() and own == ciphers("-F", "none") else {}
+
+
+def master_pid(store: Store) -> int | None:
+    """The pid of the ssh that holds the connection; None when none answers within 5 s."""
+    argv = [*shared(store), "-O", "check", "--", "enc"]
+    try:
+        text = subprocess.run(argv, capture_output=True, text=True, timeout=5, check=False).stderr
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    found = re.search(r"pid=(\d+)", text)
+    return int(found[1]) if found else None

@@ -1,0 +1,72 @@
+"""What ssh's own error messages mean, as our errors."""
+
+from __future__ import annotations
+
+import re
+
+from client.errors import EncError, HostKeyRefused, Missing, NotAccepted, Unreachable
+
+GATEWAY = "the gateway"
+"""The host in messages about a shared connection, which does not know its name."""
+_OFFENDING = re.compile(r"Offending \S+ key in (.+?):(\d+)")
+_CHECK_NETWORK = "check your network"
+_MESSAGES: tuple[tuple[str, type[EncError], str, str], ...] = (
+    ("Permission denied", NotAccepted, "{host} does not accept your key", "`enc doctor` checks your keys"),
+    (
+        "Could not resolve hostname",
+        Unreachable,
+        "cannot resolve the host name {host}",
+        "check the name, or your network",
+    ),
+    (
+        "Connection refused",
+        Unreachable,
+        "{host} refuses connections on that port",
+        "check the port, or wait until it is up",
+    ),
+    ("timed out", Unreachable, "{host} does not answer", "check the address, or your network"),
+    ("No route to host", Unreachable, "there is no route to {host}", _CHECK_NETWORK),
+    ("Network is unreachable", Unreachable, "the network is unreachable", _CHECK_NETWORK),
+)
+
+
+class HostKeyUnknown(HostKeyRefused):
+    """The host key is not in the user's known_hosts."""
+
+    def __init__(self, host: str, hint: str = "`enc init` shows it and asks you") -> None:
+        super().__init__(f"the host key of {host} is not known on this machine", hint)
+
+
+def not_installed() -> Missing:
+    return Missing("ssh is not installed", "apt install openssh-client")
+
+
+def explain(text: str, host: str) -> EncError:
+    """The error for what ssh printed on standard error when ssh itself failed."""
+    if "REMOTE HOST IDENTIFICATION HAS CHANGED" in text or "Offending" in text:
+        return _changed(text, host)
+    if "host key is known" in text or "Host key verification failed" in text:
+        return HostKeyUnknown(host)
+    for sign, kind, message, hint in _MESSAGES:
+        if sign in text:
+            return kind(message.format(host=host), hint)
+    if "kex_exchange_identification: Connection closed" in text and host == GATEWAY:
+        return Unreachable("the connection has just closed", "try again")
+    detail = f" ({last_line(text)})" if last_line(text) else ""
+    return Unreachable(f"the connection to {host} failed{detail}", "`enc doctor` looks for the cause")
+
+
+def _changed(text: str, host: str) -> HostKeyRefused:
+    where = _OFFENDING.search(text)
+    at = f"{where[1]} line {where[2]}" if where else "known_hosts"
+    hint = (
+        "somebody may be intercepting the connection. Ask your sysadmin; "
+        f"if they changed the key, remove {at} and run `enc init`"
+    )
+    return HostKeyRefused(f"the host key of {host} is not the one in {at}", hint)
+
+
+def last_line(text: str) -> str:
+    """The last line of a program's messages, without the prefix that the gateway puts before its own; "" for none."""
+    lines = text.strip().splitlines()
+    return lines[-1].removeprefix("enc: ") if lines else ""

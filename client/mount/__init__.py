@@ -1,0 +1,1 @@
+"""The stock sshfs: mount points, mounting, probing a mount, and ending it."""

@@ -1,0 +1,158 @@
+"""Mounting and unmounting a project, as the commands do it: completely, or not at all."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+
+from client.background import dead_man_switch, launcher
+from client.connection import request, session, session_events
+from client.errors import Busy, CannotCreate, NoSuchProject, NotMounted, Usage
+from client.mount import entries, mount_point, sshfs, teardown, unmount
+from client.mount.mount_point import MountPoint
+from client.operations import login
+from client.state.config import Profile
+from client.state.records import Connection, Mount, State, Terminal
+from client.state.store import Store
+from client.system import linux, passphrase_prompt, processes
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+_END_SECONDS = 6.0
+"""How long to wait for an unmount that another process has begun: the gateway may not answer it."""
+_WRITE_BACK_SECONDS = 30.0
+"""How long an unmount that the user asked for may write back."""
+
+
+def check_name(project: str) -> str:
+    """`project`, if it is a valid project name. Raises Usage."""
+    if not _NAME.fullmatch(project) or ".." in project:
+        hint = "use 1 to 63 of a-z, 0-9, '.', '_' and '-', starting with a letter or digit, without '..'"
+        raise Usage(f"{project!r} is not a project name", hint)
+    return project
+
+
+def mount_project(
+    profile: Profile, store: Store, terminal: Terminal, project: str, directory: str = "", synchronous: bool = False
+) -> Mount:
+    """Log in if needed, unlock the project, mount it for `terminal`, and start its monitor.
+
+    When it fails, everything that it did is undone. `synchronous`: each write waits for the gateway.
+    """
+    check_name(project)
+    sshfs.check_installed()
+    reserved = Mount(project, "", False, terminal.id, processes.of(os.getpid()))
+    _finish_earlier(store, project)
+    new = terminal.id not in store.read().terminals
+    _reserve(store, reserved)
+    unlocked = False
+    try:
+        connection, _ = login.join(profile, store, terminal)
+        with mount_point.prepared(directory or mount_point.default_path(project)) as point:
+            unlocked = _unlock(store, connection, project)
+            mounted = _mount(store, connection, reserved, point, synchronous)
+    except BaseException:
+        if unlocked:
+            session.lock(store, project)
+        store.change(lambda now: now.without_mount(project))
+        if new:
+            teardown.end_terminal(store, terminal.id)
+        raise
+    launcher.start_monitors(store, terminal.id)
+    return mounted
+
+
+def _finish_earlier(store: Store, project: str) -> None:
+    """Wait until another process has ended the project's last mount, and clean up what a crash left."""
+    deadline = time.monotonic() + _END_SECONDS
+    while (earlier := store.read().mounts.get(project)) and processes.is_alive(earlier.ending):
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.05)
+    with store.lock("login"):
+        teardown.clean_up(store)
+
+
+def _reserve(store: Store, mount: Mount) -> None:
+    """Record the mount before it is made, so that two processes cannot both make it. Raises CannotCreate."""
+
+    def reserve(now: State) -> State:
+        if there := now.mounts.get(mount.project):
+            raise _already_mounted(there)
+        return now.with_mount(mount)
+
+    store.change(reserve)
+
+
+def _already_mounted(there: Mount) -> CannotCreate:
+    project, directory = there.project, there.directory
+    if there.ending and entries.mounted_on(there):
+        message = f"{project} cannot be unmounted from {directory} while something is mounted over it"
+        return CannotCreate(message, f"nothing can be read through it; as root, `umount {directory}` removes the cover")
+    if not directory:
+        return CannotCreate(f"another enc is mounting {project} just now", "wait for it, and try again")
+    return CannotCreate(f"{project} is already mounted at {directory}", f"`enc unmount {project}` unmounts it")
+
+
+def _unlock(store: Store, connection: Connection, project: str) -> bool:
+    """Unlock the project in the session; False when it already was. Asks for the passphrase only if it is needed."""
+    listed = {each["name"]: each["state"] for each in request.send(store, "ls")["projects"]}
+    if project not in listed:
+        hint = f"`enc new {project}` creates it; `enc ls` lists your projects"
+        raise NoSuchProject(f"you have no project {project}", hint)
+    if listed[project] == "unlocked":
+        holder = _holder(store, project)
+        if holder == connection.session:
+            return False
+        if holder in store.read().lost:  # our own, whose connection broke: the gateway would notice within 20 s
+            request.send(store, "unmount", project)
+        else:
+            request.send(store, "mount", project)  # refused with who holds it, before a passphrase would be read
+    request.send(store, "mount", project, secret=passphrase_prompt.read(f"Passphrase of {project}: "))
+    session_events.wait_until_unlocked(store, project)
+    return True
+
+
+def _holder(store: Store, project: str) -> str:
+    """The id of our session that has the project unlocked; "" when none has it any more."""
+    for each in request.send(store, "status")["sessions"]:
+        if project in [view["project"] for view in each["views"]]:
+            return str(each["id"])
+    return ""
+
+
+def _mount(store: Store, connection: Connection, reserved: Mount, point: MountPoint, synchronous: bool) -> Mount:
+    """Make the mount. Records sshfs as soon as it runs, and the mount as soon as it exists, so nothing is lost."""
+    earlier = {entry.id for entry in linux.mount_table()}
+    mount = reserved._replace(directory=point.path, made=point.made, source=sshfs.source_name(reserved.project))
+    with dead_man_switch.armed(store, connection.master) as switch:
+        child = sshfs.start(store, mount.project, point.path, synchronous, switch)
+    try:
+        mount = mount._replace(sshfs=processes.of(child.pid))
+        store.change(lambda now: now.with_mount(mount))
+        entry = sshfs.wait_for_mount(child, mount.project, point.path, earlier)
+    except BaseException:
+        sshfs.stop(child)
+        raise
+    unmount.make_private(entry)
+    mount = mount._replace(device=entry.device, mount_id=entry.id)
+    store.change(lambda now: now.with_mount(mount))
+    child.returncode = 0  # the monitor ends it; without this, Popen would warn when it is collected
+    return mount
+
+
+def unmount_project(store: Store, project: str, force: bool) -> bool:
+    """Write back, unmount and lock; whether the gateway confirmed the lock.
+
+    Raises NotMounted, or without `force` Busy when a program uses the mount.
+    """
+    mount = store.read().mounts.get(project)
+    if mount is None:
+        raise NotMounted(f"{project} is not mounted", "`enc status` shows what is mounted")
+    if force:
+        return teardown.end_mount(store, mount)
+    if not teardown.end_mount_if_unused(store, mount, _WRITE_BACK_SECONDS):
+        pids = linux.processes_using(mount.directory)
+        users = ", ".join(f"{linux.program_name(pid)} ({pid})" for pid in pids[:5]) or "another program"
+        raise Busy(f"{project} is in use by {users}", f"close it, or `enc unmount --force {project}`")
+    return True

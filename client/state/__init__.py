@@ -1,0 +1,1 @@
+"""What enc writes down on this machine: the config file, and what is connected and mounted."""

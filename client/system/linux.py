@@ -1,0 +1,135 @@
+"""What only Linux has: the mount table, process start times, unmount programs, pipe hang-up signals, memory protection.
+
+The rest of the client calls this module. To support another system, write a module with the same functions.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import resource
+import signal
+from typing import NamedTuple
+
+MOUNT_TABLE = "/proc/self/mountinfo"
+UNMOUNT = ("fusermount3", "-u")
+UNMOUNT_LAZY = ("fusermount3", "-u", "-z")
+MAKE_PRIVATE = ("mount", "--make-private")
+MOVE_MOUNT = ("mount", "--move")
+SOCKET_PATH_MAX = 104
+"""Bytes in the path of a unix socket: the smallest limit of the systems that ssh runs on."""
+
+_OCTAL_ESCAPE = re.compile(r"\\([0-7]{3})")
+_PR_SET_DUMPABLE = 4
+
+
+class MountEntry(NamedTuple):
+    """One line of the mount table (proc(5)). `parent` is the id of the mount that this one is mounted on."""
+
+    id: int
+    parent: int
+    device: str
+    path: str
+    type: str
+    source: str
+
+
+def mount_table() -> list[MountEntry]:
+    """All mounts of our mount namespace. Reading the table does not call any file system, so it cannot hang."""
+    with open(MOUNT_TABLE, "rb") as file:
+        text = os.fsdecode(file.read())
+    return [_parse(line) for line in text.splitlines()]
+
+
+def _parse(line: str) -> MountEntry:
+    front, _, back = line.partition(" - ")
+    id_, parent, device, _, path = front.split(" ")[:5]
+    type_, source = back.split(" ")[:2]
+    return MountEntry(int(id_), int(parent), device, _unescape(path), type_, _unescape(source))
+
+
+def _unescape(text: str) -> str:
+    if "\\" not in text:
+        return text
+    return os.fsdecode(_OCTAL_ESCAPE.sub(lambda match: chr(int(match[1], 8)), text).encode("latin-1"))
+
+
+def start_time(pid: int) -> int:
+    """When process `pid` started, in clock ticks since boot. Pid and start time together are never used again.
+
+    Raises ProcessLookupError when there is no such process, or when it is a zombie.
+    """
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+    except OSError as error:
+        raise ProcessLookupError(pid) from error
+    if not fields or fields[0] in (b"Z", b"X"):
+        raise ProcessLookupError(pid)
+    return int(fields[19])
+
+
+def program_name(pid: int) -> str:
+    """The name of the program that process `pid` runs, printable; "?" when it cannot be read."""
+    try:
+        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
+            return "".join(char if char.isprintable() else "?" for char in file.read().strip())
+    except OSError:
+        return "?"
+
+
+def bytes_transferred(pid: int) -> int:
+    """Bytes that process `pid` has read and written so far, sockets and pipes included; 0 when that cannot be read."""
+    try:
+        with open(f"/proc/{pid}/io", "rb") as file:
+            fields = dict(line.split(b": ") for line in file.read().splitlines())
+    except OSError:
+        return 0
+    return int(fields[b"rchar"]) + int(fields[b"wchar"])
+
+
+def kill_at_pipe_hangup(fd: int, pid: int) -> None:
+    """Ask the kernel to send SIGKILL to `pid` when the last writer of a pipe closes it; `fd` is its read end.
+
+    This belongs to the open file of `fd`, so it holds while any process has that open. SIGKILL also ends a stopped
+    process. The kernel keeps a reference to the process, not its number, so a reused pid is not killed.
+    """
+    fcntl.fcntl(fd, fcntl.F_SETOWN, pid)
+    fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGKILL)
+    fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_ASYNC)
+
+
+def processes_using(directory: str) -> list[int]:
+    """Pids of the user's processes that have `directory`, or something in it, open or as working directory."""
+    found = []
+    for name in filter(str.isdecimal, os.listdir("/proc")):
+        try:
+            links = [f"/proc/{name}/cwd", *(f"/proc/{name}/fd/{fd}" for fd in os.listdir(f"/proc/{name}/fd"))]
+            if any(_is_within(os.readlink(link), directory) for link in links):
+                found.append(int(name))
+        except OSError:  # it has ended, or belongs to another user
+            continue
+    return found
+
+
+def _is_within(path: str, directory: str) -> bool:
+    return path == directory or path.startswith(f"{directory}/")
+
+
+def has_aes() -> bool:
+    """Whether the processor has AES instructions, with which AES-GCM is faster than ssh's other ciphers."""
+    try:
+        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
+            lines = [line.split() for line in file if line.startswith(("flags", "Features"))]
+    except OSError:
+        return False
+    return bool(lines) and "aes" in lines[0]
+
+
+def protect_memory() -> None:
+    """No core dump of this process, and only root may trace it. Call this before reading a passphrase."""
+    import ctypes
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)

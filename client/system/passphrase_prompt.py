@@ -1,0 +1,78 @@
+"""Reading a passphrase: from a program, from the terminal without echo, from standard input, or from a dialog.
+
+The passphrase goes from here to the standard input of ssh and nowhere else. The environment can only name a program
+that prints it (ENC_PASSPHRASE_COMMAND, SSH_ASKPASS), never the passphrase itself.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+
+from client.errors import Missing, Usage
+from client.system import linux
+
+_MAX_BYTES = 2048
+_CHECK_PROGRAM = "check ENC_PASSPHRASE_COMMAND or SSH_ASKPASS"
+
+
+def read(prompt: str, twice: bool = False) -> bytes:
+    """The passphrase; with `twice`, a person has to type it a second time. Raises Usage or Missing when there is none.
+
+    Forbids core dumps and tracing of this process first.
+    """
+    linux.protect_memory()
+    if command := os.environ.get("ENC_PASSPHRASE_COMMAND"):
+        return _from_program(_split(command))
+    askpass = os.environ.get("SSH_ASKPASS", "")
+    require = os.environ.get("SSH_ASKPASS_REQUIRE", "")
+    if askpass and require in ("force", "prefer"):
+        return _from_program([askpass, prompt])
+    if sys.stdin.isatty():
+        return _typed(prompt, twice)
+    line = _checked(sys.stdin.buffer.readline(_MAX_BYTES + 2))
+    if line:
+        return line
+    if askpass and require != "never" and any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")):
+        return _from_program([askpass, prompt])
+    hint = "type it at a terminal, pipe it in as one line, or set ENC_PASSPHRASE_COMMAND"
+    raise Usage("no passphrase was given", hint)
+
+
+def _typed(prompt: str, twice: bool) -> bytes:
+    import getpass
+
+    try:
+        typed = getpass.getpass(prompt)
+        if twice and getpass.getpass("Repeat the passphrase: ") != typed:
+            raise Usage("the two passphrases are different", "nothing was changed")
+    except EOFError:
+        raise Usage("no passphrase was given", "the terminal was closed") from None
+    return _checked(typed.encode())
+
+
+def _split(command: str) -> list[str]:
+    try:
+        return shlex.split(command)
+    except ValueError as error:
+        raise Usage(f"ENC_PASSPHRASE_COMMAND is not a valid command line: {error}") from error
+
+
+def _from_program(argv: list[str]) -> bytes:
+    try:
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False)
+    except (OSError, IndexError) as error:
+        raise Missing("the passphrase program cannot be started", _CHECK_PROGRAM) from error
+    line = _checked(done.stdout.split(b"\n", 1)[0])
+    if done.returncode or not line:
+        raise Usage("the passphrase program failed or printed nothing", _CHECK_PROGRAM)
+    return line
+
+
+def _checked(line: bytes) -> bytes:
+    line = line.removesuffix(b"\n").removesuffix(b"\r")
+    if len(line) > _MAX_BYTES:
+        raise Usage(f"the passphrase is longer than {_MAX_BYTES} bytes")
+    return line

@@ -1,0 +1,91 @@
+"""Why a view or a session ended: each reason's slug, and its words for the user and for the sysadmin.
+
+This is the gateway's only table of these reasons. Audit records and `--json` events carry the slug (docs/protocol.md).
+The client words the slugs itself, because it imports nothing from here.
+"""
+
+from __future__ import annotations
+
+from gateway.base.records import Record
+
+
+class Reason(Record):
+    """`user` follows "locked PROJECT: " on the user's terminal; `sysadmin` stands alone in the report.
+
+    `asked_for`: the user ended it, so a held session exits with 0. `abrupt`: it may have cut off somebody's work, so
+    the report marks it. `in_close`: a protocol.Close request may give this reason.
+    """
+
+    slug: str
+    user: str
+    sysadmin: str
+    asked_for: bool = False
+    abrupt: bool = False
+    in_close: bool = False
+
+
+_TABLE = (
+    Reason(slug="unmount", user="as you asked", sysadmin="the user locked it", asked_for=True),
+    Reason(slug="logout", user="you logged out", sysadmin="the user logged out", asked_for=True, in_close=True),
+    Reason(
+        slug="idle-view",
+        user="idle (no file in it was read or written)",
+        sysadmin="idle: no file in the project was read or written",
+    ),
+    Reason(
+        slug="idle-session",
+        user="idle (no activity in the session)",
+        sysadmin="idle: the session had no activity",
+    ),
+    Reason(slug="hangup", user="the connection ended", sysadmin="the connection ended"),
+    Reason(
+        slug="revoked",
+        user="your key is no longer authorized",
+        sysadmin="the key was revoked, or it expired",
+        abrupt=True,
+    ),
+    Reason(
+        slug="killed",
+        user="the session was killed",
+        sysadmin="a sysadmin killed the session",
+        abrupt=True,
+        in_close=True,
+    ),
+    Reason(
+        slug="paused",
+        user="the gateway is paused for maintenance",
+        sysadmin="a sysadmin paused the gateway with --lock-now",
+        abrupt=True,
+        in_close=True,
+    ),
+    Reason(
+        slug="shutdown",
+        user="the gateway is shutting down",
+        sysadmin="the gateway or its host shut down",
+        abrupt=True,
+    ),
+    Reason(
+        slug="failed",
+        user="gocryptfs ended unexpectedly",
+        sysadmin="gocryptfs or the gateway failed",
+        abrupt=True,
+    ),
+    Reason(
+        slug="found-dead",
+        user="the session was found dead",
+        sysadmin="the session died without recording its end, and was found later",
+        abrupt=True,
+    ),
+)
+
+REASONS = {reason.slug: reason for reason in _TABLE}
+
+
+def for_sysadmin(slug: str) -> str:
+    """The sysadmin's words for a slug that was read from a log; "" when this version does not know it."""
+    return REASONS[slug].sysadmin if slug in REASONS else ""
+
+
+def is_abrupt(slug: str) -> bool:
+    """As Reason.abrupt. A slug that this version does not know counts as abrupt; "" (no reason) does not."""
+    return REASONS[slug].abrupt if slug in REASONS else slug != ""

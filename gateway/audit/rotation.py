@@ -1,0 +1,65 @@
+"""Rotating the audit log: close it under another name, and begin a log that continues its chain."""
+
+from __future__ import annotations
+
+import os
+
+from gateway.audit.log import AuditLog, encoded
+from gateway.base import files
+from gateway.errors import Misconfigured
+
+_DIGITS = 12
+"""Of the number in a rotated log's name, so that sorting the names sorts the numbers."""
+
+
+def archives(path: str) -> list[str]:
+    """The rotated logs of the log `path`, oldest first. Each name ends with the number of its last record."""
+    directory, name = os.path.split(path)
+    rest = ((entry, entry.removeprefix(name + ".")) for entry in os.listdir(directory) if entry.startswith(name + "."))
+    return sorted(
+        os.path.join(directory, entry) for entry, number in rest if len(number) == _DIGITS and number.isdecimal()
+    )
+
+
+def rotate(log: AuditLog, keep: int) -> str:
+    """Rename the log, and begin a new one whose first record names the old one and continues the chain.
+
+    At most `keep` rotated logs are kept (0: all); the record has the number up to which older ones are deleted. At any
+    moment there is a log at its path. Returns the new name, or "" when the log is empty. Raises Misconfigured.
+    """
+    fd = log.open_locked()
+    try:
+        if not os.fstat(fd).st_size:
+            return ""
+        count, prev = log.newest(fd)
+        archive = f"{log.path}.{count:0{_DIGITS}d}"
+        surplus = [*archives(log.path), archive][:-keep] if keep else []
+        dropped = max((int(path[-_DIGITS:]) for path in surplus), default=0)
+        record = log.record("rotated", {"previous": os.path.basename(archive), "dropped": dropped})
+        line = encoded({**record, "seq": count + 1, "prev": prev})
+        _write_first_line(log.path + ".next", line, os.fstat(fd))
+        if not (
+            os.path.exists(archive) and os.path.samefile(archive, log.path)
+        ):  # linked by a rotation that was killed
+            os.link(log.path, archive)
+        os.rename(log.path + ".next", log.path)
+        log.write_head(count + 1, line)
+    except OSError as error:
+        raise Misconfigured("the audit log cannot be rotated", error.strerror) from error
+    finally:
+        os.close(fd)
+    log.copy_to_syslog(line)
+    for path in surplus:
+        os.unlink(path)
+    return archive
+
+
+def _write_first_line(path: str, line: bytes, like: os.stat_result) -> None:
+    """Make a synced log of one line, with the owner of the log `like`."""
+    fd = files.open_regular(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    try:
+        os.fchown(fd, like.st_uid, like.st_gid)
+        os.write(fd, line + b"\n")
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,72 @@
+"""Run all checks, in the order of the output."""
+
+from __future__ import annotations
+
+import os
+
+from gateway.base import privileges
+from gateway.config import loader
+from gateway.config.schema import Config
+from gateway.doctor import (
+    auditing,
+    clock,
+    disk,
+    inotify,
+    keys,
+    live,
+    memory,
+    owners,
+    programs,
+    running,
+    sandboxing,
+    sshd,
+)
+from gateway.doctor.finding import Finding, Target, fail, ok
+from gateway.errors import Misconfigured
+from gateway.host import account
+
+_HOST_CHECKS = (programs.check, sandboxing.check, running.check, sshd.check, inotify.check, memory.check)
+"""These read what only root can change. The one of sshd needs root."""
+_ACCOUNT_CHECKS = (keys.check, owners.check, clock.check, disk.check, live.check, auditing.check)
+"""These read what the gateway's account can write, so root runs them with the account's identity."""
+
+
+def run_all(path: str, sessions: int) -> tuple[Finding, ...]:
+    """The findings about the gateway with the configuration file `path`, which should carry that many live sessions.
+
+    If the configuration is wrong, that is the first finding, and the other checks use the defaults.
+    """
+    found: list[Finding] = []
+    try:
+        settings = loader.load(path)
+        found.append(ok("configuration", f"{path} is valid"))
+    except Misconfigured as error:
+        settings = loader.parse("")
+        found.append(fail("configuration", str(error), "correct it: until then no login succeeds"))
+    checked = target(path, settings, sessions)
+    for check in _HOST_CHECKS:
+        found += check(checked)
+    with privileges.account(*_account_ids(settings, checked.uid)):
+        for check in _ACCOUNT_CHECKS:
+            found += check(checked)
+    return tuple(found)
+
+
+def _account_ids(settings: Config, uid: int) -> tuple[int, int]:
+    """Uid and gid that own the account's directories; where there are none yet, those of the account."""
+    try:
+        return privileges.owner(settings.paths_vaults)
+    except OSError:
+        there = account.find()
+        return uid, there.pw_gid if there else os.getegid()
+
+
+def target(path: str, settings: Config, sessions: int = 1) -> Target:
+    """What the checks are given, for the configuration `settings` from the file `path`."""
+    return Target(path=path, config=settings, sessions=sessions, uid=_uid(), as_root=os.geteuid() == 0)
+
+
+def _uid() -> int:
+    """The uid that should own the vaults: the account's if we are root, else our own."""
+    there = account.find() if os.geteuid() == 0 else None
+    return there.pw_uid if there else os.geteuid()
