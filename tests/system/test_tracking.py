@@ -155,6 +155,37 @@ def test_new_moved_and_deleted_directories_keep_the_watch_set_right(view: Follow
     assert view.reasons == []
 
 
+def test_a_directory_that_moves_into_a_new_one_at_once_is_followed_on(view: Followed) -> None:
+    """No event tells where it went: the new one was not watched yet."""
+    (view.root / "a/b").mkdir(parents=True)
+    view.follow()
+    view.until_watched(3)
+    view.heard()
+    (view.root / "new").mkdir()
+    (view.root / "a").rename(view.root / "new/a")
+    view.heard()
+    (view.root / "new/a/b/more").mkdir()
+    view.heard()
+    (view.root / "new/a/b/more/f").write_bytes(b"x")
+    assert "write" in view.heard(), "an upload was taken for silence"
+    assert view.reasons == []
+
+
+@pytest.mark.alone  # counters are compared in a time that a busy machine may stretch
+def test_where_the_scanner_ends_counters_go_on(view: Followed) -> None:
+    for number in range(300):
+        (view.root / f"{number}").mkdir()
+    view.follow()
+    eventually(lambda: view.heard(0.1) is not None and view.tracker.watches > 10)
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    (scanner,) = (int(pid) for pid in children if "gocryptfs" not in Path(f"/proc/{pid}/comm").read_text())
+    os.kill(scanner, signal.SIGKILL)
+    view.heard(2)
+    assert view.reasons == ["uncertain"]
+    (view.root / "299/f").write_bytes(b"x")
+    assert "read or write" in view.heard(2)
+
+
 def test_looking_is_no_activity(view: Followed) -> None:
     (view.root / "d").mkdir()
     (view.root / "d/f").write_bytes(b"x")

@@ -210,6 +210,7 @@ CALLED = [
             "gateway/limits/disk/supervisor.py",
             "gateway/sandbox/network.py",
             "gateway/session/launch.py",
+            "gateway/warden/tracking/scanner.py",
             "gateway/warden/view.py",
         ],
         id="forking",

@@ -1,7 +1,7 @@
 """inotify's events, as the kernel writes them (inotify(7)), read in portions.
 
-By our own few lines and not by pyinotify: its import would cost every session 2.6 MiB, it makes an object of every event,
-which under a build costs more than the build's own I/O, and it would log names from inside a view.
+By our own few lines and not by pyinotify: its import would cost every session 2.6 MiB, it makes an object of every
+event, which under a build costs more than the build's own I/O, and it would log names from inside a view.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The only module that knows pyinotify: instances, and watches on directories that are open.
 
-It is imported in the scanner's process alone (gateway.warden.tracking.scanner), where its 2.6 MiB go with the process.
+The warden loads it once, before an upgrade can replace its files; the scanner, a copy of the warden, adds the watches.
 """
 
 from __future__ import annotations

@@ -20,12 +20,11 @@ _ENTRY = struct.Struct("=dB")
 
 
 class Kind(IntEnum):
-    """INSTANCE: the inotify instance comes with the packet, or `value` is the errno of why there is none. OPENED:
-    `value` is the watch. FOUND: `entries` are directories, names with the times of their last change. A visit ends with
-    one of LISTED, FAILED (`value` is the errno) and FULL (no watch is left). RESTED: nothing more until the next request.
+    """OPENED: `value` is the watch. FOUND: `entries` are directories, names with the times of their last change. A
+    visit ends with one of LISTED, FAILED (`value` is the errno) and FULL (no watch is left). RESTED: nothing more until
+    the next request.
     """
 
-    INSTANCE = 0
     OPENED = 1
     FOUND = 2
     LISTED = 3

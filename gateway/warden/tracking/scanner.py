@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 
@@ -20,24 +21,23 @@ _PACKETS = 16
 
 
 class Scanner:
-    """Raises OSError when the host has no process or descriptor left.
+    """Of the view at `root`, for the inotify `instance`. Raises OSError when the host has no process or descriptor.
 
-    `heard` gets each report, with the inotify instance if it is that of one; the first is INSTANCE unless we have one.
-    `ended` is called when the process has ended without `stop` or `kill`.
+    `heard` gets each report; `ended` is called when the process has ended without `stop` or `kill`.
     """
 
     def __init__(
         self,
         loop: Loop,
         root: str,
-        instance: int | None,
-        heard: Callable[[Report, list[int]], None],
+        instance: int,
+        heard: Callable[[Report], None],
         ended: Callable[[], None],
     ) -> None:
         self._loop = loop
         self._heard = heard
         self._ended = ended
-        self.gone = False
+        self._has_exited = False
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             self._pid = os.fork()
@@ -65,28 +65,37 @@ class Scanner:
             self._loop.unwatch(self._channel.fileno())
             self._channel.close()
 
-    def kill(self) -> None:
-        """It ends at once, or with the file system that it waits for."""
+    def kill(self, patience: float) -> None:
+        """It ends at once, or with the file system that it waits for. Waits `patience` seconds at most for its end."""
         self.stop()
-        if not self.gone:
-            processes.kill(self._pid, signal.SIGKILL)
+        if self._has_exited:
+            return
+        processes.kill(self._pid, signal.SIGKILL)
+        try:
+            handle = os.pidfd_open(self._pid)
+        except OSError:  # no descriptor left
+            return
+        ended = select.poll()
+        ended.register(handle, select.POLLIN)
+        ended.poll(patience * 1000)
+        os.close(handle)
 
     def _exited(self, _status: int) -> None:
-        self.gone = True
+        self._has_exited = True
 
     def _read(self) -> None:
         for _ in range(_PACKETS):
             try:
-                packet, fds, _, _ = socket.recv_fds(self._channel, reports.MOST_BYTES, 1, socket.MSG_DONTWAIT)
+                packet = self._channel.recv(reports.MOST_BYTES, socket.MSG_DONTWAIT)
             except BlockingIOError:
                 return
             except OSError:
-                packet, fds = b"", []
+                packet = b""
             if not packet:
                 self.stop()
                 self._ended()
                 return
             report = reports.unpack(packet)
-            self._heard(report, fds)
+            self._heard(report)
             if report.kind is Kind.RESTED or self._channel.fileno() < 0:
                 return

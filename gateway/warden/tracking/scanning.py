@@ -1,8 +1,8 @@
 """The scanner's process: it opens, watches and lists directories of a view, which the warden asks for.
 
-A request to a file system that does not answer holds up whoever makes it, and no signal ends it. A process that waits so
-goes with its pid namespace when pid 1 is killed; pid 1 itself, or a thread of it, would keep the namespace and with it
-the view (measured, with a gocryptfs that was stopped: 24 of 25 times).
+A request to a file system that does not answer holds up whoever makes it, and no signal ends it. A process that waits
+so goes with its pid namespace when pid 1 is killed; pid 1 itself, or a thread of it, would keep the namespace and with
+it the view (measured, with a gocryptfs that was stopped: 24 of 25 times).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections import deque
 
 from gateway.base import syscalls
 from gateway.base.clock import boottime
-from gateway.warden.tracking import reports
+from gateway.warden.tracking import inotify, reports
 from gateway.warden.tracking.reports import Kind, Report
 
 TYPE_CHECKING = False
@@ -28,15 +28,15 @@ _MOST_ENTRIES = 2000
 _PORTION = 256
 
 
-def become(channel: socket.socket, root: str, instance: int | None) -> None:
+def become(channel: socket.socket, root: str, instance: int) -> None:
     """Be the scanner of the view at `root`, after fork(2). Does not return. Keeps none of the warden's descriptors but
-    `channel` and, if there is one already, the inotify `instance`.
+    `channel` and the inotify `instance`.
     """
     try:
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
-        _keep_only({channel.fileno()} if instance is None else {channel.fileno(), instance})
+        _keep_only({channel.fileno(), instance})
         _serve(channel, root, instance)
     finally:
         os._exit(0)
@@ -52,17 +52,7 @@ def _keep_only(kept: set[int]) -> None:
         os.dup2(os.open(os.devnull, os.O_RDWR), number)
 
 
-def _serve(channel: socket.socket, root: str, instance: int | None) -> None:
-    from gateway.warden.tracking import inotify
-
-    if instance is None:
-        try:
-            instance = inotify.instance()
-        except OSError as error:
-            channel.send(reports.pack(Report(kind=Kind.INSTANCE, value=error.errno or 0)))
-            channel.recv(reports.MOST_BYTES)  # a socket that is closed with a request unread takes our answer with it
-            return
-        socket.send_fds(channel, [reports.pack(Report(kind=Kind.INSTANCE))], [instance])
+def _serve(channel: socket.socket, root: str, instance: int) -> None:
     top = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     visits: deque[Iterator[Report | None]] = deque()
     while packet := channel.recv(reports.MOST_BYTES):
@@ -88,9 +78,7 @@ def _burst(visits: deque[Iterator[Report | None]]) -> Iterator[Report]:
 
 
 def _visit(top: int, instance: int, number: int, path: bytes) -> Iterator[Report | None]:
-    """Watch one directory, then list it. In this order nothing falls in between. None: a portion without a directory."""
-    from gateway.warden.tracking import inotify
-
+    """Watch one directory, then list it: in this order nothing falls in between. None: names without a directory."""
     fd = -1
     try:
         fd = syscalls.open_beneath(top, path or b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -13,17 +13,16 @@ A move takes constant time: a directory has a link to its parent, and no path. W
 
 from __future__ import annotations
 
-import heapq
 from enum import Enum
+
+from gateway.warden.tracking.agenda import Agenda
+from gateway.warden.tracking.directory import LONGEST_PATH, Directory, Visit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_LONGEST_PATH = 4095
-"""Bytes that open(2) takes (PATH_MAX)."""
 _MOST_EARLY = 4096
-_SPARE = 1024
 _FIRST = float("-inf")
 
 
@@ -37,42 +36,6 @@ class Change(Enum):
     ENDED = 5
 
 
-class Directory:
-    """`parent` is None for the root, and for what has been removed or has moved out of sight. `watch` is 0 for none.
-
-    `changed` says when it came to its place, on the tree's clock. `certain`: an event named it, and not a listing, which
-    may be out of date. `replaced` is what was at its place when it moved there. `ended`: the kernel has freed it.
-    """
-
-    __slots__ = ("certain", "changed", "children", "dead", "ended", "name", "parent", "rank", "replaced", "watch")
-
-    def __init__(self, name: bytes, rank: tuple[float, int], certain: bool) -> None:
-        self.parent: Directory | None = None
-        self.name = name
-        self.rank = rank
-        self.certain = certain
-        self.children: dict[bytes, Directory] = {}
-        self.changed = 0
-        self.watch = 0
-        self.replaced: Directory | None = None
-        self.dead = False
-        self.ended = False
-
-
-class Visit:
-    """Open `path` (relative to the root), watch it, list it. What comes of it goes to `opened`, `found` for each
-    directory in it, and at last to `listed` or `failed`.
-    """
-
-    __slots__ = ("accepted", "asked", "directory", "path")
-
-    def __init__(self, directory: Directory, path: bytes, asked: int) -> None:
-        self.directory = directory
-        self.path = path
-        self.asked = asked
-        self.accepted = False
-
-
 class Tree:
     """At first the root alone, to be visited. At most `most` directories are watched or to be visited."""
 
@@ -84,12 +47,10 @@ class Tree:
         self._count = 0
         self._root = self._directory(b"", _FIRST, certain=True)
         self._watched: dict[int, Directory] = {}
-        self._waiting = {self._root}
-        self._queue = [(self._root.rank, self._root)]
-        self._stale = False
+        self._waiting = Agenda()
+        self._waiting.add(self._root)
         self._adrift: dict[Directory, int] = {}
         self._moves: dict[int, Directory] = {}
-        self._visited: set[Directory] = set()
         self._early: dict[int, list[tuple[Change, bytes, int]]] = {}
         self._early_count = 0
 
@@ -139,7 +100,7 @@ class Tree:
 
     def _keep(self, watch: int, event: tuple[Change, bytes, int]) -> None:
         """The watch may be of a visit whose result has not come yet."""
-        if self._visited:
+        if self._waiting.has_visits:
             self._early.setdefault(watch, []).append(event)
             self._early_count += 1
             if self._early_count > _MOST_EARLY:
@@ -195,21 +156,15 @@ class Tree:
 
     def next(self) -> Visit | None:
         """The visit to make next: newest first. None: there is none, or none can be made before an event comes."""
-        while self._queue or self._stale:
-            if not self._queue:
-                self._requeue()
-                continue
-            _, directory = heapq.heappop(self._queue)
-            if directory not in self._waiting or directory.watch:
-                continue
-            path = self._path(directory)
+        while directory := self._waiting.take():
+            path = directory.path_from(self._root)
             if path is None:
                 continue  # under a directory that is out of sight
-            if len(path) > _LONGEST_PATH:
+            if len(path) > LONGEST_PATH:
                 self._waiting.discard(directory)
                 self._doubt("uncertain")
                 continue
-            self._visited.add(directory)
+            self._waiting.begin(directory)
             return Visit(directory, path, self._clock)
         return None
 
@@ -258,7 +213,6 @@ class Tree:
         self._doubt("watch-limit")
         self._most = min(self._most, self.watches)
         self._waiting.clear()
-        self._queue.clear()
         self._end(visit)
 
     # how it is done
@@ -275,14 +229,14 @@ class Tree:
         directory = self._directory(name, _FIRST if modified is None else -modified, certain)
         self._place(directory, parent, name)
         self._waiting.add(directory)
-        self._push(directory)
         return directory
 
     def _place(self, directory: Directory, parent: Directory, name: bytes) -> None:
         directory.parent, directory.name, directory.changed = parent, name, self._clock
         directory.replaced = None
         parent.children[name] = directory
-        self._stale = self._stale or bool(directory.watch)
+        if directory.watch:
+            self._waiting.revive()
 
     def _cast_off(self, directory: Directory, cookie: int) -> None:
         """It has left its place. One that is watched is known by its watch wherever it comes to light again."""
@@ -319,46 +273,12 @@ class Tree:
         self._place(known, parent, name)
 
     def _is_steady(self, visit: Visit) -> bool:
-        """Whether the path has led to the same directory ever since the visit was asked for."""
-        directory: Directory | None = visit.directory
-        for _ in range(_LONGEST_PATH):
-            if directory is self._root:
-                return True
-            if directory is None or directory.changed > visit.asked:
-                return False
-            directory = directory.parent
-        return False
-
-    def _path(self, directory: Directory) -> bytes | None:
-        """Longer than a path may be if there is no end to it. None: it does not begin at the root."""
-        names: list[bytes] = []
-        at: Directory | None = directory
-        length = 0
-        while at is not self._root and length <= _LONGEST_PATH + 1:
-            if at is None:
-                return None
-            names.append(at.name)
-            length += len(at.name) + 1
-            at = at.parent
-        return b"/".join(reversed(names))
-
-    def _push(self, directory: Directory) -> None:
-        if len(self._queue) > 2 * len(self._waiting) + _SPARE:  # most of it is of what is no more
-            self._requeue()
-        else:
-            heapq.heappush(self._queue, (directory.rank, directory))
-
-    def _requeue(self) -> None:
-        self._stale = False
-        waiting = (one for one in self._waiting if not one.watch and one not in self._visited)
-        self._queue = [(one.rank, one) for one in waiting]
-        heapq.heapify(self._queue)
+        """Whether what was visited is the visit's directory, and is where it was."""
+        return visit.directory.is_unmoved(self._root, visit.asked)
 
     def _end(self, visit: Visit, again: bool = False) -> None:
-        self._visited.discard(visit.directory)
-        if again and visit.directory in self._waiting:
-            self._push(visit.directory)
-        if not self._visited:
+        self._waiting.finish(visit, again)
+        if not self._waiting.has_visits:
             self._forget_early()
 
     def _forget_early(self) -> None:

@@ -1,5 +1,5 @@
-"""The watches on the directories of one view: an inotify instance, whose events are heard in turns of a few milliseconds,
-and a scanner, whose reports bring the directories that are new.
+"""The watches on the directories of one view: an inotify instance, whose events are heard in turns of a few
+milliseconds, and a scanner, whose reports bring the directories that are new.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 
 from gateway.base.clock import boottime
 from gateway.warden.loop import READ, Loop
+from gateway.warden.tracking import inotify
 from gateway.warden.tracking.events import Queue
 from gateway.warden.tracking.reports import Kind, Report
 from gateway.warden.tracking.scanner import Scanner
@@ -19,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.warden.tracking.tree import Visit
+    from gateway.warden.tracking.directory import Visit
 
 MOST_WATCHES = 20_000
 _VISITS = 32
@@ -88,10 +89,16 @@ class WatchSet:
         tree = self._tree
         if tree is None or self.asked is not None or not tree.is_waiting:
             return False
-        if self._scanner is None:
-            instance = self._queue.fd if self._queue else None
+        if self._queue is None:
             try:
-                self._scanner = Scanner(self._loop, self._root, instance, self._report, self._scanner_died)
+                self._queue = Queue(inotify.instance())
+            except OSError as error:
+                self._abandon("no-instance", os.strerror(error.errno or 0))
+                return False
+            self._listen()
+        if self._scanner is None:
+            try:
+                self._scanner = Scanner(self._loop, self._root, self._queue.fd, self._report, self._scanner_died)
             except OSError:  # no process or no descriptor: there may be one later
                 return False
         visits = []
@@ -119,18 +126,15 @@ class WatchSet:
 
     def close(self) -> None:
         """Stop. Waits a moment for the scanner, which has directories of the view open, and not for one that hangs."""
-        scanner = self._scanner
-        self._drop()
-        if scanner:
-            self._loop.wait_for(lambda: scanner.gone, _PARTING)
+        self._drop(patience=_PARTING)
 
-    def _drop(self) -> None:
+    def _drop(self, patience: float = 0) -> None:
         self._tree = None
         self.asked = self._settles_at = None
         self._visits.clear()
         self._reports.clear()
         if self._scanner:
-            self._scanner.kill()
+            self._scanner.kill(patience)
             self._scanner = None
         if self._queue:
             self._loop.unwatch(self._queue.fd)
@@ -178,13 +182,8 @@ class WatchSet:
 
     # reports
 
-    def _report(self, report: Report, fds: list[int]) -> None:
-        if fds:
-            self._queue = Queue(fds[0])
-            self._listen()
-        elif report.kind is Kind.INSTANCE:
-            self._abandon("no-instance", os.strerror(report.value))
-        elif report.kind is not Kind.RESTED:
+    def _report(self, report: Report) -> None:
+        if report.kind is not Kind.RESTED:
             self._reports.append(report)
         elif self._queue:
             self._settles_at = self._queue.consumed + self._queue.waiting()
