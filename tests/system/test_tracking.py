@@ -175,15 +175,19 @@ def test_a_directory_that_moves_into_a_new_one_at_once_is_followed_on(view: Foll
 def test_where_the_scanner_ends_counters_go_on(view: Followed) -> None:
     for number in range(300):
         (view.root / f"{number}").mkdir()
+    before = _children()
     view.follow()
     eventually(lambda: view.heard(0.1) is not None and view.tracker.watches > 10)
-    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-    (scanner,) = (int(pid) for pid in children if "gocryptfs" not in Path(f"/proc/{pid}/comm").read_text())
+    (scanner,) = _children() - before
     os.kill(scanner, signal.SIGKILL)
     view.heard(2)
     assert view.reasons == ["uncertain"]
     (view.root / "299/f").write_bytes(b"x")
     assert "read or write" in view.heard(2)
+
+
+def _children() -> set[int]:
+    return set(map(int, Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()))
 
 
 def test_looking_is_no_activity(view: Followed) -> None:
