@@ -179,6 +179,7 @@ def test_where_the_scanner_ends_counters_go_on(view: Followed) -> None:
     view.follow()
     eventually(lambda: view.heard(0.1) is not None and view.tracker.watches > 10)
     (scanner,) = _children() - before
+    assert os.getsid(scanner) == scanner, "a terminal's signals reach it"
     os.kill(scanner, signal.SIGKILL)
     view.heard(2)
     assert view.reasons == ["uncertain"]

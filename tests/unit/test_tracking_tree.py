@@ -259,6 +259,31 @@ def test_a_directory_that_was_not_found_on_a_path_that_has_moved_is_looked_for_a
     assert tree.whole and dict(tree.paths()) == {b"": 1, b"q": 2, b"q/c": 4}
 
 
+def test_a_visit_to_what_an_event_names_meanwhile_is_made_again() -> None:
+    """Another directory of that name may be there by now."""
+    tree = Tree(most=10)
+    visit(tree, 1, b"a")
+    asked = tree.next()
+    assert asked
+    tree.apply(Change.CREATED, 1, b"a")
+    tree.opened(asked, 2)
+    tree.listed(asked)
+    assert not tree.whole
+    assert visit(tree, 3) == b"a"
+    assert tree.whole and dict(tree.paths()) == {b"": 1, b"a": 3}
+
+
+def test_no_two_visits_to_a_directory_are_under_way() -> None:
+    tree = Tree(most=10)
+    visit(tree, 1, b"p")
+    visit(tree, 2)
+    tree.apply(Change.CREATED, 1, b"new")
+    assert tree.next()
+    tree.apply(Change.MOVED_FROM, 1, b"p", cookie=7)
+    tree.apply(Change.MOVED_TO, 1, b"q", cookie=7)
+    assert tree.next() is None
+
+
 def test_a_move_takes_no_longer_for_thousands_of_watched_directories() -> None:
     """Counted in calls of Python functions, which a busy machine does not change."""
 

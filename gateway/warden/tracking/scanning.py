@@ -33,6 +33,7 @@ def become(channel: socket.socket, root: str, instance: int) -> None:
     `channel` and the inotify `instance`.
     """
     try:
+        os.setsid()  # signals of a terminal, such as those of Ctrl-Z, are for the session and not for us
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
