@@ -162,7 +162,7 @@ def test_a_transfer_over_a_slow_line_is_not_taken_for_a_fault(make_gateway: Call
 def ordinary(person: Person) -> Iterator[Laptop]:
     """The machine of an account that exists for this test alone."""
     need_root()
-    name = f"{ACCOUNT}-{os.getpid() % 10000}"
+    name = f"{ACCOUNT}-{os.urandom(4).hex()}"  # one that a killed run left is in nobody's way
     subprocess.run(["useradd", "--no-create-home", "--shell", "/bin/sh", name], check=True)
     key = person.key.with_name(f"{person.key.name}-{name}")
     try:
