@@ -27,7 +27,7 @@ from gateway.warden.loop import Loop
 from gateway.warden.messages import Messages
 from gateway.warden.programs import Programs
 from gateway.warden.records import Journal
-from gateway.warden.tracking.trackers import Trackers
+from gateway.warden.tracking.trackers import Following
 from gateway.warden.view import View
 
 PRELOADED = (
@@ -62,7 +62,7 @@ class Warden:
             lock=lambda name: self._lock(self._views[ProjectName(name)], "idle-view"),
             close=lambda: self._end("idle-session"),
         )
-        self._following = Trackers(
+        self._following = Following(
             self._loop,
             seen=lambda project, kind: self._idle.touch(kind, self._programs.labels(), project),
             record=self.journal.record,

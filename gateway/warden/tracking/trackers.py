@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gateway.warden.view import View
 
 
-class Trackers:
+class Following:
     """`seen(project, kind)` tells of file I/O; `record` writes to the audit where a view cannot be followed fully."""
 
     def __init__(self, loop: Loop, seen: Callable[[ProjectName, str], None], record: Callable[..., None]) -> None:
