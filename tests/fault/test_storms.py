@@ -19,7 +19,7 @@ PROMISED = 4.0
 HUNG = 30.0
 """The same for a gocryptfs that does not answer."""
 NAMES = 150_000
-DIRECTORIES = 3_000
+DIRECTORIES = 2_000
 
 MANY = """
 import os

@@ -15,7 +15,7 @@ MOST_BYTES = 192 * 1024
 """Of a packet; it has to fit into a socket's buffer as the kernel makes it (net.core.wmem_default)."""
 
 _REQUEST = struct.Struct("=IH")
-_REPORT = struct.Struct("=BII")
+_REPORT = struct.Struct("=IBII")
 _ENTRY = struct.Struct("=dB")
 
 
@@ -56,17 +56,20 @@ def unpack_request(packet: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def pack(report: Report) -> bytes:
-    """At most MOST_BYTES for 512 entries."""
-    entries = (_ENTRY.pack(modified, len(name)) + name for name, modified in report.entries)
-    return _REPORT.pack(report.kind, report.visit, report.value) + b"".join(entries)
+    """At most MOST_BYTES for 512 entries. Several in a row may make one packet."""
+    entries = b"".join(_ENTRY.pack(modified, len(name)) + name for name, modified in report.entries)
+    return _REPORT.pack(_REPORT.size + len(entries), report.kind, report.visit, report.value) + entries
 
 
-def unpack(packet: bytes) -> Report:
-    kind, visit, value = _REPORT.unpack_from(packet)
-    entries = []
-    position = _REPORT.size
+def unpack(packet: bytes) -> Iterator[Report]:
+    position = 0
     while position < len(packet):
-        modified, length = _ENTRY.unpack_from(packet, position)
-        position += _ENTRY.size + length
-        entries.append((packet[position - length : position], modified))
-    return Report(kind=Kind(kind), visit=visit, value=value, entries=tuple(entries))
+        size, kind, visit, value = _REPORT.unpack_from(packet, position)
+        end = position + size
+        position += _REPORT.size
+        entries = []
+        while position < end:
+            modified, length = _ENTRY.unpack_from(packet, position)
+            position += _ENTRY.size + length
+            entries.append((packet[position - length : position], modified))
+        yield Report(kind=Kind(kind), visit=visit, value=value, entries=tuple(entries))

@@ -95,7 +95,7 @@ class Scanner:
                 self.stop()
                 self._ended()
                 return
-            report = reports.unpack(packet)
-            self._heard(report)
-            if report.kind is Kind.RESTED or self._channel.fileno() < 0:
-                return
+            for report in reports.unpack(packet):
+                self._heard(report)
+                if report.kind is Kind.RESTED or self._channel.fileno() < 0:
+                    return

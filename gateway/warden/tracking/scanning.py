@@ -22,8 +22,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_BURST = 0.005
-"""Seconds of work for each request: a tenth of one core, for the warden asks every 50 ms."""
+_BURST, _STEPS, _LONGEST = 0.005, 16, 0.05
+"""Work for each request: so many seconds, a tenth of one core, for the warden asks every 50 ms. On a busy machine that
+is little work and much waiting, so it is at least so many steps, but no longer than that.
+"""
 _MOST_ENTRIES = 2000
 _PORTION = 256
 
@@ -58,34 +60,50 @@ def _serve(channel: socket.socket, root: str, instance: int) -> None:
     visits: deque[Iterator[Report | None]] = deque()
     while packet := channel.recv(reports.MOST_BYTES):
         visits += (_visit(top, instance, number, path) for number, path in reports.unpack_request(packet))
-        for report in _burst(visits):
-            channel.send(reports.pack(report))
-        channel.send(reports.pack(Report(kind=Kind.RESTED)))
+        _tell(channel, itertools.chain(_burst(visits), [Report(kind=Kind.RESTED)]))
+
+
+def _tell(channel: socket.socket, told: Iterator[Report]) -> None:
+    """In few packets: each wakes the warden, which wants the processor that gocryptfs needs to answer us."""
+    packet = b""
+    for report in told:
+        packed = reports.pack(report)
+        if len(packet) + len(packed) > reports.MOST_BYTES:
+            channel.send(packet)
+            packet = b""
+        packet += packed
+    channel.send(packet)
 
 
 def _burst(visits: deque[Iterator[Report | None]]) -> Iterator[Report]:
     """Visits take turns, so that a directory with very many names holds up no other."""
-    until = boottime() + _BURST
-    entries = 0
-    while visits and boottime() < until and entries < _MOST_ENTRIES:
+    began = boottime()
+    entries = steps = 0
+    while visits and entries < _MOST_ENTRIES:
+        spent = boottime() - began
+        if spent > _LONGEST or (spent > _BURST and steps >= _STEPS):
+            return
+        steps += 1
         visit = visits.popleft()
         for report in visit:
-            if report is not None:
-                entries += len(report.entries)
-                yield report
-            if report is None or report.kind is Kind.FOUND:
+            if report is None:
                 visits.append(visit)
                 break
+            entries += len(report.entries)
+            yield report
 
 
 def _visit(top: int, instance: int, number: int, path: bytes) -> Iterator[Report | None]:
-    """Watch one directory, then list it: in this order nothing falls in between. None: names without a directory."""
+    """Watch one directory, then list it: in this order nothing falls in between. None: it is another one's turn."""
     fd = -1
     try:
         fd = syscalls.open_beneath(top, path or b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         yield Report(kind=Kind.OPENED, visit=number, value=inotify.add(instance, fd))
-        for entries in _listing(fd):
-            yield Report(kind=Kind.FOUND, visit=number, entries=entries) if entries else None
+        for entries, is_last in _listing(fd):
+            if entries:
+                yield Report(kind=Kind.FOUND, visit=number, entries=entries)
+            if not is_last:
+                yield None
         yield Report(kind=Kind.LISTED, visit=number)
     except inotify.Full:
         yield Report(kind=Kind.FULL, visit=number)
@@ -96,12 +114,12 @@ def _visit(top: int, instance: int, number: int, path: bytes) -> Iterator[Report
             os.close(fd)
 
 
-def _listing(fd: int) -> Iterator[tuple[tuple[bytes, float], ...]]:
-    """The directories among the next so many names, and so on."""
+def _listing(fd: int) -> Iterator[tuple[tuple[tuple[bytes, float], ...], bool]]:
+    """The directories among the next so many names, and so on; whether these were the last names."""
     with os.scandir(fd) as names:
         while portion := list(itertools.islice(names, _PORTION)):
             directories = (entry for entry in portion if entry.is_dir(follow_symlinks=False))
-            yield tuple((os.fsencode(entry.name), _modified(entry)) for entry in directories)
+            yield tuple((os.fsencode(entry.name), _modified(entry)) for entry in directories), len(portion) < _PORTION
 
 
 def _modified(entry: os.DirEntry[str]) -> float:

@@ -20,8 +20,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_REST = 0.045
-"""Seconds from the scanner's rest until its next work."""
+_CYCLE, _REST = 0.05, 0.025
+"""Seconds from one request to the scanner until the next, and from its answer at least."""
 _SAMPLE = 1.0
 _OVERDUE = 2.0
 """Seconds after which we no longer wait for the scanner's rest to look at the counters: the view may hang, or the
@@ -51,6 +51,7 @@ class Tracker:
         self._counters = Counters(pid)
         self._watches = WatchSet(loop, root, seen, self._wake, self._scanned, self._lost)
         self._closed = False
+        self._asked = 0.0
         self._due = _NEVER
         self._lingering = False
         self._plan(0)
@@ -92,6 +93,7 @@ class Tracker:
             return
         if not watches.whole:
             self._compare()
+        self._asked = boottime()
         if watches.scan() or not watches.whole:
             self._lingering = False
             self._plan(_SAMPLE)
@@ -103,7 +105,7 @@ class Tracker:
 
     def _scanned(self) -> None:
         self._counters.reset()
-        self._plan(_REST)
+        self._plan(max(_REST, self._asked + _CYCLE - boottime()))
 
     def _wake(self) -> None:
         """There are new directories."""
