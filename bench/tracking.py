@@ -56,7 +56,9 @@ def _rsync(who: Person, source: str, target: str) -> None:
 
 
 def _pids(gateway: Gateway) -> dict[str, int]:
-    return {program: pid for pid, program in place.session_pids(gateway).items()}
+    """The scanner looks like the warden; its processor time is the warden's once it has ended."""
+    found = {program: pid for pid, program in place.session_pids(gateway).items()}
+    return {**found, "warden": gateway.warden()}
 
 
 def _watching(gateway: Gateway, who: Person, size: int) -> list[Row]:
@@ -103,9 +105,9 @@ def _watches(pid: int) -> int:
 
 
 def _cpu(pid: int) -> float:
-    """Seconds of processor time so far."""
+    """Seconds of processor time so far, with that of children which have ended."""
     words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(words[11]) + int(words[12])) / _TICK
+    return sum(map(int, words[11:15])) / _TICK
 
 
 def _precise_cpu(pid: int) -> float:

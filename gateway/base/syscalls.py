@@ -58,6 +58,22 @@ def disable_core_dumps() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
+class _OpenHow(ctypes.Structure):
+    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
+
+
+_OPENAT2, _NO_XDEV, _NO_SYMLINKS, _BENEATH = 437, 0x01, 0x04, 0x08
+
+
+def open_beneath(directory: int, path: bytes, flags: int) -> int:
+    """openat2(2): open `path` below the descriptor `directory`, through no symbolic link and into no other mount."""
+    how = _OpenHow(flags=flags, resolve=_NO_XDEV | _NO_SYMLINKS | _BENEATH)
+    size = ctypes.c_size_t(ctypes.sizeof(how))
+    fd: int = _libc.syscall(ctypes.c_long(_OPENAT2), directory, path, ctypes.byref(how), size)
+    _checked(min(fd, 0))
+    return fd
+
+
 class _TimeSpec(ctypes.Structure):
     _fields_ = (("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long))
 

@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _CONSEQUENCES = {
-    "max_user_instances": "sessions without an instance use I/O counters and polling",
+    "max_user_instances": "projects without an instance use I/O counters",
     "max_user_watches": "projects with more directories use I/O counters",
 }
 
 
 def check(target: Target) -> Iterator[Finding]:
-    """A session takes an instance, a directory of an unlocked project a watch. Both count per account (inotify(7))."""
+    """An unlocked project takes an instance, each of its directories a watch. Both count per account (inotify(7))."""
     for name, limit in needed(target.sessions).items():
         subject = f"fs.inotify.{name}"
         state = f"{current(name)} for {target.sessions} sessions"

@@ -12,8 +12,8 @@ _HEADER = "# From enc-gateway setup: file I/O in projects is followed with inoti
 
 
 def needed(sessions: int) -> dict[str, int]:
-    """The limits for that many live sessions: an instance for each, and 28 for other programs of the account; a watch
-    for each directory of an unlocked project, with 1,000 directories assumed for a session.
+    """The limits for that many live sessions: an instance for each unlocked project, one assumed for a session, and 28
+    for other programs of the account; a watch for each of its directories, 1,000 assumed.
     """
     return {"max_user_instances": sessions + 28, "max_user_watches": 1000 * sessions}
 

@@ -301,9 +301,10 @@ def code_of_the_gateway() -> list[str]:
 def test_a_session_needs_no_file_of_python_or_ours_once_it_is_open(at: UnlockedProject, tmp_path: Path) -> None:
     """They may be another version's, or gone: for this session they are."""
     who = at.gateway.person("upgraded")
-    who.new("first")
-    who.new("second")
+    for project in ("loads", "first", "second"):
+        who.new(project)
     with session(who) as (held, shared):
+        unlock(who, "loads", shared)
         ours = UnlockedProject(at.gateway, who, "first", held, shared)
         warden = record_of(who)["pid"]
         eventually(lambda: any("inotify" in path for path in open_files(warden)))

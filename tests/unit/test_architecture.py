@@ -213,6 +213,7 @@ CALLED = [
             "gateway/limits/disk/supervisor.py",
             "gateway/sandbox/network.py",
             "gateway/session/launch.py",
+            "gateway/warden/tracking/scanner.py",
         ],
         id="forking",
     ),

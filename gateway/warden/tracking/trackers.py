@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.identity.names import ProjectName
-    from gateway.warden.tracking.inotify import Watcher
     from gateway.warden.tracking.tracker import Tracker
     from gateway.warden.views.view import View
 
@@ -23,17 +22,10 @@ class Following:
         self._seen = seen
         self._record = record
         self._begun = False
-        self._watcher: Watcher | None = None
         self._trackers: dict[ProjectName, Tracker] = {}
 
     def begin(self) -> None:
-        """Start. To be called once the session is open: importing pyinotify takes its time."""
-        from gateway.warden.tracking.inotify import Watcher
-
-        try:
-            self._watcher = Watcher(self._loop, self._overflowed)
-        except OSError as error:  # fs.inotify.max_user_instances: counters take over
-            self._record("tracking", reason="no-instance", error=error.strerror)
+        """Start. To be called once the session is open: to import what this needs takes its time."""
         self._begun = True
 
     def add(self, view: View) -> None:
@@ -45,11 +37,10 @@ class Following:
             return
         self._trackers[project] = Tracker(
             self._loop,
-            self._watcher,
             mounts.path(project),
             view.pid,
             seen=lambda kind: self._seen(project, kind),
-            incomplete=lambda reason: self._record("tracking", project=project, reason=reason),
+            incomplete=lambda reason, error: self._incomplete(project, reason, error),
         )
 
     def remove(self, project: ProjectName) -> None:
@@ -58,11 +49,9 @@ class Following:
 
     def look(self) -> None:
         """Report at once what has happened up to now."""
-        if self._watcher:
-            self._watcher.look()
         for tracker in self._trackers.values():
             tracker.look()
 
-    def _overflowed(self) -> None:
-        for tracker in self._trackers.values():
-            tracker.overflowed()
+    def _incomplete(self, project: ProjectName, reason: str, error: str) -> None:
+        detail = {"error": error} if error else {}
+        self._record("tracking", project=project, reason=reason, **detail)
