@@ -14,6 +14,7 @@ from gateway.base import files, privileges
 from gateway.config.schema import Config
 from gateway.errors import Misconfigured
 from gateway.identity import lint
+from gateway.limits import rates
 from gateway.session import cleanup
 from gateway.vault import garbage
 
@@ -29,11 +30,20 @@ def sweep(settings: Config) -> None:
     log = AuditLog(settings.paths_audit, settings.audit_syslog, required=False)
     for error in _errors(settings.paths_authorized_keys):
         log.write("misconfigured", where=error)
+    _tell_throttled(settings)
     sessions = cleanup.sweep(settings.paths_run, administration.log(settings), "enc-gateway sweep")
     removed = garbage.sweep(settings.paths_vaults, settings.trash_days)
     projects = f"{removed['drafts']} unfinished projects, {removed['trash']} projects in the trash"
     staged = removed["staged"] + _remove_staged(settings)
     click.echo(f"removed: {sessions} dead sessions, {projects}, {staged} unfinished files")
+
+
+def _tell_throttled(settings: Config) -> None:
+    """Record the requests that were only counted, of principals who have made none since."""
+    log = AuditLog(settings.paths_audit, settings.audit_syslog)
+    rates.sweep(
+        settings.paths_run, lambda principal, fields: log.bound(principal=principal).write("throttled", **fields)
+    )
 
 
 def _remove_staged(settings: Config) -> int:

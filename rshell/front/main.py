@@ -10,8 +10,9 @@ from gateway.audit.log import AuditLog
 from gateway.base import rlimits, signals
 from gateway.base.signals import SignalsBlocked
 from gateway.identity import authentication, authorized_keys
+from gateway.limits import rates
 from rshell.context import Context
-from rshell.front import misconfiguration, policy
+from rshell.front import misconfiguration, policy, throttle
 from rshell.language import command
 from rshell.terminal import output
 
@@ -52,7 +53,7 @@ def main(config_path: str) -> int:
 
 
 def identify(settings: Config, caller: authentication.Identity, kind: str) -> Context:
-    """The context of a caller whose key is still authorized and whose login rate is in the limit.
+    """The context of a caller whose key is still authorized.
 
     `kind` is the type of the caller's terminal (TERM). Raises EncError for a refusal, which is recorded.
     """
@@ -60,16 +61,13 @@ def identify(settings: Config, caller: authentication.Identity, kind: str) -> Co
     log = log.bound(**caller.as_fields())
     try:
         entry = authentication.require_listed(caller, authorized_keys.load(settings.paths_authorized_keys))
-        if settings.limits_logins:
-            from gateway.limits import login_rate
-
-            login_rate.admit(settings.paths_run, caller, settings.limits_logins)
     except errors.EncError as error:
-        log = log.bound(request=os.urandom(6).hex())
         with SignalsBlocked():
-            log.write("request", decision="deny", reason=error.slug)
-            log.write("result", status=error.code, took_ms=0)
-        raise
+            log, excess = throttle.rule(settings, log, caller, kind=rates.UNLISTED)
+            log, refusal = log.bound(request=os.urandom(6).hex()), excess or error
+            log.write("request", decision="deny", reason=refusal.slug)
+            log.write("result", status=refusal.code, took_ms=0)
+        raise refusal from error
     return Context(
         config=settings,
         caller=caller,
@@ -93,8 +91,9 @@ def answer(context: Context, line: str | None) -> int:
     try:
         try:
             with SignalsBlocked():
-                authorized = _authorize(context.replace(audit=log, request=request, began=began), line)
-            status = authorized if isinstance(authorized, int) else _carry_out(*authorized)
+                context = context.replace(audit=log, request=request, began=began)
+                authorized, log = _authorize(context, line)
+            status = authorized if isinstance(authorized, int) else _carry_out(authorized, context.replace(audit=log))
         finally:
             signals.block()
     except errors.Interrupted as interrupted:
@@ -107,19 +106,33 @@ def answer(context: Context, line: str | None) -> int:
     return status
 
 
-def _authorize(context: Context, line: str | None) -> tuple[Command, Context] | int:
-    """The command to carry out, or the exit status of a refusal. Either is recorded."""
-    asked = None
-    write = context.audit.write
+def _authorize(context: Context, line: str | None) -> tuple[Command | int, AuditLog]:
+    """The command to carry out, or the exit status of a refusal. Either is recorded, or counted beyond the limit on
+    requests (rshell.front.throttle); the log is the one for the other records of the request.
+    """
+    asked = _parse(line)
+    known = None if isinstance(asked, errors.EncError) else asked
+    log, excess = throttle.rule(context.config, context.audit, context.caller, known, context.at_prompt)
+    fields = {"at_prompt": context.at_prompt, **_audit_fields(known)}
     try:
-        asked = command.PROMPT if line is None else command.parse(line)
+        if excess:
+            raise excess
+        if isinstance(asked, errors.EncError):
+            raise asked
         policy.enforce(asked, context)
     except errors.EncError as error:
-        write("request", decision="deny", reason=error.slug, at_prompt=context.at_prompt, **_audit_fields(asked))
+        log.write("request", decision="deny", reason=error.slug, **fields)
         output.failure(error, wants_json(line))
-        return error.code
-    write("request", decision="allow", reason="authorized", at_prompt=context.at_prompt, **_audit_fields(asked))
-    return asked, context
+        return error.code, log
+    log.write("request", decision="allow", reason="authorized", **fields)
+    return asked, log
+
+
+def _parse(line: str | None) -> Command | errors.EncError:
+    try:
+        return command.PROMPT if line is None else command.parse(line)
+    except errors.EncError as error:
+        return error
 
 
 def wants_json(line: str | None) -> bool:

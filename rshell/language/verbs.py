@@ -14,6 +14,7 @@ class Verb(Record):
     is_transfer      it speaks a protocol on stdin and stdout and checks its own words; it does not work at the prompt
     needs_admission  what it starts or changes outlives it: it is refused while the gateway is paused, and while the
                      audit log has no space to record its end
+    always_passes    it ends sessions or shows them: no limit on requests and no full disk stops it
     implemented_by   the module of rshell.commands that carries it out ("": the one with its name)
     """
 
@@ -25,6 +26,7 @@ class Verb(Record):
     flags: tuple[str, ...] = ()
     is_transfer: bool = False
     needs_admission: bool = False
+    always_passes: bool = False
     implemented_by: str = ""
 
     @property
@@ -72,9 +74,19 @@ VERBS = {
             flags=("--json",),
             needs_admission=True,
         ),
-        Verb(name="status", summary="show your sessions, what they unlocked and when it locks", flags=("--json",)),
-        Verb(name="unmount", summary="lock a project", takes_project=True, flags=("--json",)),
-        Verb(name="logout", summary="lock everything in your session and end it", flags=("--all", "--json")),
+        Verb(
+            name="status",
+            summary="show your sessions, what they unlocked and when it locks",
+            flags=("--json",),
+            always_passes=True,
+        ),
+        Verb(name="unmount", summary="lock a project", takes_project=True, flags=("--json",), always_passes=True),
+        Verb(
+            name="logout",
+            summary="lock everything in your session and end it",
+            flags=("--all", "--json"),
+            always_passes=True,
+        ),
         Verb(
             name="idle",
             summary="set after how many idle seconds a project is locked",
