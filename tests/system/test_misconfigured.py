@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import PASSPHRASE, Gateway, Person, bindir, run
+from tests.harness import PASSPHRASE, Gateway, Person, bindir, eventually, run
 
 GENERIC = "enc: the gateway is misconfigured; tell your sysadmin to run `enc-gateway doctor`\n"
 
@@ -155,3 +155,15 @@ def test_a_full_disk_refuses_or_goes_on_unrecorded_as_configured(
             break
     assert result and result.status == status
     assert ("No space left on device" in result.err) == bool(status)
+
+
+def test_a_full_disk_keeps_nobody_from_looking_and_locking(make_gateway: Callable[..., Gateway], ground: Path) -> None:
+    gateway, person, directory = on_a_small_disk(make_gateway, ground, **{"audit.reserve": "0"})
+    person.new("p")
+    with person.mounted("p"):
+        inside(gateway, f"head -c 2M /dev/zero >{directory}/ballast || :")
+        eventually(lambda: person.ssh("ls").status == 75)
+        assert "held by mount" in person.ssh("status").out
+        assert person.ssh("unmount", "p").status == 0
+        eventually(lambda: not gateway.leftovers())
+        assert person.ssh("logout", "--all").status == 0
