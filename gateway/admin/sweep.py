@@ -50,7 +50,8 @@ def _remove_staged(settings: Config) -> int:
     """Remove what killed processes left beside the files that they were replacing; how many. Those in the directories
     of authorized_keys and of the pause are root's.
     """
-    removed = sum(map(files.remove_abandoned, (settings.paths_enrolments, settings.paths_run)))
+    of_account = (settings.paths_enrolments, settings.paths_run, os.path.dirname(settings.paths_audit))
+    removed = sum(map(files.remove_abandoned, of_account))
     with privileges.root():
         of_root = {
             os.path.dirname(os.path.realpath(settings.paths_authorized_keys)),
