@@ -29,7 +29,7 @@ def check(target: Target) -> Iterator[Finding]:
         state = f"{len(report.findings)} findings in {report.lines} lines, the first at {first.place()}"
         yield fail("audit", state, "enc-gateway audit verify")
     else:
-        closed = f"; {report.unread} of them in closed logs, as they were noted" if report.unread else ""
+        closed = f"; {report.unread} of them in closed logs, as noted" if report.unread else ""
         yield ok("audit", f"{report.lines} lines, no gap in the chain{closed}")
     if target.config.audit_when_full == "continue":
         yield warn("audit", "with a full disk, requests are carried out unrecorded", 'set audit.when_full = "refuse"')

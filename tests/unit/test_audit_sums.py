@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 
-import pyinotify
 import pytest
 
 from gateway.audit import history, sums, verification
@@ -17,6 +16,7 @@ from gateway.audit.archives import archives
 from gateway.audit.log import AuditLog
 from gateway.audit.rotation import rotate
 from gateway.audit.verification import Head
+from tests.watching import opened_in
 
 FIRST, SECOND = "audit.jsonl.000000000004", "audit.jsonl.000000000009"
 
@@ -36,33 +36,11 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
-class Opened(pyinotify.ProcessEvent):  # type: ignore[misc]
-    """The names of the files in a directory that were opened."""
-
-    def my_init(self) -> None:
-        self.names: set[str] = set()
-
-    def process_IN_OPEN(self, event: pyinotify.Event) -> None:
-        self.names.add(event.name)
-
-
 @contextlib.contextmanager
-def opened_in(directory: Path) -> Iterator[Callable[[], set[str]]]:
-    """The names of the logs there that were opened since the block began."""
-    manager, opened = pyinotify.WatchManager(), Opened()
-    notifier = pyinotify.Notifier(manager, opened, timeout=100)
-    manager.add_watch(str(directory), pyinotify.IN_OPEN)
-
-    def names() -> set[str]:
-        while notifier.check_events():
-            notifier.read_events()
-            notifier.process_events()
-        return {name for name in opened.names if name and not name.endswith((".sum", ".head"))}
-
-    try:
-        yield names
-    finally:
-        notifier.stop()
+def logs_opened(path: Path) -> Iterator[Callable[[], set[str]]]:
+    """The names of the logs of `path` that were opened since the block began."""
+    with opened_in(path.parent) as names:
+        yield lambda: {name for name in names() if not name.endswith((".sum", ".head"))}
 
 
 def counted(path: Path) -> dict[str, dict[str, int]]:
@@ -119,7 +97,7 @@ def altered(log: Path) -> None:
 
 
 def test_closed_logs_are_not_opened_again(path: Path) -> None:
-    with opened_in(path.parent) as names:
+    with logs_opened(path) as names:
         assert counted(path) == expected(3)
         report = verification.verify(str(path), quick=True)
         assert names() == {"audit.jsonl"}
@@ -146,7 +124,7 @@ def test_logs_from_before_there_were_sums_get_them(path: Path) -> None:
     for name in (FIRST, SECOND):
         sum_of(path, name).unlink()
     assert (history.note(str(path)), history.note(str(path))) == (2, 0)
-    with opened_in(path.parent) as names:
+    with logs_opened(path) as names:
         assert counted(path) == expected(3)
         assert names() == {"audit.jsonl"}
 
@@ -180,7 +158,7 @@ CHANGED: dict[str, Callable[[dict[str, object]], object]] = {
 
 
 def is_read_again(path: Path) -> bool:
-    with opened_in(path.parent) as names:
+    with logs_opened(path) as names:
         assert counted(path) == expected(3)
         report = verification.verify(str(path), quick=True)
         assert (report.lines, report.unread, report.findings) == (14, 5, ())
@@ -268,7 +246,7 @@ def test_a_log_of_one_line_has_sums(tmp_path: Path) -> None:
 )
 def test_from_a_noted_head_on_only_what_follows_is_read(path: Path, number: int, read: set[str]) -> None:
     head = head_at(path, number)
-    with opened_in(path.parent) as names:
+    with logs_opened(path) as names:
         report = verification.verify_after(str(path), head)
         assert names() == read
     assert (report.findings, report.lines, report.first, report.last) == ((), 15 - number, number, 14)
