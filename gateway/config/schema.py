@@ -122,7 +122,9 @@ ANY = "*"
 """In projects.create any principal, in run.commands any program."""
 
 
-DEFAULT_AUDIT = next(str(key.default) for key in KEYS if key.name == "paths.audit")
+DEFAULT_AUDIT, DEFAULT_RUN = (
+    next(str(key.default) for key in KEYS if key.name == name) for name in ("paths.audit", "paths.run")
+)
 
 
 class Config(Record):

@@ -26,10 +26,12 @@ if TYPE_CHECKING:
 
     Tell = Callable[[Principal, dict[str, object]], None]
 
-LISTED, UNLISTED, INVITED = "rates", "rates-unlisted", "rates-invited"
-"""Whose requests: of keys that are authorized, of keys that no longer are, and of invitations. They count apart, so
-that nobody who may do nothing uses up what a principal may do. Each is the name of a directory in the run directory."""
-_KINDS = (LISTED, UNLISTED, INVITED)
+LISTED, UNLISTED, INVITED, UNCONFIGURED = "rates", "rates-unlisted", "rates-invited", "rates-unconfigured"
+"""Whose requests: of keys that are authorized, of keys that no longer are, of invitations, and of anybody while
+gateway.toml is wrong. They count apart, so that nobody who may do nothing uses up what a principal may do. Each is the
+name of a directory in the run directory.
+"""
+_KINDS = (LISTED, UNLISTED, INVITED, UNCONFIGURED)
 
 WINDOW_SECONDS = 60
 RECORDED_BEYOND = 60

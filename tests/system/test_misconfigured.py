@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness import PASSPHRASE, Gateway, Person, bindir, eventually, run
+from tests.life import connection
 
 GENERIC = "enc: the gateway is misconfigured; tell your sysadmin to run `enc-gateway doctor`\n"
 
@@ -52,6 +53,17 @@ def test_a_login_learns_that_and_the_audit_and_doctor_where(own: Gateway) -> Non
         assert (
             result.status == 2 and f"FAIL  configuration: {own.root}/gateway.toml, line {line}: {where}" in result.out
         )
+
+
+def test_many_refusals_are_recorded_as_one(own: Gateway) -> None:
+    person = own.person("dev")
+    sound = (own.root / "gateway.toml").read_text()
+    (own.root / "gateway.toml").write_text(sound + "nonsense\n")
+    with connection(person) as shared:
+        assert {person.ssh("ls", extra=shared).err for _ in range(40)} == {GENERIC}
+    assert len(own.events("misconfigured")) == 31
+    (own.root / "gateway.toml").write_text(sound)
+    assert person.ssh("ls").status == 0, "they use up nothing"
 
 
 def test_a_configuration_that_cannot_be_read_lets_nobody_in(own: Gateway) -> None:
