@@ -28,15 +28,13 @@ class Chain(Record):
     """A closed log whose lines follow each other: what is needed to link it to the logs before and after it.
 
     `first` and `last` are the numbers of its first and last line. `prev` is the hash that the first line has of the
-    line before it; `before_last` (`prev`, if there is one line) and `head` are the hashes of the last two lines.
-    `dropped` is the number up to which rotation deleted older logs.
+    line before it, `head` the hash of the last line. `dropped` is the number up to which rotation deleted older logs.
     """
 
     lines: int
     first: int
     last: int
     prev: str
-    before_last: str
     head: str
     dropped: int
 

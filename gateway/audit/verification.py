@@ -100,7 +100,6 @@ def chain_of(path: str) -> sums.Chain | None:
         first=chain.first,
         last=chain.seq,
         prev=chain.first_prev,
-        before_last=chain.prev_before if chain.count > 1 else chain.first_prev,
         head=chain.prev,
         dropped=chain.dropped,
     )
@@ -160,7 +159,7 @@ class _Chain:
         self.count += noted.lines
         self.unread += noted.lines
         self.line, self.seq, self.dropped = noted.lines, noted.last, max(self.dropped, noted.dropped)
-        self.prev_before, self.prev = noted.before_last, noted.head
+        self.prev_before = self.prev = noted.head
 
     def _add(self, line: bytes, name: str) -> None:
         self.count += 1

@@ -152,6 +152,10 @@ def test_the_file_stays_small(gate: Gate, tmp_path: Path) -> None:
         for port in range(600):
             gate.asks(0, 600, f"192.0.2.{minute}:{port}")
     assert (tmp_path / "rates" / ONE.directory).stat().st_size < 20_000
+    gate.later = 61 * 3
+    gate.asks(0, 1, "192.0.2.3:1")
+    assert gate.asks(0, 1, "192.0.2.2:599") == PASSES, "the newest stay known"
+    assert gate.asks(0, 1, "192.0.2.0:0").refusal
 
 
 def test_keys_that_are_not_authorized_use_up_nothing_of_the_principal_s(gate: Gate) -> None:
