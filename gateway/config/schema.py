@@ -113,8 +113,8 @@ KEYS = (
     Key(
         name="limits.disk", default=0, doc="most disk space in MiB of all projects of a principal together; 0: no limit"
     ),
-    Key(name="limits.logins", default=600, doc="most connections of a principal per minute; 0: no limit"),
-    Key(name="limits.requests", default=1200, doc="most requests of a principal per minute; 0: no limit"),
+    Key(name="limits.logins", default=1200, doc="most connections of a principal per minute; 0: no limit"),
+    Key(name="limits.requests", default=3000, doc="most requests of a principal per minute; 0: no limit"),
 )
 
 

@@ -5,6 +5,8 @@ locked out without a word, and each login goes by what the file says then.
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -179,3 +181,18 @@ def test_a_full_disk_keeps_nobody_from_looking_and_locking(make_gateway: Callabl
         assert person.ssh("unmount", "p").status == 0
         eventually(lambda: not gateway.leftovers())
         assert person.ssh("logout", "--all").status == 0
+
+
+def test_looking_on_a_full_disk_loses_no_end_of_a_session(make_gateway: Callable[..., Gateway], ground: Path) -> None:
+    gateway, person, directory = on_a_small_disk(make_gateway, ground, **{"audit.reserve": "0"})
+    person.new("p")
+    with person.mounted("p"):
+        inside(gateway, f"head -c 2M /dev/zero >{directory}/ballast || :")
+        eventually(lambda: person.ssh("ls").status == 75)
+        os.kill(gateway.warden(), signal.SIGKILL)
+        eventually(lambda: not gateway.session_processes())
+        assert person.ssh("status").status == 0
+        inside(gateway, f"rm {directory}/ballast")
+        assert person.ssh("status").status == 0
+    records = [json.loads(line) for line in inside(gateway, f"cat {directory}/audit.jsonl").splitlines()]
+    assert [one["reason"] for one in records if one["event"] == "session-closed"] == ["found-dead"]

@@ -84,6 +84,8 @@ def test_a_prompt_is_refused_beyond_the_limit_and_writes_no_more(strict: Gateway
     assert admin(strict, "sweep").status == 0
     assert own(strict, person, "throttled")[1:][0]["passed"] == 50 + 1
     assert len(own(strict, person, "throttled")) == 2
+    unrecorded = sum(int(str(one["refused"])) - 1 + int(str(one["passed"])) for one in strict.events("throttled"))
+    assert f"enc_throttled_total {unrecorded}\n" in admin(strict, "metrics").out
 
 
 def test_channels_of_one_connection_are_refused_beyond_the_limit(strict: Gateway) -> None:
