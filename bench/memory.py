@@ -15,7 +15,7 @@ from bench.measure import Row, exit_times, may_run_as_root, pss
 from tests.harness import PASSPHRASE, Gateway, Held, Person, eventually
 
 SIZES = (1, 20, 100)
-UNLIMITED = {"limits.sessions": "0", "limits.views": "0", "limits.projects": "0"}
+UNLIMITED = {f"limits.{name}": "0" for name in ("sessions", "views", "projects", "logins", "requests")}
 SETTLE_SECONDS = 5.0
 """Without activity, before we measure."""
 

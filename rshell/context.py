@@ -76,7 +76,8 @@ class Context(Record):
 
     def sessions(self) -> tuple[Session, ...]:
         """The caller's live sessions. The end of those that died without recording it is recorded now."""
-        log = AuditLog(self.audit.path, self.audit.syslog, self.audit.required, request=self.request)
+        required = self.config.audit_when_full == "refuse"  # also if the records of this request are not
+        log = AuditLog(self.audit.path, self.audit.syslog, required, request=self.request)
         cleanup.sweep_principal(self.config.paths_run, self.caller.principal, log, "request")
         return registry.of_principal(self.config.paths_run, self.caller.principal)
 

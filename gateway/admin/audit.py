@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -12,13 +13,15 @@ from pathlib import Path
 import click
 
 from gateway.admin import options, output
-from gateway.audit import query, rotation, verification
+from gateway.audit import history, query, rotation, verification
+from gateway.audit.archives import DIGITS
 from gateway.audit.log import AuditLog
 from gateway.audit.query import Event, Filter
 from gateway.audit.report import page, summary
+from gateway.audit.verification import Head
 from gateway.base import clock, files, privileges
 from gateway.config.schema import Config
-from gateway.errors import Misconfigured
+from gateway.errors import Misconfigured, Usage
 from gateway.identity import timespec
 
 Command = Callable[..., None]
@@ -124,21 +127,40 @@ def report(file: Path, path: Path | None, settings: Path, as_json: bool, **filte
 @audit.command()
 @_file
 @options.config_path
+@click.option("--after", default="", metavar="HEAD", help="Only the lines after a head that an earlier verify printed.")
+@click.option("--quick", is_flag=True, help="Do not read closed logs whose size and times are as noted.")
 @options.as_json
-def verify(path: Path | None, settings: Path, as_json: bool) -> None:
+def verify(path: Path | None, settings: Path, after: str, quick: bool, as_json: bool) -> None:
     """Check that no record was changed, removed or inserted.
 
     Exits with 1 when one was. Note the head that it prints on another host: whoever can write the log can recompute
-    the whole chain.
+    the whole chain. With --after and a head that you noted, such a change is found too, in all lines after it; the
+    lines before are not read. --quick finds accidents; it believes what rotation noted of the closed logs, and so does
+    not find a change by somebody who can write there.
     """
-    found = verification.verify(str(path or options.load_as_account(settings).paths_audit))
+    if after and quick:
+        raise Usage("--after and --quick exclude each other")
+    head = _head(after) if after else None
+    log = str(path or options.load_as_account(settings).paths_audit)
+    found = verification.verify_after(log, head) if head else verification.verify(log, quick)
     rows = [one.as_dict() for one in found.findings]
     since = f" from number {found.first} on" if found.first > 1 else ""
+    unread = f" ({found.unread} of them as noted, in closed logs that were not read)" if found.unread else ""
     words = [f"{one.place()}: {one.problem}" for one in found.findings]
-    words.append(f"{found.lines} lines{since}, {len(rows) or 'no'} findings; head {found.head}")
-    fields = {"lines": found.lines, "first": found.first, "head": found.head, "findings": rows}
-    output.result(fields, "\n".join(words), as_json)
+    words.append(f"{found.lines} lines{since}{unread}, {len(rows) or 'no'} findings; head {found.last}:{found.head}")
+    numbers = {"lines": found.lines, "unread": found.unread, "first": found.first, "last": found.last}
+    output.result({**numbers, "head": found.head, "findings": rows}, "\n".join(words), as_json)
     sys.exit(1 if rows else 0)
+
+
+def _head(text: str) -> Head:
+    number, _, digest = text.partition(":")
+    if not (number.isascii() and number.isdecimal() and len(number) <= DIGITS and _HASH.fullmatch(digest)):
+        raise Usage("a head is a number, a colon and 64 hexadecimal digits, as verify prints it")
+    return Head(number=int(number), hash=digest)
+
+
+_HASH = re.compile("[0-9a-f]{64}")
 
 
 @audit.command()
@@ -155,6 +177,8 @@ def rotate(settings: Config, due: bool, as_json: bool) -> None:
     if not due or _is_due(settings):
         log = AuditLog(settings.paths_audit, settings.audit_syslog)
         archive = rotation.rotate(log, settings.audit_keep)
+    elif os.path.exists(settings.paths_audit):
+        history.note(settings.paths_audit)
     words = f"rotated to {archive}" if archive else "nothing to rotate"
     output.result({"closed": archive or None}, words, as_json)
 

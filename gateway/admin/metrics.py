@@ -1,7 +1,8 @@
 """`enc-gateway metrics`: the gateway's metrics in Prometheus's text format, printed or in a file for node_exporter.
 
-Counters count the records in the audit log and its rotated logs. When rotation deletes an old log (audit.keep), they go
-down, which Prometheus treats as a counter reset.
+Counters count the records in the audit log and its closed logs, which are not read again if they have sums
+(gateway.audit.sums). When rotation deletes an old log (audit.keep), they go down, which Prometheus treats as a counter
+reset.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from pathlib import Path
 import click
 
 from gateway.admin import options, output, vaults
-from gateway.audit import query
-from gateway.audit.query import Event, Filter
+from gateway.audit import history, query
+from gateway.audit.tally import Tally
 from gateway.base import files, privileges
 from gateway.base.records import Record
 from gateway.config.schema import Config
@@ -90,47 +91,24 @@ def _gauge(name: str, doc: str, samples: Mapping[Labels, float]) -> Metric:
     return Metric(name=name, kind="gauge", doc=doc, samples=samples)
 
 
-class _Tally:
-    """Counts of audit records. Labels are words from fixed sets, so no name of a person becomes one."""
-
-    def __init__(self) -> None:
-        self.decisions: Counter[str] = Counter()
-        self.refusals: Counter[str] = Counter()
-        self.reasons: dict[str, Counter[str]] = {name: Counter() for name in _BY_REASON}
-        self.faults = 0
-        self.newest = ""
-
-    def add(self, event: Event) -> None:
-        self.newest = event.time
-        if event.event == "request":
-            self.decisions[event.decision] += 1
-            if event.decision == "deny":
-                self.refusals[event.reason] += 1
-        elif event.event in self.reasons:
-            self.reasons[event.event][event.reason] += 1
-        elif event.event == "fault":
-            self.faults += 1
-
-
-_BY_REASON = ("locked", "unlock-failed", "lock-incomplete")
-
-
 def _counted(settings: Config) -> tuple[Metric, ...]:
-    tally = _Tally()
-    if os.path.exists(settings.paths_audit):
-        for event in query.events(settings.paths_audit, Filter()):
-            tally.add(event)
+    tally = history.tally(settings.paths_audit) if os.path.exists(settings.paths_audit) else Tally()
     newest = query.timestamp(tally.newest) if tally.newest else 0.0
-    locks, unlock_failures, incomplete = (tally.reasons[name] for name in _BY_REASON)
+    counted, others = tally.counted, tally.counted["others"]
     return (
-        _counter("requests_total", "Commands, by decision.", "decision", tally.decisions),
-        _counter("refusals_total", "Refused commands.", "reason", tally.refusals),
-        _counter("locks_total", "Locks.", "reason", locks),
-        _counter("unlock_failures_total", "Failed unlocks.", "reason", unlock_failures),
-        _counter("lock_incomplete_total", "Locks that left something behind.", "reason", incomplete),
-        Metric(name="faults_total", kind="counter", doc="Errors of the gateway itself.", samples={(): tally.faults}),
+        _counter("requests_total", "Commands, by decision.", "decision", counted["decisions"]),
+        _counter("refusals_total", "Refused commands.", "reason", counted["refusals"]),
+        _counter("locks_total", "Locks.", "reason", counted["locked"]),
+        _counter("unlock_failures_total", "Failed unlocks.", "reason", counted["unlock-failed"]),
+        _counter("lock_incomplete_total", "Locks that left something behind.", "reason", counted["lock-incomplete"]),
+        _total("faults_total", "Errors of the gateway itself.", others["fault"]),
+        _total("throttled_total", "Requests beyond a limit, counted and not recorded.", others["throttled"]),
         _gauge("audit_newest_seconds", "When the newest audit record was written.", {(): newest}),
     )
+
+
+def _total(name: str, doc: str, number: float) -> Metric:
+    return Metric(name=name, kind="counter", doc=doc, samples={(): number})
 
 
 def _counter(name: str, doc: str, label: str, counted: Counter[str]) -> Metric:

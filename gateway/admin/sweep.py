@@ -14,6 +14,7 @@ from gateway.base import files, privileges
 from gateway.config.schema import Config
 from gateway.errors import Misconfigured
 from gateway.identity import lint
+from gateway.limits import rates
 from gateway.session import cleanup
 from gateway.vault import garbage
 
@@ -29,6 +30,7 @@ def sweep(settings: Config) -> None:
     log = AuditLog(settings.paths_audit, settings.audit_syslog, required=False)
     for error in _errors(settings.paths_authorized_keys):
         log.write("misconfigured", where=error)
+    _tell_throttled(settings)
     sessions = cleanup.sweep(settings.paths_run, administration.log(settings), "enc-gateway sweep")
     removed = garbage.sweep(settings.paths_vaults, settings.trash_days)
     projects = f"{removed['drafts']} unfinished projects, {removed['trash']} projects in the trash"
@@ -36,11 +38,20 @@ def sweep(settings: Config) -> None:
     click.echo(f"removed: {sessions} dead sessions, {projects}, {staged} unfinished files")
 
 
+def _tell_throttled(settings: Config) -> None:
+    """Record the requests that were only counted, of principals who have made none since."""
+    log = AuditLog(settings.paths_audit, settings.audit_syslog)
+    rates.sweep(
+        settings.paths_run, lambda principal, fields: log.bound(principal=principal).write("throttled", **fields)
+    )
+
+
 def _remove_staged(settings: Config) -> int:
     """Remove what killed processes left beside the files that they were replacing; how many. Those in the directories
     of authorized_keys and of the pause are root's.
     """
-    removed = sum(map(files.remove_abandoned, (settings.paths_enrolments, settings.paths_run)))
+    of_account = (settings.paths_enrolments, settings.paths_run, os.path.dirname(settings.paths_audit))
+    removed = sum(map(files.remove_abandoned, of_account))
     with privileges.root():
         of_root = {
             os.path.dirname(os.path.realpath(settings.paths_authorized_keys)),

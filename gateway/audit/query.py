@@ -7,9 +7,13 @@ import os
 import time
 from collections.abc import Iterator
 
-from gateway.audit import lines, rotation
+from gateway.audit import archives, lines
 from gateway.base import json
 from gateway.base.records import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import BinaryIO
 
 _TEXTS = ("principal", "fingerprint", "address", "port", "request", "session", "project", "verb", "decision", "reason")
 _NOT_DETAILS = frozenset((*_TEXTS, "seq", "time", "event", "prev", "status"))
@@ -122,14 +126,19 @@ def events(path: str, wanted: Filter) -> Iterator[Event]:
 def _all_events(path: str) -> Iterator[Event]:
     """The current log is opened first, because it may be rotated while the older ones are read."""
     with lines.open_log(path) as current:
-        for archive in rotation.archives(path):
+        for archive in archives.archives(path):
             try:
                 with lines.open_log(archive) as file:
                     if not os.path.samestat(os.fstat(file.fileno()), os.fstat(current.fileno())):
-                        yield from filter(None, map(_parse, lines.of(file)))
+                        yield from events_in(file)
             except FileNotFoundError:  # deleted by a rotation meanwhile
                 continue
-        yield from filter(None, map(_parse, lines.of(current)))
+        yield from events_in(current)
+
+
+def events_in(file: BinaryIO) -> Iterator[Event]:
+    """The events in one open log, read lazily. Lines that are not records are skipped."""
+    return filter(None, map(_parse, lines.of(file)))
 
 
 def _parse(line: bytes) -> Event | None:

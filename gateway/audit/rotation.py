@@ -4,37 +4,28 @@ from __future__ import annotations
 
 import os
 
+from gateway.audit import history, sums
+from gateway.audit.archives import DIGITS, archives, last_number
 from gateway.audit.log import AuditLog, encoded
 from gateway.base import files
 from gateway.errors import Misconfigured
-
-_DIGITS = 12
-"""Of the number in a rotated log's name, so that sorting the names sorts the numbers."""
-
-
-def archives(path: str) -> list[str]:
-    """The rotated logs of the log `path`, oldest first. Each name ends with the number of its last record."""
-    directory, name = os.path.split(path)
-    rest = ((entry, entry.removeprefix(name + ".")) for entry in os.listdir(directory) if entry.startswith(name + "."))
-    return sorted(
-        os.path.join(directory, entry) for entry, number in rest if len(number) == _DIGITS and number.isdecimal()
-    )
 
 
 def rotate(log: AuditLog, keep: int) -> str:
     """Rename the log, and begin a new one whose first record names the old one and continues the chain.
 
     At most `keep` rotated logs are kept (0: all); the record has the number up to which older ones are deleted. At any
-    moment there is a log at its path. Returns the new name, or "" when the log is empty. Raises Misconfigured.
+    moment there is a log at its path. Closed logs without sums get them. Returns the new name, or "" when the log is
+    empty. Raises Misconfigured.
     """
     fd = log.open_locked()
     try:
         if not os.fstat(fd).st_size:
             return ""
         count, prev = log.newest(fd)
-        archive = f"{log.path}.{count:0{_DIGITS}d}"
+        archive = f"{log.path}.{count:0{DIGITS}d}"
         surplus = [*archives(log.path), archive][:-keep] if keep else []
-        dropped = max((int(path[-_DIGITS:]) for path in surplus), default=0)
+        dropped = max((last_number(path) for path in surplus), default=0)
         record = log.record("rotated", {"previous": os.path.basename(archive), "dropped": dropped})
         line = encoded({**record, "seq": count + 1, "prev": prev})
         _write_first_line(log.path + ".next", line, os.fstat(fd))
@@ -50,7 +41,9 @@ def rotate(log: AuditLog, keep: int) -> str:
         os.close(fd)
     log.copy_to_syslog(line)
     for path in surplus:
+        sums.remove(path)
         os.unlink(path)
+    history.note(log.path)
     return archive
 
 

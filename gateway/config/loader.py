@@ -71,15 +71,24 @@ def audit_path(text: str) -> str:
 
     Only the lines before the first error count. Without a usable `paths.audit`, this is the default.
     """
+    return _path(text, "paths.audit", schema.DEFAULT_AUDIT)
+
+
+def run_path(text: str) -> str:
+    """As `audit_path`, for the run directory: the refusals are counted there."""
+    return _path(text, "paths.run", schema.DEFAULT_RUN)
+
+
+def _path(text: str, name: str, default: str) -> str:
     lines = text.split("\n")
     while True:
         try:
-            located = toml.parse("\n".join(lines)).get("paths.audit")
+            located = toml.parse("\n".join(lines)).get(name)
         except toml.PlainTomlError as error:
             lines[error.line - 1 :] = []
             continue
         value = located.value if located else None
-        return value if isinstance(value, str) and value.startswith("/") else schema.DEFAULT_AUDIT
+        return value if isinstance(value, str) and value.startswith("/") else default
 
 
 def load(path: str) -> Config:

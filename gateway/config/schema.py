@@ -113,7 +113,8 @@ KEYS = (
     Key(
         name="limits.disk", default=0, doc="most disk space in MiB of all projects of a principal together; 0: no limit"
     ),
-    Key(name="limits.logins", default=0, doc="most connections of a principal per minute; 0: no limit"),
+    Key(name="limits.logins", default=1200, doc="most connections of a principal per minute; 0: no limit"),
+    Key(name="limits.requests", default=3000, doc="most requests of a principal per minute; 0: no limit"),
 )
 
 
@@ -121,7 +122,9 @@ ANY = "*"
 """In projects.create any principal, in run.commands any program."""
 
 
-DEFAULT_AUDIT = next(str(key.default) for key in KEYS if key.name == "paths.audit")
+DEFAULT_AUDIT, DEFAULT_RUN = (
+    next(str(key.default) for key in KEYS if key.name == name) for name in ("paths.audit", "paths.run")
+)
 
 
 class Config(Record):
@@ -163,3 +166,4 @@ class Config(Record):
     limits_programs: int
     limits_disk: int
     limits_logins: int
+    limits_requests: int

@@ -11,7 +11,9 @@ from gateway import errors
 from gateway.audit.log import AuditLog
 from gateway.base.clock import boottime, milliseconds_since, utc_now
 from gateway.identity import authentication, authorized_keys, enrolment, key_status
+from gateway.limits import rates
 from gateway.session import maintenance
+from rshell.front import throttle
 from rshell.language import grammar
 from rshell.terminal import output, questions
 
@@ -30,7 +32,10 @@ def answer(config: Config, caller: Invitation, line: str | None) -> int:
     log = AuditLog(config.paths_audit, config.audit_syslog, config.audit_when_full == "refuse")
     log = log.bound(**caller.as_fields(), request=os.urandom(6).hex())
     as_json = "--json" in (line or "").split()
+    log, excess = throttle.rule(config, log, caller, kind=rates.INVITED)
     try:
+        if excess:
+            raise excess
         authorize(config, caller, line)
         log.write("request", decision="allow", reason="invited", verb=VERB)
     except errors.EncError as error:

@@ -11,8 +11,9 @@ from gateway.audit.log import AuditLog
 from gateway.base import rlimits, signals
 from gateway.base.signals import SignalsBlocked
 from gateway.identity import authentication, authorized_keys
+from gateway.limits import rates
 from rshell.context import Context
-from rshell.front import misconfiguration, policy
+from rshell.front import misconfiguration, policy, throttle
 from rshell.language import command
 from rshell.terminal import output
 
@@ -56,7 +57,7 @@ def main(config_path: str) -> int:
 
 
 def identify(settings: Config, caller: authentication.Identity, kind: str) -> Context:
-    """The context of a caller whose key is still authorized and whose login rate is in the limit.
+    """The context of a caller whose key is still authorized.
 
     `kind` is the type of the caller's terminal (TERM). Raises EncError for a refusal, which is recorded.
     """
@@ -66,14 +67,13 @@ def identify(settings: Config, caller: authentication.Identity, kind: str) -> Co
         entry = authentication.require_listed(
             caller, authorized_keys.load_key(settings.paths_authorized_keys, caller.blob)
         )
-        if settings.limits_logins:
-            _admit(settings, caller)
     except errors.EncError as error:
-        log = log.bound(request=os.urandom(6).hex())
         with SignalsBlocked():
-            log.write("request", decision="deny", reason=error.slug)
-            log.write("result", status=error.code, took_ms=0)
-        raise
+            log, excess = throttle.rule(settings, log, caller, kind=rates.UNLISTED)
+            log, refusal = log.bound(request=os.urandom(6).hex()), excess or error
+            log.write("request", decision="deny", reason=refusal.slug)
+            log.write("result", status=refusal.code, took_ms=0)
+        raise refusal from error
     return Context(
         config=settings,
         caller=caller,
@@ -83,18 +83,6 @@ def identify(settings: Config, caller: authentication.Identity, kind: str) -> Co
         began=0.0,
         terminal=kind,
     )
-
-
-def _admit(settings: Config, caller: authentication.Identity) -> None:
-    """Raise Busy for a login too many. Where that cannot be counted, because the run directory is full, the login may
-    still want to end something; what it begins finds no space.
-    """
-    from gateway.limits import login_rate
-
-    try:
-        login_rate.admit(settings.paths_run, caller, settings.limits_logins)
-    except (errors.Misconfigured, OSError):
-        return
 
 
 def answer(context: Context, line: str | None) -> int:
@@ -109,12 +97,9 @@ def answer(context: Context, line: str | None) -> int:
     try:
         try:
             with SignalsBlocked():
-                authorized = _authorize(context.replace(audit=log, request=request, began=began), line)
-            if isinstance(authorized, int):
-                status = authorized
-            else:
-                log = authorized[1].audit
-                status = _carry_out(*authorized)
+                context = context.replace(audit=log, request=request, began=began)
+                authorized, log = _authorize(context, line)
+            status = authorized if isinstance(authorized, int) else _carry_out(authorized, context.replace(audit=log))
         finally:
             signals.block()
     except errors.Interrupted as interrupted:
@@ -131,30 +116,41 @@ def answer(context: Context, line: str | None) -> int:
     return status
 
 
-def _authorize(context: Context, line: str | None) -> tuple[Command, Context] | int:
-    """The command to carry out, or the exit status of a refusal. Either is recorded.
-
-    What cannot be recorded is refused, unless it ends something, or shows what there is to end.
+def _authorize(context: Context, line: str | None) -> tuple[Command | int, AuditLog]:
+    """The command to carry out, or the exit status of a refusal. Either is recorded, or counted beyond the limit on
+    requests (rshell.front.throttle); the log is the one for the other records of the request.
     """
-    asked, refusal = None, None
-    try:
-        asked = command.PROMPT if line is None else command.parse(line)
-        policy.enforce(asked, context)
-    except errors.EncError as error:
-        refusal = error
-    if asked and asked.verb.needs_no_record:
-        context = context.replace(audit=context.audit.best_effort())
+    asked = _parse(line)
+    known = None if isinstance(asked, errors.EncError) else asked
+    log, refusal = throttle.rule(context.config, context.audit, context.caller, known, context.at_prompt)
+    if refusal is None:
+        refusal = asked if isinstance(asked, errors.EncError) else _policy_refusal(asked, context.replace(audit=log))
     decision, reason = ("deny", refusal.slug) if refusal else ("allow", "authorized")
-    fields = {"decision": decision, "reason": reason, "at_prompt": context.at_prompt, **_audit_fields(asked)}
     try:
-        context.audit.write("request", **fields)
+        fields = {"at_prompt": context.at_prompt, **_audit_fields(known)}
+        log.write("request", decision=decision, reason=reason, **fields)
     except errors.Misconfigured as error:
         refusal = refusal or error
-    if asked is None or refusal:
-        assert refusal is not None  # noqa: S101
+    if known is None or refusal:
+        assert refusal is not None  # noqa: S101 - what is no command is an error
         output.failure(refusal, wants_json(line))
-        return refusal.code
-    return asked, context
+        return refusal.code, log
+    return known, log
+
+
+def _policy_refusal(asked: Command, context: Context) -> errors.EncError | None:
+    try:
+        policy.enforce(asked, context)
+    except errors.EncError as error:
+        return error
+    return None
+
+
+def _parse(line: str | None) -> Command | errors.EncError:
+    try:
+        return command.PROMPT if line is None else command.parse(line)
+    except errors.EncError as error:
+        return error
 
 
 def wants_json(line: str | None) -> bool:

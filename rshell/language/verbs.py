@@ -14,8 +14,7 @@ class Verb(Record):
     is_transfer      it speaks a protocol on stdin and stdout and checks its own words; it does not work at the prompt
     needs_admission  what it starts or changes outlives it: it is refused while the gateway is paused, and while the
                      audit log has no space to record its end
-    needs_no_record  it ends something, or shows what there is to end: it works also when the audit log cannot be
-                     written
+    always_passes    it ends sessions or shows them: no limit on requests and no full disk stops it
     implemented_by   the module of rshell.commands that carries it out ("": the one with its name)
     """
 
@@ -27,7 +26,7 @@ class Verb(Record):
     flags: tuple[str, ...] = ()
     is_transfer: bool = False
     needs_admission: bool = False
-    needs_no_record: bool = False
+    always_passes: bool = False
     implemented_by: str = ""
 
     @property
@@ -79,14 +78,14 @@ VERBS = {
             name="status",
             summary="show your sessions, what they unlocked and when it locks",
             flags=("--json",),
-            needs_no_record=True,
+            always_passes=True,
         ),
-        Verb(name="unmount", summary="lock a project", takes_project=True, flags=("--json",), needs_no_record=True),
+        Verb(name="unmount", summary="lock a project", takes_project=True, flags=("--json",), always_passes=True),
         Verb(
             name="logout",
             summary="lock everything in your session and end it",
             flags=("--all", "--json"),
-            needs_no_record=True,
+            always_passes=True,
         ),
         Verb(
             name="idle",

@@ -5,12 +5,15 @@ locked out without a word, and each login goes by what the file says then.
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.harness import PASSPHRASE, Gateway, Person, bindir, run
+from tests.harness import PASSPHRASE, Gateway, Person, bindir, eventually, run
+from tests.life import connection
 
 GENERIC = "enc: the gateway is misconfigured; tell your sysadmin to run `enc-gateway doctor`\n"
 
@@ -52,6 +55,17 @@ def test_a_login_learns_that_and_the_audit_and_doctor_where(own: Gateway) -> Non
         assert (
             result.status == 2 and f"FAIL  configuration: {own.root}/gateway.toml, line {line}: {where}" in result.out
         )
+
+
+def test_many_refusals_are_recorded_as_one(own: Gateway) -> None:
+    person = own.person("dev")
+    sound = (own.root / "gateway.toml").read_text()
+    (own.root / "gateway.toml").write_text(sound + "nonsense\n")
+    with connection(person) as shared:
+        assert {person.ssh("ls", extra=shared).err for _ in range(40)} == {GENERIC}
+    assert len(own.events("misconfigured")) == 31
+    (own.root / "gateway.toml").write_text(sound)
+    assert person.ssh("ls").status == 0, "they use up nothing"
 
 
 def test_a_configuration_that_cannot_be_read_lets_nobody_in(own: Gateway) -> None:
@@ -155,3 +169,30 @@ def test_a_full_disk_refuses_or_goes_on_unrecorded_as_configured(
             break
     assert result and result.status == status
     assert ("No space left on device" in result.err) == bool(status)
+
+
+def test_a_full_disk_keeps_nobody_from_looking_and_locking(make_gateway: Callable[..., Gateway], ground: Path) -> None:
+    gateway, person, directory = on_a_small_disk(make_gateway, ground, **{"audit.reserve": "0"})
+    person.new("p")
+    with person.mounted("p"):
+        inside(gateway, f"head -c 2M /dev/zero >{directory}/ballast || :")
+        eventually(lambda: person.ssh("ls").status == 75)
+        assert "held by mount" in person.ssh("status").out
+        assert person.ssh("unmount", "p").status == 0
+        eventually(lambda: not gateway.leftovers())
+        assert person.ssh("logout", "--all").status == 0
+
+
+def test_looking_on_a_full_disk_loses_no_end_of_a_session(make_gateway: Callable[..., Gateway], ground: Path) -> None:
+    gateway, person, directory = on_a_small_disk(make_gateway, ground, **{"audit.reserve": "0"})
+    person.new("p")
+    with person.mounted("p"):
+        inside(gateway, f"head -c 2M /dev/zero >{directory}/ballast || :")
+        eventually(lambda: person.ssh("ls").status == 75)
+        os.kill(gateway.warden(), signal.SIGKILL)
+        eventually(lambda: not gateway.session_processes())
+        assert person.ssh("status").status == 0
+        inside(gateway, f"rm {directory}/ballast")
+        assert person.ssh("status").status == 0
+    records = [json.loads(line) for line in inside(gateway, f"cat {directory}/audit.jsonl").splitlines()]
+    assert [one["reason"] for one in records if one["event"] == "session-closed"] == ["found-dead"]

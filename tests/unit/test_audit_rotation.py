@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from gateway.audit import verification
+from gateway.audit.archives import archives
 from gateway.audit.log import AuditLog
-from gateway.audit.rotation import archives, rotate
+from gateway.audit.rotation import rotate
 from gateway.errors import Misconfigured
 
 

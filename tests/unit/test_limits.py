@@ -1,17 +1,15 @@
-"""Places and logins: as many as allowed, each principal by itself, and free when whoever had them is gone."""
+"""Places: as many as allowed, each principal by itself, and free when whoever had them is gone."""
 
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 import pytest
 
 from gateway.errors import Busy
-from gateway.identity.authentication import Identity
 from gateway.identity.names import Principal
-from gateway.limits import concurrency, login_rate
+from gateway.limits import concurrency
 
 ONE, OTHER = Principal("one"), Principal("other")
 
@@ -51,33 +49,3 @@ def test_a_place_ends_with_its_process_however_that_ends(tmp_path: Path) -> None
         os.kill(os.getpid(), 9)
     os.waitpid(pid, 0)
     os.close(concurrency.acquire(str(tmp_path), ONE, concurrency.SESSIONS, 1))
-
-
-def caller(port: int, principal: Principal = ONE) -> Identity:
-    about = {"fingerprint": "", "key_type": "", "blob": "", "connection": ""}
-    return Identity(principal=principal, address="192.0.2.7", port=port, **about)
-
-
-def test_connections_are_counted_and_not_channels(tmp_path: Path) -> None:
-    for _ in range(9):
-        login_rate.admit(str(tmp_path), caller(1), 2)
-    login_rate.admit(str(tmp_path), caller(2), 2)
-    with pytest.raises(Busy, match="you connected 2 times within a minute, which is the limit"):
-        login_rate.admit(str(tmp_path), caller(3), 2)
-    login_rate.admit(str(tmp_path), caller(1), 2)
-    login_rate.admit(str(tmp_path), caller(3, OTHER), 2)
-    login_rate.admit(str(tmp_path), caller(4), 0)
-
-
-def test_a_minute_later_there_is_room_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    login_rate.admit(str(tmp_path), caller(1), 1)
-    now = time.clock_gettime(time.CLOCK_BOOTTIME)
-    monkeypatch.setattr(time, "clock_gettime", lambda _: now + 61)
-    login_rate.admit(str(tmp_path), caller(2), 1)
-
-
-@pytest.mark.parametrize("content", [b"\xff\xfe\n", b"x y z\n", b"1\n", b"-5 a\n", b"99999999999999999999 a\n"])
-def test_a_spoilt_file_is_as_none(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "logins").mkdir()
-    (tmp_path / "logins" / ONE.directory).write_bytes(content)
-    login_rate.admit(str(tmp_path), caller(1), 1)
