@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import pyinotify
 import pytest
 
-from gateway.warden.loop import Loop
+from gateway.warden.loop import READ, Loop
 from gateway.warden.tracking import watch_set
 from gateway.warden.tracking.tracker import Tracker
 from tests.harness import PASSPHRASE, Gateway, Person, eventually, need
@@ -42,6 +43,8 @@ class Followed:
         self._server.stdin.close()
         eventually(lambda: os.path.ismount(self.root) or self._server.poll() is not None)
         self._loop = Loop()
+        self._enough, self._stop = os.pipe()  # an exception of a timer would take other timers that are due with it
+        self._loop.watch(self._enough, READ, self._end_of_run)
         self._heard: list[str] = []
         self.reasons: list[str] = []
 
@@ -52,13 +55,14 @@ class Followed:
         self.tracker = Tracker(self._loop, str(self.root), self._server.pid, self._heard.append, incomplete)
         return self.tracker
 
-    def _end_of_run(self) -> None:
+    def _end_of_run(self, _events: int) -> None:
+        os.read(self._enough, 1)
         raise _Enough
 
     def heard(self, seconds: float = 0.8) -> set[str]:
         """What the tracker tells within `seconds`."""
         self._heard.clear()
-        self._loop.at(seconds, self._end_of_run)
+        threading.Timer(seconds, os.write, (self._stop, b".")).start()
         with contextlib.suppress(_Enough):
             self._loop.run()
         return set(self._heard)
@@ -70,6 +74,8 @@ class Followed:
         self.tracker.close()
         subprocess.run(["fusermount3", "-u", "-z", str(self.root)], check=False)
         self._server.wait(10)
+        os.close(self._enough)
+        os.close(self._stop)
 
 
 @pytest.fixture
