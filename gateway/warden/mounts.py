@@ -59,6 +59,13 @@ def detach(project: ProjectName, force: bool = False) -> bool:
     return True
 
 
+def changes() -> int:
+    """A descriptor on which poll(2) reports an error whenever a mount has come, gone or moved in our namespace
+    (/proc/pid/mounts in proc(5)).
+    """
+    return os.open("/proc/self/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
+
+
 def remove_directory(project: ProjectName) -> None:
     """Remove the directory that the view was mounted on."""
     try:

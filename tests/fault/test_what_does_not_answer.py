@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
+import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -194,6 +197,46 @@ def test_a_warden_that_answers_again_is_left_alone(own: Gateway) -> None:
             time.sleep(5)
         stays(lambda: alive(warden), 8)
         assert who.ssh("unmount", "p").status == 0
+
+
+DETACH = """
+import os, sys
+from gateway.base import syscalls
+syscalls.setns(os.open(f"/proc/{sys.argv[1]}/ns/mnt", os.O_RDONLY), 0)
+syscalls.umount(sys.argv[2], syscalls.MNT_DETACH)
+"""
+
+
+def test_a_view_that_root_unmounts_in_its_session_is_locked(own: Gateway) -> None:
+    who = own.person("someone")
+    who.new("p")
+    with who.mounted("p") as held, writing(who, "p"):
+        subprocess.run([sys.executable, "-c", DETACH, str(own.warden()), "/projects/p"], check=True)
+        assert held.wait().status == 75
+        (row,) = own.events("locked")
+        assert (row["reason"], row["forced"]) == ("failed", True), "what had it open did not go on"
+    eventually(lambda: not own.leftovers())
+
+
+def test_those_who_connect_and_say_nothing_keep_nobody_waiting(own: Gateway) -> None:
+    """More of them than the session's queue, its descriptors and the promised time have room for."""
+    who = own.person("someone")
+    who.new("p")
+    with who.mounted("p") as held, contextlib.ExitStack() as stack:
+        (path,) = (own.root / "run" / "sessions").glob("*/*/sock")
+        for _ in range(900):
+            silent = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+            silent.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                silent.connect(str(path))
+        assert who.ssh("status").status == 0
+        assert (
+            len(json.loads(subprocess.run(sessions_words(own, "--json"), capture_output=True).stdout)["sessions"]) == 1
+        )
+        began = time.monotonic()
+        assert who.ssh("unmount", "p").status == 0
+        assert time.monotonic() - began < PROMISED + SLACK
+        assert held.wait().status == 0
 
 
 def test_without_its_watchdog_a_session_locks_in_order(own: Gateway) -> None:

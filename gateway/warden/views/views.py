@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from gateway.base.clock import boottime, milliseconds_since
 from gateway.errors import Busy, Internal, NotUnlocked
-from gateway.warden.loop import Loop
+from gateway.warden import mounts
+from gateway.warden.loop import HANGUP, Loop
 from gateway.warden.programs.programs import REVOKED_GRACE
 from gateway.warden.records import Journal
 from gateway.warden.views.view import View
@@ -45,6 +46,7 @@ class Views:
         self._views: dict[ProjectName, View] = {}
         self._told: dict[ProjectName, list[Callable[[str], object]]] = {}
         self._all_end_by: float | None = None
+        loop.watch(mounts.changes(), HANGUP, lambda _: self._lock_what_is_gone())
 
     def __bool__(self) -> bool:
         return bool(self._views)
@@ -73,6 +75,12 @@ class Views:
             doing = "is being locked" if other.is_locking else "is unlocked already" if other.since else "is under way"
             raise Busy(f"{view.project} {doing} in this session", "try again in a moment")
         self._views[view.project] = view
+
+    def _lock_what_is_gone(self) -> None:
+        """Who has root's power over the session can unmount a view, and what has it open would go on with it."""
+        for view in tuple(self.live()):
+            if not view.is_locking and not mounts.device(view.project):
+                self.lock(view, "failed")
 
     def drop(self, view: View) -> None:
         """One that never was live."""
