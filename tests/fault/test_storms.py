@@ -16,7 +16,7 @@ from tests.life import lock_reasons
 
 PROMISED = 4.0
 """Seconds; 2 are promised, the rest is the machine's."""
-HUNG = 30.0
+HUNG = 8.0
 """The same for a gocryptfs that does not answer."""
 NAMES = 150_000
 DIRECTORIES = 2_000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -224,15 +225,16 @@ def test_those_who_connect_and_say_nothing_keep_nobody_waiting(own: Gateway) -> 
     who.new("p")
     with who.mounted("p") as held, contextlib.ExitStack() as stack:
         (path,) = (own.root / "run" / "sessions").glob("*/*/sock")
-        for _ in range(900):
-            silent = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
-            silent.setblocking(False)
+        silent = [stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)) for _ in range(900)]
+        for one in silent:
+            one.setblocking(False)
             with contextlib.suppress(BlockingIOError):
-                silent.connect(str(path))
+                one.connect(str(path))
         assert who.ssh("status").status == 0
         assert (
             len(json.loads(subprocess.run(sessions_words(own, "--json"), capture_output=True).stdout)["sessions"]) == 1
         )
+        assert select.select(silent[:1], [], [], 15)[0] and silent[0].recv(1) == b"", "it was given up"
         began = time.monotonic()
         assert who.ssh("unmount", "p").status == 0
         assert time.monotonic() - began < PROMISED + SLACK
