@@ -21,6 +21,11 @@ def require() -> None:
     process.require(PROGRAM, "gocryptfs")
 
 
+def version_text() -> str:
+    """What it prints about its version, up to 4 KiB. Raises Internal if it cannot be started, or does not end."""
+    return process.run([PROGRAM, "-version"])[1][:4096].strip()
+
+
 def create(cipher: str, config: str, secret_fd: int) -> None:
     """Create a gocryptfs file system (AES-256-GCM, scrypt at the default cost) in the empty directory `cipher`.
 
