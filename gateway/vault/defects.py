@@ -36,7 +36,17 @@ HARD_LINKS = Defect(
     guard="hard links are refused (EPERM) in every view",
     fixed=(2, 3, 2),
 )
-DEFECTS = (HARD_LINKS,)
+LOST_NAMES = Defect(
+    what="a directory renamed over an empty one whose name has more than 175 bytes is not listed any more",
+    guard="nothing prevents it; moving it by its name brings it back, and `fsck` finds it",
+    fixed=None,
+)
+NEW_MODES = Defect(
+    what="a directory made without rwx for its owner shows them for a second, so `cp -a` of such a directory fails",
+    guard="nothing prevents it; `chmod -R u+w` before the copy, or `tar`, avoid it",
+    fixed=None,
+)
+DEFECTS = (HARD_LINKS, LOST_NAMES, NEW_MODES)
 
 
 def found(version: Version) -> Iterator[Defect]:

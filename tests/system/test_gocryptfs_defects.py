@@ -78,7 +78,8 @@ def test_git_copies_what_it_cannot_link(at: UnlockedProject) -> None:
 
 def test_what_cannot_be_linked_is_named_and_the_rest_arrives(at: UnlockedProject) -> None:
     made = at.sh(
-        "cd /tmp; mkdir d; echo x >d/1; ln d/1 d/2; echo y >d/3; tar -cf t.tar d/1 d/2 d/3; cd - >/dev/null; tar -xf /tmp/t.tar"
+        "cd /tmp; mkdir d; echo x >d/1; ln d/1 d/2; echo y >d/3; tar -cf t.tar d/1 d/2 d/3; cd - >&2;"
+        " tar -xf /tmp/t.tar"
     )
     if has(defects.HARD_LINKS):
         assert made.status == 2 and "Cannot hard link to" in made.err
