@@ -26,6 +26,7 @@ MOUNT = Knows(
     xattrs=False,
     nanoseconds=False,
     link_times=False,
+    errors=False,
 )
 
 

@@ -38,7 +38,7 @@ HARD_LINKS = Defect(
 )
 LOST_NAMES = Defect(
     what="a directory renamed over an empty one whose name has more than 175 bytes is not listed any more",
-    guard="nothing prevents it; moving it by its name brings it back, and `fsck` finds it",
+    guard="`fsck` finds it and gives it a new name, recovered-1",
     fixed=None,
 )
 NEW_MODES = Defect(

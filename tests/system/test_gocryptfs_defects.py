@@ -6,6 +6,7 @@ as no supported distribution has an older version.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 from collections.abc import Iterator
@@ -16,10 +17,12 @@ import pytest
 from gateway.vault import defects, gocryptfs
 from tests.harness import PASSPHRASE, Gateway, Person, eventually
 from tests.laptop import laptop
+from tests.life import connection
 from tests.running import UnlockedProject, unlocked_project
 
 LONG = "l" * 180
 """So long that gocryptfs keeps the name in a file of its own."""
+LOSE = f"mkdir new {LONG}; echo x >new/f; mv -T new {LONG}"
 LINK = "printf hello >a; ln a b; stat -c %s a; echo more >>a; cat a | od -An -c"
 
 
@@ -92,3 +95,40 @@ def test_no_hard_link_through_a_mount_corrupts(person: Person) -> None:
         said = sh(mine.mount("one"), LINK)
         assert "".join(said.split()).startswith("5hellomore\\n"), said
         assert ("failed to create hard link" in said) == has(defects.HARD_LINKS)
+
+
+def test_this_gocryptfs_loses_a_long_name_if_its_version_says_so(bare: Path) -> None:
+    assert (sh(bare, f"{LOSE}; ls 2>/dev/null") == "") == has(defects.LOST_NAMES)
+    assert sh(bare, f"cat {LONG}/f") == "x\n"
+
+
+def test_fsck_gives_a_new_name_to_what_has_lost_its_own(person: Person) -> None:
+    person.new("one")
+    with unlocked(person) as at:
+        at.sh(f"{LOSE}; mkdir -p 'deep/a b' && cd 'deep/a b' && touch recovered-1 && {LOSE}")
+        assert at.run("ls").out.split() == ["deep"]
+    eventually(lambda: not live(person))
+    checked = person.ssh("fsck", "one", "--json", stdin=PASSPHRASE + "\n")
+    assert (checked.status, checked.json["sound"]) == (0, True), checked
+    assert sorted(checked.json["recovered"]) == ["deep/a b/recovered-2", "recovered-1"]  # type: ignore[call-overload]
+    again = person.ssh("fsck", "one", stdin=PASSPHRASE + "\n")
+    assert (again.status, again.out) == (0, "one is sound\n")
+    with unlocked(person) as at:
+        assert at.run("cat", "recovered-1/f", "deep/a b/recovered-2/f").out == "x\nx\n"
+        assert at.sh("mkdir recovered-1/new && rm -r recovered-1 deep && ls").out == ""
+
+
+def test_this_gocryptfs_shows_the_wrong_mode_of_a_new_directory_if_its_version_says_so(bare: Path) -> None:
+    (bare / "new").mkdir(mode=0o555)
+    assert ((bare / "new").stat().st_mode & 0o777 != 0o555) == has(defects.NEW_MODES)
+
+
+@contextlib.contextmanager
+def unlocked(person: Person) -> Iterator[UnlockedProject]:
+    with person.mounted("one") as held, connection(person) as shared:
+        yield UnlockedProject(person.gateway, person, "one", held, shared)
+
+
+def live(person: Person) -> list[dict[str, object]]:
+    """The sessions of this person; the gateway has those of others."""
+    return [one for one in person.gateway.sessions() if one["fingerprint"] == person.fingerprint]
