@@ -11,6 +11,7 @@ MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_SHARED = 1, 2
 MNT_FORCE, MNT_DETACH = 1, 2
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 _PR_SET_DUMPABLE, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 4, 47, 4
+_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -56,6 +57,18 @@ def make_undumpable() -> None:
 def disable_core_dumps() -> None:
     """Forbid core dumps of this process and of what it starts."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+class _FilterProgram(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_ushort), ("rows", ctypes.c_char_p))
+
+
+def install_filter(program: bytes) -> None:
+    """prctl(2) PR_SET_SECCOMP: a BPF program judges each system call of this process and of what it becomes. It needs
+    PR_SET_NO_NEW_PRIVS, which a sandbox has, or CAP_SYS_ADMIN.
+    """
+    loaded = _FilterProgram(len(program) // 8, program)
+    _checked(_libc.prctl(_PR_SET_SECCOMP, ctypes.c_ulong(_SECCOMP_MODE_FILTER), ctypes.byref(loaded), 0, 0))
 
 
 class _OpenHow(ctypes.Structure):

@@ -10,7 +10,7 @@ from gateway.base import process
 from gateway.base.records import Record
 from gateway.doctor.finding import Finding, Target, fail, ok, warn
 from gateway.sandbox import bubblewrap, transfer
-from gateway.vault import gocryptfs
+from gateway.vault import defects, gocryptfs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,6 +64,8 @@ _FIXED_UPSTREAM = (9, 8)
 def check(_: Target) -> Iterator[Finding]:
     for required in REQUIREMENTS:
         yield _version(required)
+    if os.access(gocryptfs.PROGRAM, os.X_OK):
+        yield from _defects(gocryptfs.version_text())
     for name, path in transfer.PROGRAMS.items():
         if not os.access(path, os.X_OK):
             yield fail(name, f"{path} is missing", f"apt install {transfer.PACKAGES[name]}")
@@ -82,6 +84,13 @@ def _version(required: Requirement) -> Finding:
         oldest = ".".join(map(str, required.oldest))
         return fail(required.package, text, f"install {oldest} or newer: {required.because}")
     return ok(required.package, text)
+
+
+def _defects(text: str) -> Iterator[Finding]:
+    """What this version of gocryptfs does wrong. It is no warning: the gateway guards against it by itself."""
+    for defect in defects.found(defects.parse(text)):
+        fixed = f"fixed in {'.'.join(map(str, defect.fixed))}" if defect.fixed else "in every released version"
+        yield ok("gocryptfs", f"known defect, {fixed}: {defect.what}; {defect.guard}")
 
 
 def _cve_2024_6387(version: str, package: str) -> Iterator[Finding]:

@@ -1,7 +1,11 @@
-"""The command line of the sandbox in which `fsck` checks a vault."""
+"""The command line of the sandbox in which `fsck` checks and mends a vault."""
 
 from __future__ import annotations
 
+import os
+import sys
+
+from gateway.base import interpreter
 from gateway.sandbox import bubblewrap, paths
 from gateway.sandbox.host_files import LINKER_CACHE
 
@@ -11,10 +15,24 @@ if TYPE_CHECKING:
 
 
 def check_argv(vault: str, command: Sequence[str]) -> list[str]:
-    """bwrap for `gocryptfs -fsck`, with the vault read-only at VAULTS.
+    """bwrap for `gocryptfs -fsck`, with the vault read-only at VAULTS: nothing is written."""
+    return [*_argv(), "--ro-bind", vault, paths.VAULTS, "--chdir", "/", "--", *command]
 
-    gocryptfs mounts the view for the check; only processes in this sandbox can see it. It does so with fusermount3,
-    which is not setuid here and therefore needs uid 0 of this namespace. Nothing is written.
+
+def mend_argv(vault: str, config_fd: int, secret_fd: int) -> list[str]:
+    """bwrap for gateway.vault.lost_names, with the vault at VAULTS."""
+    words = _argv()
+    for path in dict.fromkeys((sys.base_prefix, interpreter.code_root())):
+        if not path.startswith("/usr/") and path != "/usr":
+            words += ["--ro-bind", path, path]
+    cipher = os.path.join(paths.VAULTS, "cipher")
+    command = interpreter.python("gateway/vault/lost_names.py", cipher, str(config_fd), str(secret_fd))
+    return [*words, "--bind", vault, paths.VAULTS, "--chdir", "/", "--", *command]
+
+
+def _argv() -> list[str]:
+    """gocryptfs mounts the view itself; only processes in this sandbox can see it. It does so with fusermount3, which
+    is not setuid here and therefore needs uid 0 of this namespace.
     """
     words = [
         bubblewrap.BWRAP,
@@ -28,5 +46,4 @@ def check_argv(vault: str, command: Sequence[str]) -> list[str]:
     for node in ("null", "urandom", "fuse"):
         words += ["--dev-bind", f"/dev/{node}", f"/dev/{node}"]
     words += ["--symlink", "/proc/self/mounts", "/etc/mtab"]
-    words += ["--ro-bind-try", LINKER_CACHE, LINKER_CACHE]  # as it is now: nothing binds it again in there
-    return [*words, "--ro-bind", vault, paths.VAULTS, "--chdir", "/", "--", *command]
+    return [*words, "--ro-bind-try", LINKER_CACHE, LINKER_CACHE]  # as it is now: nothing binds it again in there

@@ -17,6 +17,7 @@ from gateway.limits import concurrency
 from gateway.sandbox.session import HostPaths, session_argv
 from gateway.session import cleanup, registry, watchdog
 from gateway.session.spec import Anchor, Audit, HeldPath, IdleLimits, KeyFile, Quota, Spec
+from gateway.vault import defects
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ def _spec(
             warning=config.idle_warning,
         ),
         quota=_quota(config, caller),
+        hard_links=defects.HARD_LINKS not in defects.found(defects.installed(config.paths_run)),
         grace=config.lock_grace,
         keys=_key_file(config.paths_authorized_keys),
         place=place,

@@ -82,7 +82,8 @@ class Spec(Record):
 
     `place` is the session's (gateway.limits.concurrency), `lock` what shows that it lives (gateway.session.liveness),
     `status` bubblewrap's --json-status-fd, `watchdog` a connection to gateway.session.watchdog, and `monitor` a pidfd
-    of sshd's monitor of the connection. `grace` are the seconds between SIGTERM and SIGKILL.
+    of sshd's monitor of the connection. `grace` are the seconds between SIGTERM and SIGKILL. `hard_links` says whether
+    the installed gocryptfs makes them correctly (gateway.vault.defects).
     """
 
     id: SessionId
@@ -91,6 +92,7 @@ class Spec(Record):
     audit: Audit
     idle: IdleLimits
     quota: Quota | None
+    hard_links: bool
     grace: int
     keys: KeyFile
     place: Fd

@@ -11,6 +11,8 @@ from gateway.errors import CannotCreate, DamagedVault, EncError, Internal, Wrong
 
 PROGRAM = "/usr/bin/gocryptfs"
 READY = b"Filesystem mounted and ready."
+LOST_NAME = ': "gocryptfs.longname.'
+"""In the output of `fsck_argv` when something has a long name that cannot be read."""
 
 _NO_CIPHER, _INIT_FAILED, _EMPTY_SECRET, _BAD_CONFIG, _WRONG_SECRET, _UNFIT_CONFIG = 6, 7, 9, 11, 12, 27
 _CORRUPT = 26
@@ -19,6 +21,11 @@ _CORRUPT = 26
 def require() -> None:
     """Raise Misconfigured unless gocryptfs is installed."""
     process.require(PROGRAM, "gocryptfs")
+
+
+def version_text() -> str:
+    """What it prints about its version, up to 4 KiB. Raises Internal if it cannot be started, or does not end."""
+    return process.run([PROGRAM, "-version"])[1][:4096].strip()
 
 
 def create(cipher: str, config: str, secret_fd: int) -> None:
@@ -44,6 +51,11 @@ def mount_argv(cipher: str, config_fd: int, secret_fd: int, fuse_fd: int) -> lis
     Because the caller mounts, gocryptfs needs no capability and no fusermount3. It prints READY when it serves.
     """
     return [PROGRAM, "-fg", "-nosyslog", *_by_descriptor(config_fd, secret_fd), cipher, f"/dev/fd/{fuse_fd}"]
+
+
+def view_argv(cipher: str, config_fd: int, secret_fd: int, view: str) -> list[str]:
+    """gocryptfs, to mount `cipher` on the directory `view` with fusermount3, and serve it."""
+    return [PROGRAM, "-fg", "-q", "-nosyslog", *_by_descriptor(config_fd, secret_fd), cipher, view]
 
 
 def fsck_argv(cipher: str, config_fd: int, secret_fd: int) -> list[str]:

@@ -162,6 +162,7 @@ class Warden:
             request,
             LeaseHolder(session=self._spec.id, since=utc_now(), address=self._spec.caller.address),
             self._spec.quota,
+            self._spec.hard_links,
             unlocked=lambda error: self._unlocked(view, error, began, front, request.origin),
             died=lambda: self._views.lock(view, "failed"),
         )

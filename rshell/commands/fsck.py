@@ -6,12 +6,12 @@ import os
 import select
 import signal
 
-from gateway.base import process
+from gateway.base import json, process
 from gateway.base.clock import utc_now
 from gateway.errors import DamagedVault, Denied, Dropped, WrongSecret
 from gateway.limits import backoff
 from gateway.sandbox import paths
-from gateway.sandbox.fsck import check_argv
+from gateway.sandbox.fsck import check_argv, mend_argv
 from gateway.sandbox.host import require_host
 from gateway.vault import gocryptfs, lease, slots, store
 from gateway.vault.lease import LeaseHolder
@@ -31,7 +31,8 @@ _LARGEST = 256 * 1024
 
 
 def run(context: Context, command: Command) -> int:
-    """Ask for the passphrase and check. Prints the names of damaged files, to the caller alone.
+    """Ask for the passphrase and check. Prints the names of damaged files, to the caller alone. What has lost its long
+    name gets a new one; nothing else is written.
 
     Raises DamagedVault if there are any, and as `mount`. It holds the vault's lock, so nobody can unlock it meanwhile.
     """
@@ -44,17 +45,22 @@ def run(context: Context, command: Command) -> int:
     held = lease.acquire(vault, holder)
     try:
         require_key = context.key_checker()
-        secret = questions.pipe(questions.secret(f"Passphrase of {project}: ", require_key))
+        secret = questions.secret(f"Passphrase of {project}: ", require_key)
         context.require_key()
-        status, said = _check(context, vault, slot, secret, require_key)
+        status, said = _check(context, vault, slot, questions.pipe(secret), require_key)
+        recovered = _mend(vault, slot, secret, require_key) if gocryptfs.LOST_NAME in said else []
+        if recovered:
+            status, said = _check(context, vault, slot, questions.pipe(secret), require_key)
     finally:
         lease.release(held)
     damage = tuple(line.removeprefix("fsck: ") for line in said.splitlines() if line.startswith("fsck: "))
     sound = status == 0
     context.audit.write("checked", project=project, sound=sound)
-    words = f"{project} is sound" if sound else "\n".join(damage)
+    renamed = tuple(f"{path}: its name was lost; this is its new name" for path in recovered)
+    words = "\n".join((*renamed, f"{project} is sound" if sound else "\n".join(damage)))
     if sound or not command.wants_json:
-        output.result({"project": project, "sound": sound}, words, command.wants_json)
+        fields = {"project": project, "sound": sound, **({"recovered": recovered} if recovered else {})}
+        output.result(fields, words, command.wants_json)
     if not sound:
         raise DamagedVault(f"{project} is damaged: {len(damage)} problems", "your sysadmin can restore a backup")
     return 0
@@ -82,13 +88,29 @@ def _check(
 
 
 def _run(vault: Vault, slot: slots.Slot, secret: int, require_key: Callable[[], None]) -> tuple[int, str]:
-    """Run it to its end. Kills it and raises Dropped if the caller is gone before, Denied if the caller's key is."""
-    said = os.memfd_create("said")
     inside = Vault(name=vault.name, path=paths.VAULTS)
     config = store.open_config(vault, slot.name)
-    command = gocryptfs.fsck_argv(inside.cipher, config, secret)
+    argv = check_argv(vault.path, gocryptfs.fsck_argv(inside.cipher, config, secret))
+    return _in_sandbox(argv, config, secret, require_key, with_errors=True)
+
+
+def _mend(vault: Vault, slot: slots.Slot, secret: bytes, require_key: Callable[[], None]) -> list[str]:
+    """The new names of what had lost its own (gateway.vault.lost_names). Raises Dropped, Denied."""
+    config, passphrase = store.open_config(vault, slot.name), questions.pipe(secret)
+    argv = mend_argv(vault.path, config, passphrase)
+    status, said = _in_sandbox(argv, config, passphrase, require_key, with_errors=False)
+    return [str(path) for path in json.loads(said)] if status == 0 else []
+
+
+def _in_sandbox(
+    argv: list[str], config: int, secret: int, require_key: Callable[[], None], with_errors: bool
+) -> tuple[int, str]:
+    """Run it to its end, and close the descriptors: exit status and output. Kills it and raises Dropped if the caller
+    is gone before, Denied if the caller's key is.
+    """
+    said = os.memfd_create("said")
     try:
-        pid = process.spawn(check_argv(vault.path, command), {1: said, 2: said}, [config, secret])
+        pid = process.spawn(argv, {1: said, 2: said} if with_errors else {1: said}, [config, secret])
         _wait(pid, require_key)
         status = process.exit_status(os.waitpid(pid, 0)[1])
         return status, os.pread(said, _LARGEST, 0).decode(errors="replace")

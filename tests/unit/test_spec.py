@@ -44,6 +44,7 @@ def spec(fds: list[Fd]) -> Spec:
         audit=Audit(name="audit.jsonl", syslog=""),
         idle=IdleLimits(session=1, view=2, view_longest=3, warning=4),
         quota=Quota(disk=5, ledger=fds[5]),
+        hard_links=False,
         grace=6,
         keys=KeyFile(
             directory="/k",

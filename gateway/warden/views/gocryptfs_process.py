@@ -15,7 +15,7 @@ from gateway.errors import Busy, DamagedVault, EncError, Internal, Misconfigured
 from gateway.limits.disk import usage
 from gateway.sandbox.paths import VAULTS
 from gateway.session import protocol
-from gateway.vault import ciphertext, gocryptfs, lease, store
+from gateway.vault import ciphertext, gocryptfs, lease, link_guard, store
 from gateway.vault.store import Vault
 from gateway.warden import mounts
 from gateway.warden.loop import READ, Loop
@@ -59,14 +59,14 @@ class GocryptfsProcess:
         self._output = b""
         self._told = -1
 
-    def start(self, request: Unlock, fuse: int, holder: LeaseHolder, quota: Quota | None) -> None:
+    def start(self, request: Unlock, fuse: int, holder: LeaseHolder, quota: Quota | None, hard_links: bool) -> None:
         """On the FUSE descriptor `fuse`, which is the caller's as those of `request` are. Raises EncError, OSError."""
         reader, writer = os.pipe2(os.O_CLOEXEC)
         passed = [request.secret, fuse, *([quota.ledger] if quota else [])]
 
         def become(tell: Callable[[bytes], object]) -> None:
             try:
-                _become_gocryptfs(request, fuse, writer, passed, holder, quota, tell)
+                _become_gocryptfs(request, fuse, writer, passed, holder, quota, hard_links, tell)
             except EncError as error:
                 tell(protocol.encode(protocol.failed(error))[0])
             except OSError as error:
@@ -173,6 +173,7 @@ def _become_gocryptfs(
     passed: list[int],
     holder: LeaseHolder,
     quota: Quota | None,
+    hard_links: bool,
     tell: Callable[[bytes], object],
 ) -> None:
     """In a child: take the vault's lock, tell the idle limit of the project, and become gocryptfs."""
@@ -185,6 +186,8 @@ def _become_gocryptfs(
     if quota:
         limit = str(quota.disk * usage.MEBI)
         argv = python("gateway/limits/disk/supervisor.py", VAULTS, limit, str(quota.ledger), *argv)
+    if not hard_links:
+        link_guard.install()
     process.become(argv, {1: output, 2: output}, [*passed, config, lock])
 
 

@@ -71,6 +71,7 @@ class View:
         request: Unlock,
         holder: LeaseHolder,
         quota: Quota | None,
+        hard_links: bool,
         unlocked: Callable[[EncError | None], None],
         died: Callable[[], object],
     ) -> None:
@@ -78,14 +79,15 @@ class View:
         until the answer, and one of `place` until the view is gone.
 
         The answer comes later, through `unlocked(None)` or `unlocked(error)`; `died` is called when gocryptfs ends by
-        itself under a live view. `quota` is of all vaults of the principal.
+        itself under a live view. `quota` is of all vaults of the principal; without `hard_links`, nobody
+        can make one in the view.
         """
         self._unlocked, self._died = unlocked, died
         try:
             self._attempt, self._place = os.dup(request.attempt), os.dup(request.place)
             fuse = mounts.attach_fuse(self.project)
             try:
-                self._served_by.start(request, fuse, holder, quota)
+                self._served_by.start(request, fuse, holder, quota, hard_links)
             finally:
                 os.close(fuse)
         except EncError as error:
