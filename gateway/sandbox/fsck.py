@@ -14,13 +14,16 @@ def check_argv(vault: str, command: Sequence[str]) -> list[str]:
     """bwrap for `gocryptfs -fsck`, with the vault read-only at VAULTS.
 
     gocryptfs mounts the view for the check; only processes in this sandbox can see it. It does so with fusermount3,
-    which is not setuid here and therefore needs uid 0 of this namespace. Nothing is written.
+    which is not setuid here and therefore needs uid 0 of this namespace. With CAP_DAC_READ_SEARCH it also reads what
+    its owner has closed (`chmod 0`). Nothing is written.
     """
     words = [
         bubblewrap.BWRAP,
         *bubblewrap.base_argv(),
         "--cap-add",
         "CAP_SYS_ADMIN",
+        "--cap-add",
+        "CAP_DAC_READ_SEARCH",
         "--die-with-parent",
         "--new-session",
     ]
