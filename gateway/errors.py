@@ -67,6 +67,13 @@ class CannotCreate(EncError):
     slug = "cannot-create"
 
 
+class Unread(EncError):
+    """A part of the project could not be read, so nobody knows whether it is damaged."""
+
+    code = 74
+    slug = "unread"
+
+
 class Busy(EncError):
     """Another session holds it, or a limit is reached; try again later."""
 

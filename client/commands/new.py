@@ -23,13 +23,16 @@ def command(profile: Profile, project: str, allow_weak: bool, source: str | None
     """Create PROJECT, encrypted with a passphrase. Nobody can recover the passphrase for you.
 
     With --from, enc copies the content of a directory into the project and then compares both completely. The directory
-    is not changed.
+    is not changed. What cannot be kept, such as sockets, is told.
     """
     projects.check_name(project)
+    survey = None
     if source:
+        from client.operations import survey as surveys
         from client.operations import upload
 
         upload.check_installed()
+        survey = surveys.examine(source)
     passphrase = passphrase_prompt.read(f"New passphrase of {project}: ", twice=True)
     words = ["new", project, *(["--allow-weak"] if allow_weak else [])]
     store = stores.connected(profile)
@@ -37,9 +40,12 @@ def command(profile: Profile, project: str, allow_weak: bool, source: str | None
         request.send(store, *words, secret=passphrase)
     else:
         request.send_directly(profile, *words, secret=passphrase)
-    if not source:
+    if not source or not survey:
         output.result({"project": project, "created": True}, f"created {project}", as_json)
         return
-    count = upload.fill(profile, project, source, passphrase)
-    fields = {"project": project, "created": True, "copied": count}
-    output.result(fields, f"created {project}; {count} files and directories copied and compared", as_json)
+    filled = upload.fill(profile, project, source, survey, passphrase)
+    for note in filled.notes:
+        output.note(note)
+    fields = {"project": project, "created": True, "copied": filled.count, "skipped": len(survey.skipped)}
+    text = f"created {project}; {filled.count} files and directories copied and compared"
+    output.result({**fields, "notes": list(filled.notes)}, text, as_json)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import click
 from gateway.admin import options, output, vaults
 from gateway.audit import administration
 from gateway.base import privileges
+from gateway.base.tree.walk import remove
 from gateway.config.schema import Config
 from gateway.errors import Busy, CannotCreate, DamagedVault, EncError, NoSuchProject, Usage
 from gateway.identity.names import Principal, ProjectName
@@ -69,7 +69,10 @@ def _copy_one(account: copying.Account, principal: Principal, vault: Vault, targ
             target.mkdir(mode=0o700, exist_ok=True)
             return copying.back_up(account, principal, vault, target)
     except EncError as error:
-        return CopyResult(principal=principal, project=vault.name, attempts=0, problem=error.line())
+        problem = error.line()
+    except OSError as error:
+        problem = f"the backup cannot be written: {error.strerror}"
+    return CopyResult(principal=principal, project=vault.name, attempts=0, problem=problem)
 
 
 def _prepare(directory: Path) -> None:
@@ -108,14 +111,13 @@ def restore(directory: Path, principal: str, project: str, name: str, settings: 
     staged = Vault(name=new, path=os.path.join(home, _STAGED + new))
     _require_absent(final)
     try:
-        shutil.rmtree(staged.path, ignore_errors=True)  # left by a restore that was killed
         with privileges.root():
             copying.restore(privileges.owner(settings.paths_vaults), source, staged.path)
         _check(staged)
         _require_absent(final)
         os.rename(staged.path, final.path)
     finally:
-        shutil.rmtree(staged.path, ignore_errors=True)
+        remove(staged.path)
     administration.record(settings, "restored", principal=whose, project=new)
     words = f"restored {project} of {whose} as {new}; its owner can check it: ssh -t gateway fsck {new}"
     output.result({"principal": whose, "project": project, "restored_as": new}, words, as_json)

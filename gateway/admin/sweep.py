@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 
 import click
 
-from gateway.admin import options
+from gateway.admin import options, output
 from gateway.audit import administration
 from gateway.audit.log import AuditLog
 from gateway.base import files, privileges
@@ -25,7 +26,7 @@ def sweep(settings: Config) -> None:
     """Remove leftovers of crashes, and old removed projects.
 
     Removed projects are deleted after trash.days. Errors in authorized_keys are recorded in the audit log: the person
-    whose key it is only sees that sshd does not know it.
+    whose key it is only sees that sshd does not know it. Exits with 75 when something could not be removed.
     """
     log = AuditLog(settings.paths_audit, settings.audit_syslog, required=False)
     for error in _errors(settings.paths_authorized_keys):
@@ -33,9 +34,12 @@ def sweep(settings: Config) -> None:
     _tell_throttled(settings)
     sessions = cleanup.sweep(settings.paths_run, administration.log(settings), "enc-gateway sweep")
     removed = garbage.sweep(settings.paths_vaults, settings.trash_days)
-    projects = f"{removed['drafts']} unfinished projects, {removed['trash']} projects in the trash"
-    staged = removed["staged"] + _remove_staged(settings)
+    projects = f"{removed.drafts} unfinished projects, {removed.trash} projects in the trash"
+    staged = removed.staged + _remove_staged(settings)
     click.echo(f"removed: {sessions} dead sessions, {projects}, {staged} unfinished files")
+    for problem in removed.problems:
+        click.echo(f"not removed: {output.visible(problem)}", err=True)
+    sys.exit(Misconfigured.code if removed.problems else 0)
 
 
 def _tell_throttled(settings: Config) -> None:

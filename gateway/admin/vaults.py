@@ -106,7 +106,7 @@ def _listed(vault: Vault, principal: Principal, principals: set[str], unlocked: 
         ownerless=principal not in principals,
         size=size,
         size_complete=complete,
-        last_used=clock.utc(lease.last_used(vault)),
+        last_used=clock.utc(used) if (used := lease.last_used(vault)) else "",
         slots=tuple(f"{slot.name} ({slot.kind.value})" for slot in slots),
         unbound=tuple(slot.name for slot in slots if not slot.binding),
     )
@@ -141,4 +141,4 @@ def _row(one: ListedVault) -> tuple[str, ...]:
     ownerless = "no key has this principal" if one.ownerless else ""
     unbound = f"not bound to this project: {', '.join(one.unbound)}" if one.unbound else ""
     remark = "; ".join(filter(None, (one.problem, ownerless, unbound)))
-    return one.principal, one.project, one.state, size, one.last_used, ", ".join(one.slots) or "-", remark or "-"
+    return one.principal, one.project, one.state, size, one.last_used or "-", ", ".join(one.slots) or "-", remark or "-"

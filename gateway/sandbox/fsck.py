@@ -32,13 +32,16 @@ def mend_argv(vault: str, config_fd: int, secret_fd: int) -> list[str]:
 
 def _argv() -> list[str]:
     """gocryptfs mounts the view itself; only processes in this sandbox can see it. It does so with fusermount3, which
-    is not setuid here and therefore needs uid 0 of this namespace.
+    is not setuid here and therefore needs uid 0 of this namespace. With CAP_DAC_READ_SEARCH it also reads what its
+    owner has closed (`chmod 0`).
     """
     words = [
         bubblewrap.BWRAP,
         *bubblewrap.base_argv(),
         "--cap-add",
         "CAP_SYS_ADMIN",
+        "--cap-add",
+        "CAP_DAC_READ_SEARCH",
         "--die-with-parent",
         "--new-session",
     ]

@@ -11,13 +11,21 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 
+from gateway.base.tree.descent import Descent
+from gateway.base.tree.walk import walk
 from gateway.vault.store import Vault
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from gateway.base.tree.walk import Entries
 
 DIRIV = "gocryptfs.diriv"
 _DIRIV_SIZE = 16
 _LONG_NAME, _NAME = "gocryptfs.longname.", ".name"
 _HEADER, _BLOCK, _OVERHEAD = 18, 4096, 32
 _MAX_PROBLEMS = 20
+_LONGEST_PATH = 200
+"""Characters of a path that are shown: it can have any number."""
 
 
 def find_problems(vault: Vault) -> tuple[str, ...]:
@@ -45,35 +53,57 @@ def _is_type(test: Callable[[int], bool], path: str) -> bool:
 
 
 def _check_tree(root: str) -> Iterator[str]:
-    pending = [""]
-    while pending:
-        directory = pending.pop()
-        with os.scandir(os.path.join(root, directory)) as entries:
-            found = {entry.name: entry for entry in entries}
-        shown = directory or "."
-        iv = found.pop(DIRIV, None)
-        if not (iv and iv.is_file(follow_symlinks=False) and iv.stat(follow_symlinks=False).st_size == _DIRIV_SIZE):
-            yield f"{shown}: {DIRIV} is missing or damaged"
-        for name, entry in found.items():
-            path = os.path.join(directory, name)
-            if name.startswith(_LONG_NAME):
-                partner = name.removesuffix(_NAME) if name.endswith(_NAME) else name + _NAME
-                if partner not in found:
-                    yield f"{path}: {partner} is missing"
-            if entry.is_dir(follow_symlinks=False):
-                pending.append(path)
-            if problem := _find_problem(entry):
-                yield f"{path}: {problem}"
+    """What cannot be read is a problem of its own, and is not damage."""
+    descent = Descent(root)
+    unread: list[str] = []
+
+    def note(name: str, error: OSError) -> None:
+        unread.append(f"{_shown(descent, name)}: it cannot be read: {error.strerror}")
+
+    try:
+        for entries in walk(descent, note):
+            if unread:
+                yield from unread
+                unread.clear()
+            else:
+                yield from _check_directory(descent, entries)
+        yield from unread
+    finally:
+        descent.close()
 
 
-def _find_problem(entry: os.DirEntry[str]) -> str:
+def _shown(descent: Descent, name: str = "") -> str:
+    return shortened(descent.path(name))
+
+
+def shortened(path: str) -> str:
+    """The end of a path, for a message."""
+    return path if len(path) <= _LONGEST_PATH else f"...{path[-_LONGEST_PATH:]}"
+
+
+def _check_directory(descent: Descent, entries: Entries) -> Iterator[str]:
+    iv = entries.get(DIRIV)
+    if not (iv and stat.S_ISREG(iv.st_mode) and iv.st_size == _DIRIV_SIZE):
+        yield f"{_shown(descent)}: {DIRIV} is missing or damaged"
+    for name, found in entries.items():
+        if name == DIRIV:
+            continue
+        if name.startswith(_LONG_NAME):
+            partner = name.removesuffix(_NAME) if name.endswith(_NAME) else name + _NAME
+            if partner not in entries:
+                yield f"{_shown(descent, name)}: {partner} is missing"
+        if problem := _find_problem(name, found):
+            yield f"{_shown(descent, name)}: {problem}"
+
+
+def _find_problem(name: str, found: os.stat_result) -> str:
     """What is wrong with one entry; "" for nothing. FIFOs and sockets are as a user's programs make them in a view."""
-    mode = entry.stat(follow_symlinks=False).st_mode
-    if _is_name_file(entry.name):
+    mode = found.st_mode
+    if _is_name_file(name):
         return "" if stat.S_ISREG(mode) else "it is not a file"
     if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
         return "it is a device"
-    return "" if not stat.S_ISREG(mode) or _has_valid_size(entry) else "it has a size that no gocryptfs file has"
+    return "" if not stat.S_ISREG(mode) or is_valid_size(found.st_size) else "it has a size that no gocryptfs file has"
 
 
 def is_decrypted(cipher: str, view: str) -> bool:
@@ -92,10 +122,6 @@ def is_decrypted(cipher: str, view: str) -> bool:
 
 def _is_name_file(name: str) -> bool:
     return name.startswith(_LONG_NAME) and name.endswith(_NAME)
-
-
-def _has_valid_size(entry: os.DirEntry[str]) -> bool:
-    return is_valid_size(entry.stat(follow_symlinks=False).st_size)
 
 
 def is_valid_size(size: int) -> bool:

@@ -1,32 +1,32 @@
-"""Back up vaults with rsync, consistently even while they are in use, and restore them.
+"""Back up vaults, consistently even while they are in use, and restore them.
 
 A copy is consistent if nothing in the vault changed between a snapshot before it and a snapshot after it; then it is
 the vault at one point in time. gocryptfs turns one operation into several of the file system, so a copy from the middle
 of one could miss an IV or half a block. While somebody writes, the copy is retried; files that have not changed are not
 copied again. An inconsistent copy never replaces a consistent one.
 
-The copy belongs to whoever makes it, usually root; the vaults belong to the gateway's account. Only that account
-(`account`: uid and gid) reads a vault, and runs the side of rsync that reads or writes one. So no symbolic link in a
-vault can lead root to another place.
+The copy belongs to whoever makes it, usually root; the vaults belong to the gateway's account. So root follows no link
+in a vault, and reads what does not belong to the account with the account's rights alone. Root does not write to a
+vault: a restored one is written with the account's ids.
 """
 
 from __future__ import annotations
 
-import errno
+import functools
 import os
-import shutil
 import stat
-import tempfile
 import time
 from pathlib import Path
 
-from gateway.base import files, json, privileges, process, syscalls
+from gateway.base import files, json, privileges, syscalls
 from gateway.base.records import Record
+from gateway.base.tree.copy import Copy, Earlier, limit
+from gateway.base.tree.descent import CHANGE, READ, Descent
+from gateway.base.tree.walk import remove, stop, walk
 from gateway.errors import CannotCreate
 from gateway.vault import ciphertext
 from gateway.vault.store import Vault
 
-RSYNC = "/usr/bin/rsync"
 ATTEMPTS = 5
 _PAUSE_SECONDS = 0.5
 """The pause after the first attempt. It grows by as much after each attempt, because writes come in bursts."""
@@ -34,12 +34,18 @@ _PAUSE_SECONDS = 0.5
 _SETTLE_SECONDS = 0.1
 """How much older than the snapshot the newest change must be: file times have a resolution of a few ms."""
 
-_RSYNC_TIMEOUT_SECONDS = 86400.0
 _PARTS = ("cipher", "slots", "vault.toml")
+"""What is copied. Not `lock`, which says who has the vault unlocked, and not foreign files."""
+
+_LINKS = ".links-"
+"""Prefix of the directory that has a link to each file with several, while a copy is made."""
 
 Account = tuple[int, int]
 Snapshot = dict[str, tuple[int, ...]]
-"""For each path in a vault: mode, inode, size, mtime and ctime (ns)."""
+"""Mode, inode, size, mtime and ctime (ns) of each entry of a vault. The key is the inode of its directory and its name:
+so the size does not grow with the depth. Without the ctime (0) for what the account has no rights to read: whoever
+counts sizes changes it.
+"""
 
 
 class CopyResult(Record):
@@ -53,14 +59,15 @@ class CopyResult(Record):
 
 def back_up(account: Account, principal: str, vault: Vault, home: Path) -> CopyResult:
     """Update the copy of `vault` in the directory `home`: replace it as a whole, or leave it as it is."""
-    target, staged, old = home / vault.name, home / f".new-{vault.name}", home / f".old-{vault.name}"
-    snapshot_file = home / f".seen-{vault.name}"
-    if not target.exists() and old.exists():  # an earlier run was killed between the two renames
-        old.rename(target)
-    shutil.rmtree(old, ignore_errors=True)
+    target, old, snapshot_file = home / vault.name, home / f".old-{vault.name}", home / f".seen-{vault.name}"
+    staged, earlier = home / f".new-{vault.name}", home / f".again-{vault.name}"
+    unfinished = (staged, earlier, old, home / f"{_LINKS}{vault.name}")
     try:
+        if not target.exists() and old.exists():  # an earlier run was killed between the two renames
+            old.rename(target)
+        _remove(*unfinished)
         known = _load_snapshot(snapshot_file) if target.exists() else {}
-        attempts, snapshot = _copy(account, vault, target, staged, known)
+        attempts, snapshot = _copy(account, vault, target, staged, earlier, known)
         problem = "" if snapshot else f"it was written to during all {attempts} attempts"
         if not problem and (found := ciphertext.find_problems(Vault(name=vault.name, path=str(staged)))):
             problem = "; ".join(found)
@@ -73,11 +80,20 @@ def back_up(account: Account, principal: str, vault: Vault, home: Path) -> CopyR
     except FileNotFoundError:  # removed while we copied it
         attempts, problem = 1, "it has been removed, or a part of it is missing"
     except OSError as error:
-        attempts, problem = 1, f"the gateway cannot read or copy a part of it: {error.strerror}"
+        attempts, problem = 1, f"the gateway cannot read or copy a part of it: {_located(error)}"
     finally:
-        shutil.rmtree(staged, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+        _remove(*unfinished)
     return CopyResult(principal=principal, project=vault.name, attempts=attempts, problem=problem)
+
+
+def _remove(*paths: Path) -> None:
+    for path in paths:
+        remove(str(path))
+
+
+def _located(error: OSError) -> str:
+    where = ciphertext.shortened(error.filename) if isinstance(error.filename, str) else ""
+    return f"{where}: {error.strerror}" if where else str(error.strerror)
 
 
 def _sync_filesystem(copy: Path) -> None:
@@ -89,57 +105,99 @@ def _sync_filesystem(copy: Path) -> None:
         os.close(fd)
 
 
-def _copy(account: Account, vault: Vault, target: Path, staged: Path, known: Snapshot) -> tuple[int, Snapshot]:
+def _copy(
+    account: Account, vault: Vault, target: Path, staged: Path, earlier: Path, known: Snapshot
+) -> tuple[int, Snapshot]:
     """Copy to `staged` until nothing changes meanwhile. Returns the number of attempts and the snapshot of the copy.
 
-    The snapshot is empty if no attempt succeeded. `known` is the snapshot of the copy at `target`. rsync compares sizes
-    and times, which a program in the view can set back; so a file whose inode or ctime differs from `known` is always
-    copied. This is repeated in each attempt: --link-dest also replaces a file that was just copied by a link to the old
-    one if both look the same (rsync 3.5). Raises FileNotFoundError, CannotCreate.
+    The snapshot is empty if no attempt succeeded. `known` is the snapshot of the copy at `target`. A file that is as it
+    was then becomes a link to that copy. The same holds for the attempt before this one, which is kept at `earlier`.
+    Raises FileNotFoundError, OSError.
     """
-    changed: set[str] = set()
     for attempt in range(1, ATTEMPTS + 1):
         began = time.time()
         before = _take_snapshot(account, vault)
-        failure = _rsync(account, vault.path, staged, ["--delete", f"--link-dest={target}", *_only_parts()])
-        files_now = {path for path, found in before.items() if stat.S_ISREG(found[0])}
-        changed = (changed | {path for path in files_now & known.keys() if known[path] != before[path]}) & files_now
-        if changed:
-            failure = failure or _rsync_anyway(account, vault.path, staged, changed)
+        failure = None
+        try:
+            _copy_once(account, vault, target, staged, known)
+        except OSError as error:
+            failure = error
         unchanged = before == _take_snapshot(account, vault)
         if failure and unchanged:
             raise failure
-        newest = max((found[4] for found in before.values()), default=0) / 1e9
-        if unchanged and newest < began - _SETTLE_SECONDS:
+        newest = max((found[4] for found in before.values()), default=0)
+        settled = int((began - _SETTLE_SECONDS) * 1e9)
+        if unchanged and newest < settled:
             return attempt, before
-        known = before
+        if failure:
+            _remove(staged)
+        else:
+            _remove(earlier)
+            staged.rename(earlier)
+            target, known = earlier, {key: found for key, found in before.items() if found[4] < settled}
         if attempt < ATTEMPTS:
             time.sleep(_PAUSE_SECONDS * attempt)
     return ATTEMPTS, {}
 
 
-def _only_parts() -> list[str]:
-    """rsync options that leave out `lock`, which says who has the vault unlocked, and foreign files."""
-    return [*(f"--include=/{part}" for part in _PARTS), "--exclude=/*"]
+def _copy_once(account: Account, vault: Vault, earlier: Path, staged: Path, known: Snapshot) -> None:
+    """Copy the vault to `staged`. What it has in common with `known` is linked to the copy at `earlier`."""
+    staged.mkdir(0o700)
+    links = staged.with_name(f"{_LINKS}{vault.name}")
+    links.mkdir(0o700)
+    source, target = _source(account, vault), Descent(str(staged), CHANGE)
+    old = Descent(str(earlier)) if known else None
+
+    def is_known(directory: int, name: str, found: os.stat_result) -> bool:
+        before, now = known.get(_key(directory, name)), _fields(found)
+        if before is None or stat.S_ISDIR(found.st_mode):
+            return before is not None and before[1] == now[1]
+        return before == now and before[4] != 0
+
+    try:
+        earlier_copy = Earlier(old, is_known) if old else None
+        Copy(source, target, str(links), earlier_copy, owners=os.geteuid() == 0).run(_PARTS)
+    finally:
+        for descent in (source, target, old):
+            if descent:
+                descent.close()
+        _remove(links)
+
+
+def _source(account: Account, vault: Vault) -> Descent:
+    """Opened with the account's ids: the directories above belong to it, and may be links."""
+    with privileges.account(*account):
+        return Descent(vault.path, READ, (account[0], functools.partial(privileges.account, *account)))
 
 
 def _take_snapshot(account: Account, vault: Vault) -> Snapshot:
     """Raises FileNotFoundError if a part is missing, NotADirectoryError if the vault is a link."""
     found: Snapshot = {}
-    with privileges.account(*account):
-        if not stat.S_ISDIR(os.lstat(vault.path).st_mode):
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), vault.path)
-        for part in _PARTS:
-            pending = [part]
-            while pending:
-                path = pending.pop()
-                status = os.lstat(os.path.join(vault.path, path))
-                size = status.st_size if stat.S_ISREG(status.st_mode) else 0
-                found[path] = (status.st_mode, status.st_ino, size, status.st_mtime_ns, status.st_ctime_ns)
-                if stat.S_ISDIR(status.st_mode):
-                    names = os.listdir(os.path.join(vault.path, path))
-                    pending += [os.path.join(path, name) for name in names]
+    source = _source(account, vault)
+    try:
+        for entries in walk(source, stop):
+            if not source.depth:
+                limit(entries, _PARTS)
+            for name, status in entries.items():
+                found[_key(source.inode, name)] = _fields(status)
+    except OSError as error:
+        if not isinstance(error, FileNotFoundError):
+            error.filename = source.path()
+        raise
+    finally:
+        source.close()
     return found
+
+
+def _key(directory: int, name: str) -> str:
+    return f"{directory}/{name}"
+
+
+def _fields(found: os.stat_result) -> tuple[int, ...]:
+    size = found.st_size if stat.S_ISREG(found.st_mode) else 0
+    need = READ if stat.S_ISDIR(found.st_mode) else stat.S_IRUSR
+    closed = found.st_mode & need != need and not stat.S_ISLNK(found.st_mode)
+    return found.st_mode, found.st_ino, size, found.st_mtime_ns, 0 if closed else found.st_ctime_ns
 
 
 def _load_snapshot(path: Path) -> Snapshot:
@@ -151,50 +209,28 @@ def _load_snapshot(path: Path) -> Snapshot:
 
 
 def restore(account: Account, source: Path, staged: str) -> None:
-    """Copy the vault at `source` to `staged`, which the gateway's account creates. Raises CannotCreate."""
-    words = ["-a", "--modify-window=-1", *_only_parts(), f"{source}/", f"{_remote_prefix()}{staged}/"]
-    _run([*_rsync_argv(account), *words])
-
-
-def _rsync(account: Account, source: str, target: Path, words: list[str]) -> CannotCreate | None:
-    """Copy a vault to the backup. Returns the error if that fails, perhaps because somebody wrote there meanwhile.
-
-    Times are compared to the nanosecond (--modify-window=-1).
-    """
+    """Copy the vault at `source`, which we read, to `staged`, which the account writes. Raises CannotCreate."""
+    links = os.path.join(os.path.dirname(staged), _LINKS + os.path.basename(staged))
+    as_account = functools.partial(privileges.account, *account)
+    target: Descent | None = None
     try:
-        _run([*_rsync_argv(account), "-a", "--modify-window=-1", *words, f"{_remote_prefix()}{source}/", f"{target}/"])
-    except CannotCreate as error:
-        return error
-    return None
-
-
-def _rsync_anyway(account: Account, source: str, target: Path, paths: set[str]) -> CannotCreate | None:
-    """Copy the files `paths`, also where size and time are equal."""
-    with tempfile.NamedTemporaryFile("w", suffix=".paths") as list_:
-        list_.write("".join(f"{path}\0" for path in paths))
-        list_.flush()
-        return _rsync(account, source, target, ["--ignore-times", "--from0", f"--files-from={list_.name}"])
-
-
-def _rsync_argv(account: Account) -> list[str]:
-    """rsync, with its remote side run as the gateway's account on this host.
-
-    rsync starts the words of -e, the host (`env`, see `_remote_prefix`) and its own command. So setpriv(1) becomes the
-    account and runs env(1), which runs rsync. With -s, paths are sent through the pipe, not in those words.
-    """
-    rsync = [RSYNC, "-s"]
-    if os.geteuid() != 0:
-        return rsync
-    uid, gid = account
-    return [*rsync, "-e", f"/usr/bin/setpriv --reuid={uid} --regid={gid} --clear-groups"]
-
-
-def _remote_prefix() -> str:
-    return "env:" if os.geteuid() == 0 else ""
-
-
-def _run(argv: list[str]) -> None:
-    process.require(RSYNC, "rsync")
-    status, output = process.run(argv, seconds=_RSYNC_TIMEOUT_SECONDS)
-    if status:
-        raise CannotCreate(f"rsync failed with exit status {status}", output.strip().partition("\n")[0])
+        origin = Descent(str(source))
+        try:
+            with as_account():
+                remove(staged)  # left by a restore that was killed
+                remove(links)
+                os.mkdir(staged, 0o700)
+                os.mkdir(links, 0o700)
+                target = Descent(staged, CHANGE)
+            Copy(origin, target, links, writing=as_account).run(_PARTS)
+            with as_account(), open(os.path.join(staged, "lock"), "x", encoding="utf-8"):
+                pass  # its time is that of the last use
+        finally:
+            origin.close()
+    except OSError as error:
+        raise CannotCreate(f"the copy could not be restored: {_located(error)}", "nothing was restored") from error
+    finally:
+        with as_account():
+            if target:
+                target.close()
+            remove(links)

@@ -1,16 +1,16 @@
 """Garbage collection: remove vaults whose creation was interrupted, and removed vaults past their age.
 
 Several processes may do this at the same time, and a path may be renamed or removed meanwhile. So a path that is gone
-is not an error.
+is not an error. What cannot be removed is told, and nothing else waits for it.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
 
 from gateway.base import files
+from gateway.base.records import Record
+from gateway.base.tree.walk import remove
 from gateway.vault.lifecycle import TRASH
 
 TYPE_CHECKING = False
@@ -20,53 +20,74 @@ if TYPE_CHECKING:
 _DAY = 86400
 
 
-def sweep(vaults_root: str, trash_days: int) -> dict[str, int]:
-    """Collect the garbage of all principals. Returns how many staged vaults ("drafts"), trashed vaults, and staged
-    files of vaults it removed.
-
-    `trash_days` is the age at which a removed vault is deleted.
+class Removed(Record):
+    """How many staged vaults (`drafts`), trashed vaults and staged files of vaults were removed, and in `problems`
+    each path that could not be, with the reason.
     """
-    counted = {"drafts": 0, "trash": 0, "staged": 0}
-    for home in _entries(vaults_root):
-        for kind, number in sweep_home(home, trash_days).items():
-            counted[kind] += number
-    return counted
+
+    drafts: int = 0
+    trash: int = 0
+    staged: int = 0
+    problems: tuple[str, ...] = ()
 
 
-def sweep_home(home: str, trash_days: int) -> dict[str, int]:
-    """Collect the garbage in one principal's directory `home`."""
-    trash = os.path.join(home, TRASH)
-    return {
-        "drafts": _remove(files.abandoned(home)),
-        "trash": _remove(path for path in _entries(trash) if files.is_older(path, trash_days * _DAY)),
-        "staged": sum(map(files.remove_abandoned, _entries(home))),
-    }
+def sweep(vaults_root: str, trash_days: int) -> Removed:
+    """Collect the garbage of all principals. `trash_days` is the age at which a removed vault is deleted."""
+    problems: list[str] = []
+    each = [sweep_home(home, trash_days) for home in _entries(vaults_root, problems)]
+    return Removed(
+        drafts=sum(one.drafts for one in each),
+        trash=sum(one.trash for one in each),
+        staged=sum(one.staged for one in each),
+        problems=(*problems, *(problem for one in each for problem in one.problems)),
+    )
 
 
-def _entries(directory: str) -> Iterator[str]:
+def sweep_home(home: str, trash_days: int) -> Removed:
+    """Collect the garbage in one principal's directory `home`. Raises nothing: a user's `new` does this first."""
+    problems: list[str] = []
+    old = (path for path in _entries(os.path.join(home, TRASH), problems) if _is_old(path, trash_days, problems))
+    return Removed(
+        drafts=_remove(_abandoned(home, problems), problems),
+        trash=_remove(old, problems),
+        staged=sum(map(files.remove_abandoned, _entries(home, problems))),
+        problems=tuple(dict.fromkeys(problems)),
+    )
+
+
+def _entries(directory: str, problems: list[str]) -> Iterator[str]:
     try:
         names = os.listdir(directory)
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        problems.append(f"{directory}: {error.strerror}")
         return
     yield from (os.path.join(directory, name) for name in names)
 
 
-def _make_removable(path: str) -> None:
-    """Give us access to all directories below `path`: `chmod 0` in a view is a chmod of the ciphertext."""
-    with contextlib.suppress(OSError):
-        os.chmod(path, 0o700)
-        for directory, names, _ in os.walk(path):  # top-down: a directory is accessible before it is listed
-            for name in names:
-                inside = os.path.join(directory, name)
-                if not os.path.islink(inside):
-                    os.chmod(inside, 0o700)
+def _abandoned(home: str, problems: list[str]) -> tuple[str, ...]:
+    try:
+        return files.abandoned(home)
+    except OSError as error:
+        problems.append(f"{home}: {error.strerror}")
+        return ()
 
 
-def _remove(paths: Iterable[str]) -> int:
+def _is_old(path: str, days: int, problems: list[str]) -> bool:
+    try:
+        return files.is_older(path, days * _DAY)
+    except OSError as error:
+        problems.append(f"{path}: {error.strerror}")
+        return False
+
+
+def _remove(paths: Iterable[str], problems: list[str]) -> int:
     """Remove `paths`. Returns how many are gone."""
     gone = 0
     for path in paths:
-        _make_removable(path)
-        shutil.rmtree(path, ignore_errors=True)
-        gone += not os.path.lexists(path)
+        if error := remove(path):
+            problems.append(f"{path}: {error.strerror}")
+        else:
+            gone += 1
     return gone

@@ -99,8 +99,13 @@ def _by(holder: LeaseHolder | None) -> str:
 
 
 def last_used(vault: Vault) -> float:
-    """When the vault was last unlocked or locked (else: created), in seconds since the epoch; 0.0 if unknown."""
-    try:
-        return os.lstat(vault.lock).st_mtime
-    except OSError:
-        return 0.0
+    """When the vault was last unlocked or locked (else: created), in seconds since the epoch; 0.0 if unknown.
+
+    A sysadmin may have removed the lock, and a copy from elsewhere has none.
+    """
+    for path in (vault.lock, vault.metadata):
+        try:
+            return os.lstat(path).st_mtime
+        except OSError:
+            continue
+    return 0.0

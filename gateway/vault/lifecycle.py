@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import time
 
 from gateway.base import files, locks, toml
 from gateway.base.clock import utc_now
+from gateway.base.tree import walk
 from gateway.errors import CannotCreate
 from gateway.identity.names import ProjectName, SlotName
 from gateway.vault import damage, gocryptfs, gocryptfs_config, lease, slots, store
@@ -44,7 +44,7 @@ def create(home: str, name: ProjectName, fingerprint: str, secret_fd: int) -> Va
             raise CannotCreate(f"you already have a project {name}") from error
         raise CannotCreate("the project could not be created", error.strerror) from error
     finally:
-        shutil.rmtree(staged.path, ignore_errors=True)
+        walk.remove(staged.path)
     return vault
 
 

@@ -7,13 +7,13 @@ import select
 import signal
 
 from gateway.base import json, process
-from gateway.base.clock import utc_now
-from gateway.errors import DamagedVault, Denied, Dropped, WrongSecret
+from gateway.base.clock import boottime, utc_now
+from gateway.errors import DamagedVault, Denied, Dropped, Unread, WrongSecret
 from gateway.limits import backoff
 from gateway.sandbox import paths
 from gateway.sandbox.fsck import check_argv, mend_argv
 from gateway.sandbox.host import require_host
-from gateway.vault import gocryptfs, lease, slots, store
+from gateway.vault import fsck_report, gocryptfs, lease, slots, store
 from gateway.vault.lease import LeaseHolder
 from gateway.vault.store import Vault
 from rshell.commands import mount
@@ -34,7 +34,8 @@ def run(context: Context, command: Command) -> int:
     """Ask for the passphrase and check. Prints the names of damaged files, to the caller alone. What has lost its long
     name gets a new one; nothing else is written.
 
-    Raises DamagedVault if there are any, and as `mount`. It holds the vault's lock, so nobody can unlock it meanwhile.
+    Raises DamagedVault if there are any, Unread if some could not be read, and as `mount`. It holds the vault's lock,
+    so nobody can unlock it meanwhile.
     """
     store.restore_access(context.vault(command.project))
     slot = check(context, command)
@@ -51,19 +52,35 @@ def run(context: Context, command: Command) -> int:
         recovered = _mend(vault, slot, secret, require_key) if gocryptfs.LOST_NAME in said else []
         if recovered:
             status, said = _check(context, vault, slot, questions.pipe(secret), require_key)
+        report = fsck_report.parse(said)
+        failed = fsck_report.unreadable(vault, _between(require_key)) if report.disk else 0
     finally:
         lease.release(held)
-    damage = tuple(line.removeprefix("fsck: ") for line in said.splitlines() if line.startswith("fsck: "))
     sound = status == 0
-    context.audit.write("checked", project=project, sound=sound)
+    context.audit.write("checked", project=project, sound=sound, unread=len(report.unread) + failed)
     renamed = tuple(f"{path}: its name was lost; this is its new name" for path in recovered)
-    words = "\n".join((*renamed, f"{project} is sound" if sound else "\n".join(damage)))
+    found = (f"{project} is sound",) if sound else (*report.damage, *report.unread)
     if sound or not command.wants_json:
         fields = {"project": project, "sound": sound, **({"recovered": recovered} if recovered else {})}
-        output.result(fields, words, command.wants_json)
-    if not sound:
-        raise DamagedVault(f"{project} is damaged: {len(damage)} problems", "your sysadmin can restore a backup")
+        output.result(fields, "\n".join((*renamed, *found)), command.wants_json)
+    if failed:
+        message = f"the gateway's disk could not read {failed} files of {project}: it may or may not be damaged"
+        raise Unread(message, "tell your sysadmin, and check again when the disk is right")
+    if report.damage or not (sound or report.unread):
+        raise DamagedVault(
+            f"{project} is damaged: {len(report.damage)} problems{_and_unread(report)}",
+            "your sysadmin can restore a backup",
+        )
+    if report.unread:
+        raise Unread(
+            f"{len(report.unread)} files of {project} could not be read; the others are sound",
+            "check them by reading them in the project",
+        )
     return 0
+
+
+def _and_unread(report: fsck_report.Report) -> str:
+    return f", and {len(report.unread)} files could not be read" if report.unread else ""
 
 
 check = mount.check
@@ -117,6 +134,24 @@ def _in_sandbox(
     finally:
         for fd in (said, config, secret):
             os.close(fd)
+
+
+def _between(require_key: Callable[[], None]) -> Callable[[], None]:
+    """To be called often by what takes long. Raises Dropped if the caller is gone, Denied if the caller's key is."""
+    looked = boottime()
+    waiting = select.poll()
+    waiting.register(1, 0)
+
+    def look() -> None:
+        nonlocal looked
+        if (boottime() - looked) * 1000 < _KEY_CHECK_MS:
+            return
+        looked = boottime()
+        if waiting.poll(0):
+            raise Dropped("the connection ended before the check did")
+        require_key()
+
+    return look
 
 
 def _wait(pid: int, require_key: Callable[[], None]) -> None:

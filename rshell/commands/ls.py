@@ -41,9 +41,10 @@ def _vaults(home: str) -> Iterator[Vault]:
 
 def _fields(vault: Vault, unlocked: bool, deadline: float) -> dict[str, object]:
     size, complete = usage.size(vault.path, max(0.0, deadline - time.monotonic()))
-    used = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(lease.last_used(vault)))
+    used = lease.last_used(vault)
+    shown = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(used)) if used else ""
     state = "unlocked" if unlocked else "locked"
-    return {"name": vault.name, "state": state, "size": size, "size_complete": complete, "last_used": used}
+    return {"name": vault.name, "state": state, "size": size, "size_complete": complete, "last_used": shown}
 
 
 _HEADER = ("PROJECT", "STATE", "SIZE", "LAST USED")
@@ -51,4 +52,4 @@ _HEADER = ("PROJECT", "STATE", "SIZE", "LAST USED")
 
 def _row(project: dict[str, object]) -> tuple[str, ...]:
     size = text.human_size(float(str(project["size"]))) + ("" if project["size_complete"] else " or more")
-    return str(project["name"]), str(project["state"]), size, str(project["last_used"])
+    return str(project["name"]), str(project["state"]), size, str(project["last_used"] or "-")

@@ -76,7 +76,7 @@ def _are_short_options(word: str) -> bool:
     """Whether `word` is short options as a client sends them: letters without a value, then at most one with a value.
 
     The one with a value is `e` with the client's capabilities (sent to a server, it does not name a shell), or `B` or
-    `@` with a number.
+    `@` with a number, which may be negative (`-@-1`: times are compared to the nanosecond).
     """
     letters = word[1:].lstrip("".join(_LETTERS))
     if not word.startswith("-") or word == "-":
@@ -84,4 +84,5 @@ def _are_short_options(word: str) -> bool:
     kind, value = letters[:1], letters[1:]
     if kind == "e":
         return value[:1] in frozenset(".0123456789") and _CAPABILITIES.issuperset(value)
-    return not letters or (kind in ("B", "@") and value.isascii() and value.isdecimal())
+    number = value.removeprefix("-") if kind == "@" else value
+    return not letters or (kind in ("B", "@") and number.isascii() and number.isdecimal())

@@ -1,7 +1,8 @@
 """A disk that fails on demand: a FUSE file system that passes through to a directory, until it is told otherwise.
 
 `python faulty_store.py BACKING MOUNTPOINT SWITCH` serves in the foreground. The file SWITCH holds one word: `ok`,
-`ENOSPC`, `EIO` or `EROFS`, with which whatever writes fails, `hang`: then data that is written is not answered for
+`ENOSPC`, `EIO` or `EROFS`, with which whatever writes fails, `unread`: then what lies behind the first 64 KiB of a file
+cannot be read, `hang`: then data that is written is not answered for
 until the word is another one, or `deaf`: then what asks for names and attributes is not. Never all of it: closing a
 file on a disk that hangs altogether holds up an exec(2) in the kernel, and with it every `ps` on the machine. Nor does
 anything hang for longer than LONGEST, whatever becomes of the test.
@@ -35,7 +36,7 @@ class Store(fuse.Operations):  # type: ignore[misc]
         word = self._switch.read_text()
         if word in _HUNG:
             word = self._hang(word) if name in _HUNG[word] else "ok"
-        if name in _WRITES and word != "ok":
+        if name in _WRITES and word not in ("ok", "unread"):
             raise fuse.FuseOSError(getattr(errno, word))
         if not hasattr(self, name):
             raise fuse.FuseOSError(errno.ENOSYS)
@@ -105,6 +106,8 @@ class Store(fuse.Operations):  # type: ignore[misc]
         return os.open(self._at(path), flags & ~(os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW))
 
     def read(self, path: str, size: int, offset: int, fh: int) -> bytes:
+        if offset >= 1 << 16 and self._switch.read_text() == "unread":
+            raise OSError(errno.EIO, "a bad sector")
         return os.pread(fh, size, offset)
 
     def write(self, path: str, data: bytes, offset: int, fh: int) -> int:

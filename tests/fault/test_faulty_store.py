@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import PASSPHRASE, Gateway, Person, eventually, need, run
+from tests.harness import PASSPHRASE, Gateway, Person, admin, eventually, need, run
 from tests.life import SLACK, session, unlock
 
 PROMISED = 5.0
@@ -101,6 +101,24 @@ def test_a_write_that_fails_is_told_and_costs_nothing_that_was_written(
     disk.now("ok")
     assert fsck(disk) == 0
     still_there(who, content, tmp_path / "back")
+
+
+def test_a_disk_that_cannot_read_is_no_damage_and_ends_no_other_backup(
+    who: Person, disk: Disk, content: Path, tmp_path: Path
+) -> None:
+    with who.mounted("work"):
+        assert who.sftp(f"put {content} work/kept").status == 0
+    who.new("small")
+    disk.now("unread")
+    checked = who.ssh("fsck", "work", stdin=PASSPHRASE + "\n")
+    assert checked.status == 74 and "disk could not read 1 files" in checked.err, checked
+    copied = admin(who.gateway, "backup", str(tmp_path / "backup"), "--json")
+    assert copied.status == 75
+    problems = {one["project"]: one["problem"] for one in copied.json["vaults"]}  # type: ignore[attr-defined]
+    assert problems["small"] == "" and "Input/output error" in problems["work"]
+    disk.now("ok")
+    assert who.ssh("fsck", "work", stdin=PASSPHRASE + "\n").status == 0
+    assert admin(who.gateway, "backup", str(tmp_path / "backup")).status == 0
 
 
 @pytest.mark.parametrize("failure", ["ENOSPC", "EIO"])

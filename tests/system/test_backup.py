@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -250,6 +251,180 @@ def test_what_is_no_file_is_copied_as_what_it_is_and_what_leads_elsewhere_is_tol
     copy = tmp_path / "backup" / "u-someone" / "links" / "cipher"
     assert (copy / "link").is_symlink() and (copy / "up").is_symlink() and (copy / "p").is_fifo()
     assert not [path for path in (tmp_path / "backup").rglob("*") if path.is_file() and "x" * 16 in _text(path)]
+
+
+def by_hand(path: Path, name: str, levels: int) -> None:
+    """What gocryptfs would make of `levels` directories in one another, as far as a check without a key can see."""
+    fd = os.open(path, os.O_RDONLY)
+    for _ in range(levels):
+        os.mkdir(name, 0o700, dir_fd=fd)
+        below = os.open(name, os.O_RDONLY, dir_fd=fd)
+        iv = os.open(ciphertext.DIRIV, os.O_CREAT | os.O_WRONLY, 0o400, dir_fd=below)
+        os.write(iv, os.urandom(16))
+        os.close(iv)
+        for each in (below, ciphertext.DIRIV):
+            os.chown(each, *_owner(path), dir_fd=None if isinstance(each, int) else below)
+        os.close(fd)
+        fd = below
+    os.close(fd)
+
+
+def _owner(path: Path) -> tuple[int, int]:
+    return path.stat().st_uid, path.stat().st_gid
+
+
+def removed(*paths: Path) -> None:
+    subprocess.run(["rm", "-rf", *paths], check=True)
+
+
+def program(who: Person, script: str) -> str:
+    """What a program in the project `work` prints."""
+    with who.mounted("work"):
+        done = who.ssh("run", "work", "--", "sh", "-c", f"'{script}'")
+    assert done.status == 0, done
+    return done.out
+
+
+def test_what_chmod_closed_is_backed_up_restored_and_sound(kept: Gateway, owner: Person, tmp_path: Path) -> None:
+    backup = tmp_path / "backup"
+    program(owner, "echo x >zero; echo y >write; mkdir d; echo z >d/in; chmod 0 zero d; chmod 200 write")
+    before = sorted(path.lstat().st_mode for path in (kept.vaults / f"u-{owner.name}" / "work").rglob("*"))
+    for _ in range(2):
+        assert copied(kept, backup)[owner.name, "work"] == ""
+    owner.ssh("ls")
+    after = sorted(path.lstat().st_mode for path in (kept.vaults / f"u-{owner.name}" / "work").rglob("*"))
+    assert before == after, "neither the backup nor `ls` opens what is closed"
+    checked = owner.ssh("fsck", "work", "--json", stdin=PASSPHRASE + "\n")
+    assert (checked.status, checked.json) == (0, {"project": "work", "sound": True})
+    assert admin(kept, "restore", str(backup), owner.name, "work").status == 0
+    checked = owner.ssh("fsck", "work.restored", stdin=PASSPHRASE + "\n")
+    assert checked.status == 0, checked
+    said = owner.hold("mount", "work.restored", stdin=PASSPHRASE + "\n")
+    try:
+        said.read_until("unlocked")
+        script = "stat -c %a zero d write; chmod 700 zero write d; cat zero write d/in"
+        done = owner.ssh("run", "work.restored", "--", "sh", "-c", f"'{script}'")
+    finally:
+        said.end()
+    assert done.out.split() == ["0", "0", "200", "x", "y", "z"]
+
+
+def test_holes_links_and_times_come_back_and_sizes_are_right(kept: Gateway, owner: Person, tmp_path: Path) -> None:
+    backup, vault = tmp_path / "backup", kept.vaults / f"u-{owner.name}" / "work"
+    script = "truncate -s 1G hole; head -c 20000000 /dev/urandom >big; touch -d @1234567890.123456789 big hole"
+    program(owner, script + f"; touch {'n' * 255}")
+    (big,) = [path for path in (vault / "cipher").iterdir() if path.stat().st_blocks > 10_000]
+    for number in range(9):  # as gocryptfs does it
+        os.link(big, vault / "cipher" / f"{big.name[:-1]}{number}")
+    assert copied(kept, backup)[owner.name, "work"] == ""
+    assert admin(kept, "restore", str(backup), owner.name, "work").status == 0
+    home = kept.vaults / f"u-{owner.name}"
+    for top in (vault, backup / f"u-{owner.name}" / "work", home / "work.restored"):
+        found = [path.stat() for path in (top / "cipher").iterdir()]
+        assert sum(one.st_blocks * 512 for one in {one.st_ino: one for one in found}.values()) < 21_000_000
+        assert sorted(one.st_nlink for one in found if one.st_blocks > 10_000) == [10] * 10
+        assert sum(one.st_mtime_ns == 1234567890_123456789 for one in found) == 11
+        assert max(one.st_size for one in found) > 1 << 30
+    shown = {one["name"]: one for one in owner.ssh("ls", "--json").json["projects"]}  # type: ignore[attr-defined]
+    for name in ("work", "work.restored"):
+        assert 20_000_000 < shown[name]["size"] < 21_000_000
+        assert not shown[name]["last_used"].startswith("1970")
+    listed = admin(kept, "vaults", "--json").json["vaults"]
+    sizes = [one["size"] for one in listed if one["principal"] == owner.name]  # type: ignore[attr-defined]
+    assert len(sizes) == 2 and max(sizes) < 21_000_000
+
+
+def test_an_unchanged_file_is_not_copied_again_and_one_of_another_place_is(
+    kept: Gateway, owner: Person, tmp_path: Path
+) -> None:
+    backup, vault = tmp_path / "backup", f"u-{owner.name}/work"
+    program(owner, "mkdir a b; echo one >a/f; echo two >b/f; touch -d @1000000000 a/f b/f a b")
+    assert copied(kept, backup)[owner.name, "work"] == ""
+    before = {path.stat().st_ino for path in (backup / vault / "cipher").rglob("*") if path.is_file()}
+    assert copied(kept, backup)[owner.name, "work"] == ""
+    assert before == {path.stat().st_ino for path in (backup / vault / "cipher").rglob("*") if path.is_file()}
+    program(owner, "mv a c; mv b a; mv c b; touch -d @1000000000 a b")
+    assert copied(kept, backup)[owner.name, "work"] == ""
+    assert opened(backup / vault, tmp_path, "a/f") == b"two\n"
+    assert opened(backup / vault, tmp_path, "b/f") == b"one\n"
+
+
+def test_depth_is_backed_up_counted_restored_and_thrown_away(
+    make_gateway: Callable[..., Gateway], tmp_path: Path
+) -> None:
+    """300 levels as a program makes them, and 1,200 that no path reaches."""
+    need(os.geteuid() == 0, "not root")
+    gateway = make_gateway(**{"trash.days": "0"})
+    who = gateway.person("someone", "someone")
+    who.new("work")
+    who.new("abyss")
+    home, backup = gateway.vaults / "u-someone", tmp_path / "backup"
+    program(who, "for i in $(seq 300); do mkdir d; cd d; done; head -c 3000000 /dev/zero | tr a b >deep")
+    by_hand(home / "abyss" / "cipher", "n" * 255, 1200)
+    try:
+        assert copied(gateway, backup) == {("someone", "abyss"): "", ("someone", "work"): ""}
+        shown = {one["name"]: one for one in who.ssh("ls", "--json").json["projects"]}  # type: ignore[attr-defined]
+        assert shown["work"]["size"] > 3_000_000 and shown["abyss"]["size"] > 2400 * 4096
+        checked = who.ssh("fsck", "work", stdin=PASSPHRASE + "\n")
+        assert checked.status == 0, checked
+        for name in ("work", "abyss"):
+            result = admin(gateway, "restore", str(backup), "someone", name)
+            assert result.status == 0, result
+        checked = who.ssh("fsck", "work.restored", stdin=PASSPHRASE + "\n")
+        assert checked.status == 0, checked
+        assert who.ssh("rm", "abyss", "--yes").status == 0
+        who.new("another")
+        assert not list((home / ".trash").iterdir()), "`new` swept it"
+        assert who.ssh("rm", "abyss.restored", "--yes").status == 0
+        assert admin(gateway, "sweep").status == 0
+        assert not list((home / ".trash").iterdir())
+    finally:
+        removed(backup, home)
+
+
+def test_one_project_s_trouble_is_named_and_the_others_are_kept(
+    make_gateway: Callable[..., Gateway], tmp_path: Path
+) -> None:
+    need(os.geteuid() == 0, "not root")
+    gateway = make_gateway(**{"trash.days": "0"})
+    who = gateway.person("someone", "someone")
+    for name in ("a-device", "b-foreign", "c-bytes", "d-good", "thrown"):
+        who.new(name)
+    home = gateway.vaults / "u-someone"
+    os.mknod(home / "a-device" / "cipher" / "null", 0o600 | stat.S_IFCHR, os.makedev(1, 3))
+    (home / "b-foreign" / "cipher" / "root-s").write_text("x" * 51)
+    (home / "b-foreign" / "cipher" / "root-s").chmod(0o600)
+    stray = os.open(os.fsencode(home / "c-bytes" / "cipher") + b"/\xff\xfe", os.O_CREAT | os.O_WRONLY, 0o644)
+    os.close(stray)
+    result = copied(gateway, tmp_path / "backup")
+    assert "null: it is a device" in result["someone", "a-device"]
+    assert "root-s: Permission denied" in result["someone", "b-foreign"]
+    assert [result["someone", name] for name in ("c-bytes", "d-good", "thrown")] == ["", "", ""]
+    assert copied(gateway, tmp_path / "backup")["someone", "c-bytes"] == ""
+    assert admin(gateway, "restore", str(tmp_path / "backup"), "someone", "c-bytes").status == 0
+
+    assert who.ssh("rm", "thrown", "--yes").status == 0
+    (thrown,) = (home / ".trash").iterdir()
+    subprocess.run(["chattr", "+i", thrown / "vault.toml"], check=True)
+    try:
+        assert who.ssh("rm", "d-good", "--yes").status == 0
+        swept = admin(gateway, "sweep")
+        assert swept.status == 75 and thrown.name in swept.err and "Operation not permitted" in swept.err, swept
+        assert "1 projects in the trash" in swept.out
+        who.new("d-good")
+    finally:
+        subprocess.run(["chattr", "-i", thrown / "vault.toml"], check=True)
+    assert admin(gateway, "sweep").status == 0 and not list((home / ".trash").iterdir())
+
+
+def test_what_fsck_cannot_read_is_not_damaged(kept: Gateway, owner: Person) -> None:
+    """gocryptfs walks the view by whole paths; what it cannot reach so is told with a code of its own."""
+    program(owner, f"for i in $(seq 25); do mkdir {'d' * 200}; cd {'d' * 200}; done; echo x >f")
+    checked = owner.ssh("fsck", "work", stdin=PASSPHRASE + "\n")
+    assert checked.status == 74 and "could not be read" in checked.err, checked
+    assert kept.events("checked", principal=owner.name, sound=False)[-1]["unread"]
+    with owner.mounted("work"):
+        assert owner.ssh("run", "work", "--", "sh", "-c", f"'rm -r {'d' * 200}'").status == 0
 
 
 def _text(path: Path) -> str:

@@ -243,7 +243,7 @@ def test_a_folder_is_uploaded_and_compared_before_it_is_said_to_be_there(mine: L
     (source / "sub dir" / "a").write_bytes(os.urandom(100_000))
     (source / "b'c").write_text("quoted")
     done = mine.enc("new", "filled", "--from", str(source), "--json", stdin=PASSPHRASE + "\n")
-    assert done.json == {"project": "filled", "created": True, "copied": 3}
+    assert done.json == {"project": "filled", "created": True, "copied": 3, "skipped": 0, "notes": []}
     eventually(mine.is_clean, 5)
     at = mine.mount("filled")
     assert subprocess.run(["diff", "-r", str(source), str(at)], check=False).returncode == 0

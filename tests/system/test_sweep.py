@@ -118,7 +118,7 @@ def test_half_made_vaults_are_swept_when_nobody_can_be_making_them_any_more(
     assert sweep(gateway_) == _removed(0)
     assert draft.exists()
     _later(monkeypatch, files.ABANDONED_AFTER + 1)
-    assert garbage.sweep(str(gateway_.vaults), 30) == {"drafts": 1, "trash": 0, "staged": 0}
+    assert garbage.sweep(str(gateway_.vaults), 30) == garbage.Removed(drafts=1)
     assert not draft.exists() and (home / "work").exists()
 
 
@@ -143,7 +143,7 @@ def test_removed_projects_are_deleted_after_their_days(
     assert sweep(gateway_) == _removed(0)
     (thrown,) = gateway_.vaults.glob("*/.trash/*")
     _later(monkeypatch, 30 * 86400 + 1)
-    assert garbage.sweep(str(gateway_.vaults), 30)["trash"] == 1
+    assert garbage.sweep(str(gateway_.vaults), 30).trash == 1
     assert not thrown.exists()
 
 

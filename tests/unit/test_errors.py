@@ -23,6 +23,7 @@ SYSEXITS = {
     "not-unlocked": os.EX_UNAVAILABLE,
     "internal": os.EX_SOFTWARE,
     "cannot-create": os.EX_CANTCREAT,
+    "unread": os.EX_IOERR,
     "busy": os.EX_TEMPFAIL,
     "misconfigured": os.EX_TEMPFAIL,
     "wrong-secret": os.EX_NOPERM,

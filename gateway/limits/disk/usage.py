@@ -7,12 +7,9 @@ import os
 import stat
 import time
 
+from gateway.base.tree.descent import Descent
+from gateway.base.tree.walk import ignore, walk
 from gateway.errors import CannotCreate
-from gateway.vault import store
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 MEBI = 1 << 20
 _MIN_ENTRY_BYTES = 4096
@@ -23,34 +20,37 @@ _COUNT_SECONDS = 5.0
 def size(directory: str, seconds: float = math.inf) -> tuple[int, bool]:
     """Bytes on disk of everything below `directory`, and whether the count is complete: it stops after `seconds`.
 
-    An entry without blocks counts as one block, because the number of files on a disk is limited as well. Directories
-    that a user made inaccessible (`chmod 0`) are made accessible again and counted.
+    An entry without blocks counts as one block, because the number of files on a disk is limited as well. A file with
+    several links counts once, and a hole in a file does not. Directories that a user made inaccessible (`chmod 0`) are
+    counted, and keep their mode.
     """
     deadline = time.monotonic() + seconds
-    total = 0
-    for allocated in _entry_sizes(directory):
-        total += allocated
-        if time.monotonic() > deadline:
-            return total, False
+    try:
+        descent = Descent(directory)
+    except OSError:  # removed meanwhile
+        return 0, True
+    total, linked = 0, set[tuple[int, int]]()
+    try:
+        for entries in walk(descent, ignore):
+            for found in entries.values():
+                total += _allocated(found, linked)
+            if time.monotonic() > deadline:
+                return total, False
+    except OSError:  # a directory was moved meanwhile
+        return total, False
+    finally:
+        descent.close()
     return total, True
 
 
-def _entry_sizes(path: str) -> Iterator[int]:
-    pending = [path]
-    while pending:
-        directory = pending.pop()
-        try:
-            with os.scandir(directory) as entries:
-                for entry in entries:
-                    found = entry.stat(follow_symlinks=False)
-                    if stat.S_ISDIR(found.st_mode):
-                        pending.append(entry.path)
-                    yield max(found.st_blocks * 512, _MIN_ENTRY_BYTES)
-        except PermissionError:
-            if store.restore_directory_access(directory):
-                pending.append(directory)
-        except OSError:  # removed meanwhile
-            continue
+def _allocated(found: os.stat_result, linked: set[tuple[int, int]]) -> int:
+    """Bytes of one entry. `linked` are the files with several links that have been counted."""
+    if found.st_nlink > 1 and not stat.S_ISDIR(found.st_mode):
+        identity = found.st_dev, found.st_ino
+        if identity in linked:
+            return 0
+        linked.add(identity)
+    return max(found.st_blocks * 512, _MIN_ENTRY_BYTES)
 
 
 def count(home: str) -> tuple[int, bool]:
