@@ -7,7 +7,10 @@ unmounted here as well, and the kernel refuses to unmount it while the program u
 
 from __future__ import annotations
 
-from gateway.base import process
+import os
+import sys
+
+from gateway.base import interpreter, process
 from gateway.sandbox import bubblewrap, host_files, paths
 
 TYPE_CHECKING = False
@@ -24,8 +27,30 @@ PROGRAMS: Mapping[str, str] = {
 PACKAGES = {"sftp-server": "openssh-sftp-server", "scp": "openssh-client", "rsync": "rsync"}
 
 
-def transfer_argv(program: str, arguments: Sequence[str], files: Mapping[str, int]) -> list[str]:
+GLOBBING = "/globbing.py"
+"""Where a sandbox has gateway.sandbox.globbing."""
+
+
+def _globbing_source() -> bytes:
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "globbing.py"), "rb") as file:
+        return file.read()
+
+
+GLOBBING_SOURCE = _globbing_source()
+"""Read when a session begins: an upgrade may replace the file."""
+
+
+def transfer_argv(
+    program: str,
+    arguments: Sequence[str],
+    files: Mapping[str, int],
+    patterns: Sequence[str] = (),
+    links: Sequence[str] = (),
+) -> list[str]:
     """bwrap, inside a session, for one of PROGRAMS, with copies of `files` (path to descriptor).
+
+    `patterns` are those of the last arguments ("" for none): the program gets the names of the files that they match.
+    `files` then has GLOBBING. `links` are projects: /PROJECT leads to their views.
 
     Only the views are writable: a file elsewhere would be lost.
 
@@ -35,8 +60,23 @@ def transfer_argv(program: str, arguments: Sequence[str], files: Mapping[str, in
     words += host_files.copies_argv(files)
     for node in ("null", "zero", "urandom"):
         words += ["--dev-bind", f"/dev/{node}", f"/dev/{node}"]
-    words += ["--bind", paths.PROJECTS, paths.PROJECTS, "--setenv", "HOME", paths.PROJECTS, "--remount-ro", "/"]
-    return [*words, "--chdir", paths.PROJECTS, "--", PROGRAMS[program], *arguments]
+    words += ["--bind", paths.PROJECTS, paths.PROJECTS, "--setenv", "HOME", paths.PROJECTS]
+    for project in links:
+        if project not in _TAKEN:
+            words += ["--symlink", f"{paths.PROJECTS.lstrip('/')}/{project}", f"/{project}"]
+    if patterns and not sys.base_prefix.startswith("/usr/") and sys.base_prefix != "/usr":
+        words += ["--ro-bind", sys.base_prefix, sys.base_prefix]
+    words += ["--remount-ro", "/", "--chdir", paths.PROJECTS, "--"]
+    if not patterns:
+        return [*words, PROGRAMS[program], *arguments]
+    first = len(arguments) - len(patterns)
+    pairs = (word for pair in zip(arguments[first:], patterns, strict=True) for word in pair)
+    words += [interpreter.program(), "-I", "-S", GLOBBING, PROGRAMS[program], str(first), *arguments[:first]]
+    return [*words, *pairs]
+
+
+_TAKEN = frozenset(("usr", "bin", "sbin", "lib", "lib32", "lib64", "dev", "etc", "projects"))
+"""What a transfer's sandbox has at its top beside links to views."""
 
 
 def require_program(program: str) -> None:

@@ -12,11 +12,10 @@ import termios
 from gateway.base import syscalls
 from gateway.base.records import Fd
 from gateway.base.syscalls import CLONE_NEWNET, MS_NOEXEC, MS_NOSUID
-from gateway.errors import Misconfigured
-from gateway.sandbox import bubblewrap, cgroups, host_files, network, paths
+from gateway.errors import Internal, Misconfigured
+from gateway.sandbox import bubblewrap, cgroups, host_files, network, paths, transfer
 from gateway.sandbox.execution import execution_argv, with_terminal
 from gateway.sandbox.paths import TERMINALS
-from gateway.sandbox.transfer import require_program, transfer_argv
 from gateway.session import channel, protocol
 from gateway.session.protocol import Cgroup, NewTerminal, Stdio
 from gateway.warden import mounts
@@ -25,7 +24,7 @@ from gateway.warden.programs.programs import Program, Programs
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _TERMINALS = "/tmp/terminals-"  # noqa: S108 - the sandbox's own
 _numbers = itertools.count(1)
@@ -34,12 +33,17 @@ _CHOSEN = ("run", "shell")
 """What keeps its view in use by data and processor time, too; of a transfer, such as git's, only its file I/O does."""
 
 
-def attach(programs: Programs, request: protocol.Attach, front: socket.socket) -> None:
-    """Start a transfer. Raises EncError, and then nothing runs."""
-    require_program(request.program)
+def attach(programs: Programs, request: protocol.Attach, front: socket.socket, projects: Iterable[str]) -> None:
+    """Start a transfer; `projects` are unlocked. Raises EncError, and then nothing runs."""
+    transfer.require_program(request.program)
     program = _program(request, request.program, front)
-    with host_files.opened((host_files.LINKER_CACHE,), {"/etc/passwd": bubblewrap.passwd()}) as files:
-        argv = transfer_argv(request.program, request.arguments, files)
+    if len(request.patterns) > len(request.arguments):
+        raise Internal("more patterns than arguments")
+    made = {"/etc/passwd": bubblewrap.passwd()}
+    if request.patterns:
+        made[transfer.GLOBBING] = transfer.GLOBBING_SOURCE
+    with host_files.opened((host_files.LINKER_CACHE,), made) as files:
+        argv = transfer.transfer_argv(request.program, request.arguments, files, request.patterns, tuple(projects))
         programs.start(argv, program, _standard(request.stdio), files.values())
 
 
