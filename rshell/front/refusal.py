@@ -1,6 +1,6 @@
 """Tell the caller an error where the caller looks for it: a person on standard error, a client of scp in its protocol.
 
-rsync and git pass on standard error. SFTP has rshell.session.sftp_refusal.
+rsync and git pass on standard error. SFTP has rshell.session.sftp.refusal.
 """
 
 from __future__ import annotations
