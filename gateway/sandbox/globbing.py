@@ -2,10 +2,10 @@
 
     python3 -I -S globbing.py PROGRAM FIRST WORD PATTERN WORD PATTERN ...
 
-It runs in a transfer's sandbox, where it sees what the program would see, and without a shell. `FIRST` words follow that
-are passed on as they are; then come pairs: a word, and the pattern that it is ("" for none). As with a shell, a pattern
-that matches nothing stands for itself. A pattern that matches more than `MOST` names is refused: who can name a
-directory that contains itself can ask for any number of names.
+It runs in a transfer's sandbox, where it sees what the program would see, and without a shell. `FIRST` words follow
+that are passed on as they are; then come pairs: a word, and the pattern that it is ("" for none). As with a shell, a
+pattern that matches nothing stands for itself. There is a bound on what a pattern matches: with a link to the directory
+that it is in, it could be any number of names.
 
 It imports nothing of ours: the sandbox has a copy of this file alone.
 """
@@ -17,11 +17,13 @@ import os
 import sys
 
 MOST = 20_000
-"""Names that a pattern may match, and directories that it may look into for one level."""
+"""Names that a pattern may match."""
+MOST_DIRECTORIES = 1_000
+"""Directories that it may look into for one part of it."""
 
 
 class TooMany(Exception):
-    """A pattern matches more than MOST names."""
+    """A pattern matches more than that."""
 
 
 def names(pattern: str) -> list[str]:
@@ -35,7 +37,7 @@ def names(pattern: str) -> list[str]:
             for name in _matching(path or ".", part):
                 if is_last or os.path.isdir(path + name):
                     below.append(path + name + ("" if is_last else "/"))
-                if len(below) > MOST:
+                if len(below) > (MOST if is_last else MOST_DIRECTORIES):
                     raise TooMany
         found = below
     if pattern.endswith("/"):

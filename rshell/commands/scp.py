@@ -1,4 +1,4 @@
-"""The gateway's side of `scp -O` (the old protocol; OpenSSH 9 uses SFTP by default), of curl's scp:// and of libssh2."""
+"""The gateway's side of scp's own protocol: `scp -O` (OpenSSH 9 uses SFTP by default), curl's scp://, libssh2."""
 
 from __future__ import annotations
 

@@ -19,8 +19,9 @@ There are three kinds of words.
 - Data: the words after `--` of a verb in `data_after`. They may have any byte but NUL. A line break outside quotes, and
   one after a backslash, is refused: to a shell it would end the command, or be nothing.
 - Words that programs write: lines whose verb is in `programs`. As data; but ! is literal, ~ at the start is literal in
-  front of a slash or at the end of the word, and * ? [ ] outside quotes make the word a `Pattern`. Whoever runs the
-  program finds its files, in the sandbox (gateway.sandbox.globbing). No shell does.
+  front of a slash or at the end of the word, a line break after a backslash is one (rsync writes it so, and a shell
+  would drop it), and * ? [ ] outside quotes make the word a `Pattern`. Whoever runs the program finds its files, in the
+  sandbox (gateway.sandbox.globbing). No shell does.
 
 But for patterns, a line that is accepted means the same to /bin/sh; a property test compares the two.
 """
@@ -32,8 +33,9 @@ MAX_WORD = 4096  # characters
 MAX_WORDS = 256
 
 MAX_DATA_LINE = 128 * 1024
-"""Bytes of a line with data, or from a program. sshd hands us the line in one environment variable, and the kernel takes
-no longer one (MAX_ARG_STRLEN, execve(2))."""
+"""Bytes of a line with data, or from a program. sshd hands us the line in one environment variable, and the kernel
+takes no longer one (MAX_ARG_STRLEN, execve(2)).
+"""
 MAX_DATA_WORDS = 8_000
 """bubblewrap takes 9,000 words with its own."""
 
@@ -159,7 +161,7 @@ def _word(line: str, start: int, is_data: bool, is_program: bool) -> tuple[str, 
         elif char == "\\":
             if at + 1 == len(line):
                 raise Refused(UNTERMINATED, at)
-            if line[at + 1] == "\n":
+            if line[at + 1] == "\n" and not is_program:
                 raise Refused(LINE_BREAK if is_data else CONTROL, at + 1)
             part, at = _literal(line, at + 1, at + 2, is_data), at + 2
         else:

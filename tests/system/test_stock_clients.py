@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,7 +35,8 @@ class Two:
 
     def rsync(self, *words: str, directory: Path | None = None) -> Result:
         remote = " ".join(("ssh", *self.person.options, *self.shared))
-        return run(["env", *(("-C", str(directory)) if directory else ()), "rsync", "-e", remote, *words])
+        where = ["env", "-C", str(directory)] if directory else []
+        return run([*where, "rsync", "-e", remote, *words])
 
     def scp(self, *words: str) -> Result:
         return run(["scp", *self.person.options, *self.shared, *words])
@@ -103,20 +106,45 @@ def test_openssh_scp_shows_the_refusal_once(two: Two, here: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["/p/name", "/~/p/name", "/projects/p/name"])
-def test_curl_fetches_by_scp(two: Two, gateway: Gateway, here: Path, path: str) -> None:
-    result = curl(two.person, here, f"scp://{{}}{path}")
+def test_curl_fetches_by_scp(two: Two, older: int, path: str) -> None:
+    result = curl(two, older, f"scp://{{}}{path}")
     assert (result.status, result.out) == (0, "p\n"), result
 
 
-def curl(person: Person, here: Path, url: str, *words: str) -> Result:
-    """curl with the gateway's address for {} in `url`."""
+@contextlib.contextmanager
+def older_key_exchange(gateway: Gateway) -> Iterator[int]:
+    """The gateway's sshd once more, on the port that this yields, with the key exchange that libssh2 has: ours is
+    stricter (40-enc-transport.conf).
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = int(free.getsockname()[1])
+    text = (gateway.root / "sshd_config").read_text()
+    text = re.sub(r"(?m)^Port .*$", f"Port {port}", re.sub(r"(?m)^(KexAlgorithms|Ciphers|MACs|PidFile) .*$", "", text))
+    config = gateway.root / "sshd_config.older"
+    config.write_text(text)
+    process = subprocess.Popen(["/usr/sbin/sshd", "-D", "-e", "-f", str(config)], stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    try:
+        assert any("Server listening" in line for line in process.stderr)
+        yield port
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+@pytest.fixture(scope="module")
+def older(gateway: Gateway) -> Iterator[int]:
     need(Path("/usr/bin/curl").exists(), "curl")
-    port = str(person.gateway.ready["port"])
-    login = f"{person.gateway.ready['account']}@127.0.0.1:{port}"
-    return run(
-        ["curl", "-sS", "--insecure", "--key", str(person.key), "--pubkey", f"{person.key}.pub", *words]
-        + [url.format(login)]
-    )
+    with older_key_exchange(gateway) as port:
+        yield port
+
+
+def curl(two: Two, port: int, url: str, *words: str) -> Result:
+    """curl with the gateway's address for {} in `url`."""
+    key = two.person.key
+    login = f"{two.person.gateway.ready['account']}:@127.0.0.1:{port}"
+    return run(["curl", "-sS", "--insecure", "--key", str(key), "--pubkey", f"{key}.pub", *words, url.format(login)])
 
 
 # ------------------------------------------------------------------ rsync's paths
@@ -147,15 +175,12 @@ def test_rsync_takes_every_spelling_of_a_path(two: Two, here: Path, path: str, f
         ("~/p/s*/d*/f", {"f"}),
         ("p/x [1].c", {"x [1].c"}),
         (r"p/x \[1\].c", {"x [1].c"}),
-        ("*/name", {"name"}),
+        ("p/../*/name", {"name"}),
     ],
 )
 def test_rsync_finds_what_wildcards_mean(
     two: Two, here: Path, pattern: str, found: set[str], flags: tuple[str, ...]
 ) -> None:
-    if pattern.startswith("*"):
-        need(not flags, "a session to look in: a pattern that names no project has none with two sessions")
-        pattern = "p/../" + pattern
     result = two.rsync("-a", *flags, f"gateway:{pattern}", f"{here}/")
     assert result.status == 0, result
     assert {path.name for path in here.iterdir()} == found
@@ -170,7 +195,7 @@ def test_a_wildcard_that_matches_nothing_is_a_name_that_is_not_there(two: Two, h
 def test_scp_by_its_own_protocol_finds_what_wildcards_mean(two: Two, here: Path) -> None:
     assert two.scp("-O", "gateway:p/?.c", str(here)).status == 0
     assert {path.name for path in here.iterdir()} == {"a.c", "b.c"}
-    assert two.scp("-O", r"gateway:'/q/x [1].c'", str(here)).status == 0
+    assert two.scp("-O", r"gateway:/q/x\ \[1\].c", str(here)).status == 0
     assert (here / "x [1].c").read_text() == "three\n"
 
 
@@ -184,7 +209,22 @@ def test_a_pattern_without_end_is_refused(two: Two) -> None:
 
 
 def test_no_shell_sees_a_line_of_a_program(two: Two, here: Path) -> None:
-    for name in ("$(id)", "`id`", "a;id", "a&b", "a|b", "{a,b}", "!x", "#x", "a'b", 'a"b', "a\\b", "a\nb", "-e sh", "ü"):
+    for name in (
+        "$(id)",
+        "`id`",
+        "a;id",
+        "a&b",
+        "a|b",
+        "{a,b}",
+        "!x",
+        "#x",
+        "a'b",
+        'a"b',
+        "a\\b",
+        "a\nb",
+        "-e sh",
+        "ü",
+    ):
         file = here / name
         file.write_text("odd\n")
         assert two.rsync("-a", f"./{name}", "gateway:p/src/odd/", directory=here).status == 0
@@ -199,8 +239,7 @@ def test_link_dest_and_backup_dir_take_paths_of_the_gateway(two: Two, here: Path
     (here / "tree").mkdir()
     (here / "tree" / "f").write_text("same\n")
     for number in (1, 2):
-        words = ("-a", "--link-dest=/p/snap1", f"{here}/tree/", f"gateway:/p/snap{number}/")
-        assert two.rsync(*words).status == 0
+        assert two.rsync("-a", "--link-dest=/p/snap1", f"{here}/tree/", f"gateway:/p/snap{number}/").status == 0
     assert len(set(two.sh("p", "stat -c %i snap1/f snap2/f").out.split())) in (1, 2)  # gocryptfs may refuse the link
     words = ("-ab", "--backup-dir=/p/old", "--suffix=", f"{here}/tree/f", "gateway:/p/snap1/f")
     (here / "tree" / "f").write_text("other\n")
@@ -282,10 +321,8 @@ def test_scp_in_sftp_mode_reaches_both(two: Two, here: Path, tool: str) -> None:
         if tool == "scp":
             result = two.scp(f"gateway:{project}/name", f"gateway:{project}/a.c", str(here))
         else:
-            words = ["sftp", *two.person.options, *two.shared, f"gateway:{project}/name", f"{here}/"]
-            if project.startswith("~"):
-                continue  # sftp takes it for the name of a directory
-            result = run(words)
+            path = project.removeprefix("~")  # sftp takes it for the name of a directory
+            result = run(["sftp", *two.person.options, *two.shared, f"gateway:{path}/name", f"{here}/"])
         assert result.status == 0, result
         assert (here / "name").read_text() == f"{project[-1]}\n"
 
@@ -318,11 +355,12 @@ def test_sshfs_reaches_the_session_of_its_path(two: Two, here: Path, remote: str
             assert (work / "p" / "name").read_text() == "p\n"
 
 
-def test_curl_reaches_both_by_sftp(two: Two, here: Path) -> None:
+def test_curl_reaches_both_by_sftp(two: Two, older: int, here: Path) -> None:
     for project in ("p", "q"):
-        assert curl(two.person, here, f"sftp://{{}}/{project}/name").out == f"{project}\n"
+        result = curl(two, older, f"sftp://{{}}/{project}/name")
+        assert result.out == f"{project}\n", result
         (here / "up").write_text("up\n")
-        assert curl(two.person, here, f"sftp://{{}}/{project}/up", "-T", str(here / "up")).status == 0
+        assert curl(two, older, f"sftp://{{}}/{project}/up", "-T", str(here / "up")).status == 0
         assert two.sh(project, "cat up; rm up").out == "up\n"
 
 
@@ -331,7 +369,12 @@ def test_what_is_no_sftp_is_refused_and_does_no_harm(two: Two) -> None:
         result = two.person.ssh("sftp", stdin=sent, extra=("-s", *two.shared))
         assert "Traceback" not in result.err
     sent = b"\0\0\0\5\1\0\0\0\3"
-    for body in (b"\4\0\0\0\1\0\0\0\1\7", b"\5\0\0\0\2\0\0\0\0", b"\x0c\0\0\0\3\0\0\0\5\xff\0\0\0\7", b"\xc8\0\0\0\4\0\0\0\1x"):
+    for body in (
+        b"\4\0\0\0\1\0\0\0\1\7",
+        b"\5\0\0\0\2\0\0\0\0",
+        b"\x0c\0\0\0\3\0\0\0\5\xff\0\0\0\7",
+        b"\xc8\0\0\0\4\0\0\0\1x",
+    ):
         sent += len(body).to_bytes(4, "big") + body
     process = subprocess.run(
         two.person.argv("sftp", extra=("-s", *two.shared)), input=sent, capture_output=True, check=False, timeout=60

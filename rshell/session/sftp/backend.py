@@ -43,9 +43,7 @@ class Backend:
         try:
             self.link = warden_client.connection(context, session)
             stdio = (Fd(theirs), Fd(answering), Fd(2))
-            warden_client.send(
-                context, self.link, warden_client.attach(context, "sftp-server", ARGUMENTS, stdio)
-            )
+            warden_client.send(context, self.link, warden_client.attach(context, "sftp-server", ARGUMENTS, stdio))
         except OSError as error:
             raise NotUnlocked(f"session {session.id} has just ended") from error
         finally:

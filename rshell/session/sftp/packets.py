@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 
 from gateway.base.records import Record
 
@@ -151,5 +152,25 @@ def handle(id_: bytes, content: bytes) -> bytes:
 
 def names(id_: bytes, entries: list[tuple[bytes, bytes]]) -> bytes:
     """A directory's `entries`: names, with attributes as ATTRS has them."""
-    words = b"".join(string(name) + string(name) + attributes for name, attributes in entries)
+    words = b"".join(string(name) + string(_long(name, attributes)) + attributes for name, attributes in entries)
     return framed(bytes([NAME]) + id_ + struct.pack(">I", len(entries)) + words)
+
+
+_SIZE, _OWNER, _MODE, _TIMES = 1, 2, 4, 8
+
+
+def _long(name: bytes, attributes: bytes) -> bytes:
+    """A directory's line of `ls -l`, which some clients show as it is."""
+    (flags,), at = struct.unpack_from(">I", attributes), 4
+    size, mode, modified = 0, 0o700, 0
+    if flags & _SIZE:
+        (size,), at = struct.unpack_from(">Q", attributes, at), at + 8
+    if flags & _OWNER:
+        at += 8
+    if flags & _MODE:
+        (mode,), at = struct.unpack_from(">I", attributes, at), at + 4
+    if flags & _TIMES:
+        _, modified = struct.unpack_from(">II", attributes, at)
+    when = time.strftime("%b %e  %Y", time.gmtime(modified))
+    letters = "".join(char if mode >> 8 - bit & 1 else "-" for bit, char in enumerate("rwxrwxrwx"))
+    return f"d{letters}    1 enc      enc      {size:8} {when} ".encode() + name

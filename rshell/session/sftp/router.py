@@ -223,7 +223,6 @@ class _Listing:
         return collect
 
 
-
 def _answer(body: bytes, number: int) -> bytes:
     """An answer of a session for the client: a handle becomes ours."""
     if body[0] != packets.HANDLE or len(body) < 9:
