@@ -93,6 +93,8 @@ def _arguments(verb: Verb, words: tuple[str, ...]) -> Command:
         raise Usage(f"{verb.name} takes {' and '.join(verb.takes) or 'no names'}", f"usage: {verb.usage}")
     if verb.takes_command and not arguments:
         raise Usage("no program to run; write it after `--`", f"usage: {verb.usage}")
+    if arguments and not grammar.is_safe(arguments[0]):  # who cannot start it says so with its name
+        raise Usage("the name of a program may not have control characters", "start it with sh -c")
     project = ProjectName.of(names[0]) if verb.takes_project else None
     value = names[1] if verb.takes_value else ""
     return Command(

@@ -226,6 +226,11 @@ def _is_unsafe(char: str) -> bool:
     )
 
 
+def is_safe(text: str) -> bool:
+    """Whether a terminal shows `text` as it is: nothing in it is refused in what people type."""
+    return not any(map(_is_unsafe, text))
+
+
 def printable(text: str, limit: int = 80) -> str:
     """`text` as one line that is safe for a terminal, in at most `limit` characters (1 or more)."""
     pieces = [_escape(char) if _is_unsafe(char) or not char.isprintable() else char for char in text[: limit + 1]]
