@@ -7,11 +7,9 @@ unmounted here as well, and the kernel refuses to unmount it while the program u
 
 from __future__ import annotations
 
-import os
-import sys
-
-from gateway.base import interpreter, process
+from gateway.base import process
 from gateway.sandbox import bubblewrap, host_files, paths
+from gateway.sandbox.inside import own_programs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,19 +25,6 @@ PROGRAMS: Mapping[str, str] = {
 PACKAGES = {"sftp-server": "openssh-sftp-server", "scp": "openssh-client", "rsync": "rsync"}
 
 
-GLOBBING = "/globbing.py"
-"""Where a sandbox has gateway.sandbox.globbing."""
-
-
-def _globbing_source() -> bytes:
-    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "globbing.py"), "rb") as file:
-        return file.read()
-
-
-GLOBBING_SOURCE = _globbing_source()
-"""Read when a session begins: an upgrade may replace the file."""
-
-
 def transfer_argv(
     program: str,
     arguments: Sequence[str],
@@ -50,7 +35,7 @@ def transfer_argv(
     """bwrap, inside a session, for one of PROGRAMS, with copies of `files` (path to descriptor).
 
     `patterns` are those of the last arguments ("" for none): the program gets the names of the files that they match.
-    `files` then has GLOBBING. `links` are projects: /PROJECT leads to their views.
+    `files` then has own_programs.GLOBBING. `links` are projects: /PROJECT leads to their views.
 
     Only the views are writable: a file elsewhere would be lost.
 
@@ -64,15 +49,14 @@ def transfer_argv(
     for project in links:
         if project not in _TAKEN:
             words += ["--symlink", f"{paths.PROJECTS.lstrip('/')}/{project}", f"/{project}"]
-    if patterns and not sys.base_prefix.startswith("/usr/") and sys.base_prefix != "/usr":
-        words += ["--ro-bind", sys.base_prefix, sys.base_prefix]
+    words += own_programs.interpreter_argv() if patterns else []
     words += ["--remount-ro", "/", "--chdir", paths.PROJECTS, "--"]
     if not patterns:
         return [*words, PROGRAMS[program], *arguments]
     first = len(arguments) - len(patterns)
     pairs = (word for pair in zip(arguments[first:], patterns, strict=True) for word in pair)
-    words += [interpreter.program(), "-I", "-S", GLOBBING, PROGRAMS[program], str(first), *arguments[:first]]
-    return [*words, *pairs]
+    globbing = own_programs.argv(own_programs.GLOBBING, PROGRAMS[program], str(first), *arguments[:first], *pairs)
+    return [*words, *globbing]
 
 
 _TAKEN = frozenset(("usr", "bin", "sbin", "lib", "lib32", "lib64", "dev", "etc", "projects"))

@@ -21,7 +21,7 @@ There are three kinds of words.
 - Words that programs write: lines whose verb is in `programs`. As data; but ! is literal, ~ at the start is literal in
   front of a slash or at the end of the word, a line break after a backslash is one (rsync writes it so, and a shell
   would drop it), and * ? [ ] outside quotes make the word a `Pattern`. Whoever runs the program finds its files, in the
-  sandbox (gateway.sandbox.globbing). No shell does.
+  sandbox (gateway.sandbox.inside.globbing). No shell does.
 
 But for patterns, a line that is accepted means the same to /bin/sh; a property test compares the two.
 """

@@ -204,7 +204,7 @@ CALLED = [
         [
             "gateway/base/process.py",
             "gateway/limits/disk/supervisor.py",
-            "gateway/sandbox/globbing.py",
+            "gateway/sandbox/inside/globbing.py",
             "gateway/session/launch.py",
         ],
         id="becoming one",
