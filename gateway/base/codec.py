@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     """
 
 Word = str
-"""A field that becomes a word of an argv: execve(2) takes no NUL, and a lone surrogate is no character."""
+"""A field that becomes a word of an argv: execve(2) takes no NUL. A byte that is not UTF-8 is a surrogate (PEP 383)."""
 
 _EXACT = {"str": str, "int": int, "bool": bool, "float": float}
 _OPTIONAL, _TUPLE, _MANY = " | None", "tuple[", ", ...]"
@@ -112,5 +112,5 @@ def _word(value: object) -> str:
     word = _exactly(str, value)
     if "\0" in word:
         raise ValueError("a word with a NUL")
-    word.encode()
+    word.encode(errors="surrogateescape")
     return word

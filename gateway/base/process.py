@@ -9,6 +9,8 @@ for it as long as it likes, and goes on without it.
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import select
 import signal
@@ -149,6 +151,25 @@ def memory_file(content: bytes) -> int:
     os.write(fd, content)
     os.lseek(fd, 0, os.SEEK_SET)
     return fd
+
+
+_SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+
+
+def sealed_memory(content: bytes) -> int:
+    """The same, which nobody can change. The caller closes it."""
+    fd = os.memfd_create("enc", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    with open(fd, "wb", closefd=False) as file:
+        file.write(content)
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
+    return fd
+
+
+def sealed_size(fd: int) -> int:
+    """The size of what `sealed_memory` made. Raises OSError for anything else."""
+    if fcntl.fcntl(fd, fcntl.F_GET_SEALS) != _SEALS:
+        raise OSError(errno.EINVAL, "not sealed")
+    return os.fstat(fd).st_size
 
 
 def run(argv: list[str], pass_fds: Iterable[int] = (), seconds: float = 60) -> tuple[int, str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 
 from gateway.base import process
-from gateway.sandbox import paths
 
 BWRAP = "/usr/bin/bwrap"
 
@@ -40,11 +39,6 @@ def _system_argv() -> list[str]:
     for key, value in process.ENVIRONMENT.items():
         words += ["--setenv", key, value]
     return words
-
-
-def passwd(home: str = paths.PROJECTS) -> bytes:
-    """An /etc/passwd with only the gateway's account: sftp-server does not start without an entry."""
-    return b"enc:x:%d:%d::%s:/usr/sbin/nologin\n" % (os.getuid(), os.getgid(), home.encode())
 
 
 def probe_argv() -> list[str]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import resource
 
-from gateway.sandbox import bubblewrap, host_files, paths
+from gateway.sandbox import bubblewrap, etc, host_files, paths
+from gateway.sandbox.inside import own_programs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def execution_argv(
         words += ["--ro-bind", "/dev/null", path]
     for path in paths.TMPFS_PATHS:
         words += ["--size", str(limits.tmpfs << 20), "--tmpfs", path]
-    for path in (*host_files.SHARED_DIRECTORIES, *host_files.without_removed(extra)):
+    for path in (*etc.directories(), *host_files.without_removed(extra)):
         words += ["--ro-bind-try", path, path]
     words += ["--bind", paths.PROJECTS, paths.PROJECTS, "--remount-ro", "/dev", "--remount-ro", "/"]
     for key, value in {
@@ -85,13 +86,16 @@ def _rlimit_argv(limits: Limits) -> list[str]:
     return ["/usr/bin/prlimit", "--core=0:0", f"--nofile={min(files, _OPEN_FILES)}:{files}", *rlimits]
 
 
-def with_terminal(argv: list[str], terminal: str) -> list[str]:
+def with_terminal(argv: list[str], terminal: str, has_jobs: bool) -> list[str]:
     """`argv` of an execution, with its standard input as the controlling terminal; `terminal` is the value of TERM.
 
-    The caller passes the terminal as standard input.
+    The caller passes the terminal as standard input. Without `has_jobs`, the program is no shell that controls jobs
+    itself: what stops is continued, and the files of `execution_argv` have own_programs.FOREGROUND.
     """
     at = argv.index("--")  # the end of bubblewrap's options
-    return [*argv[:at], "--setenv", "TERM", terminal, "--", "/usr/bin/setsid", "--ctty", *argv[at + 1 :]]
+    options = [*argv[:at], *([] if has_jobs else own_programs.interpreter_argv()), "--setenv", "TERM", terminal]
+    foreground = [] if has_jobs else own_programs.argv(own_programs.FOREGROUND)
+    return [*options, "--", "/usr/bin/setsid", "--ctty", *foreground, *argv[at + 1 :]]
 
 
 def _process_limit_argv(limits: Limits) -> list[str]:

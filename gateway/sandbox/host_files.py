@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 LINKER_CACHE = "/etc/ld.so.cache"
-SHARED_FILES = ("/etc/hosts", "/etc/protocols", "/etc/services")
-SHARED_DIRECTORIES = ("/etc/alternatives", "/etc/ssl/certs")
-"""What programs below /usr need of the host's /etc. Everybody may read it."""
 
 _BOUND = ("/usr", "/etc", "/bin", "/sbin", "/lib", "/lib32", "/lib64")
 """Directories of the host that every session's sandbox has."""

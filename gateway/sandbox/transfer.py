@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from gateway.base import process
 from gateway.sandbox import bubblewrap, host_files, paths
+from gateway.sandbox.inside import own_programs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,8 +25,17 @@ PROGRAMS: Mapping[str, str] = {
 PACKAGES = {"sftp-server": "openssh-sftp-server", "scp": "openssh-client", "rsync": "rsync"}
 
 
-def transfer_argv(program: str, arguments: Sequence[str], files: Mapping[str, int]) -> list[str]:
+def transfer_argv(
+    program: str,
+    arguments: Sequence[str],
+    files: Mapping[str, int],
+    patterns: Sequence[str] = (),
+    links: Sequence[str] = (),
+) -> list[str]:
     """bwrap, inside a session, for one of PROGRAMS, with copies of `files` (path to descriptor).
+
+    `patterns` are those of the last arguments ("" for none): the program gets the names of the files that they match.
+    `files` then has own_programs.GLOBBING. `links` are projects: /PROJECT leads to their views.
 
     Only the views are writable: a file elsewhere would be lost.
 
@@ -35,8 +45,22 @@ def transfer_argv(program: str, arguments: Sequence[str], files: Mapping[str, in
     words += host_files.copies_argv(files)
     for node in ("null", "zero", "urandom"):
         words += ["--dev-bind", f"/dev/{node}", f"/dev/{node}"]
-    words += ["--bind", paths.PROJECTS, paths.PROJECTS, "--setenv", "HOME", paths.PROJECTS, "--remount-ro", "/"]
-    return [*words, "--chdir", paths.PROJECTS, "--", PROGRAMS[program], *arguments]
+    words += ["--bind", paths.PROJECTS, paths.PROJECTS, "--setenv", "HOME", paths.PROJECTS]
+    for project in links:
+        if project not in _TAKEN:
+            words += ["--symlink", f"{paths.PROJECTS.lstrip('/')}/{project}", f"/{project}"]
+    words += own_programs.interpreter_argv() if patterns else []
+    words += ["--remount-ro", "/", "--chdir", paths.PROJECTS, "--"]
+    if not patterns:
+        return [*words, PROGRAMS[program], *arguments]
+    first = len(arguments) - len(patterns)
+    pairs = (word for pair in zip(arguments[first:], patterns, strict=True) for word in pair)
+    globbing = own_programs.argv(own_programs.GLOBBING, PROGRAMS[program], str(first), *arguments[:first], *pairs)
+    return [*words, *globbing]
+
+
+_TAKEN = frozenset(("usr", "bin", "sbin", "lib", "lib32", "lib64", "dev", "etc", "projects"))
+"""What a transfer's sandbox has at its top beside links to views."""
 
 
 def require_program(program: str) -> None:

@@ -7,6 +7,7 @@ import os
 import socket
 import time
 
+from gateway.base import process
 from gateway.session import protocol
 from gateway.session.protocol import Malformed, Message
 
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 LARGEST = 64 * 1024
+LARGEST_IN_MEMORY = 1 << 20
+"""Bytes of a packet that is passed as sealed memory: the words of a program, of which JSON makes up to 6 bytes each."""
+_INLINE = 32 * 1024
+_IN_MEMORY = b"@"
+"""The packet that stands for the one in the last descriptor. It is no JSON object."""
 MOST_FDS = 16
 """More than any message has."""
 
@@ -28,7 +34,14 @@ _QUEUE = 512
 def send(to: socket.socket, message: Message) -> None:
     """Send one message with its descriptors. Raises OSError when the other side is gone."""
     packet, fds = protocol.encode(message)
-    socket.send_fds(to, [packet], fds)
+    if len(packet) <= _INLINE:
+        socket.send_fds(to, [packet], fds)
+        return
+    memory = process.sealed_memory(packet)
+    try:
+        socket.send_fds(to, [_IN_MEMORY], [*fds, memory])
+    finally:
+        os.close(memory)
 
 
 def receive(source: socket.socket) -> Message | None:
@@ -43,6 +56,9 @@ def receive(source: socket.socket) -> Message | None:
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
             raise Malformed("the packet is too large")
+        if packet == _IN_MEMORY and fds:
+            packet = _content(fds[-1])
+            os.close(fds.pop())
         if packet:
             return protocol.decode(packet, fds)
     except (OSError, Malformed):
@@ -50,6 +66,17 @@ def receive(source: socket.socket) -> Message | None:
         raise
     _close(fds)
     return None
+
+
+def _content(memory: int) -> bytes:
+    """A large packet. Only sealed memory is read: another file could keep us waiting, or change. Raises Malformed."""
+    try:
+        size = process.sealed_size(memory)
+    except OSError as error:
+        raise Malformed("the packet is in no sealed memory") from error
+    if size > LARGEST_IN_MEMORY:
+        raise Malformed("the packet is too large")
+    return os.pread(memory, size, 0)
 
 
 def _close(fds: Iterable[int]) -> None:

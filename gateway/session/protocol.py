@@ -101,10 +101,13 @@ class Stdio(Record):
 
 
 class Attach(Request):
-    """Run `program` (one of gateway.sandbox.transfer) with `arguments` among the views."""
+    """Run `program` (one of gateway.sandbox.transfer) with `arguments` among the views. `patterns` are those of the
+    last arguments, "" for one that is none, as gateway.sandbox.inside.globbing takes them.
+    """
 
     program: str
     arguments: tuple[Word, ...]
+    patterns: tuple[Word, ...]
     stdio: Stdio
 
 

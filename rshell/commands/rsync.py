@@ -1,17 +1,22 @@
 """The gateway's side of rsync.
 
-rsync can be made to run programs (`--daemon` with a configuration file of the caller's) and to read options that we
-never see (`-s`). So this module lists what is accepted: the options that a client's rsync sends to a server (rsync's
-options.c, server_options), as it spells them. Everything after the "." is a path, whatever it looks like.
+rsync can be made to run programs (`--daemon` with a configuration file of the caller's). So this module lists what is
+accepted: the options that a client's rsync sends to a server (rsync's options.c, server_options), as it spells them.
+Everything after the "." is a path, whatever it looks like.
+
+With `-s` (`--protect-args`, `--secluded-args`) the client sends its words on standard input. We read them before rsync
+does, and judge and pass them like those of a line (rshell.session.secluded).
 """
 
 from __future__ import annotations
 
 from gateway.errors import Usage
+from gateway.session import registry
 from gateway.session.registry import Session
 from rshell.context import Context
 from rshell.language.command import Command
 from rshell.session import transfer, warden_client
+from rshell.session.transfer import Paths
 
 _LETTERS = frozenset("ACDEHIJKLNORSUWXbcdgklmnopqrtuvxyz")
 _CAPABILITIES = frozenset("." + "0123456789" + "abcdefghijklmnopqrstuvwxyz" + "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
@@ -38,21 +43,59 @@ _WITH_PATH = frozenset(
 )
 """The value is joined by `=`, or is the next word. It is not checked: rsync's sandbox confines it."""
 
+_SECLUDED = "s"
+
 
 def run(context: Context, command: Command) -> int:
     """Run rsync in the session that has the paths."""
-    session, arguments = check(context, command)
-    return warden_client.run(context, session, "rsync", arguments)
-
-
-def check(context: Context, command: Command) -> tuple[Session, tuple[str, ...]]:
-    """The session that has the paths, and the arguments for rsync. Raises Usage, and as `transfer.session_of`."""
     words = command.words[1:]
+    if is_secluded(words):
+        from rshell.session import secluded
+
+        words = (*words[:-1], words[-1].replace(_SECLUDED, "", 1), *secluded.words(secluded.read())[1:])
+    session, arguments, paths = _judge(context, words)
+    return warden_client.run(context, session, "rsync", (*arguments, *paths.words), paths.patterns)
+
+
+def check(context: Context, command: Command) -> Session:
+    """The session that serves this line. Raises Usage, and as `transfer.session_of`."""
+    words = command.words[1:]
+    if is_secluded(words):  # the paths are not here
+        return registry.find(context.sessions(), context.caller.connection)
+    return _judge(context, words)[0]
+
+
+def _judge(context: Context, words: tuple[str, ...]) -> tuple[Session, tuple[str, ...], Paths]:
+    """The session that has the paths, the arguments for rsync in front of them, and the paths."""
     count = count_options(words)
     paths = words[count + 1 :]
     if words[:1] != ("--server",) or words[count : count + 1] != (".",) or not paths:
         raise Usage("rsync is started by the rsync of your own machine", "run there: rsync -a DIR/ gateway:PROJECT/")
-    return transfer.session_of(context, paths), (*words[:count], "--", ".", *paths)
+    named = transfer.paths_of(paths)
+    return transfer.session_of(context, named.words), (*_options(words[:count]), "--", "."), named
+
+
+def is_secluded(words: tuple[str, ...]) -> bool:
+    """Whether more of the client's words come on standard input: those of the line are `--server`, perhaps `--sender`,
+    and short options with an s in front of the e, whose value may have one too.
+    """
+    if words[:-1] not in (("--server",), ("--server", "--sender")) or _SECLUDED not in words[-1].partition("e")[0]:
+        return False
+    return _are_short_options(words[-1].replace(_SECLUDED, "", 1))
+
+
+def _options(words: tuple[str, ...]) -> tuple[str, ...]:
+    """The options, with paths as `transfer.canonical` makes them."""
+    found = list(words)
+    for at, word in enumerate(words):
+        name, joined, value = word.removeprefix("--").partition("=")
+        if not word.startswith("--") or name not in _WITH_PATH:
+            continue
+        if joined:
+            found[at] = f"--{name}={transfer.canonical(value)}"
+        elif at + 1 < len(words):
+            found[at + 1] = transfer.canonical(words[at + 1])
+    return tuple(found)
 
 
 def count_options(words: tuple[str, ...]) -> int:

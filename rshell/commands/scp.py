@@ -1,4 +1,4 @@
-"""The gateway's side of `scp -O` (the old protocol; OpenSSH 9 uses SFTP by default)."""
+"""The gateway's side of scp's own protocol: `scp -O` (OpenSSH 9 uses SFTP by default), curl's scp://, libssh2."""
 
 from __future__ import annotations
 
@@ -7,26 +7,41 @@ from gateway.session.registry import Session
 from rshell.context import Context
 from rshell.language.command import Command
 from rshell.session import transfer, warden_client
+from rshell.session.transfer import Paths
 
-_FLAGS = frozenset(["-r", "-p", "-d", "-v", "-q"])
-_DIRECTIONS = frozenset(("-t", "-f"))
+_LETTERS = frozenset("rpdvqtf")
+_DIRECTIONS = frozenset("tf")
 
 
 def run(context: Context, command: Command) -> int:
     """Run scp in the session that has the path."""
-    session, arguments = check(context, command)
-    return warden_client.run(context, session, "scp", arguments)
+    session, letters, paths = check(context, command)
+    arguments = (*(f"-{letter}" for letter in letters), "--", *paths.words)
+    return warden_client.run(context, session, "scp", arguments, paths.patterns)
 
 
-def check(context: Context, command: Command) -> tuple[Session, tuple[str, ...]]:
-    """The session that has the paths, and the arguments for scp. Raises Usage, and as `transfer.session_of`."""
-    flags, paths = _split(command.words[1:])
-    if not set(flags) <= _FLAGS | _DIRECTIONS or len(_DIRECTIONS & set(flags)) != 1 or not paths:
+def check(context: Context, command: Command) -> tuple[Session, str, Paths]:
+    """The session that has the paths, scp's options (letters), and the paths. Raises Usage, and as
+    `transfer.session_of`.
+    """
+    letters, words = _split(command.words[1:])
+    if letters is None or len(_DIRECTIONS & set(letters)) != 1 or not words:
         raise Usage("scp is started by the scp of your own machine", "run there: scp FILE gateway:PROJECT/")
-    return transfer.session_of(context, paths), (*flags, "--", *paths)
+    paths = transfer.paths_of(words)
+    return transfer.session_of(context, paths.words), letters, paths
 
 
-def _split(words: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    count = next((at for at, word in enumerate(words) if not word.startswith("-") or word == "--"), len(words))
-    rest = words[count:]
-    return words[:count], rest[1:] if rest[:1] == ("--",) else rest
+def _split(words: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
+    """The letters of the options as getopt(3) reads them, alone or joined (None: one that no client sends), and the
+    paths: they begin at the first word that is no option, or behind `--`.
+    """
+    letters = ""
+    for at, word in enumerate(words):
+        if word == "--":
+            return letters, words[at + 1 :]
+        if not word.startswith("-") or word == "-":
+            return letters, words[at:]
+        if not _LETTERS.issuperset(word[1:]):
+            return None, ()
+        letters += word[1:]
+    return letters, ()

@@ -11,18 +11,27 @@ from rshell.session import warden_client
 
 
 def run(context: Context, command: Command) -> int:
-    """Serve SFTP for the views of the channel's session. A client also gets a refusal as an SFTP message."""
+    """Serve SFTP for the caller's views. A client also gets a refusal as an SFTP message."""
     try:
-        session = check(context, command)
+        sessions = check(context, command)
+        if len(sessions) > 1:
+            from rshell.session.sftp.router import Router
+
+            router = Router(context, sessions)
     except EncError as error:
         if command.words[0] != command.verb.name:  # a client asks, and not a person who typed `sftp`
-            from rshell.session import sftp_refusal
+            from rshell.session.sftp import refusal
 
-            sftp_refusal.refuse(error.line())
+            refusal.refuse(error.line())
         raise
-    return warden_client.run(context, session, "sftp-server", ("-e", "-l", "QUIET"))
+    if len(sessions) > 1:
+        return router.run()
+    from rshell.session.sftp.backend import ARGUMENTS
+
+    return warden_client.run(context, sessions[0], "sftp-server", ARGUMENTS)
 
 
-def check(context: Context, _command: Command) -> Session:
-    """The session that serves this channel. Raises NotUnlocked, Busy."""
-    return registry.find(context.sessions(), context.caller.connection)
+def check(context: Context, _command: Command) -> tuple[Session, ...]:
+    """The sessions that this channel can reach. Raises NotUnlocked."""
+    sessions = context.sessions()
+    return sessions if len(sessions) > 1 else (registry.find(sessions, context.caller.connection),)

@@ -13,7 +13,7 @@ from gateway.base.signals import SignalsBlocked
 from gateway.identity import authentication, authorized_keys
 from gateway.limits import rates
 from rshell.context import Context
-from rshell.front import misconfiguration, policy, throttle
+from rshell.front import misconfiguration, policy, refusal, throttle
 from rshell.language import command
 from rshell.terminal import output
 
@@ -48,7 +48,7 @@ def main(config_path: str) -> int:
             return enrol.answer(settings, caller, line)
         return answer(identify(settings, caller, environ.get("TERM", "")), line)
     except errors.EncError as error:
-        output.failure(error, as_json)
+        refusal.tell(error, _words(line), as_json)
         return error.code
     except Exception as fault:  # before there is a context, or from the audit log itself: it cannot be recorded
         where = " at ".join(errors.fault_fields(fault).values())
@@ -70,10 +70,10 @@ def identify(settings: Config, caller: authentication.Identity, kind: str) -> Co
     except errors.EncError as error:
         with SignalsBlocked():
             log, excess = throttle.rule(settings, log, caller, kind=rates.UNLISTED)
-            log, refusal = log.bound(request=os.urandom(6).hex()), excess or error
-            log.write("request", decision="deny", reason=refusal.slug)
-            log.write("result", status=refusal.code, took_ms=0)
-        raise refusal from error
+            log, refused = log.bound(request=os.urandom(6).hex()), excess or error
+            log.write("request", decision="deny", reason=refused.slug)
+            log.write("result", status=refused.code, took_ms=0)
+        raise refused from error
     return Context(
         config=settings,
         caller=caller,
@@ -122,19 +122,19 @@ def _authorize(context: Context, line: str | None) -> tuple[Command | int, Audit
     """
     asked = _parse(line)
     known = None if isinstance(asked, errors.EncError) else asked
-    log, refusal = throttle.rule(context.config, context.audit, context.caller, known, context.at_prompt)
-    if refusal is None:
-        refusal = asked if isinstance(asked, errors.EncError) else _policy_refusal(asked, context.replace(audit=log))
-    decision, reason = ("deny", refusal.slug) if refusal else ("allow", "authorized")
+    log, refused = throttle.rule(context.config, context.audit, context.caller, known, context.at_prompt)
+    if refused is None:
+        refused = asked if isinstance(asked, errors.EncError) else _policy_refusal(asked, context.replace(audit=log))
+    decision, reason = ("deny", refused.slug) if refused else ("allow", "authorized")
     try:
         fields = {"at_prompt": context.at_prompt, **_audit_fields(known)}
         log.write("request", decision=decision, reason=reason, **fields)
     except errors.Misconfigured as error:
-        refusal = refusal or error
-    if known is None or refusal:
-        assert refusal is not None  # noqa: S101 - what is no command is an error
-        output.failure(refusal, wants_json(line))
-        return refusal.code, log
+        refused = refused or error
+    if known is None or refused:
+        assert refused is not None  # noqa: S101 - what is no command is an error
+        refusal.tell(refused, _words(line), wants_json(line))
+        return refused.code, log
     return known, log
 
 
@@ -156,6 +156,11 @@ def _parse(line: str | None) -> Command | errors.EncError:
 def wants_json(line: str | None) -> bool:
     """Whether the line asks for errors as JSON. Words after `--` belong to another program."""
     return "--json" in (line or "").partition(" -- ")[0].split()
+
+
+def _words(line: str | None) -> list[str]:
+    """Those of a line that may be no command."""
+    return (line or "").split()
 
 
 def _audit_fields(asked: Command | None) -> dict[str, object]:
@@ -183,7 +188,7 @@ def _carry_out(asked: Command, context: Context) -> int:
     except errors.Interrupted:
         raise
     except errors.EncError as error:
-        output.failure(error, asked.wants_json)
+        refusal.tell(error, asked.words, asked.wants_json)
         return error.code
     except Exception as fault:  # the only handler of unforeseen errors
         context.audit.best_effort().write("fault", **errors.fault_fields(fault))
@@ -191,5 +196,5 @@ def _carry_out(asked: Command, context: Context) -> int:
         said: errors.EncError = errors.Internal("internal error of the gateway", hint)
         if isinstance(fault, OSError) and fault.errno in _HOST:
             said = errors.Misconfigured(f"the gateway's host: {fault.strerror}", hint)
-        output.failure(said, asked.wants_json)
+        refusal.tell(said, asked.words, asked.wants_json)
         return said.code

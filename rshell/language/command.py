@@ -15,6 +15,9 @@ from rshell.language.verbs import Verb
 _NAME_REASONS = (grammar.NOT_UTF8, grammar.CONTROL)
 """A line refused for one of these, after a known verb, has an invalid name: Usage, and not UnknownCommand."""
 
+_TAKING_DATA = frozenset(name for name, verb in verbs.VERBS.items() if verb.takes_command)
+_WRITTEN_BY_PROGRAMS = frozenset(name for name, verb in verbs.VERBS.items() if verb.is_transfer)
+
 _SEE_HELP = "`help` lists the commands"
 _SFTP_SPELLINGS = ("sftp-server", "internal-sftp")
 
@@ -51,7 +54,7 @@ PROMPT = Command(verb=Verb(name="prompt", summary="type commands at a prompt", n
 def parse(line: str) -> Command:
     """The command in `line`. Raises UnknownCommand or Usage. No message repeats control characters of the input."""
     try:
-        words = grammar.split(line)
+        words = grammar.split(line, _TAKING_DATA, _WRITTEN_BY_PROGRAMS)
     except grammar.Refused as refused:
         if refused.reason in _NAME_REASONS and line.split(" ", 1)[0] in verbs.VERBS:
             raise Usage(f"that is not a valid name: {refused}") from refused
@@ -90,6 +93,8 @@ def _arguments(verb: Verb, words: tuple[str, ...]) -> Command:
         raise Usage(f"{verb.name} takes {' and '.join(verb.takes) or 'no names'}", f"usage: {verb.usage}")
     if verb.takes_command and not arguments:
         raise Usage("no program to run; write it after `--`", f"usage: {verb.usage}")
+    if arguments and not grammar.is_safe(arguments[0]):  # who cannot start it says so with its name
+        raise Usage("the name of a program may not have control characters", "start it with sh -c")
     project = ProjectName.of(names[0]) if verb.takes_project else None
     value = names[1] if verb.takes_value else ""
     return Command(

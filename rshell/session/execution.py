@@ -131,8 +131,18 @@ def _terminal(term: str) -> NewTerminal:
 
 
 def _kind(term: str) -> str:
-    """TERM for the program: the client's if its characters are harmless, else `dumb`."""
-    return term if 0 < len(term) <= 63 and _KINDS.issuperset(term) else "dumb"
+    """TERM for the program: the client's if the gateway knows it, else one that most terminals understand."""
+    if not (0 < len(term) <= 63 and _KINDS.issuperset(term) and term[0] not in ".-"):
+        return "dumb"
+    kind: str
+    for kind in (term, *(("screen-256color",) if term.startswith(("screen", "tmux")) else ()), *_FALLBACK):
+        if any(os.path.exists(f"{place}/{kind[0]}/{kind}") for place in _TERMINFO):
+            return kind
+    return "dumb"
+
+
+_FALLBACK = ("xterm-256color", "xterm", "vt100")
+_TERMINFO = ("/etc/terminfo", "/usr/lib/terminfo", "/lib/terminfo", "/usr/share/terminfo")
 
 
 def _attend(answers: socket, relay: Relay) -> int:

@@ -5,12 +5,39 @@ The paths are checked for a clear message, not for safety: the program sees noth
 
 from __future__ import annotations
 
+from gateway.base.records import Record
 from gateway.errors import Busy
 from gateway.identity.names import ProjectName
 from gateway.sandbox.paths import PROJECTS
 from gateway.session import registry
 from gateway.session.registry import Session
 from rshell.context import Context
+from rshell.language.grammar import Pattern
+
+
+class Paths(Record):
+    """Paths as a program gets them, and for each the pattern that it is, "" for none."""
+
+    words: tuple[str, ...]
+    patterns: tuple[str, ...]
+
+
+def paths_of(words: tuple[str, ...]) -> Paths:
+    """The paths that the words of a line name."""
+    patterns = tuple(canonical(word.pattern) if isinstance(word, Pattern) else "" for word in words)
+    return Paths(words=tuple(map(canonical, words)), patterns=patterns)
+
+
+def canonical(path: str) -> str:
+    """The path as a program of a session understands it, which starts among the projects.
+
+    A ~ at the start, quoted or not, and a / are where the projects are: `~/p/f` and `/p/f` are `p/f`.
+    """
+    if path == "~" or path.startswith("~/"):
+        return path[1:].lstrip("/") or "."
+    if path == PROJECTS or path.startswith(f"{PROJECTS}/"):
+        return path
+    return f"{PROJECTS}/{path.lstrip('/')}" if path.startswith("/") else path
 
 
 def session_of(context: Context, paths: tuple[str, ...]) -> Session:
@@ -32,7 +59,6 @@ def session_of(context: Context, paths: tuple[str, ...]) -> Session:
 
 def project_of(path: str) -> ProjectName | None:
     """The project that a path of a transfer names, if it names one."""
-    for prefix in (f"{PROJECTS}/", "~/", "./"):
-        path = path.removeprefix(prefix)
-    first = path.partition("/")[0]
+    path = canonical(path).removeprefix(f"{PROJECTS}/")
+    first = next((part for part in path.split("/") if part not in ("", ".")), "")
     return ProjectName(first) if ProjectName.accepts(first) else None

@@ -69,20 +69,34 @@ def close(
     return closed, failed
 
 
-def run(context: Context, session: Session, program: str, arguments: tuple[str, ...]) -> int:
-    """Run `program` in `session` on our standard descriptors; return its exit status."""
+def run(
+    context: Context, session: Session, program: str, arguments: tuple[str, ...], patterns: tuple[str, ...] = ()
+) -> int:
+    """Run `program` in `session` on our standard descriptors; return its exit status. `patterns`: protocol.Attach."""
     take_place(context)
-    request = protocol.Attach(
-        principal=context.caller.principal,
-        origin=context.origin,
-        program=program,
-        arguments=arguments,
-        stdio=protocol.Stdio(stdin=Fd(0), stdout=Fd(1), stderr=Fd(2)),
-    )
+    request = attach(context, program, arguments, (Fd(0), Fd(1), Fd(2)), patterns)
     reply = _talk(context, session, request, None)
     if not isinstance(reply, protocol.Exited):
         raise Internal("the session gave no proper answer")
     return reply.status
+
+
+def attach(
+    context: Context,
+    program: str,
+    arguments: tuple[str, ...],
+    stdio: tuple[Fd, Fd, Fd],
+    patterns: tuple[str, ...] = (),
+) -> protocol.Attach:
+    """The request for a transfer on these descriptors."""
+    return protocol.Attach(
+        principal=context.caller.principal,
+        origin=context.origin,
+        program=program,
+        arguments=arguments,
+        patterns=patterns if any(patterns) else (),
+        stdio=protocol.Stdio(stdin=stdio[0], stdout=stdio[1], stderr=stdio[2]),
+    )
 
 
 def send(context: Context, link: socket, request: protocol.Request) -> None:

@@ -124,7 +124,7 @@ for kind in (
     lambda about: protocol.Touch(**about),
     lambda about: protocol.Lock(project=ProjectName("work"), **about),
     lambda about: protocol.Close(reason="logout", **about),
-    lambda about: protocol.Attach(program="sftp-server", arguments=(), stdio=stdio, **about),
+    lambda about: protocol.Attach(program="sftp-server", arguments=(), patterns=(), stdio=stdio, **about),
 ):
     with channel.connect(sys.argv[2], "sock") as link:
         channel.send(link, kind({"principal": principal, "origin": "x"}))

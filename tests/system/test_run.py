@@ -54,6 +54,49 @@ def test_words_arrive_as_they_were_sent(at: UnlockedProject) -> None:
     assert at.run("printf", "%s\\n", *words).out == "".join(word + "\n" for word in words)
 
 
+ANY_BYTE = bytes(range(1, 256)).decode("utf-8", "surrogateescape")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(["one\ntwo"], id="a line break"),
+        pytest.param(["a\tb", "\t", "\n", "\r\n"], id="blanks of all kinds"),
+        pytest.param([ANY_BYTE], id="every byte but NUL"),
+        pytest.param(["\u202e\u2028\ufeff", "\x1b[2J"], id="what is not shown as it is"),
+        pytest.param(["x"] * 300, id="300 words"),
+        pytest.param(["y"] * 7_000, id="7,000 words"),
+        pytest.param(["z" * 5_000], id="a word of 5,000 characters"),
+        pytest.param(["é" * 30_000, "\n" * 60_000], id="120 KB"),
+    ],
+)
+def test_words_may_be_anything_that_ssh_carries(at: UnlockedProject, words: list[str]) -> None:
+    script = "import os, sys; sys.stdout.buffer.write(os.fsencode(ascii(sys.argv[1:])))"
+    assert at.run("python3", "-c", script, *words).out == ascii(words)
+    log = Path(str(at.gateway.ready["audit"])).read_bytes()
+    assert b"202e" not in log and b"\\x1b" not in log and b"yyyy" not in log
+
+
+def test_a_script_of_several_lines_runs(at: UnlockedProject) -> None:
+    assert at.sh("echo one\necho two").out == "one\ntwo\n"
+    assert at.run("sh", "-c", "cat <<end\n\tx\nend\n").out == "\tx\n"
+
+
+def test_a_line_break_outside_of_quotes_is_no_word(at: UnlockedProject) -> None:
+    for line in ("true\nid", "true\n", "true \\\n", 'true "\\\n"'):
+        result = at.person.ssh(f"run {at.project} -- {line}", extra=at.shared)
+        assert (result.status, result.out) == (127, "")
+        assert "a line break outside quotes" in result.err
+
+
+def test_more_words_than_a_sandbox_takes_and_a_name_that_a_terminal_acts_on_are_refused(at: UnlockedProject) -> None:
+    result = at.run("true", *("x" * 8_000))
+    assert (result.status, "more than 8000 words" in result.err) == (127, True)
+    result = at.run("\x1b[2Jx", "y")
+    assert (result.status, result.err.count("\x1b")) == (64, 0)
+    assert at.run("sh", "-c", "printf '#!/bin/sh\\necho odd\\n' >'a\nb' && chmod +x 'a\nb' && ./'a\nb'").out == "odd\n"
+
+
 def test_a_script_of_the_project_runs(at: UnlockedProject) -> None:
     assert at.sh("printf '#!/bin/sh\\necho mine\\n' > tool && chmod +x tool").status == 0
     assert at.run("./tool").out == "mine\n"

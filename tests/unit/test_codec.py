@@ -121,7 +121,7 @@ def test_whatever_is_read_has_the_types_of_its_fields_or_is_refused(changes: dic
         pytest.param({"fd": True}, id="a descriptor that is a truth value"),
         pytest.param({"fd": None}, id="no descriptor where one is needed"),
         pytest.param({"words": ["a\0"]}, id="a word with a NUL"),
-        pytest.param({"words": ["\udcff"]}, id="a word that is no text"),
+        pytest.param({"words": ["\ud800"]}, id="a word that is neither text nor bytes"),
         pytest.param({"words": "ab"}, id="words that are a string"),
         pytest.param({"inner": {"number": 1}}, id="a nested record that lacks a field"),
         pytest.param({"inner": {"number": 1, "project": "p", "x": 1}}, id="a nested record with a field too many"),

@@ -22,6 +22,7 @@ from gateway.limits import concurrency
 from gateway.limits.disk import fiemap, ledger, notify_filter, supervisor, usage
 from gateway.sandbox import seccomp_rules, syscall_filter
 from gateway.sandbox.execution import execution_argv, with_terminal
+from gateway.sandbox.inside import own_programs
 from gateway.sandbox.limits import Limits
 from rshell.commands.git import repository
 from rshell.front import policy
@@ -124,8 +125,10 @@ def test_an_execution_s_command_line_ends_with_the_users_words() -> None:
     argv = execution_argv(["--bind", "/", "--"], "/projects/p", "/pts", ["/opt/x"], limits, 3, {})
     assert argv[-4:] == ["--", "--bind", "/", "--"]
     assert {"--nproc=5:5", f"--data={6 << 20}:{6 << 20}", "--cpu=7:7", f"--fsize={8 << 20}:{8 << 20}"} <= set(argv)
-    on = with_terminal(argv, "xterm")
-    assert on[on.index("--") + 1] == "/usr/bin/setsid" and on[-4:] == argv[-4:]
+    for has_jobs in (True, False):
+        on = with_terminal(argv, "xterm", has_jobs)
+        assert on[on.index("--") + 1] == "/usr/bin/setsid" and on[-4:] == argv[-4:]
+        assert (own_programs.FOREGROUND in on) is not has_jobs
 
 
 def test_no_limit_is_none() -> None:

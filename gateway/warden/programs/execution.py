@@ -12,11 +12,11 @@ import termios
 from gateway.base import syscalls
 from gateway.base.records import Fd
 from gateway.base.syscalls import CLONE_NEWNET, MS_NOEXEC, MS_NOSUID
-from gateway.errors import Misconfigured
-from gateway.sandbox import bubblewrap, cgroups, host_files, network, paths
+from gateway.errors import Internal, Misconfigured
+from gateway.sandbox import cgroups, etc, host_files, network, paths, transfer
 from gateway.sandbox.execution import execution_argv, with_terminal
+from gateway.sandbox.inside import own_programs
 from gateway.sandbox.paths import TERMINALS
-from gateway.sandbox.transfer import require_program, transfer_argv
 from gateway.session import channel, protocol
 from gateway.session.protocol import Cgroup, NewTerminal, Stdio
 from gateway.warden import mounts
@@ -25,21 +25,27 @@ from gateway.warden.programs.programs import Program, Programs
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _TERMINALS = "/tmp/terminals-"  # noqa: S108 - the sandbox's own
 _numbers = itertools.count(1)
 
-_CHOSEN = ("run", "shell")
+_WITH_JOBS = "shell"
+_CHOSEN = ("run", _WITH_JOBS)
 """What keeps its view in use by data and processor time, too; of a transfer, such as git's, only its file I/O does."""
 
 
-def attach(programs: Programs, request: protocol.Attach, front: socket.socket) -> None:
-    """Start a transfer. Raises EncError, and then nothing runs."""
-    require_program(request.program)
+def attach(programs: Programs, request: protocol.Attach, front: socket.socket, projects: Iterable[str]) -> None:
+    """Start a transfer; `projects` are unlocked. Raises EncError, and then nothing runs."""
+    transfer.require_program(request.program)
     program = _program(request, request.program, front)
-    with host_files.opened((host_files.LINKER_CACHE,), {"/etc/passwd": bubblewrap.passwd()}) as files:
-        argv = transfer_argv(request.program, request.arguments, files)
+    if len(request.patterns) > len(request.arguments):
+        raise Internal("more patterns than arguments")
+    made = {"/etc/passwd": etc.passwd()}
+    if request.patterns:
+        made[own_programs.GLOBBING] = own_programs.SOURCES[own_programs.GLOBBING]
+    with host_files.opened((host_files.LINKER_CACHE,), made) as files:
+        argv = transfer.transfer_argv(request.program, request.arguments, files, request.patterns, tuple(projects))
         programs.start(argv, program, _standard(request.stdio), files.values())
 
 
@@ -53,12 +59,14 @@ def _standard(stdio: Stdio | None) -> dict[int, int]:
 
 def start(programs: Programs, request: protocol.Execute, front: socket.socket) -> None:
     """The same for what a user chose."""
-    made = {"/etc/passwd": bubblewrap.passwd(paths.HOME)}
+    made = {"/etc/passwd": etc.passwd(paths.HOME), "/etc/group": etc.group()}
+    if request.terminal and request.label != _WITH_JOBS:
+        made[own_programs.FOREGROUND] = own_programs.SOURCES[own_programs.FOREGROUND]
     if request.network is not None:
         made["/etc/resolv.conf"] = network.RESOLVER
     terminals = f"{_TERMINALS}{next(_numbers)}"
     view = request.project if request.label in _CHOSEN else ""
-    with host_files.opened((host_files.LINKER_CACHE, *host_files.SHARED_FILES), made) as files:
+    with host_files.opened((host_files.LINKER_CACHE, *etc.files()), made) as files:
         passed = (request.filter, *files.values())
         argv = execution_argv(
             request.arguments,
@@ -128,7 +136,7 @@ def _on_terminal(
     except OSError as error:
         raise Misconfigured("the gateway's host refuses a terminal", error.strerror) from error
     try:
-        argv = with_terminal(argv, wanted.type)
+        argv = with_terminal(argv, wanted.type, program.label == _WITH_JOBS)
         pid = programs.start(argv, program, dict.fromkeys((0, 1, 2), terminal), passed)
         with contextlib.suppress(OSError):  # the front is gone; its end is watched for
             channel.send(program.front, protocol.Terminal(controller=Fd(controller)))

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from gateway.identity.names import ProjectName
     from gateway.warden.loop import Steps
 
+_UMASK = 0o022
+"""What a login has on Debian. Archives and packages carry it; on the gateway's disk a vault is closed to others."""
+
 _CERTAIN = 0.3
 """Seconds within which SIGKILL has to have worked on everything that is not stuck in the kernel."""
 
@@ -79,7 +82,11 @@ class Programs:
 
         A front that goes away ends its program.
         """
-        pid = process.spawn(argv, stdio, passed, own_group=True)
+        before = os.umask(_UMASK)  # of users' programs; ours is closed to all others
+        try:
+            pid = process.spawn(argv, stdio, passed, own_group=True)
+        finally:
+            os.umask(before)
         self._running[pid] = program
         self._usage[pid] = Usage(boottime())
         self._look_later()

@@ -1,0 +1,103 @@
+"""An sftp-server in one session, as `router` drives it: requests in, answers out, in the order of the requests."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+
+from gateway.base.records import Fd
+from gateway.errors import Internal, NotUnlocked
+from gateway.session import channel, protocol
+from rshell.session import warden_client
+from rshell.session.sftp import packets
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.session.registry import Session
+    from rshell.context import Context
+
+    Answer = Callable[[bytes], bytes]
+
+ARGUMENTS = ("-e", "-l", "QUIET")
+FULL = 4 * packets.LARGEST
+"""Bytes that wait for one side; then nothing more is read for it."""
+_CHUNK = 256 * 1024
+
+
+class Backend:
+    """`number` tells its handles from those of others. `link` is readable when it has ended."""
+
+    def __init__(self, context: Context, session: Session, number: int) -> None:
+        """Start it. Raises EncError."""
+        self.session = session
+        self.number = number
+        self.to_send = bytearray()
+        self._received = bytearray()
+        self._answers: deque[Answer] = deque()
+        warden_client.take_place(context)
+        theirs, ours = os.pipe2(os.O_CLOEXEC)
+        answers, answering = os.pipe2(os.O_CLOEXEC)
+        self.requests, self.answers = ours, answers
+        try:
+            self.link = warden_client.connection(context, session)
+            stdio = (Fd(theirs), Fd(answering), Fd(2))
+            warden_client.send(context, self.link, warden_client.attach(context, "sftp-server", ARGUMENTS, stdio))
+        except OSError as error:
+            raise NotUnlocked(f"session {session.id} has just ended") from error
+        finally:
+            os.close(theirs)
+            os.close(answering)
+        for fd in (ours, answers):
+            os.set_blocking(fd, False)
+        self.ask(packets.framed(bytes([packets.INIT]) + b"\0\0\0\3"), lambda _: b"")
+
+    def ask(self, packet: bytes, answer: Answer) -> None:
+        """Send `packet`; what comes for it (a packet's body) goes through `answer`, which says what the client gets."""
+        self.to_send += packet
+        self._answers.append(answer)
+
+    def flush(self) -> None:
+        """Pass on what it takes now. Raises OSError when it has ended."""
+        try:
+            while self.to_send:
+                del self.to_send[: os.write(self.requests, memoryview(self.to_send)[:_CHUNK].tobytes())]
+        except BlockingIOError:
+            return
+
+    def collect(self) -> bytes | None:
+        """What the client gets of its answers; None at their end. Raises Malformed."""
+        try:
+            read = os.read(self.answers, _CHUNK)
+        except BlockingIOError:
+            return b""
+        if not read:
+            return None
+        self._received += read
+        found = []
+        while (body := packets.take(self._received)) is not None:
+            if not self._answers:
+                raise packets.Malformed
+            found.append(self._answers.popleft()(body))
+        return b"".join(found)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether there are answers to come."""
+        return bool(self._answers)
+
+    def status(self) -> int:
+        """Its exit status, once `link` is readable. Raises EncError: why it was ended."""
+        try:
+            reply = channel.receive(self.link)
+        except (OSError, protocol.Malformed):
+            reply = None
+        if reply is None:
+            raise NotUnlocked(f"session {self.session.id} has just ended")
+        reply.close()
+        if isinstance(reply, protocol.Failed):
+            raise protocol.error_of(reply)
+        if not isinstance(reply, protocol.Exited):
+            raise Internal("the session gave no proper answer")
+        return reply.status

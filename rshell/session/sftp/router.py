@@ -1,0 +1,230 @@
+"""One SFTP channel for several sessions of a principal: each request goes to the session that has the project of its
+path. The directory of the projects shows those of all sessions.
+
+A view is mounted in its session's namespace alone, so there is an sftp-server in each session that is asked for
+something, and this process between them and the client. It reads of a request what tells where it goes; an answer goes
+back as it comes, but that handles have the number of the session in front.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+
+from gateway.base import rlimits
+from gateway.errors import EncError
+from gateway.session import registry
+from rshell.session.sftp import packets
+from rshell.session.sftp.backend import FULL, Backend
+from rshell.session.sftp.names import located
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from gateway.identity.names import ProjectName
+    from gateway.session.registry import Session
+    from rshell.context import Context
+    from rshell.session.sftp.backend import Answer
+    from rshell.session.sftp.packets import Asked
+
+_CHUNK = 256 * 1024
+_OVERALL = 0xFF
+"""The first byte of a handle of the directory of the projects."""
+_SECONDS = 1.0
+"""For which a list of sessions is good."""
+_ELSEWHERE = "those projects are unlocked in different sessions; copy, and remove the first"
+
+
+class Ended(Exception):
+    """A session's sftp-server has ended, with this exit status."""
+
+
+class Router:
+    """Serve the client on our standard descriptors until it ends (`run`)."""
+
+    def __init__(self, context: Context, sessions: tuple[Session, ...]) -> None:
+        self._context = context
+        self._sessions = sessions
+        self._looked = time.monotonic()
+        self._backends: list[Backend] = []
+        self._received = bytearray()
+        self._to_client = bytearray()
+        self._listings: dict[bytes, bool] = {}
+        self._began = False
+        self._is_open = True
+        self._backend(registry.of_connection(sessions, context.caller.connection) or sessions[0])  # see `run`
+
+    def run(self) -> int:
+        """Returns the exit status. Raises EncError when a session ends: there is always one, which ends us with our
+        key.
+        """
+        rlimits.lift_processor_time()
+        for fd in (0, 1):
+            os.set_blocking(fd, False)
+        try:
+            while self._is_open or self._to_client or any(one.is_busy for one in self._backends):
+                self._step()
+            return 0
+        except (Ended, BrokenPipeError, ConnectionResetError) as ended:
+            return ended.args[0] if isinstance(ended, Ended) else 0
+        except packets.Malformed:
+            return EncError.code
+        finally:
+            for fd in (0, 1):
+                os.set_blocking(fd, True)
+
+    def _step(self) -> None:
+        """Wait for something and do it."""
+        waiting = select.poll()
+        can_take = all(len(one.to_send) < FULL for one in self._backends)
+        if self._is_open and can_take and len(self._to_client) < FULL:
+            waiting.register(0, select.POLLIN)
+        if self._to_client:
+            waiting.register(1, select.POLLOUT)
+        for one in self._backends:
+            if len(self._to_client) < FULL:
+                waiting.register(one.answers, select.POLLIN)
+            if one.to_send:
+                waiting.register(one.requests, select.POLLOUT)
+            waiting.register(one.link, select.POLLIN)
+        ready = dict(waiting.poll())
+        if ready.get(1, 0) & (select.POLLERR | select.POLLHUP):
+            raise BrokenPipeError
+        for one in self._backends:
+            if one.answers in ready:
+                self._to_client += one.collect() or b""
+            if one.link.fileno() in ready:
+                raise Ended(one.status())
+        if 0 in ready:
+            self._read()
+        for one in self._backends:
+            one.flush()
+        self._write()
+
+    def _read(self) -> None:
+        read = os.read(0, _CHUNK)
+        self._is_open = bool(read)
+        self._received += read
+        while (body := packets.take(self._received)) is not None:
+            self._to_client += self._asked(body)
+
+    def _write(self) -> None:
+        try:
+            while self._to_client:
+                del self._to_client[: os.write(1, memoryview(self._to_client)[:_CHUNK].tobytes())]
+        except BlockingIOError:
+            return
+
+    def _asked(self, body: bytes) -> bytes:
+        """See to one request; what the client gets for it at once."""
+        if not self._began:
+            self._began = True
+            if body[0] != packets.INIT:
+                raise packets.Malformed
+            return packets.version()
+        try:
+            asked = packets.asked(body)
+        except packets.Unknown:
+            return packets.status(body[1:5], packets.UNSUPPORTED, "not supported")
+        if asked.extension == packets.LIMITS:
+            return packets.limits(asked.id)
+        if asked.has_handle:
+            return self._by_handle(asked)
+        try:
+            return self._by_path(asked)
+        except EncError as error:
+            return packets.status(asked.id, packets.NO_SUCH_FILE, error.line())
+
+    def _by_handle(self, asked: Asked) -> bytes:
+        (handle,) = asked.names
+        number, theirs = handle[0] if handle else len(self._backends), handle[1:]
+        if number == _OVERALL:
+            return self._overall(asked, handle)
+        if number >= len(self._backends):
+            return packets.status(asked.id, packets.FAILURE, "no such handle")
+        self._backends[number].ask(asked.packet((theirs,)), packets.framed)
+        return b""
+
+    def _by_path(self, asked: Asked) -> bytes:
+        places = [located(path) for path in asked.names[1 if asked.is_target_first else 0 :]]
+        if asked.kind == packets.OPENDIR and places[0] == (None, located(b"/")[1]):
+            handle = bytes([_OVERALL]) + len(self._listings).to_bytes(4, "big")
+            self._listings[handle] = False
+            return packets.handle(asked.id, handle)
+        chosen = {session.id: session for session in (self._session(project) for project, _ in places)}
+        if len(chosen) > 1:
+            return packets.status(asked.id, packets.FAILURE, _ELSEWHERE)
+        backend = self._backend(next(iter(chosen.values())))
+        paths = tuple(path for _, path in places)
+        names = (asked.names[0], *paths) if asked.is_target_first else paths
+        backend.ask(asked.packet(names), lambda body: _answer(body, backend.number))
+        return b""
+
+    def _session(self, project: ProjectName | None) -> Session:
+        """The session that has it, and the first for what is no project of the caller. Raises NotUnlocked."""
+        if project is None:
+            return self._backends[0].session
+        if time.monotonic() - self._looked > _SECONDS:
+            self._sessions = self._context.sessions()
+            self._looked = time.monotonic()
+        for session in self._sessions:
+            if session.has(project):
+                return session
+        try:
+            self._context.vault(project)
+        except EncError:
+            return self._backends[0].session
+        return registry.with_project((), project)  # its words
+
+    def _backend(self, session: Session) -> Backend:
+        """The sftp-server in it. Raises EncError when none can be started."""
+        for one in self._backends:
+            if one.session.id == session.id:
+                return one
+        self._backends.append(Backend(self._context, session, len(self._backends)))
+        return self._backends[-1]
+
+    def _overall(self, asked: Asked, handle: bytes) -> bytes:
+        """The directory of the projects: one answer with all of them, and then the end."""
+        if handle not in self._listings:
+            return packets.status(asked.id, packets.FAILURE, "no such handle")
+        if asked.kind == packets.CLOSE:
+            del self._listings[handle]
+            return packets.status(asked.id, 0)
+        if asked.kind != packets.READDIR:
+            return packets.status(asked.id, packets.UNSUPPORTED, "not supported")
+        if self._listings[handle]:
+            return packets.status(asked.id, packets.EOF)
+        self._listings[handle] = True
+        projects = [(session, view.project) for session in self._context.sessions() for view in session.views]
+        listing = _Listing(asked.id, len(projects))
+        for session, project in projects:
+            path = located(project.encode())[1]
+            body = bytes([packets.LSTAT]) + asked.id + packets.string(path)
+            self._backend(session).ask(packets.framed(body), listing.collector(project))
+        return b"" if projects else packets.status(asked.id, packets.EOF)
+
+
+class _Listing:
+    """Gathers the attributes of projects from their sessions."""
+
+    def __init__(self, id_: bytes, missing: int) -> None:
+        self._id = id_
+        self._missing = missing
+        self._entries: list[tuple[bytes, bytes]] = []
+
+    def collector(self, project: ProjectName) -> Answer:
+        def collect(body: bytes) -> bytes:
+            self._missing -= 1
+            if body[:1] == bytes([packets.ATTRS]):
+                self._entries.append((project.encode(), body[5:]))
+            return b"" if self._missing else packets.names(self._id, sorted(self._entries))
+
+        return collect
+
+
+def _answer(body: bytes, number: int) -> bytes:
+    """An answer of a session for the client: a handle becomes ours."""
+    if body[0] != packets.HANDLE or len(body) < 9:
+        return packets.framed(body)
+    return packets.handle(body[1:5], bytes([number]) + body[9:])
