@@ -30,7 +30,7 @@ def command(profile: Profile, project: str, allow_weak: bool, source: str | None
         from client.operations import upload
 
         upload.check_installed()
-    passphrase = passphrase_prompt.read(f"New passphrase of {project}: ", twice=True)
+    passphrase = passphrase_prompt.read_new(f"New passphrase of {project}: ")
     words = ["new", project, *(["--allow-weak"] if allow_weak else [])]
     store = stores.connected(profile)
     if store:

@@ -19,6 +19,7 @@ from gateway.vault.store import Vault
 from rshell.commands import mount
 from rshell.context import Context, required
 from rshell.language.command import Command
+from rshell.session import spelling
 from rshell.terminal import output, questions
 
 TYPE_CHECKING = False
@@ -44,9 +45,9 @@ def run(context: Context, command: Command) -> int:
     held = lease.acquire(vault, holder)
     try:
         require_key = context.key_checker()
-        secret = questions.pipe(questions.secret(f"Passphrase of {project}: ", require_key))
+        line = questions.secret(f"Passphrase of {project}: ", require_key)
         context.require_key()
-        status, said = _check(context, vault, slot, secret, require_key)
+        status, said = _check(context, vault, slot, line, require_key)
     finally:
         lease.release(held)
     damage = tuple(line.removeprefix("fsck: ") for line in said.splitlines() if line.startswith("fsck: "))
@@ -64,10 +65,11 @@ check = mount.check
 
 
 def _check(
-    context: Context, vault: Vault, slot: slots.Slot, secret: int, require_key: Callable[[], None]
+    context: Context, vault: Vault, slot: slots.Slot, line: bytes, require_key: Callable[[], None]
 ) -> tuple[int, str]:
     """gocryptfs's exit status (0, or that of a corrupt vault) and its output. Raises EncError for other failures."""
     attempt = mount.begin_attempt(context, vault.name)
+    secret = questions.pipe(spelling.choose(vault, slot, line, attempt))
     right = None
     try:
         status, said = _run(vault, slot, secret, require_key)
