@@ -98,7 +98,8 @@ def end_abandoned(store: Store, mount: Mount) -> None:
     if processes.is_alive(mount.owner):
         return
     processes.send_sigterm(mount.sshfs)
-    processes.end(mount.sshfs, grace=1.0)  # sshfs unmounts at SIGTERM; we cannot, because the mount id is not recorded
+    processes.end(mount.sshfs, grace=1.0)  # sshfs unmounts at SIGTERM
+    unmount.left_by_killed(mount)
     mount_point.remove_if_made(mount.directory, mount.made)
     store.change(lambda now: now.without_mount(mount.project) if now.current(mount) else now)
 

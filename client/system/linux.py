@@ -10,6 +10,7 @@ import os
 import re
 import resource
 import signal
+from collections.abc import Callable
 from typing import NamedTuple
 
 MOUNT_TABLE = "/proc/self/mountinfo"
@@ -20,8 +21,8 @@ MOVE_MOUNT = ("mount", "--move")
 SOCKET_PATH_MAX = 104
 """Bytes in the path of a unix socket: the smallest limit of the systems that ssh runs on."""
 
-_OCTAL_ESCAPE = re.compile(r"\\([0-7]{3})")
-_PR_SET_DUMPABLE = 4
+_OCTAL_ESCAPE = re.compile(rb"\\([0-7]{3})")
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4
 
 
 class MountEntry(NamedTuple):
@@ -38,21 +39,19 @@ class MountEntry(NamedTuple):
 def mount_table() -> list[MountEntry]:
     """All mounts of our mount namespace. Reading the table does not call any file system, so it cannot hang."""
     with open(MOUNT_TABLE, "rb") as file:
-        text = os.fsdecode(file.read())
-    return [_parse(line) for line in text.splitlines()]
+        table = file.read()
+    return [_parse(line) for line in table.split(b"\n") if line]  # splitlines would also split at what a path may have
 
 
-def _parse(line: str) -> MountEntry:
-    front, _, back = line.partition(" - ")
-    id_, parent, device, _, path = front.split(" ")[:5]
-    type_, source = back.split(" ")[:2]
-    return MountEntry(int(id_), int(parent), device, _unescape(path), type_, _unescape(source))
+def _parse(line: bytes) -> MountEntry:
+    front, _, back = line.partition(b" - ")
+    id_, parent, device, _, path = front.split(b" ")[:5]
+    type_, source = back.split(b" ")[:2]
+    return MountEntry(int(id_), int(parent), device.decode(), _unescape(path), type_.decode(), _unescape(source))
 
 
-def _unescape(text: str) -> str:
-    if "\\" not in text:
-        return text
-    return os.fsdecode(_OCTAL_ESCAPE.sub(lambda match: chr(int(match[1], 8)), text).encode("latin-1"))
+def _unescape(text: bytes) -> str:
+    return os.fsdecode(_OCTAL_ESCAPE.sub(lambda match: bytes([int(match[1], 8)]), text))
 
 
 def start_time(pid: int) -> int:
@@ -125,6 +124,14 @@ def has_aes() -> bool:
     except OSError:
         return False
     return bool(lines) and "aes" in lines[0]
+
+
+def signal_at_parents_end(number: int) -> Callable[[], None]:
+    """A function that asks the kernel, in a process just forked, to signal it when its parent ends; kept over exec."""
+    import ctypes
+
+    prctl = ctypes.CDLL(None).prctl
+    return lambda: prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
 
 
 def protect_memory() -> None:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 from client.errors import Missing, Usage
-from client.system import linux, passphrases
+from client.system import children, linux, passphrases
 
 _MAX_BYTES = 2048
 """As the gateway."""
@@ -76,7 +76,7 @@ def _split(command: str) -> list[str]:
 
 def _from_program(argv: list[str]) -> bytes:
     try:
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False)
+        done = children.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     except (OSError, IndexError) as error:
         raise Missing("the passphrase program cannot be started", _CHECK_PROGRAM) from error
     line = _checked(done.stdout.split(b"\n", 1)[0])
