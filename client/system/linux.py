@@ -10,7 +10,7 @@ import os
 import re
 import resource
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 MOUNT_TABLE = "/proc/self/mountinfo"
@@ -101,15 +101,29 @@ def kill_at_pipe_hangup(fd: int, pid: int) -> None:
 
 def processes_using(directory: str) -> list[int]:
     """Pids of the user's processes that have `directory`, or something in it, open or as working directory."""
-    found = []
+    return [pid for pid, paths in _in_use() if any(_is_within(path, directory) for path in paths)]
+
+
+def files_open_in(directory: str) -> set[str]:
+    """What the user's processes have open in `directory`, or as working directory: paths as /proc shows them."""
+    return {path for _, paths in _in_use() for path in paths if _is_within(path, directory)}
+
+
+def _in_use() -> Iterator[tuple[int, list[str]]]:
+    """Each process of the user, and the paths that it has open or as working directory."""
     for name in filter(str.isdecimal, os.listdir("/proc")):
         try:
             links = [f"/proc/{name}/cwd", *(f"/proc/{name}/fd/{fd}" for fd in os.listdir(f"/proc/{name}/fd"))]
-            if any(_is_within(os.readlink(link), directory) for link in links):
-                found.append(int(name))
         except OSError:  # it has ended, or belongs to another user
             continue
-    return found
+        yield int(name), [path for path in map(_target, links) if path]
+
+
+def _target(link: str) -> str:
+    try:
+        return os.readlink(link)
+    except OSError:  # closed meanwhile
+        return ""
 
 
 def _is_within(path: str, directory: str) -> bool:
