@@ -71,7 +71,7 @@ def escaped(path: str) -> str:
 
     ssh has no way to write `${`, nor a control character in a path.
     """
-    if "${" in path or not path.isprintable():
+    if "${" in path or any(char < " " for char in path):
         raise Misconfigured(f"ssh cannot use the path {path!r}", "use one without ${ and control characters")
     return path.replace("%", "%%")
 

@@ -21,7 +21,7 @@ SSHFS = "sshfs"
 _FUSE = "/dev/fuse"
 _MOUNT_SECONDS = 20.0
 """How long the mount may take to appear."""
-ANSWER_SECONDS = 20.0
+ANSWER_SECONDS = 15.0
 """How long the gateway may take to show what is in it."""
 _OPTIONS = ("idmap=user", "nosuid", "nodev", "noatime", "dcache_timeout=5")
 _LOOK_FOR_CAUSE = "`enc doctor` looks for the cause"

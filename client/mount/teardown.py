@@ -20,7 +20,7 @@ from client.system.processes import Process
 _AT_TERMINAL_END = 0.6
 """Seconds for writing back when a terminal has ended."""
 _REMOVE_SECONDS = 1.0
-"""For removing what a killed sshfs would have removed."""
+"""For finding what a killed sshfs would have removed, and for removing it."""
 ON_REQUEST = 10.0
 """Seconds for writing back when the user waits for it."""
 
@@ -38,7 +38,9 @@ def end_mount(store: Store, mount: Mount, seconds: float = _AT_TERMINAL_END, loc
             return True
         gone = bool(seconds) and unmount.gracefully(mount, seconds)
         if not gone:
-            hidden = hidden_files.open_in(mount) if seconds else []  # 0: what is behind it does not answer
+            hidden = (
+                hidden_files.open_in(mount, _REMOVE_SECONDS) if seconds else []
+            )  # 0: what is behind it does not answer
             gone = unmount.by_force(mount)
             hidden_files.remove(store, mount.project, hidden, _REMOVE_SECONDS)
         processes.end(mount.sshfs)

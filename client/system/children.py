@@ -24,6 +24,11 @@ def call(argv: list[str], *, ending: signal.Signals = signal.SIGTERM, **how: Any
     return subprocess.call(argv, preexec_fn=_tied(ending), **how)
 
 
+def start(argv: list[str], *, ending: signal.Signals = signal.SIGTERM, **how: Any) -> subprocess.Popen[bytes]:
+    """As `subprocess.Popen` with `how`. When we end before it does, it gets the signal `ending`."""
+    return subprocess.Popen(argv, preexec_fn=_tied(ending), **how)
+
+
 def _tied(ending: signal.Signals) -> Callable[[], None]:
     parent = os.getpid()
     tie = linux.signal_at_parents_end(ending)

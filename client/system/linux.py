@@ -18,6 +18,8 @@ UNMOUNT = ("fusermount3", "-u")
 UNMOUNT_LAZY = ("fusermount3", "-u", "-z")
 MAKE_PRIVATE = ("mount", "--make-private")
 MOVE_MOUNT = ("mount", "--move")
+DELETED = " (deleted)"
+"""What /proc appends to the path of an open file that was deleted."""
 SOCKET_PATH_MAX = 104
 """Bytes in the path of a unix socket: the smallest limit of the systems that ssh runs on."""
 
