@@ -66,7 +66,7 @@ BROKEN = [
         id="a line that is no key",
     ),
     pytest.param(
-        "cp $0/authorized_keys $0/x; key='ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI'$(printf %043d 0); "
+        "cp $0/authorized_keys $0/x; key='ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI'$(printf A%042d 0); "
         'printf %s "$key a" >>$0/authorized_keys; echo "$key b" >>$0/authorized_keys',
         "cp $0/x $0/authorized_keys; rm $0/x",
         "FAIL",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import PASSPHRASE, Gateway, Person, bindir, eventually
+from tests.harness import PASSPHRASE, Gateway, Person, bindir, eventually, need
 from tests.laptop import Laptop, is_alive, kill, laptop
 
 WRITE = PASSPHRASE + "\n"
@@ -375,3 +375,26 @@ def test_why_a_mount_was_taken_away_is_in_the_log(mine: Laptop) -> None:
     kill(mine.mounted("one").sshfs)
     eventually(lambda: "one is no longer mounted" in log.read_text(), 10)
     eventually(lambda: "one" not in mine.state.mounts)
+
+
+def test_a_link_with_dots_fails_in_a_mount_that_contains_links_and_works_on_the_gateway(mine: Laptop) -> None:
+    """As docs/client.md says. When sshfs has a setting for links that stay inside, this has to change."""
+    at = mine.mount("one")
+    (at / "lib").mkdir()
+    (at / "file").write_text("content")
+    (at / "lib" / "link").symlink_to("../file")
+    has = subprocess.run(["sshfs", "--help"], capture_output=True, text=True, check=False)
+    need("contain_symlinks" in has.stdout + has.stderr, "this sshfs has CVE-2026-47187", but_not_on="ubuntu")
+    with pytest.raises(PermissionError):
+        (at / "lib" / "link").read_text()
+    with pytest.raises(PermissionError):
+        (at / "lib" / "link").readlink()
+    for words in (("git", "-C", str(at), "init", "-q"), ("git", "-C", str(at), "add", "lib")):
+        done = subprocess.run(words, capture_output=True, check=False)
+    assert done.returncode != 0
+    assert subprocess.run(
+        ["tar", "-C", str(at), "-cf", "/dev/null", "lib"], capture_output=True, check=False
+    ).returncode
+    assert mine.enc("run", "one", "--json", "--", "cat", "lib/link").out == "content"
+    for run in (("git", "add", "lib"), ("tar", "-cf", "lib.tar", "lib")):
+        assert mine.enc("run", "one", "--json", "--", *run).status == 0
