@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 
-from client.background import dead_man_switch
+from client.background import background_log, dead_man_switch
 from client.mount import teardown
 from client.state.records import State
 from client.state.store import Store
@@ -58,19 +58,19 @@ def _start_monitor(store: Store, project: str) -> None:
 
 
 def _start(store: Store, role: str, name: str) -> Process:
-    """Start background/main.py: in a session of its own, with one descriptor (the dead man's switch), in /.
+    """Start background/main.py: in a session of its own, in /, with the dead man's switch and the log as descriptors.
 
     It only needs the standard library, so it runs without site-packages (-I -S), which keeps it small.
     """
     argv = [sys.executable, "-I", "-S", "-c", _START, _CODE, role, store.directory, name]
-    with dead_man_switch.held(store) as pipe:
+    with dead_man_switch.held(store) as pipe, background_log.appending(store) as log:
         before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # inherited, so it is ignored from the first instruction
         try:
             child = subprocess.Popen(
                 argv,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
+                stderr=log,
                 pass_fds=[pipe],
                 cwd="/",
                 start_new_session=True,

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 
-from client.background import monitor, watchdog
+from client.background import background_log, monitor, watchdog
 from client.mount import teardown
 from client.state.store import Store
 
@@ -30,7 +30,11 @@ def main(words: list[str]) -> None:
         {"watchdog": watchdog.run, "monitor": monitor.run}[role](directory, name)
     except _Terminated:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        background_log.note(f"{role} of {name}: SIGTERM")
         _end(Store(directory), role, name)
+    except BaseException:
+        background_log.note(f"{role} of {name} has failed:")  # Python adds the traceback
+        raise
     sys.exit(0)
 
 

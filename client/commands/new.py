@@ -33,7 +33,7 @@ def command(profile: Profile, project: str, allow_weak: bool, source: str | None
 
         upload.check_installed()
         survey = surveys.examine(source)
-    passphrase = passphrase_prompt.read(f"New passphrase of {project}: ", twice=True)
+    passphrase = passphrase_prompt.read_new(f"New passphrase of {project}: ")
     words = ["new", project, *(["--allow-weak"] if allow_weak else [])]
     store = stores.connected(profile)
     if store:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 import signal
-import subprocess
 
 import click
 
@@ -17,6 +16,7 @@ from client.operations import projects
 from client.state import store as stores
 from client.state import terminal as terminals
 from client.state.config import Profile
+from client.system import children
 
 
 @click.command("open")
@@ -51,7 +51,7 @@ def _editor() -> list[str]:
 
 def _run(argv: list[str], directory: str) -> int:
     try:
-        status = subprocess.call(argv, cwd=directory)
+        status = children.call(argv, ending=signal.SIGHUP, cwd=directory)
     except OSError as error:
         raise Missing(f"{argv[0]} cannot be started: {error.strerror}") from error
     return status if status >= 0 else 128 - status

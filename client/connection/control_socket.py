@@ -13,18 +13,31 @@ from client.state.store import Store
 
 _HELLO, _VERSION = 1, 4
 _CHECK, _ALIVE = 0x10000004, 0x80000005
+_PID = 4
+"""Bytes of the pid, with which the answer ends."""
 
 
 def is_answering(store: Store, master: int) -> bool:
     """Whether the ssh with pid `master` answers. Waits forever if it hangs, so call this in a child process."""
-    expected = _message(_HELLO, _VERSION) + _message(_ALIVE, 0, master)
+    return master_pid(store, None) == master
+
+
+def master_pid(store: Store, seconds: float | None) -> int | None:
+    """The pid of the ssh that holds the connection; None if none answers within `seconds`."""
+    expected = _message(_HELLO, _VERSION) + _message(_ALIVE, 0, 0)
     try:
         with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(seconds)
             sock.connect(store.socket)
             sock.sendall(_message(_HELLO, _VERSION) + _message(_CHECK, 0))
-            return sock.recv(len(expected), socket.MSG_WAITALL) == expected
+            answer = b""
+            while len(answer) < len(expected) and (chunk := sock.recv(len(expected) - len(answer))):
+                answer += chunk
     except OSError:
-        return False
+        return None
+    if len(answer) < len(expected) or answer[:-_PID] != expected[:-_PID]:
+        return None
+    return int.from_bytes(answer[-_PID:], "big")
 
 
 def _message(*numbers: int) -> bytes:

@@ -11,12 +11,12 @@ import os
 import subprocess
 from typing import NamedTuple
 
-from client.connection import ssh, ssh_errors, ssh_keygen
+from client.connection import ssh, ssh_config, ssh_errors, ssh_keygen, ssh_options
 from client.connection.ssh_errors import HostKeyUnknown
 from client.errors import HostKeyRefused, Misconfigured, NotAccepted
 from client.state import runtime_dir
 from client.state.config import Profile
-from client.system import files
+from client.system import children, files
 
 _OFFER_NO_KEY = {
     "PreferredAuthentications": "none",
@@ -39,7 +39,7 @@ def fetch(profile: Profile, kind: str = "") -> HostKey:
     known_hosts = os.path.join(runtime_dir.path(), f"first-contact-{os.getpid()}")
     extra = {
         "StrictHostKeyChecking": "accept-new",  # into an empty file of our own, which no other connection reads
-        "UserKnownHostsFile": ssh.quoted(known_hosts),
+        "UserKnownHostsFile": ssh_options.quoted(known_hosts),
         "GlobalKnownHostsFile": "/dev/null",
         "HashKnownHosts": "no",
         **_OFFER_NO_KEY,
@@ -72,7 +72,7 @@ def _connect(profile: Profile, extra: dict[str, str]) -> str:
     """What ssh prints when it connects without a key, which cannot succeed."""
     argv = [*ssh.direct(profile, extra), "-T", "--", profile.host, "whoami"]
     try:
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        done = children.run(argv, stdin=subprocess.DEVNULL, capture_output=True)
     except FileNotFoundError as error:
         raise ssh_errors.not_installed() from error
     return done.stderr.decode(errors="replace")
@@ -80,10 +80,10 @@ def _connect(profile: Profile, extra: dict[str, str]) -> str:
 
 def record(profile: Profile, key: HostKey) -> str:
     """Append the key to the first known_hosts file of the user's ssh; returns its path. Raises Misconfigured."""
-    where = _known_hosts(profile)
+    where = ssh_config.known_hosts(profile)
     try:
         os.makedirs(os.path.dirname(where), 0o700, exist_ok=True)
-        with open(where, "a+", encoding="utf-8") as file:
+        with open(where, "a+", encoding="utf-8", errors="surrogateescape") as file:
             file.seek(0)
             before = file.read()
             file.write(("" if before.endswith("\n") or not before else "\n") + key.line + "\n")
@@ -94,24 +94,16 @@ def record(profile: Profile, key: HostKey) -> str:
 
 def forget(where: str, key: HostKey) -> None:
     """Undo `record`: remove the key's last line from the file, or the file when it has no other line."""
-    with open(where, encoding="utf-8") as file:
-        lines = file.read().splitlines(keepends=True)
+    with open(where, encoding="utf-8", errors="surrogateescape") as file:
+        lines = [f"{line}\n" for line in file.read().removesuffix("\n").split("\n")]
+    if f"{key.line}\n" not in lines:  # somebody else removed it
+        return
     last = len(lines) - 1 - lines[::-1].index(f"{key.line}\n")
     if len(lines) == 1:
         os.unlink(where)
         return
     text = "".join(lines[:last] + lines[last + 1 :])
     files.replace(os.path.realpath(where), text, os.stat(where).st_mode & 0o777)
-
-
-def _known_hosts(profile: Profile) -> str:
-    argv = [*ssh.direct(profile), "-G", "--", profile.host]
-    config = subprocess.run(argv, capture_output=True, text=True, check=False).stdout
-    for line in config.splitlines():
-        key, _, value = line.partition(" ")
-        if key == "userknownhostsfile":
-            return os.path.expanduser(value.split()[0])
-    return os.path.expanduser("~/.ssh/known_hosts")
 
 
 def check_fingerprint(key: HostKey, expected: str) -> None:

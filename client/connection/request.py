@@ -10,6 +10,7 @@ from client.connection import ssh, ssh_errors
 from client.errors import FromGateway, Unreachable
 from client.state.config import Profile
 from client.state.store import Store
+from client.system import children
 
 
 def send(store: Store, *words: str, secret: bytes | None = None, seconds: float = 60.0) -> dict[str, Any]:
@@ -32,7 +33,7 @@ def send_directly(
 def _answer(argv: list[str], secret: bytes | None, seconds: float | None, host: str) -> dict[str, Any]:
     line = b"" if secret is None else secret + b"\n"
     try:
-        done = subprocess.run(argv, input=line, capture_output=True, timeout=seconds, check=False)
+        done = children.run(argv, input=line, capture_output=True, timeout=seconds)
     except FileNotFoundError as error:
         raise ssh_errors.not_installed() from error
     except subprocess.TimeoutExpired as error:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import IO
 
-from client.connection import request, session_events, ssh, ssh_errors
+from client.connection import control_socket, request, session_events, ssh, ssh_errors
 from client.errors import EncError, Unreachable
 from client.state.config import Profile
 from client.state.records import Connection, State
@@ -20,6 +20,8 @@ _OPEN_SECONDS = 20.0
 """How long the session may take to open after the connection is made."""
 _ANSWER_SECONDS = 2.0
 """How long the gateway may take to lock."""
+_CONTROL_SECONDS = 5.0
+"""How long ssh may take to answer at its control socket."""
 _LOST_SESSIONS = 8
 """How many lost sessions the state keeps."""
 
@@ -40,7 +42,7 @@ def open_session(profile: Profile, store: Store) -> Connection:
         messages = file.read()
     if status:
         raise ssh_errors.explain(messages, profile.host)
-    pid = ssh.master_pid(store)
+    pid = control_socket.master_pid(store, _CONTROL_SECONDS)
     try:
         return _wait_until_open(profile, store, pid, messages)
     except BaseException:

@@ -30,7 +30,7 @@ def read(store: Store) -> list[dict[str, Any]]:
     except OSError:
         return []
     events = []
-    for line in text[: text.rfind("\n") + 1].splitlines():
+    for line in text.split("\n")[:-1]:
         with contextlib.suppress(ValueError, RecursionError):
             event = json.loads(line)
             if isinstance(event, dict):

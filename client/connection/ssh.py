@@ -8,42 +8,28 @@ it reads no config, and where ssh would make a new connection because the socket
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import subprocess
 from typing import IO
 
-from client.connection import ssh_errors
+from client.connection import ssh_errors, ssh_options
 from client.state.config import Profile
 from client.state.store import Store
-from client.system import linux
+from client.system import children, linux
 
 SSH = "ssh"
-_FIXED = {
-    "StrictHostKeyChecking": "yes",
-    "UpdateHostKeys": "no",
-    "ForwardAgent": "no",
-    "ForwardX11": "no",
-    "ClearAllForwardings": "yes",
-    "Tunnel": "no",
-    "PermitLocalCommand": "no",
-    "RemoteCommand": "none",
-    "ControlPersist": "no",
-    "ConnectTimeout": "10",
-    "LogLevel": "ERROR",
-}
-SHARED = {"ControlMaster": "no", "ProxyCommand": "false", "BatchMode": "yes", "LogLevel": "ERROR"}
 FAILED = 255
 """The exit status of ssh when ssh itself failed, and not the command on the gateway."""
 
 
 def direct(profile: Profile, extra: dict[str, str] | None = None) -> list[str]:
     """Words up to the host, for a new connection. `extra` options replace fixed ones."""
-    words = [SSH, *_options({**_FIXED, **(extra or {})})]
+    chosen = {**ssh_options.FIXED, **(extra or {})}
+    if profile.identity:  # only this key: an agent with many keys would use up the server's attempts
+        chosen |= {"IdentityFile": ssh_options.quoted(profile.identity), "IdentitiesOnly": "yes"}
+    words = [SSH, *ssh_options.words(chosen)]
     if profile.ssh_config:
         words += ["-F", profile.ssh_config]
-    if profile.identity:  # only this key: an agent with many keys would use up the server's attempts
-        words += ["-i", profile.identity, "-o", "IdentitiesOnly=yes"]
     if profile.user:
         words += ["-l", profile.user]
     if profile.port:
@@ -53,21 +39,7 @@ def direct(profile: Profile, extra: dict[str, str] | None = None) -> list[str]:
 
 def shared(store: Store) -> list[str]:
     """Words up to the host, over the existing connection of `store`."""
-    return [SSH, "-F", "none", "-S", escaped(store.socket), *_options(SHARED)]
-
-
-def _options(values: dict[str, str]) -> list[str]:
-    return [word for key, value in values.items() for word in ("-o", f"{key}={value}")]
-
-
-def escaped(path: str) -> str:
-    """A path for an option in which ssh expands %, such as ControlPath."""
-    return path.replace("%", "%%")
-
-
-def quoted(path: str) -> str:
-    """A path for an option that takes several paths, such as UserKnownHostsFile."""
-    return f'"{escaped(path)}"'
+    return [SSH, "-F", "none", "-S", ssh_options.escaped(store.socket), *ssh_options.words(ssh_options.SHARED)]
 
 
 def command_line(words: tuple[str, ...] | list[str]) -> list[str]:
@@ -82,7 +54,7 @@ def run_attached(argv: list[str], host: str) -> int:
     """
     log = os.memfd_create("ssh")
     try:
-        status = subprocess.call([argv[0], "-E", f"/proc/{os.getpid()}/fd/{log}", *argv[1:]])
+        status = children.call([argv[0], "-E", f"/proc/{os.getpid()}/fd/{log}", *argv[1:]])
     except FileNotFoundError as error:
         raise ssh_errors.not_installed() from error
     with open(log, "rb") as file:
@@ -100,9 +72,9 @@ def start_master(profile: Profile, store: Store, out: IO[bytes], err: IO[bytes])
     """
     extra = {"ControlMaster": "yes", "ServerAliveInterval": "5", "ServerAliveCountMax": "3"}
     try:
-        words = [*direct(profile, {**extra, **_cipher(profile)}), "-S", escaped(store.socket)]
+        words = [*direct(profile, {**extra, **_cipher(profile)}), "-S", ssh_options.escaped(store.socket)]
         words += ["-f", "-T", "--", profile.host, "session --json"]
-        return subprocess.run(words, stdin=subprocess.DEVNULL, stdout=out, stderr=err, check=False).returncode
+        return children.run(words, stdin=subprocess.DEVNULL, stdout=out, stderr=err).returncode
     except FileNotFoundError as error:
         raise ssh_errors.not_installed() from error
 
@@ -110,20 +82,11 @@ def start_master(profile: Profile, store: Store, out: IO[bytes], err: IO[bytes])
 def _cipher(profile: Profile) -> dict[str, str]:
     """Prefer AES-GCM to ChaCha20, if the processor has AES and the user's config does not choose ciphers."""
 
-    def ciphers(*config: str) -> list[str]:
-        done = subprocess.run([SSH, *config, "-G", "--", profile.host], capture_output=True, text=True, check=False)
-        return [line for line in done.stdout.splitlines() if line.startswith("ciphers ")]
+    def ciphers(*config: str) -> list[bytes]:
+        done = children.run(
+            [SSH, *config, "-T", "-G", "--", profile.host], stdin=subprocess.DEVNULL, capture_output=True
+        )
+        return [line for line in done.stdout.split(b"\n") if line.startswith(b"ciphers ")]
 
     own = ciphers("-F", profile.ssh_config) if profile.ssh_config else ciphers()
     return {"Ciphers": "^aes128-gcm@openssh.com"} if linux.has_aes() and own == ciphers("-F", "none") else {}
-
-
-def master_pid(store: Store) -> int | None:
-    """The pid of the ssh that holds the connection; None when none answers within 5 s."""
-    argv = [*shared(store), "-O", "check", "--", "enc"]
-    try:
-        text = subprocess.run(argv, capture_output=True, text=True, timeout=5, check=False).stderr
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    found = re.search(r"pid=(\d+)", text)
-    return int(found[1]) if found else None

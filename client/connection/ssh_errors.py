@@ -11,6 +11,12 @@ GATEWAY = "the gateway"
 _OFFENDING = re.compile(r"Offending \S+ key in (.+?):(\d+)")
 _CHECK_NETWORK = "check your network"
 _MESSAGES: tuple[tuple[str, type[EncError], str, str], ...] = (
+    (
+        "Too many authentication failures",
+        NotAccepted,
+        "{host} was offered so many keys of your ssh-agent that it did not wait for the right one",
+        "name your key with -i, or with IdentityFile and `IdentitiesOnly yes` in ssh_config",
+    ),
     ("Permission denied", NotAccepted, "{host} does not accept your key", "`enc doctor` checks your keys"),
     (
         "Could not resolve hostname",

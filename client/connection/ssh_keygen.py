@@ -22,7 +22,7 @@ class KeyInfo(NamedTuple):
 def describe(path: str) -> KeyInfo | None:
     """The first key in the file: public, private or known_hosts. None when it has none. Raises Missing."""
     try:
-        done = subprocess.run([_SSH_KEYGEN, "-lf", path], capture_output=True, text=True, check=False)
+        done = subprocess.run([_SSH_KEYGEN, "-lf", path], capture_output=True, text=True, errors="replace", check=False)
     except FileNotFoundError as error:
         raise ssh_errors.not_installed() from error
     words = done.stdout.split()

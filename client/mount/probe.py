@@ -1,4 +1,4 @@
-"""The mount probe: a child process calls statvfs on the mount. If the call hangs, the child is left behind."""
+"""Questions through a mount, asked by a child process: if the answer does not come, the child is left behind."""
 
 from __future__ import annotations
 
@@ -57,6 +57,40 @@ def _probe(store: Store, mount: Mount, master: int) -> int:
     if f"{os.major(about)}:{os.minor(about)}" != mount.device:
         return _NO_ANSWER
     return 0 if control_socket.is_answering(store, master) else _NO_CONTROL
+
+
+def answers(directory: str, device: str, seconds: float) -> bool:
+    """Whether the new mount at `directory` shows its content within `seconds`: something on the gateway has answered.
+
+    The mount is in the mount table before sshfs has connected. Of the file system `device` alone an answer counts.
+    """
+    child = os.fork()
+    if child == 0:
+        os.closerange(3, 1024)
+        os._exit(0 if _shows(directory, device) else _NO_ANSWER)
+    pidfd = os.pidfd_open(child)
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    answered = False
+    try:
+        if poll.poll(seconds * 1000):
+            answered = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+            child = 0
+    finally:
+        if child:
+            os.kill(child, signal.SIGKILL)
+        os.close(pidfd)
+    return answered
+
+
+def _shows(directory: str, device: str) -> bool:
+    try:
+        with os.scandir(directory) as entries:
+            next(entries, None)
+        about = os.stat(directory).st_dev
+    except OSError:
+        return False
+    return f"{os.major(about)}:{os.minor(about)}" == device
 
 
 def _reap() -> None:

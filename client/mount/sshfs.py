@@ -11,17 +11,22 @@ import shutil
 import subprocess
 import time
 
-from client.connection import ssh
-from client.errors import CannotCreate, Missing
+from client.connection import ssh_options
+from client.errors import CannotCreate, EncError, Missing
 from client.state.store import Store
 from client.system import linux
 from client.system.linux import MountEntry
 
 SSHFS = "sshfs"
+_FUSE = "/dev/fuse"
 _MOUNT_SECONDS = 20.0
 """How long the mount may take to appear."""
+ANSWER_SECONDS = 15.0
+"""How long the gateway may take to show what is in it."""
 _OPTIONS = ("idmap=user", "nosuid", "nodev", "noatime", "dcache_timeout=5")
 _LOOK_FOR_CAUSE = "`enc doctor` looks for the cause"
+_GATEWAY = "enc: "
+"""How the gateway's own words begin."""
 
 
 def check_installed() -> None:
@@ -29,8 +34,8 @@ def check_installed() -> None:
     for program, package in ((SSHFS, "sshfs"), (linux.UNMOUNT[0], "fuse3")):
         if not shutil.which(program):
             raise Missing(f"{program} is not installed", f"apt install {package}")
-    if not os.access("/dev/fuse", os.R_OK | os.W_OK):
-        raise Missing("/dev/fuse cannot be opened", "load the kernel's fuse module, or ask for access to it")
+    if not os.access(_FUSE, os.R_OK | os.W_OK):
+        raise Missing(f"{_FUSE} cannot be opened", "load the kernel's fuse module, or ask for access to it")
 
 
 def source_name(project: str) -> str:
@@ -43,7 +48,7 @@ def start(store: Store, project: str, directory: str, synchronous: bool, inherit
 
     Call `wait_for_mount` next. Raises Missing.
     """
-    network = {"ControlPath": ssh.escaped(store.socket), **ssh.SHARED}
+    network = {"ControlPath": ssh_options.quoted(store.socket), **ssh_options.SHARED}
     chosen = [*_OPTIONS, *(("sshfs_sync",) if synchronous else ())]
     chosen += [f"{key}={value}".replace("\\", "\\\\").replace(",", "\\,") for key, value in network.items()]
     argv = [SSHFS, "-f", "-F", "none", "-o", ",".join(chosen), "--", source_name(project), directory]
@@ -62,7 +67,10 @@ def start(store: Store, project: str, directory: str, synchronous: bool, inherit
 
 
 def wait_for_mount(child: subprocess.Popen[bytes], project: str, directory: str, earlier: set[int]) -> MountEntry:
-    """The mount that `child` has made; its id is not in `earlier`. Raises CannotCreate, and then sshfs has ended."""
+    """The mount that `child` has made; its id is not in `earlier`. Raises CannotCreate, and then sshfs has ended.
+
+    sshfs makes it before it connects: nothing is known to be behind it yet.
+    """
     deadline = time.monotonic() + _MOUNT_SECONDS
     source = source_name(project)
     try:
@@ -75,23 +83,34 @@ def wait_for_mount(child: subprocess.Popen[bytes], project: str, directory: str,
         child.kill()
         child.wait()
         raise
-    if child.poll() is None:
-        child.kill()
-    message = _last_message(child)
-    child.wait()
-    if "/dev/fuse" in message or "fuse device" in message:
-        raise Missing(f"FUSE cannot be used ({message})", _LOOK_FOR_CAUSE)
-    raise CannotCreate(f"sshfs could not mount {project}{f' ({message})' if message else ''}", _LOOK_FOR_CAUSE)
+    raise failure(child, project)
 
 
-def _last_message(child: subprocess.Popen[bytes]) -> str:
-    """The last line on the standard error of an sshfs that has ended."""
+def failure(child: subprocess.Popen[bytes], project: str) -> EncError:
+    """The error for an sshfs that does not mount, or whose mount does not answer. Ends it first.
+
+    It has the gateway's own words, if there are some, else the last that sshfs or its ssh said.
+    """
+    running = child.poll() is None
+    stop(child)
+    lines = _messages(child)
+    said = next((line.removeprefix(_GATEWAY) for line in lines if line.startswith(_GATEWAY)), "")
+    message = said or (lines[-1] if lines else "")
+    about = f" ({message})" if message else ""
+    if running:
+        return CannotCreate(
+            f"the mount of {project} did not answer in time{about}", "check your network, and try again"
+        )
+    return CannotCreate(f"sshfs could not mount {project}{about}", _LOOK_FOR_CAUSE)
+
+
+def _messages(child: subprocess.Popen[bytes]) -> list[str]:
+    """The lines on the standard error of an sshfs that has ended."""
     assert child.stderr is not None  # noqa: S101
     poll = select.poll()
     poll.register(child.stderr, select.POLLIN)
     data = os.read(child.stderr.fileno(), 4096) if poll.poll(1000) else b""
-    lines = data.decode(errors="replace").strip().splitlines()
-    return lines[-1] if lines else ""
+    return data.decode(errors="replace").strip().splitlines()
 
 
 def stop(child: subprocess.Popen[bytes]) -> None:

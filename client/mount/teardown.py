@@ -10,7 +10,7 @@ import contextlib
 import os
 
 from client.connection import session
-from client.mount import entries, mount_point, unmount
+from client.mount import entries, hidden_files, mount_point, unmount
 from client.state.records import DETACHED, Mount, State, Terminal
 from client.state.store import Store
 from client.state.terminal import has_ended
@@ -19,6 +19,8 @@ from client.system.processes import Process
 
 _AT_TERMINAL_END = 0.6
 """Seconds for writing back when a terminal has ended."""
+_REMOVE_SECONDS = 1.0
+"""For finding what a killed sshfs would have removed, and for removing it."""
 ON_REQUEST = 10.0
 """Seconds for writing back when the user waits for it."""
 
@@ -34,7 +36,13 @@ def end_mount(store: Store, mount: Mount, seconds: float = _AT_TERMINAL_END, loc
     with store.lock(f"end-{mount.project}"):
         if not store.read().current(mount):  # another process has ended it
             return True
-        gone = bool(seconds and unmount.gracefully(mount, seconds)) or unmount.by_force(mount)
+        gone = bool(seconds) and unmount.gracefully(mount, seconds)
+        if not gone:
+            hidden = (
+                hidden_files.open_in(mount, _REMOVE_SECONDS) if seconds else []
+            )  # 0: what is behind it does not answer
+            gone = unmount.by_force(mount)
+            hidden_files.remove(store, mount.project, hidden, _REMOVE_SECONDS)
         processes.end(mount.sshfs)
         if gone:
             mount_point.remove_if_made(mount.directory, mount.made)
@@ -98,7 +106,8 @@ def end_abandoned(store: Store, mount: Mount) -> None:
     if processes.is_alive(mount.owner):
         return
     processes.send_sigterm(mount.sshfs)
-    processes.end(mount.sshfs, grace=1.0)  # sshfs unmounts at SIGTERM; we cannot, because the mount id is not recorded
+    processes.end(mount.sshfs, grace=1.0)  # sshfs unmounts at SIGTERM
+    unmount.left_by_killed(mount)
     mount_point.remove_if_made(mount.directory, mount.made)
     store.change(lambda now: now.without_mount(mount.project) if now.current(mount) else now)
 

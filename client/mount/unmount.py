@@ -51,6 +51,13 @@ def by_force(mount: Mount) -> bool:
     return entries.find(mount) is None
 
 
+def left_by_killed(mount: Mount) -> None:
+    """Unmount what an sshfs left that was killed before its mount was recorded, so that no id tells it from others."""
+    for entry in linux.mount_table():
+        if (entry.path, entry.source) == (mount.directory, mount.source) and not processes.is_alive(mount.sshfs):
+            processes.run_quietly([*linux.UNMOUNT_LAZY, "--", entry.path], _PROGRAM_SECONDS)
+
+
 def make_private(entry: MountEntry) -> None:
     """As root: make the mount private. The kernel refuses to move a mount that is on a shared one (see `_below`)."""
     if os.geteuid() == 0:

@@ -22,6 +22,9 @@ Distributions have fixed both in versions with older numbers (see Debian's chang
 _OLDEST_SSH = (8, 7)
 """The first OpenSSH with all options that enc uses; older ones are not tested."""
 _MAKE_KEY = "ssh-keygen -t ed25519"
+_ACCEPTED = ("ssh-ed25519", "sk-ssh-ed25519@openssh.com")
+_MOST_KEYS = 5
+"""How many keys sshd lets a client try (MaxAuthTries 6, and ssh asks once without a key)."""
 
 
 class Finding(NamedTuple):
@@ -55,7 +58,9 @@ def _guarded(check: Callable[[], Finding]) -> Iterator[Finding]:
 
 
 def _output(*argv: str) -> str:
-    done = subprocess.run(list(argv), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        list(argv), stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False
+    )
     return done.stdout + done.stderr
 
 
@@ -110,9 +115,14 @@ def _sleep() -> Finding:
 def _agent() -> Finding:
     if not os.environ.get("SSH_AUTH_SOCK"):
         return Finding("agent", "ok", "no ssh-agent: ssh itself asks for the passphrase of your key")
-    if "ED25519" not in _output("ssh-add", "-l"):
+    kinds = [line.split(" ", 1)[0] for line in _output("ssh-add", "-L").splitlines()]
+    count = len([kind for kind in kinds if kind in _ACCEPTED])
+    if not count:
         fix = "ssh-add ~/.ssh/id_ed25519, or name a key file in the config"
         return Finding("agent", "warning", "the ssh-agent has no Ed25519 key", fix)
+    if count > _MOST_KEYS:
+        says = f"the ssh-agent has {count} Ed25519 keys; a gateway waits for {_MOST_KEYS}, so ssh may not get to yours"
+        return Finding("agent", "warning", says, "name your key: `identity` in the config, or -i")
     return Finding("agent", "ok", "the ssh-agent has an Ed25519 key")
 
 

@@ -9,7 +9,7 @@ import time
 from client.background import dead_man_switch, launcher
 from client.connection import request, session, session_events
 from client.errors import Busy, CannotCreate, NoSuchProject, NotMounted, Usage
-from client.mount import entries, mount_point, sshfs, teardown, unmount
+from client.mount import entries, mount_point, probe, sshfs, teardown, unmount
 from client.mount.mount_point import MountPoint
 from client.operations import login
 from client.state.config import Profile
@@ -131,12 +131,16 @@ def _mount(store: Store, connection: Connection, reserved: Mount, point: MountPo
         mount = mount._replace(sshfs=processes.of(child.pid))
         store.change(lambda now: now.with_mount(mount))
         entry = sshfs.wait_for_mount(child, mount.project, point.path, earlier)
+        mounted = mount = mount._replace(device=entry.device, mount_id=entry.id)
+        unmount.make_private(entry)
+        if not probe.answers(mount.directory, mount.device, sshfs.ANSWER_SECONDS):
+            raise sshfs.failure(child, mount.project)
+        store.change(lambda now: now.with_mount(mounted))  # from now on a monitor may find fault with it
     except BaseException:
         sshfs.stop(child)
+        if mount.mount_id:
+            unmount.by_force(mount)  # a killed sshfs leaves its mount
         raise
-    unmount.make_private(entry)
-    mount = mount._replace(device=entry.device, mount_id=entry.id)
-    store.change(lambda now: now.with_mount(mount))
     child.returncode = 0  # the monitor ends it; without this, Popen would warn when it is collected
     return mount
 

@@ -10,6 +10,7 @@ import os
 import re
 import resource
 import signal
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 MOUNT_TABLE = "/proc/self/mountinfo"
@@ -17,11 +18,13 @@ UNMOUNT = ("fusermount3", "-u")
 UNMOUNT_LAZY = ("fusermount3", "-u", "-z")
 MAKE_PRIVATE = ("mount", "--make-private")
 MOVE_MOUNT = ("mount", "--move")
+DELETED = " (deleted)"
+"""What /proc appends to the path of an open file that was deleted."""
 SOCKET_PATH_MAX = 104
 """Bytes in the path of a unix socket: the smallest limit of the systems that ssh runs on."""
 
-_OCTAL_ESCAPE = re.compile(r"\\([0-7]{3})")
-_PR_SET_DUMPABLE = 4
+_OCTAL_ESCAPE = re.compile(rb"\\([0-7]{3})")
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4
 
 
 class MountEntry(NamedTuple):
@@ -38,21 +41,19 @@ class MountEntry(NamedTuple):
 def mount_table() -> list[MountEntry]:
     """All mounts of our mount namespace. Reading the table does not call any file system, so it cannot hang."""
     with open(MOUNT_TABLE, "rb") as file:
-        text = os.fsdecode(file.read())
-    return [_parse(line) for line in text.splitlines()]
+        table = file.read()
+    return [_parse(line) for line in table.split(b"\n") if line]  # splitlines would also split at what a path may have
 
 
-def _parse(line: str) -> MountEntry:
-    front, _, back = line.partition(" - ")
-    id_, parent, device, _, path = front.split(" ")[:5]
-    type_, source = back.split(" ")[:2]
-    return MountEntry(int(id_), int(parent), device, _unescape(path), type_, _unescape(source))
+def _parse(line: bytes) -> MountEntry:
+    front, _, back = line.partition(b" - ")
+    id_, parent, device, _, path = front.split(b" ")[:5]
+    type_, source = back.split(b" ")[:2]
+    return MountEntry(int(id_), int(parent), device.decode(), _unescape(path), type_.decode(), _unescape(source))
 
 
-def _unescape(text: str) -> str:
-    if "\\" not in text:
-        return text
-    return os.fsdecode(_OCTAL_ESCAPE.sub(lambda match: chr(int(match[1], 8)), text).encode("latin-1"))
+def _unescape(text: bytes) -> str:
+    return os.fsdecode(_OCTAL_ESCAPE.sub(lambda match: bytes([int(match[1], 8)]), text))
 
 
 def start_time(pid: int) -> int:
@@ -102,15 +103,29 @@ def kill_at_pipe_hangup(fd: int, pid: int) -> None:
 
 def processes_using(directory: str) -> list[int]:
     """Pids of the user's processes that have `directory`, or something in it, open or as working directory."""
-    found = []
+    return [pid for pid, paths in _in_use() if any(_is_within(path, directory) for path in paths)]
+
+
+def files_open_in(directory: str) -> set[str]:
+    """What the user's processes have open in `directory`, or as working directory: paths as /proc shows them."""
+    return {path for _, paths in _in_use() for path in paths if _is_within(path, directory)}
+
+
+def _in_use() -> Iterator[tuple[int, list[str]]]:
+    """Each process of the user, and the paths that it has open or as working directory."""
     for name in filter(str.isdecimal, os.listdir("/proc")):
         try:
             links = [f"/proc/{name}/cwd", *(f"/proc/{name}/fd/{fd}" for fd in os.listdir(f"/proc/{name}/fd"))]
-            if any(_is_within(os.readlink(link), directory) for link in links):
-                found.append(int(name))
         except OSError:  # it has ended, or belongs to another user
             continue
-    return found
+        yield int(name), [path for path in map(_target, links) if path]
+
+
+def _target(link: str) -> str:
+    try:
+        return os.readlink(link)
+    except OSError:  # closed meanwhile
+        return ""
 
 
 def _is_within(path: str, directory: str) -> bool:
@@ -125,6 +140,14 @@ def has_aes() -> bool:
     except OSError:
         return False
     return bool(lines) and "aes" in lines[0]
+
+
+def signal_at_parents_end(number: int) -> Callable[[], None]:
+    """A function that asks the kernel, in a process just forked, to signal it when its parent ends; kept over exec."""
+    import ctypes
+
+    prctl = ctypes.CDLL(None).prctl
+    return lambda: prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
 
 
 def protect_memory() -> None:

@@ -12,17 +12,27 @@ import subprocess
 import sys
 
 from client.errors import Missing, Usage
-from client.system import linux
+from client.system import children, linux, passphrases
 
 _MAX_BYTES = 2048
+"""As the gateway."""
 _CHECK_PROGRAM = "check ENC_PASSPHRASE_COMMAND or SSH_ASKPASS"
 
 
-def read(prompt: str, twice: bool = False) -> bytes:
-    """The passphrase; with `twice`, a person has to type it a second time. Raises Usage or Missing when there is none.
+def read_new(prompt: str) -> bytes:
+    """A new passphrase, by the rule for them; which a person types twice. Raises as `read`, and Usage for a bad one."""
+    return passphrases.canonical(_read(prompt, twice=True))
 
-    Forbids core dumps and tracing of this process first.
+
+def read(prompt: str) -> bytes:
+    """The passphrase of an existing project, as it was given: the gateway tries its spellings.
+
+    Forbids core dumps and tracing of this process first. Raises Usage or Missing when there is none.
     """
+    return _read(prompt, twice=False)
+
+
+def _read(prompt: str, twice: bool) -> bytes:
     linux.protect_memory()
     if command := os.environ.get("ENC_PASSPHRASE_COMMAND"):
         return _from_program(_split(command))
@@ -45,12 +55,16 @@ def _typed(prompt: str, twice: bool) -> bytes:
     import getpass
 
     try:
-        typed = getpass.getpass(prompt)
-        if twice and getpass.getpass("Repeat the passphrase: ") != typed:
+        typed = getpass.getpass(prompt).encode()
+        if twice and passphrases.canonical(getpass.getpass("Repeat the passphrase: ").encode()) != (
+            passphrases.canonical(typed)
+        ):
             raise Usage("the two passphrases are different", "nothing was changed")
     except EOFError:
         raise Usage("no passphrase was given", "the terminal was closed") from None
-    return _checked(typed.encode())
+    except UnicodeError:
+        raise Usage("what was typed is no text in the terminal's encoding", "set LANG as the terminal does") from None
+    return _checked(typed)
 
 
 def _split(command: str) -> list[str]:
@@ -62,7 +76,7 @@ def _split(command: str) -> list[str]:
 
 def _from_program(argv: list[str]) -> bytes:
     try:
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False)
+        done = children.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     except (OSError, IndexError) as error:
         raise Missing("the passphrase program cannot be started", _CHECK_PROGRAM) from error
     line = _checked(done.stdout.split(b"\n", 1)[0])
@@ -72,7 +86,7 @@ def _from_program(argv: list[str]) -> bytes:
 
 
 def _checked(line: bytes) -> bytes:
-    line = line.removesuffix(b"\n").removesuffix(b"\r")
+    line = line.removesuffix(b"\n")
     if len(line) > _MAX_BYTES:
         raise Usage(f"the passphrase is longer than {_MAX_BYTES} bytes")
     return line

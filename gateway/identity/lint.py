@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from enum import Enum
@@ -25,6 +26,11 @@ _VALUES = frozenset(
 )
 _ONCE = frozenset(("command", "principals", "from"))
 """Options that a line may have only once; sshd refuses the line otherwise (OpenSSH, auth-options.c)."""
+_KEY = re.compile(r"(?:^|\s)AAAA[A-Za-z0-9+/]{40,}={0,2}(?:\s|$)")
+"""A key's blob: each begins with the length of a short text."""
+_JOINED = re.compile(r"[^\s#\"',](?:ssh-|sk-ssh-|ecdsa-sha2-)\S+ AAAA[A-Za-z0-9+/]{40,}")
+"""A key whose type is glued to a word: not one that somebody took out of use by a # before it."""
+_SPLIT = "begin a new line before the key"
 
 
 class Level(Enum):
@@ -54,8 +60,9 @@ def examine(path: str, now: float) -> tuple[Finding, ...]:
 
     Raises Misconfigured if the file cannot be read.
     """
-    entries = tuple(authorized_keys.lines(authorized_keys.read(path)))
-    found = [*_check_file(path), *_check_duplicates(entries)]
+    text = authorized_keys.read(path)
+    entries = tuple(authorized_keys.lines(text))
+    found = [*_check_file(path), *_check_duplicates(entries), *_check_joined(text, entries)]
     for entry in entries:
         found += _check_line(entry, now)
     return tuple(sorted(found, key=lambda finding: finding.line))
@@ -132,6 +139,19 @@ def _check_options(entry: Entry) -> Iterator[Finding]:
         yield _error(at, f"sshd does not accept this line: it has {name} twice", "remove one")
     if names.count("environment") > 1:
         yield _warning(at, "it has environment twice; only the first ENC_USER counts", "remove one")
+
+
+def _check_joined(text: str, entries: tuple[Entry, ...]) -> Iterator[Finding]:
+    """Find keys that sshd does not see, because they were appended to a line without a newline at its end."""
+    for entry in entries:
+        if _KEY.search(entry.label):
+            yield _error(entry.line, "the comment of this line has another key, which sshd does not see", _SPLIT)
+    lines = text.split("\n")
+    for number, line in enumerate(lines, 1):
+        if line.lstrip(" \t").startswith("#") and _JOINED.search(line):
+            yield _warning(number, "this comment has a key at its end, which sshd does not see", _SPLIT)
+    if lines[-1]:
+        yield _warning(len(lines), "the last line has no newline: what is appended next becomes part of it", "add one")
 
 
 def _check_duplicates(entries: tuple[Entry, ...]) -> Iterator[Finding]:

@@ -19,6 +19,7 @@ from gateway.vault.store import Vault
 from rshell.commands import mount
 from rshell.context import Context, required
 from rshell.language.command import Command
+from rshell.session import spelling
 from rshell.terminal import output, questions
 
 TYPE_CHECKING = False
@@ -46,12 +47,12 @@ def run(context: Context, command: Command) -> int:
     held = lease.acquire(vault, holder)
     try:
         require_key = context.key_checker()
-        secret = questions.secret(f"Passphrase of {project}: ", require_key)
+        line = questions.secret(f"Passphrase of {project}: ", require_key)
         context.require_key()
-        status, said = _check(context, vault, slot, questions.pipe(secret), require_key)
-        recovered = _mend(vault, slot, secret, require_key) if gocryptfs.LOST_NAME in said else []
+        status, said, passphrase = _check(context, vault, slot, line, require_key)
+        recovered = _mend(vault, slot, passphrase, require_key) if gocryptfs.LOST_NAME in said else []
         if recovered:
-            status, said = _check(context, vault, slot, questions.pipe(secret), require_key)
+            status, said, _ = _check(context, vault, slot, passphrase, require_key)
         report = fsck_report.parse(said)
         failed = fsck_report.unreadable(vault, _between(require_key)) if report.disk else 0
     finally:
@@ -87,16 +88,19 @@ check = mount.check
 
 
 def _check(
-    context: Context, vault: Vault, slot: slots.Slot, secret: int, require_key: Callable[[], None]
-) -> tuple[int, str]:
-    """gocryptfs's exit status (0, or that of a corrupt vault) and its output. Raises EncError for other failures."""
+    context: Context, vault: Vault, slot: slots.Slot, line: bytes, require_key: Callable[[], None]
+) -> tuple[int, str, bytes]:
+    """gocryptfs's exit status (0, or that of a corrupt vault), its output, and the passphrase as it opens the project.
+    Raises EncError for other failures.
+    """
     attempt = mount.begin_attempt(context, vault.name)
+    passphrase = spelling.choose(vault, slot, line, attempt)
     right = None
     try:
-        status, said = _run(vault, slot, secret, require_key)
+        status, said = _run(vault, slot, questions.pipe(passphrase), require_key)
         if status == 0 or gocryptfs.is_corrupt(status):
             right = True
-            return status, said
+            return status, said, passphrase
         error = gocryptfs.failure(status)
         right = False if isinstance(error, WrongSecret) else None
         raise error

@@ -15,6 +15,7 @@ from gateway.vault import gocryptfs, lease, store
 from gateway.vault.slots import Slot
 from rshell.context import Context, required
 from rshell.language.command import Command
+from rshell.session import spelling
 from rshell.terminal import output, questions
 
 
@@ -27,8 +28,9 @@ def run(context: Context, command: Command) -> int:
     place = concurrency.acquire(
         context.config.paths_run, context.caller.principal, concurrency.VIEWS, context.config.limits_views
     )
-    secret = questions.pipe(questions.secret(f"Passphrase of {project}: ", context.key_checker()))
+    line = questions.secret(f"Passphrase of {project}: ", context.key_checker())
     attempt = begin_attempt(context, project)
+    secret = questions.pipe(spelling.choose(context.vault(project), slot, line, attempt))
     request = protocol.Unlock(
         principal=context.caller.principal,
         origin=context.origin,

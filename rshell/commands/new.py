@@ -9,7 +9,7 @@ from gateway.errors import CannotCreate, Usage
 from gateway.vault import store
 from rshell.context import Context, required
 from rshell.language.command import Command
-from rshell.terminal import output, questions
+from rshell.terminal import output, passphrases, questions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,10 +58,10 @@ def _require_quota(context: Context) -> None:
 
 
 def _ask(minimum: int, check: Callable[[], None]) -> bytes:
-    passphrase = questions.secret("New passphrase: ", check)
-    if len(passphrase.decode(errors="replace")) < minimum:
+    passphrase = passphrases.canonical(questions.secret("New passphrase: ", check))
+    if len(passphrase.decode()) < minimum:
         hint = "use a longer one, or --allow-weak" if minimum > 1 else ""
         raise Usage(f"the passphrase has fewer than {minimum} characters", hint)
-    if os.isatty(0) and questions.secret("New passphrase again: ", check) != passphrase:
+    if os.isatty(0) and passphrases.canonical(questions.secret("New passphrase again: ", check)) != passphrase:
         raise Usage("the two passphrases differ", "nothing was created")
     return passphrase

@@ -7,7 +7,7 @@ import time
 
 from gateway.base.records import Fd
 from gateway.errors import Usage
-from rshell.terminal import output
+from rshell.terminal import output, passphrases
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _CHECK_SECONDS = 0.5
 
 def secret(prompt: str, check: Callable[[], None]) -> bytes:
     """Read one line, without its newline, and show nothing of it at a terminal. `check` is called twice a second; what
-    it raises ends the wait.
+    it raises ends the wait. `passphrases` says what the line means.
 
     From here on no other process can read our memory. Raises Usage for no line, and for one that is too long or late.
     """
@@ -43,9 +43,12 @@ def secret(prompt: str, check: Callable[[], None]) -> bytes:
 
 
 def line(prompt: str, check: Callable[[], None]) -> str:
-    """Read one line, which is shown as it is typed. Raises as `secret`."""
+    """Read one line, which is shown as it is typed, without a carriage return or byte order mark around it.
+
+    Raises as `secret`.
+    """
     output.write(2, prompt)
-    return _line(check).decode(errors="replace")
+    return _line(check).decode(errors="replace").strip(passphrases.EDGES)
 
 
 def pipe(content: bytes) -> Fd:

@@ -66,6 +66,15 @@ BROKEN = [
         id="a line that is no key",
     ),
     pytest.param(
+        "cp $0/authorized_keys $0/x; key='ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI'$(printf A%042d 0); "
+        'printf %s "$key a" >>$0/authorized_keys; echo "$key b" >>$0/authorized_keys',
+        "cp $0/x $0/authorized_keys; rm $0/x",
+        "FAIL",
+        "keys",
+        "the comment of this line has another key",
+        id="a key in the comment of another",
+    ),
+    pytest.param(
         "chmod 0755 $0/vaults",
         "chmod 0700 $0/vaults",
         "FAIL",

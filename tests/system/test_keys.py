@@ -205,6 +205,14 @@ ONE, TWO = ED + "A" * 43, ED + "B" + "A" * 42
         pytest.param(f'restrict,command="x" {ONE}\n', "WARN", "no effect", id="a command"),
         pytest.param(f"restrict,port-forwarding {ONE}\n", "WARN", "no effect", id="forwarding"),
         pytest.param(f"restrict {TWO}\nlost words\n", "ERROR", "no readable key", id="garbage"),
+        pytest.param(f"restrict {ONE} a@b{TWO} c@d\n", "ERROR", "has another key", id="a key in a comment"),
+        pytest.param(
+            f'restrict {ONE} a@brestrict,environment="ENC_USER=b" {TWO}\n', "ERROR", "another key", id="with options"
+        ),
+        pytest.param(f"restrict {ONE} a@b\r{TWO} c@d\n", "ERROR", "has another key", id="lines that end with CR"),
+        pytest.param(f"# the team{ONE} a@b\n", "WARN", "key at its end", id="a key in a comment line"),
+        pytest.param(f"#{ONE} a@b\n# restrict {TWO}\n", None, "", id="keys that are out of use"),
+        pytest.param(f"restrict {ONE} a@b", "WARN", "no newline", id="no newline at the end"),
     ],
 )
 def test_lint_names_the_line_and_the_level(tmp_path: Path, text: str, level: str | None, said: str) -> None:

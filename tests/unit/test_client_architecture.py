@@ -75,7 +75,7 @@ def test_a_folder_has_at_most_15_modules() -> None:
 
 TEXTS = [
     pytest.param(
-        "StrictHostKeyChecking", ["client/connection/host_key.py", "client/connection/ssh.py"], id="host keys"
+        "StrictHostKeyChecking", ["client/connection/host_key.py", "client/connection/ssh_options.py"], id="host keys"
     ),
     pytest.param("ssh-keygen", ["client/connection/ssh_keygen.py"], id="key files"),
     pytest.param("/proc/", ["client/connection/ssh.py", "client/system/linux.py"], id="Linux"),
