@@ -67,7 +67,11 @@ def _check(
     context: Context, vault: Vault, slot: slots.Slot, secret: int, require_key: Callable[[], None]
 ) -> tuple[int, str]:
     """gocryptfs's exit status (0, or that of a corrupt vault) and its output. Raises EncError for other failures."""
-    attempt = mount.begin_attempt(context, vault.name)
+    try:
+        attempt = mount.begin_attempt(context, vault.name, require_key)
+    except BaseException:
+        os.close(secret)
+        raise
     right = None
     try:
         status, said = _run(vault, slot, secret, require_key)
