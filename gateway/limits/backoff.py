@@ -8,6 +8,7 @@ clear the failures by unlocking a project of their own. The attempt ends in the 
 from __future__ import annotations
 
 import os
+import time
 
 from gateway.base import locks
 from gateway.base.clock import boottime
@@ -15,24 +16,41 @@ from gateway.limits import concurrency
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gateway.base.records import Fd
     from gateway.identity.names import Principal, ProjectName
 
 _MAX_BYTES = 256 * 1024
 """Read of a principal's file: about 3,000 projects."""
 _MAX_DIGITS = 19
+_CHECK_SECONDS = 0.5
 RESET_AFTER = 900
 """Seconds without an attempt after which earlier failures no longer count."""
 
 
-def begin_attempt(run: str, principal: Principal) -> Fd:
-    """Wait until the principal's other attempts have ended, and lock out new ones.
+def begin_attempt(run: str, principal: Principal, check: Callable[[], None]) -> Fd:
+    """Wait until the principal's other attempts have ended, and lock out new ones. `check` is called twice a second;
+    what it raises ends the wait.
 
     Returns a descriptor that holds the lock; `end_attempt` closes it. Raises Misconfigured.
     """
     fd = concurrency.open_shared(run, "attempts", principal.directory)
-    locks.acquire(fd)
+    try:
+        while not locks.acquire_within(fd, _CHECK_SECONDS):
+            check()
+    except BaseException:
+        os.close(fd)
+        raise
     return fd
+
+
+def wait(seconds: float, check: Callable[[], None]) -> None:
+    """Let the time of a delay pass. `check` is as in `begin_attempt`."""
+    until = boottime() + seconds
+    while (left := until - boottime()) > 0:
+        time.sleep(min(left, _CHECK_SECONDS))
+        check()
 
 
 def delay(fd: int, project: ProjectName, max_seconds: int) -> float:

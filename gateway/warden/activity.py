@@ -1,8 +1,8 @@
 """Who has been idle for how long: the rules, without effects.
 
-A view is kept by file I/O in it, by commands that name it, and by what programs do that `run` or `shell` started in it
-(gateway.warden.programs.usage); the session by any of these, by any command addressed to it, and by lines typed at its
-prompt. Times are CLOCK_BOOTTIME, in seconds.
+A view is kept by file I/O in it, by commands that name it, and by what programs do that `run`, `shell` or git started
+in it (gateway.warden.programs.usage); the session by any of these, by any command addressed to it, and by lines typed
+at its prompt. Times are CLOCK_BOOTTIME, in seconds.
 """
 
 from __future__ import annotations

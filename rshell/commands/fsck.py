@@ -93,7 +93,7 @@ def _check(
     """gocryptfs's exit status (0, or that of a corrupt vault), its output, and the passphrase as it opens the project.
     Raises EncError for other failures.
     """
-    attempt = mount.begin_attempt(context, vault.name)
+    attempt = mount.begin_attempt(context, vault.name, require_key)
     passphrase = spelling.choose(vault, slot, line, attempt)
     right = None
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import os
 
 from gateway.base.records import Fd
 from gateway.identity.names import ProjectName
@@ -18,6 +18,10 @@ from rshell.language.command import Command
 from rshell.session import spelling
 from rshell.terminal import output, questions
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 def run(context: Context, command: Command) -> int:
     """Ask for the passphrase and unlock. Without a session on this connection, become one and do not return."""
@@ -25,21 +29,7 @@ def run(context: Context, command: Command) -> int:
     store.restore_access(context.vault(project))
     slot = check(context, command)
     _require_room(context)
-    place = concurrency.acquire(
-        context.config.paths_run, context.caller.principal, concurrency.VIEWS, context.config.limits_views
-    )
-    line = questions.secret(f"Passphrase of {project}: ", context.key_checker())
-    attempt = begin_attempt(context, project)
-    secret = questions.pipe(spelling.choose(context.vault(project), slot, line, attempt))
-    request = protocol.Unlock(
-        principal=context.caller.principal,
-        origin=context.origin,
-        project=project,
-        slot=slot.name,
-        secret=secret,
-        attempt=attempt,
-        place=place,
-    )
+    request = _request(context, project, slot)
     with request:  # the prompt lives on, and both locks are held as long as anybody has their descriptors
         context.require_key()  # typing, and waiting, took their time
         maintenance.require_running(context.config.paths_pause)
@@ -53,6 +43,34 @@ def run(context: Context, command: Command) -> int:
         warden_client.ask(context, here or _own_session(context), request, asking.UNLOCK_SECONDS)
     output.result({"event": "unlocked", "project": project}, f"unlocked {project}", command.wants_json)
     return 0
+
+
+def _request(context: Context, project: ProjectName, slot: Slot) -> protocol.Unlock:
+    """The request to unlock, with a place, the passphrase, and the attempt. Without one, nothing of it stays open: the
+    prompt lives on.
+    """
+    require_key = context.key_checker()
+    limit = context.config.limits_views
+    held = [concurrency.acquire(context.config.paths_run, context.caller.principal, concurrency.VIEWS, limit)]
+    try:
+        line = questions.secret(f"Passphrase of {project}: ", require_key)
+        attempt = begin_attempt(context, project, require_key)
+        held.append(questions.pipe(spelling.choose(context.vault(project), slot, line, attempt)))
+        held.append(attempt)
+    except BaseException:
+        for fd in held:
+            os.close(fd)
+        raise
+    place, secret, attempt = held
+    return protocol.Unlock(
+        principal=context.caller.principal,
+        origin=context.origin,
+        project=project,
+        slot=slot.name,
+        secret=secret,
+        attempt=attempt,
+        place=place,
+    )
 
 
 def check(context: Context, command: Command) -> Slot:
@@ -83,13 +101,19 @@ def _refuse_if_unlocked(context: Context, project: ProjectName) -> None:
                 raise Busy(f"{project} is unlocked already by {by}", f"`unmount {project}` locks it")
 
 
-def begin_attempt(context: Context, project: ProjectName) -> Fd:
-    """Wait as long as the principal's earlier wrong passphrases for the project cost."""
-    attempt = backoff.begin_attempt(context.config.paths_run, context.caller.principal)
-    seconds = backoff.delay(attempt, project, context.config.passphrase_wait_max)
-    if seconds >= 0.05:  # less is none at a tenth of a second
-        output.note(f"waiting {seconds:.1f} s after wrong passphrases")
-        time.sleep(seconds)
+def begin_attempt(context: Context, project: ProjectName, check: Callable[[], None]) -> Fd:
+    """Wait as long as the principal's earlier wrong passphrases for the project cost. `check` is called twice a second;
+    what it raises ends the wait, and the attempt.
+    """
+    attempt = backoff.begin_attempt(context.config.paths_run, context.caller.principal, check)
+    try:
+        seconds = backoff.delay(attempt, project, context.config.passphrase_wait_max)
+        if seconds >= 0.05:  # less is none at a tenth of a second
+            output.note(f"waiting {seconds:.1f} s after wrong passphrases")
+            backoff.wait(seconds, check)
+    except BaseException:  # Ctrl-C at the prompt: the lock would keep everybody of the principal from unlocking
+        os.close(attempt)
+        raise
     return attempt
 
 

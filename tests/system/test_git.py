@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.harness import Gateway, Person, Result, eventually, need, run
+from tests.harness import PATIENCE, Gateway, Person, Result, eventually, need, run
 from tests.running import UnlockedProject, unlocked_project
 
 
@@ -22,11 +23,13 @@ def at(gateway: Gateway) -> Iterator[UnlockedProject]:
         yield made
 
 
-def git(person: Person, *words: str, at: Path, extra: tuple[str, ...] = ()) -> Result:
+def git(person: Person, *words: str, at: Path, extra: tuple[str, ...] = (), timeout: float = PATIENCE) -> Result:
     """git on the user's machine."""
     ssh = " ".join(["ssh", *person.options, *extra])
     identity = ["-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "init.defaultBranch=main"]
-    return run(["env", f"GIT_SSH_COMMAND={ssh}", "HOME=/nonexistent", "git", "-C", str(at), *identity, *words])
+    return run(
+        ["env", f"GIT_SSH_COMMAND={ssh}", "HOME=/nonexistent", "git", "-C", str(at), *identity, *words], timeout=timeout
+    )
 
 
 @pytest.fixture
@@ -164,3 +167,41 @@ def test_a_push_dies_with_the_lock(gateway: Gateway, tmp_path: Path) -> None:
         client.stdin.close()
         client.stdout.close()
         del tmp_path
+
+
+SLOW_LINE = """
+import os, socket, sys, threading, time
+line = socket.create_connection(sys.argv[1:3])
+line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32768)
+def carry(read, write):
+    while data := read(15_000):
+        while data:
+            data = data[write(data) :]
+        time.sleep(0.1)
+threading.Thread(target=carry, args=(lambda size: os.read(0, size), line.send), daemon=True).start()
+carry(line.recv, lambda data: os.write(1, data))
+"""
+"""150 kB/s in each direction."""
+
+
+def test_a_push_and_a_clone_by_a_slow_line_keep_the_project(
+    make_gateway: Callable[..., Gateway], tmp_path: Path
+) -> None:
+    """Both last longer than the idle limit. git receives a large object in memory, and sends one from mapped memory, so
+    neither is file I/O that is seen while it lasts.
+    """
+    (tmp_path / "line.py").write_text(SLOW_LINE)
+    slow = ("-o", f"'ProxyCommand={sys.executable} {tmp_path / 'line.py'} %h %p'")
+    repository = tmp_path / "work"
+    repository.mkdir()
+    (repository / "large").write_bytes(os.urandom(5 << 20))
+    gateway = make_gateway(**{"idle.view": "10", "idle.warning": "4"})
+    with unlocked_project(gateway, "patient") as at:
+        person, remote = at.person, f"gateway:{at.project}/r.git"
+        assert at.run("git", "init", "-q", "--bare", "-b", "main", "r.git").status == 0
+        for words in (("init", "-q"), ("add", "."), ("commit", "-q", "-m", "large")):
+            assert git(person, *words, at=repository).status == 0
+        pushed = git(person, "push", "-q", remote, "main", at=repository, extra=slow, timeout=120)
+        assert pushed.status == 0, pushed
+        cloned = git(person, "clone", "-q", remote, "copy", at=tmp_path, extra=slow, timeout=120)
+        assert cloned.status == 0, cloned

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,43 @@ def test_a_wrong_passphrase_at_the_prompt_leaves_the_prompt(person: Person, proj
     prompt.expect("wrong passphrase")
     prompt.expect(PROMPT)
     unlock(prompt, project)
+
+
+def fail(prompt: Terminal, project: str) -> None:
+    prompt.send(f"mount {project}\n")
+    prompt.expect(f"Passphrase of {project}: ")
+    prompt.send("a wrong one\n")
+
+
+def test_ctrl_c_in_the_wait_after_wrong_passphrases_ends_the_attempt(
+    person: Person, project: str, prompt: Terminal
+) -> None:
+    """Its lock would keep everybody of the principal from unlocking anything, for as long as the prompt is open."""
+    for _ in range(3):
+        fail(prompt, project)
+        prompt.expect(PROMPT)
+    fail(prompt, project)
+    prompt.expect("waiting")
+    prompt.send("\x03")
+    prompt.expect(PROMPT)
+    with person.mounted(project):
+        assert person.ssh("unmount", project).status == 0
+    unlock(prompt, project)
+
+
+def test_ctrl_c_at_the_question_for_a_passphrase_gives_the_place_back(make_gateway: Callable[..., Gateway]) -> None:
+    who = make_gateway(**{"limits.views": "1"}).person("hesitant")
+    who.new("work")
+    prompt = who.terminal()
+    try:
+        prompt.expect(PROMPT)
+        prompt.send("mount work\n")
+        prompt.expect("Passphrase of work: ")
+        prompt.send("\x03")
+        prompt.expect(PROMPT)
+        unlock(prompt, "work")
+    finally:
+        prompt.close()
 
 
 def test_ctrl_c_drops_the_line_and_nothing_else(person: Person, project: str, prompt: Terminal) -> None:

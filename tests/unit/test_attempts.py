@@ -17,17 +17,29 @@ P, OTHER = ProjectName.of("p"), ProjectName.of("other")
 KEY = Principal.of_fingerprint("SHA256:" + "A/+" * 14 + "A")
 
 
+def still_listed() -> None:
+    """What is asked of a caller who waits."""
+
+
+class GoneError(Exception):
+    """What the answer is when the caller's key is gone."""
+
+
+def gone() -> None:
+    raise GoneError
+
+
 def now() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def attempt(run: Path, principal: Principal = DEV1, project: ProjectName = P, *, right: bool | None = False) -> None:
-    backoff.end_attempt(backoff.begin_attempt(str(run), principal), project, right)
+    backoff.end_attempt(backoff.begin_attempt(str(run), principal, still_listed), project, right)
 
 
 def wait(run: Path, principal: Principal = DEV1, longest: int = 1000, project: ProjectName = P) -> float:
     """What the next attempt would have to wait."""
-    fd = backoff.begin_attempt(str(run), principal)
+    fd = backoff.begin_attempt(str(run), principal, still_listed)
     try:
         return backoff.delay(fd, project, longest)
     finally:
@@ -140,14 +152,14 @@ def test_each_principal_has_failures_of_its_own(tmp_path: Path) -> None:
 
 
 def test_a_turn_that_is_taken_holds_up_nobody_else(tmp_path: Path) -> None:
-    turn = backoff.begin_attempt(str(tmp_path), DEV1)
+    turn = backoff.begin_attempt(str(tmp_path), DEV1, still_listed)
     attempt(tmp_path, DEV2)
     attempt(tmp_path, KEY)
     backoff.end_attempt(turn, P, correct=True)
 
 
 def test_attempts_of_one_principal_queue(tmp_path: Path) -> None:
-    turn = backoff.begin_attempt(str(tmp_path), DEV1)
+    turn = backoff.begin_attempt(str(tmp_path), DEV1, still_listed)
     other = multiprocessing.get_context("fork").Process(target=_second, args=(tmp_path, turn))
     other.start()
     other.join(0.3)
@@ -169,3 +181,14 @@ def test_the_file_is_the_gateways_alone(tmp_path: Path) -> None:
     (file,) = (tmp_path / "attempts").iterdir()
     assert file.name == KEY.directory
     assert file.stat().st_mode & 0o077 == 0
+
+
+def test_who_waits_for_a_turn_or_for_time_to_pass_is_asked_about_meanwhile(tmp_path: Path) -> None:
+    turn = backoff.begin_attempt(str(tmp_path), DEV1, still_listed)
+    open_before = os.listdir("/proc/self/fd")
+    with pytest.raises(GoneError):
+        backoff.begin_attempt(str(tmp_path), DEV1, gone)
+    assert os.listdir("/proc/self/fd") == open_before
+    os.close(turn)
+    with pytest.raises(GoneError):
+        backoff.wait(600, gone)

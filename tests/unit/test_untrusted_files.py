@@ -109,15 +109,15 @@ def test_a_limit_whose_file_is_none_refuses_its_principal(tmp_path: Path, trap: 
     with pytest.raises(Misconfigured):
         concurrency.acquire(str(tmp_path), DEV1, concurrency.SESSIONS, 3)
     with pytest.raises(Misconfigured):
-        backoff.begin_attempt(str(tmp_path), DEV1)
+        backoff.begin_attempt(str(tmp_path), DEV1, lambda: None)
     os.close(concurrency.acquire(str(tmp_path), Principal.of("dev2"), concurrency.SESSIONS, 3))
 
 
 @pytest.mark.parametrize("content", [b"p 1 " + b"9" * 5000, b"p " + b"9" * 5000 + b" 1", b"\0" * 100_000, b"\xff 1 1"])
 def test_wrong_passphrases_that_somebody_wrote_down_are_read_or_ignored(tmp_path: Path, content: bytes) -> None:
-    os.close(backoff.begin_attempt(str(tmp_path), DEV1))
+    os.close(backoff.begin_attempt(str(tmp_path), DEV1, lambda: None))
     (tmp_path / "attempts" / "u-dev1").write_bytes(content)
-    fd = backoff.begin_attempt(str(tmp_path), DEV1)
+    fd = backoff.begin_attempt(str(tmp_path), DEV1, lambda: None)
     assert backoff.delay(fd, "p", 30) >= 0  # type: ignore[arg-type]
     os.close(fd)
 

@@ -31,8 +31,6 @@ _TERMINALS = "/tmp/terminals-"  # noqa: S108 - the sandbox's own
 _numbers = itertools.count(1)
 
 _WITH_JOBS = "shell"
-_CHOSEN = ("run", _WITH_JOBS)
-"""What keeps its view in use by data and processor time, too; of a transfer, such as git's, only its file I/O does."""
 
 
 def attach(programs: Programs, request: protocol.Attach, front: socket.socket, projects: Iterable[str]) -> None:
@@ -65,7 +63,6 @@ def start(programs: Programs, request: protocol.Execute, front: socket.socket) -
     if request.network is not None:
         made["/etc/resolv.conf"] = network.RESOLVER
     terminals = f"{_TERMINALS}{next(_numbers)}"
-    view = request.project if request.label in _CHOSEN else ""
     with host_files.opened((host_files.LINKER_CACHE, *etc.files()), made) as files:
         passed = (request.filter, *files.values())
         argv = execution_argv(
@@ -82,7 +79,7 @@ def start(programs: Programs, request: protocol.Execute, front: socket.socket) -
             times = Fd(os.dup(request.traffic))
             unstarted.callback(os.close, times)
             program = _program(request, request.label, front)
-            program = program.replace(view=view, terminals=terminals, traffic=times)
+            program = program.replace(view=request.project, terminals=terminals, traffic=times)
             _make_terminals(terminals)
             unstarted.callback(mounts.remove_terminals, terminals)
             with _in_network(request.network), _in_cgroup(request.cgroup):

@@ -1,5 +1,8 @@
-"""What counts as use of a view by a program that `run` or `shell` started, beside file I/O: data that passes between it
-and the user, and processor time. The rules, without effects; times are CLOCK_BOOTTIME, in seconds.
+"""What counts as use of a view by a program that `run`, `shell` or git started, beside file I/O: data that passes
+between it and the user, and processor time. The rules, without effects; times are CLOCK_BOOTTIME, in seconds.
+
+git counts like the others: it maps packs, of which no event tells, and holds a large object that is pushed in memory
+until all of it has come.
 
 A program that only exists is no use: a shell at its prompt, `sleep`, a server that waits, a stopped job. Measured over
 40 s, all processes of a program together: those and an idle Python 0.00 to 0.03 % of a processor, `top` 0.03 % (it
