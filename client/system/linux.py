@@ -20,7 +20,7 @@ MOVE_MOUNT = ("mount", "--move")
 SOCKET_PATH_MAX = 104
 """Bytes in the path of a unix socket: the smallest limit of the systems that ssh runs on."""
 
-_OCTAL_ESCAPE = re.compile(r"\\([0-7]{3})")
+_OCTAL_ESCAPE = re.compile(rb"\\([0-7]{3})")
 _PR_SET_DUMPABLE = 4
 
 
@@ -39,7 +39,7 @@ def mount_table() -> list[MountEntry]:
     """All mounts of our mount namespace. Reading the table does not call any file system, so it cannot hang."""
     with open(MOUNT_TABLE, "rb") as file:
         text = os.fsdecode(file.read())
-    return [_parse(line) for line in text.splitlines()]
+    return [_parse(line) for line in text.split("\n") if line]  # splitlines would also split at a \r in a path
 
 
 def _parse(line: str) -> MountEntry:
@@ -52,7 +52,7 @@ def _parse(line: str) -> MountEntry:
 def _unescape(text: str) -> str:
     if "\\" not in text:
         return text
-    return os.fsdecode(_OCTAL_ESCAPE.sub(lambda match: chr(int(match[1], 8)), text).encode("latin-1"))
+    return os.fsdecode(_OCTAL_ESCAPE.sub(lambda match: bytes([int(match[1], 8)]), os.fsencode(text)))
 
 
 def start_time(pid: int) -> int:
