@@ -137,7 +137,11 @@ STEPS: dict[str, Callable[..., str | None]] = {
 def tree() -> dict[str, list[object]]:
     """Path to type and mode, size, links, digest of the content or target of a link, and attributes."""
     found: dict[str, list[object]] = {}
-    for directory, directories, files in os.walk(os.fsencode(".")):
+
+    def closed(error: OSError) -> None:
+        found[f"{error.filename!r} cannot be listed"] = [errno.errorcode[error.errno or 0]]
+
+    for directory, directories, files in os.walk(os.fsencode("."), onerror=closed):
         for name in (*directories, *files):
             if not name.startswith(b".fuse_hidden"):  # sshfs renames what is removed while it is open
                 path = os.path.join(directory, name)

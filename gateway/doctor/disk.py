@@ -55,7 +55,7 @@ def _free_space(path: str) -> Finding:
 def _filesystem(path: str) -> str:
     """The type of the file system that `path` is on."""
     best, kind = "", ""
-    with open("/proc/self/mounts", encoding="utf-8", errors="replace") as file:
+    with open("/proc/self/mounts", encoding="utf-8", errors="replace", newline="\n") as file:
         for line in file:
             _, where, this, *_ = line.split()
             if os.path.commonpath((where, os.path.realpath(path))) == where and len(where) >= len(best):

@@ -88,7 +88,7 @@ def program_cgroup(target: Target, limits: Limits) -> Iterator[ProgramCgroup | N
 
 def root() -> str:
     """The mount point of the whole cgroup v2 hierarchy; "" if it is not mounted."""
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
         for fields in map(str.split, file):
             if fields[fields.index("-") + 1] == "cgroup2" and fields[3] == "/":
                 return fields[4]

@@ -65,7 +65,7 @@ def without_removed(wanted: Iterable[str]) -> list[str]:
     """The paths of `wanted` that can be bound again: without those that `directories_argv` bound alone and that were
     removed on the host.
     """
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
         rows = [line.split(" ", 5) for line in file]
     removed = {row[4] for row in rows if row[3].endswith("//deleted")}
     return [path for path in wanted if path.translate(_ESCAPES) not in removed]

@@ -106,5 +106,5 @@ def remove_terminals(where: str) -> None:
 
 
 def _mountinfo(process: str) -> list[str]:
-    with open(f"/proc/{process}/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+    with open(f"/proc/{process}/mountinfo", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
         return file.readlines()

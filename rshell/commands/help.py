@@ -71,7 +71,8 @@ input.
 """,
     "fsck": """
 It asks for the passphrase, reads every name and block (gocryptfs -fsck), and
-names the damaged files. It changes nothing, and the project stays locked.
+names the damaged files. What has lost its long name gets a new one, recovered-1.
+It changes nothing else, and the project stays locked.
 """,
     "sftp": """
 Unlock the project first. Then run on your machine:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from client.system import files
+from client.system import files, linux
 
 
 def test_a_file_is_replaced_as_a_whole_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -67,3 +67,13 @@ def test_a_lock_is_seen_until_its_last_descriptor_is_closed(tmp_path: Path) -> N
     assert not files.is_locked(path)
     with pytest.raises(FileNotFoundError):
         files.open_locked(str(tmp_path / "gone" / "lock"))
+
+
+def test_a_mount_of_others_whose_path_has_a_carriage_return_hides_no_mount(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = tmp_path / "mountinfo"
+    line = b"%d 1 0:5 / /mnt/%s rw - tmpfs none rw\n"
+    table.write_bytes(line % (7, "a\r\x0c\x85b c\u2028".replace(" ", "\\040").encode()) + line % (8, b"other"))
+    monkeypatch.setattr(linux, "MOUNT_TABLE", str(table))
+    assert [(one.id, one.path) for one in linux.mount_table()] == [(7, "/mnt/a\r\x0c\x85b c\u2028"), (8, "/mnt/other")]
