@@ -12,7 +12,9 @@ LINES = [
     pytest.param('fsck: error opening file "a": open /tmp/x/a: too many open files', False, False, id="descriptors"),
     pytest.param('fsck: error reading file "a" (inum 7): read /tmp/x/a: input/output error', True, True, id="EIO"),
     pytest.param('fsck: corrupt entry in dir "": "invalid_file"', True, False, id="a name"),
-    pytest.param('fsck: error reading file "permission denied": read x: cannot', True, False, id="a name like an errno"),
+    pytest.param(
+        'fsck: error reading file "permission denied": read x: cannot', True, False, id="a name like an errno"
+    ),
 ]
 
 
