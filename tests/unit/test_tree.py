@@ -202,7 +202,9 @@ def copied(source: Path, target: Path, names: tuple[str, ...]) -> None:
         walk.remove(str(links))
 
 
-def test_a_copy_has_all_that_the_tree_has(place: Path) -> None:
+@pytest.mark.parametrize("root", [True, False], ids=["by root", "by its owner"])
+def test_a_copy_has_all_that_the_tree_has(place: Path, root: bool) -> None:
+    need(os.geteuid() == 0, "what is compared is closed")
     source = place / "source"
     (source / "t" / "closed").mkdir(parents=True)
     with (source / "t" / "hole").open("wb") as file:
@@ -225,8 +227,14 @@ def test_a_copy_has_all_that_the_tree_has(place: Path) -> None:
         (source / "t" / name).chmod(mode)
     for number, path in enumerate(sorted(source.rglob("*"))):
         os.utime(path, ns=(1, -(10**18) + number + 123456789 if number % 2 else 10**18 + number), follow_symlinks=False)
+    os.setxattr(source / "t" / "hole", "user.closed", b"x")
     (source / "other").touch()
-    copied(source, place / "copy", ("t",))
+    if not root:
+        for path in (source, *source.rglob("*")):
+            os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+        as_nobody(lambda: copied(source, place / "copy", ("t",)))
+    else:
+        copied(source, place / "copy", ("t",))
 
     def seen(top: Path) -> dict[str, tuple[object, ...]]:
         found: dict[str, tuple[object, ...]] = {}
