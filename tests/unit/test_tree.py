@@ -7,6 +7,8 @@ import os
 import resource
 import socket
 import stat
+import subprocess
+import tempfile
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,15 +26,12 @@ NOBODY = 65534
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Path]:
-    """A directory that anybody can use. pytest cannot remove what is deep in it; `rm` can."""
-    for above in (tmp_path, *tmp_path.parents[:2]):
-        above.chmod(0o755)
-    directory = tmp_path / "place"
-    directory.mkdir()
+def place() -> Iterator[Path]:
+    """A directory that anybody can use: pytest's own are closed to others. pytest could not remove what is deep in it."""
+    directory = Path(tempfile.mkdtemp(prefix="enc-tree-"))
     directory.chmod(0o777)
     yield directory
-    walk.remove(str(directory))
+    subprocess.run(["rm", "-rf", directory], check=True)
 
 
 def deep(top: Path, levels: int = LEVELS, name: str = "n" * 255, mode: int = 0o700) -> None:
