@@ -27,7 +27,7 @@ NOBODY = 65534
 
 @pytest.fixture
 def place() -> Iterator[Path]:
-    """A directory that anybody can use: pytest's own are closed to others. pytest could not remove what is deep in it."""
+    """A directory that anybody can use; pytest's own are closed to others."""
     directory = Path(tempfile.mkdtemp(prefix="enc-tree-"))
     directory.chmod(0o777)
     yield directory
