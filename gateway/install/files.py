@@ -9,6 +9,7 @@ import shutil
 import stat
 
 from gateway.base import files
+from gateway.base.tree import walk
 
 
 class File:
@@ -179,6 +180,7 @@ def _copy_regular(path: str, to: str) -> None:
 
 def _remove(path: str) -> None:
     if stat.S_ISDIR(os.lstat(path).st_mode):
-        shutil.rmtree(path)
+        if error := walk.remove(path):
+            raise error
     else:
         os.unlink(path)

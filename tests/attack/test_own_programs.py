@@ -15,7 +15,14 @@ _INIT, _OPEN, _OPENDIR, _STATUS = 1, 3, 11, 101
 
 DAEMON = "[m]\npath = /projects\nuse chroot = no\npre-xfer exec = touch /projects/myproj/executed\n"
 
-CLUSTERS = ("-logDtpre.iLsfxCIvu", "-vlogDtprze31.14iLsfxCIvu", "-nvvulHogDtpAXrxScRe.LsfxCIvu", "-ltB1000", "-e.LsfxC")
+CLUSTERS = (
+    "-logDtpre.iLsfxCIvu",
+    "-vlogDtprze31.14iLsfxCIvu",
+    "-nvvulHogDtpAXrxScRe.LsfxCIvu",
+    "-ltB1000",
+    "-e.LsfxC",
+    "-nlHtpXrcSe.iLsfxCIvu --log-format=%i -@-1",
+)
 
 REFUSED = {
     "a daemon": "--server --daemon . myproj",
@@ -36,6 +43,8 @@ REFUSED = {
     "letters and a dash": "--server -- . myproj",
     "no dash": "--server - . myproj",
     "devices": "--server --write-devices . myproj",
+    "a negative block size": "--server -ltrB-1 . myproj",
+    "a window that is no number": "--server -@--daemon . myproj",
     "no server": "-a . myproj",
     "a server later": "-a --server . myproj",
     "no path": "--server .",

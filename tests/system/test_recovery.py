@@ -18,6 +18,10 @@ def test_the_page_s_commands_open_a_project_from_a_backup(make_gateway: Callable
     who.new("myproj")
     with who.mounted("myproj"):
         assert who.sftp("mkdir myproj/src", f"put {PAGE} myproj/src/page").status == 0
+        script = (
+            "cd src; touch -d @1234567890.123456789 page; head -c 200 page >closed; chmod 0 closed; truncate -s 1G hole"
+        )
+        assert who.ssh("run", "myproj", "--", "sh", "-c", f"'{script}'").status == 0
     gateway.stop()
     settings = ["--config", str(gateway.root / "gateway.toml")]
     made = run([str(bindir() / "enc-gateway"), "backup", str(ground / "backup"), *settings])
@@ -31,6 +35,10 @@ def test_the_page_s_commands_open_a_project_from_a_backup(make_gateway: Callable
         done = run(["sh", "-euc", f"cd {work}\n{script}"], stdin=(PASSPHRASE + "\n") * asked)
         assert done.status == 0 and "no problems found" in done.out + done.err, done
         assert (work / "rescued" / "src" / "page").read_bytes() == PAGE.read_bytes()
+        assert (work / "rescued" / "src" / "page").stat().st_mtime_ns == 1234567890_123456789
+        assert (work / "rescued" / "src" / "closed").stat().st_mode & 0o7777 == 0
+        assert (work / "rescued" / "src" / "hole").stat().st_size == 1 << 30
+        assert sum(path.lstat().st_blocks * 512 for path in (work / "myproj").rglob("*")) < 1 << 20, "holes stay holes"
         assert sorted(path.name for path in work.iterdir()) == ["myproj", "rescued"]
     finally:
         subprocess.run(["umount", "-l", str(work / "plain")], capture_output=True, check=False)

@@ -161,9 +161,9 @@ class Copy:
         return os.path.join(self._links, f"{found.st_dev}-{found.st_ino}")
 
     def _copy_file(self, name: str, found: os.stat_result) -> None:
-        fd = self._source.open_file(name)
+        attributes: dict[str, bytes] = {}
+        fd = self._source.open_file(name, lambda opened: attributes.update(_attributes(opened)))
         try:
-            attributes = _attributes(fd)
             with self._writing():
                 flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
                 to = os.open(name, flags, 0o600, dir_fd=self._target.fd)

@@ -119,23 +119,24 @@ class Descent:
                     level.leave()
             self._levels = self._levels[:1]
 
-    def open_file(self, name: str) -> int:
-        """Open the regular file `name` in this directory for reading, also if its mode forbids that to its owner. The
-        caller closes it.
+    def open_file(self, name: str, look: Callable[[int], object] = lambda _: None) -> int:
+        """Open the regular file `name` in this directory for reading, also if its mode forbids that to its owner.
+
+        The caller closes it. `look(fd)` is called while the mode is open: for what a descriptor alone does not allow.
         """
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         if self._owner is None:
             try:
-                return _regular(os.open(name, flags, dir_fd=self.fd))
+                return _looked_at(os.open(name, flags, dir_fd=self.fd), look)
             except PermissionError:
                 pass
         handle = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.fd)
         try:
-            return self._open_handle(handle)
+            return self._open_handle(handle, look)
         finally:
             os.close(handle)
 
-    def _open_handle(self, handle: int) -> int:
+    def _open_handle(self, handle: int, look: Callable[[int], object]) -> int:
         """Open the regular file that `handle` (O_PATH) is, with rights that it has only for that moment."""
         found = os.fstat(handle)
         path, mode = f"/proc/self/fd/{handle}", stat.S_IMODE(found.st_mode)
@@ -143,10 +144,10 @@ class Descent:
         if not stat.S_ISREG(found.st_mode):
             raise OSError(errno.EINVAL, _NO_FILE)
         if os.geteuid() == 0 or mode & stat.S_IRUSR:
-            return self._open_as_owner(path, flags, found)
+            return _looked_at(self._open_as_owner(path, flags, found), look)
         os.chmod(path, mode | stat.S_IRUSR)
         try:
-            return os.open(path, flags)
+            return _looked_at(os.open(path, flags), look)
         finally:
             os.chmod(path, mode)
 
@@ -197,11 +198,16 @@ class Descent:
         raise OSError(errno.ESTALE, "a directory was moved meanwhile")
 
 
-def _regular(fd: int) -> int:
-    if stat.S_ISREG(os.fstat(fd).st_mode):
-        return fd
-    os.close(fd)
-    raise OSError(errno.EINVAL, _NO_FILE)
+def _looked_at(fd: int, look: Callable[[int], object]) -> int:
+    """The descriptor, unless it is of no regular file or `look` raises: then it is closed."""
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(errno.EINVAL, _NO_FILE)
+        look(fd)
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
 
 
 def _is(fd: int, level: _Level) -> bool:
