@@ -59,6 +59,6 @@ def session_of(context: Context, paths: tuple[str, ...]) -> Session:
 
 def project_of(path: str) -> ProjectName | None:
     """The project that a path of a transfer names, if it names one."""
-    path = canonical(path).removeprefix(f"{PROJECTS}/")
+    path = f"{canonical(path)}/".removeprefix(f"{PROJECTS}/")
     first = next((part for part in path.split("/") if part not in ("", ".")), "")
     return ProjectName(first) if ProjectName.accepts(first) else None

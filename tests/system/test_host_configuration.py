@@ -221,7 +221,7 @@ def test_a_shell_that_is_run_has_jobs(at: UnlockedProject) -> None:
         terminal.expect("42\r\n")
         terminal.send_bytes(b"\x1a")
         terminal.expect("Stopped")
-        terminal.send_bytes(b"kill %1; exit 5\n")
+        terminal.send_bytes(b"kill -KILL %1; sleep 1; exit 5\n")
         ended = terminal.wait()
         assert ended == 5
     finally:

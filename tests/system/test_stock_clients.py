@@ -383,6 +383,26 @@ def test_what_is_no_sftp_is_refused_and_does_no_harm(two: Two) -> None:
     assert process.stdout.count(b"no such handle") == 3 and b"not supported" in process.stdout
 
 
+@pytest.mark.parametrize("path", ["q/r.git", "/q/r.git", "~/q/r.git", "/projects/q/r.git"])
+def test_git_takes_every_spelling_of_a_path(two: Two, here: Path, path: str) -> None:
+    assert two.sh("q", "test -d r.git || git init -q --bare -b main r.git").status == 0
+    remote = " ".join(("ssh", *two.person.options, *two.shared))
+    result = run(["env", f"GIT_SSH_COMMAND={remote}", "git", "clone", "-q", f"gateway:{path}", str(here / "co")])
+    assert result.status == 0, result
+    locked = path.replace("q/", "locked/")
+    result = run(["env", f"GIT_SSH_COMMAND={remote}", "git", "clone", "-q", f"gateway:{locked}", str(here / "no")])
+    assert "locked is not unlocked; `mount locked` unlocks it" in result.err
+
+
+def test_sftp_says_in_its_status_why_a_project_is_not_there(two: Two) -> None:
+    path = b"locked/x"
+    body = b"\x11\0\0\0\1" + len(path).to_bytes(4, "big") + path
+    sent = b"\0\0\0\5\1\0\0\0\3" + len(body).to_bytes(4, "big") + body
+    words = two.person.argv("sftp", extra=("-s", *two.shared))
+    said = subprocess.run(words, input=sent, capture_output=True, check=False, timeout=60).stdout
+    assert b"locked is not unlocked; `mount locked` unlocks it" in said
+
+
 def test_one_session_takes_a_path_from_the_root_as_well(gateway: Gateway, here: Path) -> None:
     person = gateway.person("stock-one")
     person.new("alone")
@@ -392,4 +412,3 @@ def test_one_session_takes_a_path_from_the_root_as_well(gateway: Gateway, here: 
         assert sftp(one, f"put {here}/f /alone/f", "cd /alone", "ls").status == 0
         assert one.scp("gateway:/alone/f", str(here / "g")).status == 0
         assert one.scp("-O", "gateway:/alone/f", str(here / "h")).status == 0
-        assert one.ssh("git-upload-pack '/alone/f'").status != 64

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import Gateway, Person, eventually, need, run
+from tests.harness import Gateway, Person, Result, eventually, need, run
 
 WORDS = {"a.txt": "first\n", "with blank.txt": "second\n", "sub/deep/c.bin": "third\n", "sub/é.txt": "", "-dash": "x\n"}
 
@@ -22,6 +22,11 @@ def tree(tmp_path: Path) -> Path:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
     return root
+
+
+def told(result: Result) -> str:
+    """What a client is told: by rsync's on standard error, by scp's in its protocol."""
+    return result.err or result.out.removeprefix("\x02")
 
 
 def content(root: Path) -> dict[str, str]:
@@ -137,7 +142,7 @@ def test_a_locked_project_is_out_of_reach_beside_an_unlocked_one(
         for words in ("scp -t other/", "rsync --server . other/", f"rsync --server . {project}/ other/"):
             result = person.ssh(words)
             assert result.status == 69
-            assert result.err == "enc: other is not unlocked; `mount other` unlocks it\n"
+            assert told(result) == "enc: other is not unlocked; `mount other` unlocks it\n"
 
 
 def test_an_unknown_project_is_66_and_nothing_is_made(person: Person, project: str, tree: Path) -> None:
@@ -145,7 +150,7 @@ def test_an_unknown_project_is_66_and_nothing_is_made(person: Person, project: s
         for words in ("scp -t unknown/", "rsync --server . unknown/"):
             result = person.ssh(words)
             assert result.status == 66
-            assert result.err == "enc: you have no project unknown; `ls` lists your projects\n"
+            assert told(result) == "enc: you have no project unknown; `ls` lists your projects\n"
         assert person.copy("scp", "-r", str(tree), "gateway:unknown/").status != 0
         assert person.sftp("mkdir unknown").status != 0
         assert person.sftp("ls -1").out.splitlines()[-1] == project

@@ -216,6 +216,7 @@ CALLED = [
         [
             "gateway/base/process.py",
             "gateway/limits/disk/supervisor.py",
+            "gateway/sandbox/inside/foreground.py",
             "gateway/sandbox/network.py",
             "gateway/session/launch.py",
             "gateway/warden/tracking/scanner.py",

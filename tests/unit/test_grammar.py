@@ -91,6 +91,53 @@ REFUSED = {
     "too many words": ("a " * 257, grammar.TOO_MANY_WORDS, 512),
 }
 
+DATA_AFTER, PROGRAMS = frozenset(("run",)), frozenset(("scp", "rsync", "git-upload-pack"))
+
+DATA = {
+    "a line break in quotes": ("run p -- 'a\nb'", ("run", "p", "--", "a\nb")),
+    "a line break in double quotes": ('run p -- "a\nb"', ("run", "p", "--", "a\nb")),
+    "tabs": ("run p -- 'a\tb'\t\\\t", ("run", "p", "--", "a\tb", "\t")),
+    "bytes that are not UTF-8": ("run p -- \udcff'\udc80'", ("run", "p", "--", "\udcff\udc80")),
+    "control and bidirectional characters": (
+        "run p -- \x1b[".rstrip("[") + "'\u202e'",
+        ("run", "p", "--", "\x1b\u202e"),
+    ),
+    "many words": ("run p -- " + "a " * 300, ("run", "p", "--", *("a",) * 300)),
+    "a long word": ("run p -- " + "a" * 5000, ("run", "p", "--", "a" * 5000)),
+    "a second --": ("run p -- -- '\n'", ("run", "p", "--", "--", "\n")),
+    "scp's bytes": ("scp -t 'p/a\nb\udcff'", ("scp", "-t", "p/a\nb\udcff")),
+    "rsync's line break": ("rsync . p/a\\\nb", ("rsync", ".", "p/a\nb")),
+    "an exclamation mark of a program": ("scp -f p/a!", ("scp", "-f", "p/a!")),
+    "home of a program": ("rsync . ~ ~/p", ("rsync", ".", "~", "~/p")),
+}
+NO_DATA = {
+    "a line break outside quotes": ("run p -- a\nb", grammar.LINE_BREAK, 10),
+    "a line break after a backslash": ("run p -- a\\\n", grammar.LINE_BREAK, 11),
+    "a line break after a backslash in double quotes": ('run p -- "\\\n"', grammar.LINE_BREAK, 11),
+    "NUL": ("run p -- 'a\0'", grammar.CONTROL, 11),
+    "a wildcard": ("run p -- *", grammar.OPERATOR, 9),
+    "a control character before it": ("run 'p\x1b' -- a", grammar.CONTROL, 6),
+    "a byte before it": ("run p\udcff -- a", grammar.NOT_UTF8, 5),
+    "too many words before it": ("run " + "a " * 256 + "-- b", grammar.TOO_MANY_WORDS, 514),
+    "too many words": ("run -- " + "a " * 8000, grammar.TOO_MANY_WORDS, 7 + 2 * 7998),
+    "a line that the kernel does not take": ("run -- " + "a" * 131072, grammar.LINE_TOO_LONG, 0),
+    **{f"operator {char} of a program": (f"scp -f p{char}", grammar.OPERATOR, 8) for char in ";&|<>()`${}"},
+    "a line break of scp": ("scp -f p\nid", grammar.LINE_BREAK, 8),
+    "somebody's home": ("scp -f ~root", grammar.OPERATOR, 7),
+    "a comment": ("scp -f #x", grammar.OPERATOR, 7),
+    "another verb with a wildcard": ("ls p/*", grammar.OPERATOR, 5),
+    "a verb in quotes": ("'scp' -f p/*", grammar.OPERATOR, 11),
+}
+PATTERNS = [
+    (r"scp -f p/*.c", "p/*.c", "p/*.c"),
+    (r"scp -f p/\*x*", "p/*x*", "p/[*]x*"),
+    (r"scp -f 'p/[a]'?", "p/[a]?", "p/[[]a[]]?"),
+    (r"rsync . p/x\ [1].c", "p/x [1].c", "p/x [1].c"),
+    (r"""rsync . "p/?"[!b]""", "p/?[!b]", "p/[?][!b]"),
+    (r"scp -f p/\*", "p/*", ""),
+    (r"scp -f 'p/*'", "p/*", ""),
+]
+
 # Lines put together from what quoting is made of, so that most are accepted; and noise, so that few are.
 PIECES = st.one_of(
     st.sampled_from(["a", "b", "é", "#", "~", " ", "\t", " ", r"\$", r"\`", r"\\", r"\'", r"\"", r"\ ", "=", ":"]),
@@ -113,6 +160,46 @@ def test_refuses_with_reason_and_place(line: str, reason: str, where: int) -> No
     with pytest.raises(Refused) as caught:
         split(line)
     assert (caught.value.reason, caught.value.where) == (reason, where)
+
+
+@pytest.mark.parametrize(("line", "words"), DATA.values(), ids=DATA)
+def test_data_and_words_of_programs_are_taken_as_they_are(line: str, words: tuple[str, ...]) -> None:
+    assert split(line, DATA_AFTER, PROGRAMS) == words
+
+
+@pytest.mark.parametrize(("line", "reason", "where"), NO_DATA.values(), ids=NO_DATA)
+def test_refuses_among_data_what_a_shell_would_act_on(line: str, reason: str, where: int) -> None:
+    with pytest.raises(Refused) as caught:
+        split(line, DATA_AFTER, PROGRAMS)
+    assert (caught.value.reason, caught.value.where) == (reason, where)
+
+
+@pytest.mark.parametrize(("line", "text", "pattern"), PATTERNS)
+def test_wildcards_of_a_program_are_a_pattern(line: str, text: str, pattern: str) -> None:
+    word = split(line, DATA_AFTER, PROGRAMS)[-1]
+    assert word == text
+    assert (word.pattern if isinstance(word, grammar.Pattern) else "") == pattern
+
+
+BYTES = st.binary(max_size=20).map(lambda some: some.replace(b"\0", b"").decode("utf-8", "surrogateescape"))
+
+
+@given(st.lists(BYTES, max_size=10), st.sampled_from(["run p -- ", "scp ", "git-upload-pack "]))
+def test_reads_back_any_bytes_that_shlex_quotes(words: list[str], before: str) -> None:
+    line = before + shlex.join(words)
+    assert split(line, DATA_AFTER, PROGRAMS) == (*before.split(), *words)
+
+
+@settings(deadline=None)
+@given(LINES | NOISE)
+def test_agrees_with_the_shell_on_data(line: str) -> None:
+    try:
+        words = split(f"run -- {line}", DATA_AFTER, PROGRAMS)[2:]
+    except Refused:
+        return
+    script = f"set -- x {line}\nprintf '%s\\0' \"$@\""
+    shown = subprocess.run(["/bin/sh", "-c", script], capture_output=True, check=True).stdout
+    assert tuple(shown.decode().split("\0")[1:-1]) == words
 
 
 @given(st.lists(PRINTABLE, max_size=20))

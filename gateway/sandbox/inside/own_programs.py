@@ -22,6 +22,13 @@ SOURCES = {path: _source(path) for path in (GLOBBING, FOREGROUND)}
 """Their contents, read when a session begins: an upgrade may replace the files."""
 
 
+def can_start() -> bool:
+    """Whether our Python is where it was when the session began: an upgrade may have removed it. The session goes on
+    without these programs then.
+    """
+    return os.path.exists(interpreter.program()) and os.path.exists(os.__file__)
+
+
 def argv(path: str, *arguments: str) -> list[str]:
     """The command line of one, for inside the sandbox."""
     return [interpreter.program(), "-I", "-S", path, *arguments]

@@ -40,10 +40,11 @@ def attach(programs: Programs, request: protocol.Attach, front: socket.socket, p
     if len(request.patterns) > len(request.arguments):
         raise Internal("more patterns than arguments")
     made = {"/etc/passwd": etc.passwd()}
-    if request.patterns:
+    patterns = request.patterns if own_programs.can_start() else ()
+    if patterns:
         made[own_programs.GLOBBING] = own_programs.SOURCES[own_programs.GLOBBING]
     with host_files.opened((host_files.LINKER_CACHE,), made) as files:
-        argv = transfer.transfer_argv(request.program, request.arguments, files, request.patterns, tuple(projects))
+        argv = transfer.transfer_argv(request.program, request.arguments, files, patterns, tuple(projects))
         programs.start(argv, program, _standard(request.stdio), files.values())
 
 
@@ -58,7 +59,8 @@ def _standard(stdio: Stdio | None) -> dict[int, int]:
 def start(programs: Programs, request: protocol.Execute, front: socket.socket) -> None:
     """The same for what a user chose."""
     made = {"/etc/passwd": etc.passwd(paths.HOME), "/etc/group": etc.group()}
-    if request.terminal and request.label != _WITH_JOBS:
+    has_jobs = request.label == _WITH_JOBS or not own_programs.can_start()
+    if request.terminal and not has_jobs:
         made[own_programs.FOREGROUND] = own_programs.SOURCES[own_programs.FOREGROUND]
     if request.network is not None:
         made["/etc/resolv.conf"] = network.RESOLVER
@@ -133,7 +135,7 @@ def _on_terminal(
     except OSError as error:
         raise Misconfigured("the gateway's host refuses a terminal", error.strerror) from error
     try:
-        argv = with_terminal(argv, wanted.type, program.label == _WITH_JOBS)
+        argv = with_terminal(argv, wanted.type, own_programs.FOREGROUND not in argv)
         pid = programs.start(argv, program, dict.fromkeys((0, 1, 2), terminal), passed)
         with contextlib.suppress(OSError):  # the front is gone; its end is watched for
             channel.send(program.front, protocol.Terminal(controller=Fd(controller)))

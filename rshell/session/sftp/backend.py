@@ -35,7 +35,7 @@ class Backend:
         self.number = number
         self.to_send = bytearray()
         self._received = bytearray()
-        self._answers: deque[Answer] = deque()
+        self._answers: deque[Answer | None] = deque()
         warden_client.take_place(context)
         theirs, ours = os.pipe2(os.O_CLOEXEC)
         answers, answering = os.pipe2(os.O_CLOEXEC)
@@ -53,8 +53,10 @@ class Backend:
             os.set_blocking(fd, False)
         self.ask(packets.framed(bytes([packets.INIT]) + b"\0\0\0\3"), lambda _: b"")
 
-    def ask(self, packet: bytes, answer: Answer) -> None:
-        """Send `packet`; what comes for it (a packet's body) goes through `answer`, which says what the client gets."""
+    def ask(self, packet: bytes, answer: Answer | None = None) -> None:
+        """Send `packet`; what comes for it (a packet's body) goes through `answer`, which says what the client gets, or
+        to the client as it comes.
+        """
         self.to_send += packet
         self._answers.append(answer)
 
@@ -62,25 +64,31 @@ class Backend:
         """Pass on what it takes now. Raises OSError when it has ended."""
         try:
             while self.to_send:
-                del self.to_send[: os.write(self.requests, memoryview(self.to_send)[:_CHUNK].tobytes())]
+                with memoryview(self.to_send) as waiting, waiting[:_CHUNK] as chunk:
+                    written = os.write(self.requests, chunk)
+                del self.to_send[:written]
         except BlockingIOError:
             return
 
-    def collect(self) -> bytes | None:
-        """What the client gets of its answers; None at their end. Raises Malformed."""
+    def collect(self, to_client: bytearray) -> None:
+        """Add what the client gets of its answers. Raises Malformed."""
         try:
-            read = os.read(self.answers, _CHUNK)
+            self._received += os.read(self.answers, _CHUNK)
         except BlockingIOError:
-            return b""
-        if not read:
-            return None
-        self._received += read
-        found = []
-        while (body := packets.take(self._received)) is not None:
-            if not self._answers:
-                raise packets.Malformed
-            found.append(self._answers.popleft()(body))
-        return b"".join(found)
+            return
+        begin = at = 0  # what lies between goes as it is
+        with memoryview(self._received) as received:
+            while end := packets.end(self._received, at):
+                if not self._answers:
+                    raise packets.Malformed
+                answer = self._answers.popleft()
+                if answer:
+                    to_client += received[begin:at]
+                    to_client += answer(bytes(received[at + 4 : end]))
+                    begin = end
+                at = end
+            to_client += received[begin:at]
+        del self._received[:at]
 
     @property
     def is_busy(self) -> bool:

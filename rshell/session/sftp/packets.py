@@ -119,16 +119,45 @@ def take(buffer: bytearray) -> bytes | None:
     """The body of the first packet in `buffer`, which is removed there; None when it is not all there. Raises
     Malformed.
     """
-    if len(buffer) < 4:
+    at = end(buffer)
+    if not at:
         return None
-    end = 4 + int.from_bytes(buffer[:4], "big")
-    if not 4 < end <= 4 + LARGEST:
-        raise Malformed
-    if len(buffer) < end:
-        return None
-    body = bytes(memoryview(buffer)[4:end])
-    del buffer[:end]
+    body = bytes(memoryview(buffer)[4:at])
+    del buffer[:at]
     return body
+
+
+def end(buffer: bytearray, begin: int = 0) -> int:
+    """Where the packet ends that begins there; 0 when it is not all there. Raises Malformed."""
+    if len(buffer) < begin + 4:
+        return 0
+    length = int.from_bytes(buffer[begin : begin + 4], "big")
+    if not 0 < length <= LARGEST:
+        raise Malformed
+    at = begin + 4 + length
+    return at if at <= len(buffer) else 0
+
+
+_HANDLE_AT = 13
+"""In a packet that begins with length, type, id and the length of a handle."""
+
+
+def data_handle(buffer: bytearray, at: int) -> int:
+    """The first byte of the handle of a READ or WRITE whose packet ends `at`; -1 for anything else."""
+    if at <= _HANDLE_AT or buffer[4] not in (READ, WRITE):
+        return -1
+    length = int.from_bytes(buffer[9:_HANDLE_AT], "big")
+    return buffer[_HANDLE_AT] if 1 <= length <= at - _HANDLE_AT else -1
+
+
+def pass_on(buffer: bytearray, at: int, to: bytearray) -> None:
+    """Move the packet that ends `at` from `buffer` to `to`, without the first byte of its handle."""
+    to += struct.pack(">I", at - 5)
+    to += buffer[4:9]
+    to += struct.pack(">I", int.from_bytes(buffer[9:_HANDLE_AT], "big") - 1)
+    with memoryview(buffer) as view:
+        to += view[_HANDLE_AT + 1 : at]
+    del buffer[:at]
 
 
 def version() -> bytes:

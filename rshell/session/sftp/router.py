@@ -92,7 +92,7 @@ class Router:
             raise BrokenPipeError
         for one in self._backends:
             if one.answers in ready:
-                self._to_client += one.collect() or b""
+                one.collect(self._to_client)
             if one.link.fileno() in ready:
                 raise Ended(one.status())
         if 0 in ready:
@@ -105,13 +105,20 @@ class Router:
         read = os.read(0, _CHUNK)
         self._is_open = bool(read)
         self._received += read
-        while (body := packets.take(self._received)) is not None:
-            self._to_client += self._asked(body)
+        while at := packets.end(self._received):
+            number = packets.data_handle(self._received, at) if self._began else -1
+            if 0 <= number < len(self._backends):  # nearly all of them, and the largest: copied once
+                packets.pass_on(self._received, at, self._backends[number].to_send)
+                self._backends[number].ask(b"")
+            else:
+                self._to_client += self._asked(packets.take(self._received) or b"")
 
     def _write(self) -> None:
         try:
             while self._to_client:
-                del self._to_client[: os.write(1, memoryview(self._to_client)[:_CHUNK].tobytes())]
+                with memoryview(self._to_client) as waiting, waiting[:_CHUNK] as chunk:
+                    written = os.write(1, chunk)
+                del self._to_client[:written]
         except BlockingIOError:
             return
 
@@ -142,7 +149,7 @@ class Router:
             return self._overall(asked, handle)
         if number >= len(self._backends):
             return packets.status(asked.id, packets.FAILURE, "no such handle")
-        self._backends[number].ask(asked.packet((theirs,)), packets.framed)
+        self._backends[number].ask(asked.packet((theirs,)))
         return b""
 
     def _by_path(self, asked: Asked) -> bytes:
