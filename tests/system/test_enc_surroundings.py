@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness import PASSPHRASE, Gateway, Person, bindir, eventually, need
-from tests.laptop import Laptop, is_alive, kill, laptop
+from tests.laptop import PROMPT, Laptop, is_alive, kill, laptop
 
 WRITE = PASSPHRASE + "\n"
 
@@ -358,7 +358,7 @@ def test_a_kill_of_open_ends_its_shell(mine: Laptop, number: signal.Signals) -> 
     terminal.send(WRITE)
     terminal.expect("it is locked when this shell ends")
     terminal.send('echo $PPID-$$-pi""ds\n')
-    enc, shell = map(int, terminal.expect("-pids\r").rpartition("\n")[2].split("-")[:2])
+    enc, shell = map(int, terminal.expect("-pids\r").rpartition(PROMPT)[2].split("-")[:2])
     os.kill(enc, number)
     eventually(lambda: not Path(f"/proc/{shell}").exists(), 5)
     eventually(lambda: not mine.views(), 5)
