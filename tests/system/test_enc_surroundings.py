@@ -398,7 +398,7 @@ def test_a_crash_in_the_background_leaves_a_trace_that_has_a_limit(mine: Laptop)
     log, lock = directory / "log", directory / "start"
     log.write_bytes(b"x" * 70_000)
     kill(mine.mounted("one").monitor)
-    eventually(lambda: log.stat().st_size < 70_000, 10)
+    eventually(lambda: log.stat().st_size < 70_000 and is_alive(mine.mounted("one").monitor), 10)
     lock.unlink()
     lock.mkdir()
     (known,) = mine.state.terminals.values()
