@@ -143,9 +143,14 @@ def has_aes() -> bool:
 
 
 def signal_at_parents_end(number: int) -> Callable[[], None]:
-    """A function that asks the kernel, in a process just forked, to signal it when its parent ends; kept over exec."""
-    import ctypes
+    """A function that asks the kernel, in a process just forked, to signal it when its parent ends; kept over exec.
 
+    It does nothing in a Python without ctypes.
+    """
+    try:
+        import ctypes
+    except ImportError:
+        return lambda: None
     prctl = ctypes.CDLL(None).prctl
     return lambda: prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness import PASSPHRASE, Gateway, Person, bindir, eventually, need
-from tests.laptop import Laptop, is_alive, kill, laptop
+from tests.laptop import PROMPT, Laptop, is_alive, kill, laptop
 
 WRITE = PASSPHRASE + "\n"
 
@@ -128,10 +128,16 @@ def agent(mine: Laptop, *keys: Path) -> Iterator[dict[str, str]]:
         eventually(sock.exists)
         environment = {**os.environ, "SSH_AUTH_SOCK": str(sock)}
         subprocess.run(["ssh-add", "-q", *map(str, keys)], env=environment, check=True)
-        yield {"SSH_AUTH_SOCK": str(sock), "ENC_IDENTITY": "", **with_settings(mine, "IdentitiesOnly no")}
+        yield {"SSH_AUTH_SOCK": str(sock), "ENC_IDENTITY": ""}
     finally:
         process.terminate()
         process.wait()
+
+
+def of_the_gateway(mine: Laptop) -> str:
+    """The fingerprint of its host key."""
+    argv = ["ssh-keygen", "-lf", str(mine.gateway.root / "host_ed25519.pub")]
+    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split()[1]
 
 
 def new_keys(mine: Laptop, count: int, *kind: str) -> list[Path]:
@@ -143,7 +149,9 @@ def new_keys(mine: Laptop, count: int, *kind: str) -> list[Path]:
 
 def test_an_agent_with_too_many_keys_is_named_and_a_key_that_is_named_helps(mine: Laptop) -> None:
     others = new_keys(mine, 8, "-t", "ed25519")
+    config = with_settings(mine, "IdentitiesOnly no")
     with agent(mine, *others, mine.who.key) as variables:
+        variables = {**variables, **config}
         for words in (("ls",), ("mount", "one"), ("login",)):
             done = mine.enc(*words, stdin=WRITE, **variables)
             assert done.status == 77 and "ssh-agent" in done.err and done.err.count("\n") == 1, done
@@ -156,17 +164,16 @@ def test_an_agent_with_too_many_keys_is_named_and_a_key_that_is_named_helps(mine
 
 def test_keys_of_kinds_that_no_gateway_takes_are_not_offered(mine: Laptop) -> None:
     others = new_keys(mine, 8, "-t", "ecdsa")
+    config = with_settings(mine, "IdentitiesOnly no")
     with agent(mine, *others, mine.who.key) as variables:
-        done = mine.enc("ls", **variables)
+        done = mine.enc("ls", **variables, **config)
         assert done.status == 0, done
 
 
 @pytest.mark.parametrize("value", ["/dev/null", "none", "/dev/null /dev/null", "%C/no"])
 def test_a_config_that_keeps_no_host_keys_is_told(mine: Laptop, value: str) -> None:
     own = with_settings(mine, f"UserKnownHostsFile {value}")
-    fingerprint = subprocess.run(
-        ["ssh-keygen", "-lf", str(mine.gateway.root / "host_ed25519.pub")], capture_output=True, text=True, check=True
-    ).stdout.split()[1]
+    fingerprint = of_the_gateway(mine)
     done = mine.enc("init", "--host", "gateway", "--fingerprint", fingerprint, **own)
     assert done.status == 78 and "UserKnownHostsFile" in done.err and done.err.count("\n") == 1, done
     assert mine.enc("ls", **own).status == 76
@@ -178,12 +185,28 @@ def test_a_config_that_keeps_no_host_keys_is_told(mine: Laptop, value: str) -> N
 )
 def test_a_host_key_is_recorded_where_ssh_looks(mine: Laptop, value: str, name: str) -> None:
     own = with_settings(mine, f"UserKnownHostsFile {value.format(root=mine.root)}")
-    fingerprint = subprocess.run(
-        ["ssh-keygen", "-lf", str(mine.gateway.root / "host_ed25519.pub")], capture_output=True, text=True, check=True
-    ).stdout.split()[1]
+    fingerprint = of_the_gateway(mine)
     done = mine.enc("init", "--host", "gateway", "--fingerprint", fingerprint, **own)
     assert done.status == 0 and (mine.root / name).read_text().startswith("enc-gateway "), done
     assert mine.enc("ls", **own).status == 0
+
+
+def test_comments_in_another_encoding_are_no_trouble(mine: Laptop) -> None:
+    key, known = mine.root / "key", mine.root / "known"
+    key.write_bytes(mine.who.key.read_bytes())
+    key.chmod(0o600)
+    public = Path(f"{mine.who.key}.pub").read_bytes().split()
+    Path(f"{key}.pub").write_bytes(b" ".join([*public[:2], b"J\xfcrgen\n"]))
+    known.write_bytes(b"# J\xfcrgen\n")
+    fingerprint = of_the_gateway(mine)
+    own = {**with_settings(mine, f"UserKnownHostsFile {known}", "# J\u00fcrgen"), "ENC_IDENTITY": f"{key}.pub"}
+    Path(own["ENC_SSH_CONFIG"]).write_bytes(Path(own["ENC_SSH_CONFIG"]).read_bytes() + b"# J\xfcrgen\n")
+    with agent(mine, mine.who.key) as variables:
+        own = {**variables, **own}
+        done = mine.enc("init", "--host", "gateway", "--fingerprint", fingerprint, **own)
+        assert done.status == 0, done
+        assert known.read_bytes().startswith(b"# J\xfcrgen\nenc-gateway ")
+        assert "internal" not in mine.enc("doctor", **own).err
 
 
 # Paths
@@ -322,6 +345,24 @@ def test_a_kill_of_another_command_ends_its_ssh(mine: Laptop, words: tuple[str, 
     process.terminate()
     assert process.wait(5) == -signal.SIGTERM
     eventually(lambda: not found(), 5)
+    own = with_settings(mine)
+    assert os.path.ismount(mine.mount("one", **own)), "nothing is in the way"
+    assert mine.enc("logout", **own).status == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
+def test_a_kill_of_open_ends_its_shell(mine: Laptop, number: signal.Signals) -> None:
+    terminal = mine.terminal(SHELL="/bin/sh")
+    terminal.send("enc open one\n")
+    terminal.expect("Passphrase of one: ")
+    terminal.send(WRITE)
+    terminal.expect("it is locked when this shell ends")
+    terminal.send('echo $PPID-$$-pi""ds\n')
+    enc, shell = map(int, terminal.expect("-pids\r").rpartition(PROMPT)[2].split("-")[:2])
+    os.kill(enc, number)
+    eventually(lambda: not Path(f"/proc/{shell}").exists(), 5)
+    eventually(lambda: not mine.views(), 5)
+    terminal.close()
 
 
 # What is left
@@ -357,7 +398,7 @@ def test_a_crash_in_the_background_leaves_a_trace_that_has_a_limit(mine: Laptop)
     log, lock = directory / "log", directory / "start"
     log.write_bytes(b"x" * 70_000)
     kill(mine.mounted("one").monitor)
-    eventually(lambda: log.stat().st_size < 70_000, 10)
+    eventually(lambda: log.stat().st_size < 70_000 and is_alive(mine.mounted("one").monitor), 10)
     lock.unlink()
     lock.mkdir()
     (known,) = mine.state.terminals.values()
