@@ -49,13 +49,13 @@ def _request(context: Context, project: ProjectName, slot: Slot) -> protocol.Unl
     """The request to unlock, with a place, the passphrase, and the attempt. Without one, nothing of it stays open: the
     prompt lives on.
     """
-    require_key = context.key_checker()
+    require_key, vault = context.key_checker(), context.vault(project)
     limit = context.config.limits_views
     held = [concurrency.acquire(context.config.paths_run, context.caller.principal, concurrency.VIEWS, limit)]
     try:
         line = questions.secret(f"Passphrase of {project}: ", require_key)
         attempt = begin_attempt(context, project, require_key)
-        held.append(questions.pipe(spelling.choose(context.vault(project), slot, line, attempt)))
+        held.append(questions.pipe(spelling.choose(vault, slot, line, attempt)))
         held.append(attempt)
     except BaseException:
         for fd in held:
