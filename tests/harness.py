@@ -176,7 +176,10 @@ class Gateway:
 
 def is_watchdog(pid: int) -> bool:
     """Whether it is a session's watchdog: the one process of a session that is in no sandbox, beside bubblewrap."""
-    return b"late=none" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    try:
+        return b"late=none" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):  # it ended since it was listed
+        return False
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,6 +52,15 @@ def members(who: Person) -> set[int]:
     return {pid for pid in found - {top} if not is_watchdog(pid)}
 
 
+def _namespaces(who: Person) -> set[str]:
+    """The pid namespaces of a session."""
+    found = set()
+    for pid in members(who):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it ended since it was listed
+            found.add(os.readlink(f"/proc/{pid}/ns/pid"))
+    return found
+
+
 def _parent(pid: int) -> int:
     try:
         return parent(pid)
@@ -74,8 +84,7 @@ def test_no_process_of_one_session_is_to_be_seen_in_the_other(pair: Pair) -> Non
             assert any(b"sftp-server" in line for line in lines)
             vault = str(stranger.vault("work").parent).encode()
             assert not [line for line in lines if vault in line]
-            pids = {os.readlink(f"/proc/{pid}/ns/pid") for pid in members(who)}
-            assert not pids & {os.readlink(f"/proc/{pid}/ns/pid") for pid in members(stranger)}
+            assert _namespaces(who) and not _namespaces(who) & _namespaces(stranger)
     finally:
         for client in clients:
             client.close()
