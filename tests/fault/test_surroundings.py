@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import os
 import pwd
 import socket
@@ -113,8 +114,9 @@ def test_a_warden_without_them_refuses_a_mount_and_ends_nothing(own: Gateway, wh
         unlock(who, "p", shared)
         with at_work(who, shared) as program:
             warden = own.warden()
-            highest = max(map(int, os.listdir(f"/proc/{warden}/fd")))
-            limit = "--nproc=0" if lacking == "processes" else f"--nofile={highest + 1}"
+            used = set(map(int, os.listdir(f"/proc/{warden}/fd")))
+            free = next(number for number in itertools.count() if number not in used)
+            limit = "--nproc=0" if lacking == "processes" else f"--nofile={free}"
             assert own.as_account("prlimit", f"--pid={warden}", limit).status == 0
             refused = mount(who, "q", shared)
             assert refused.status == 75 and "the gateway's host" in refused.err, refused
