@@ -5,10 +5,12 @@ Nothing waits for a front: one that does not speak in time, or does not take its
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 
 from gateway import errors
+from gateway.base.clock import boottime
 from gateway.session import channel, protocol
 from gateway.warden.loop import READ, Loop
 
@@ -22,6 +24,9 @@ _SECONDS = 5.0
 """From the connection to the request. A front has its request ready when it connects."""
 _PAUSE = 0.5
 """Until connections are taken again, after there was no descriptor for one."""
+
+
+_LOOK_OR_END = (protocol.Ask, protocol.Lock, protocol.Close)
 
 
 class Reserve:
@@ -51,7 +56,8 @@ class Server:
     is `answer`'s then. What that raises as EncError or OSError is told to the front. The request's descriptors are
     closed after it.
 
-    `reserve` is used when no descriptor is left for a connection: to look and to end has to be possible then.
+    `reserve` is used when no descriptor is left for a connection: to look and to end has to be possible then. Nothing
+    else is, until the reserve is whole again: what begins would take what the end needs.
     """
 
     def __init__(self, loop: Loop, path: str, principal: str, answer: Answer, reserve: Reserve) -> None:
@@ -60,6 +66,7 @@ class Server:
         self._answer = answer
         self._reserve = reserve
         self._silent: set[socket.socket] = set()
+        self._scarce_until = 0.0
         self._listening = channel.listen(path)
         self._listen()
 
@@ -85,6 +92,7 @@ class Server:
 
     def _take_from_reserve(self) -> socket.socket | None:
         self._reserve.release()
+        self._scarce_until = boottime() + _SECONDS
         self._loop.at(_SECONDS, self._reserve.refill)
         return self._take()
 
@@ -107,6 +115,8 @@ class Server:
             with message:
                 if not isinstance(message, protocol.Request) or message.principal != self._principal:
                     raise errors.Denied("this session is not yours")
+                if boottime() < self._scarce_until and not isinstance(message, _LOOK_OR_END):
+                    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
                 if message.needs_key and not message.blob:
                     raise errors.Denied("the request names no key")
                 self._answer(message, front)
