@@ -74,7 +74,7 @@ def test_words_may_be_anything_that_ssh_carries(at: UnlockedProject, words: list
     script = "import os, sys; sys.stdout.buffer.write(os.fsencode(ascii(sys.argv[1:])))"
     assert at.run("python3", "-c", script, *words).out == ascii(words)
     log = Path(str(at.gateway.ready["audit"])).read_bytes()
-    assert b"202e" not in log and b"\\x1b" not in log and b"yyyy" not in log
+    assert b"u202e" not in log and b"\\x1b" not in log and b"yyyy" not in log
 
 
 def test_a_script_of_several_lines_runs(at: UnlockedProject) -> None:

@@ -290,7 +290,7 @@ def test_sftp_does_everything_in_each_session(two: Two, here: Path) -> None:
             f"cd /{project}",
             f"put {here}/blob one",
             "rename one two",
-            "ln two three",
+            "-ln two three",  # some gocryptfs are not let make hard links (gateway/vault/defects.py)
             "ln -s two four",
             "chmod 600 two",
             "mkdir d",
@@ -298,7 +298,7 @@ def test_sftp_does_everything_in_each_session(two: Two, here: Path) -> None:
             f"get d/five {here}/back",
             "df .",
             "ls -l",
-            "rm three",
+            "-rm three",
             "rm four",
             "rm d/five",
             "rmdir d",

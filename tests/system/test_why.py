@@ -66,7 +66,7 @@ def test_the_login_gets_what_why_says(gateway: Gateway, owner: Person, words: tu
     assert last["passes"] == (got.status == 0)
     assert re.fullmatch(where, str(last["where"])), last
     if got.status:
-        assert str(last["says"]) in got.err
+        assert str(last["says"]) in got.err + got.out
     named = re.fullmatch(r"((?:rshell|gateway)/\S+\.py):(\d+)", str(last["where"]))
     assert named is None or int(named[2]) <= len((ROOT / named[1]).read_text().splitlines())
 
