@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.harness import Person, eventually
+from tests.harness import Gateway, Person, eventually
 from tests.laptop import laptop
 from tests.model import machine
 from tests.places import MOUNT, VIEW, beside, in_mount, in_view
@@ -23,6 +25,12 @@ CI = settings(
     suppress_health_check=list(HealthCheck),
 )
 """More than 300 steps, always the same. Each example lacks some kinds of steps (hypothesis), so there are many."""
+
+
+@pytest.fixture
+def person(make_gateway: Callable[..., Gateway]) -> Person:
+    """At a gateway of their own: what is left in their project is deeper than a path can be, and others look there."""
+    return make_gateway().person("writer")
 
 
 def test_files_in_a_view_are_as_on_the_host_and_after_it_was_locked(person: Person, place: Path) -> None:
