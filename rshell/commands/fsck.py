@@ -8,7 +8,7 @@ import signal
 
 from gateway.base import json, process
 from gateway.base.clock import boottime, utc_now
-from gateway.errors import DamagedVault, Denied, Dropped, Unread, WrongSecret
+from gateway.errors import DamagedVault, Denied, Dropped, EncError, Unread, WrongSecret
 from gateway.limits import backoff
 from gateway.sandbox import paths
 from gateway.sandbox.fsck import check_argv, mend_argv
@@ -64,25 +64,32 @@ def run(context: Context, command: Command) -> int:
     if sound or not command.wants_json:
         fields = {"project": project, "sound": sound, **({"recovered": recovered} if recovered else {})}
         output.result(fields, "\n".join((*renamed, *found)), command.wants_json)
+    if error := _verdict(project, sound, report, failed):
+        raise error
+    return 0
+
+
+def _verdict(project: str, sound: bool, report: fsck_report.Report, failed: int) -> EncError | None:
+    """The error for a check that found something; `failed`: the number of files that the disk could not read."""
     if failed:
         message = f"the gateway's disk could not read {failed} files of {project}: it may or may not be damaged"
-        raise Unread(message, "tell your sysadmin, and check again when the disk is right")
+        return Unread(message, "tell your sysadmin, and check again when the disk is right")
     if report.damage:
-        raise DamagedVault(
+        return DamagedVault(
             f"{project} is damaged: {len(report.damage)} problems{_and_unread(report)}",
             "your sysadmin can restore a backup",
         )
     if report.unread:
-        raise Unread(
+        return Unread(
             f"{len(report.unread)} files of {project} could not be read; the others are sound",
             "check them by reading them in the project",
         )
     if not sound:  # gocryptfs 2.3 counts what lstat(2) does not reach, and prints nothing
-        raise Unread(
+        return Unread(
             f"gocryptfs could not check a part of {project}, and does not name it",
             "it reaches no path of more than 4,095 bytes: check what lies deeper by reading it in the project",
         )
-    return 0
+    return None
 
 
 def _and_unread(report: fsck_report.Report) -> str:

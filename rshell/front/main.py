@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
-import time
 
 from gateway import errors
 from gateway.audit.log import AuditLog
 from gateway.base import rlimits, signals
+from gateway.base.clock import boottime, milliseconds_since
 from gateway.base.signals import SignalsBlocked
 from gateway.identity import authentication, authorized_keys
 from gateway.limits import rates
@@ -90,7 +90,7 @@ def answer(context: Context, line: str | None) -> int:
 
     Errors are reported and recorded here. At the prompt, raises Interrupted for a signal that has to end the prompt.
     """
-    began = time.clock_gettime(time.CLOCK_BOOTTIME)
+    began = boottime()
     request = os.urandom(6).hex()
     log = context.audit.bound(request=request)
     ended = None
@@ -107,7 +107,7 @@ def answer(context: Context, line: str | None) -> int:
         status = interrupted.code
         ended = interrupted if context.at_prompt and status != signals.CTRL_C else None
     try:
-        log.write("result", status=status, took_ms=round((time.clock_gettime(time.CLOCK_BOOTTIME) - began) * 1000))
+        log.write("result", status=status, took_ms=milliseconds_since(began))
     except errors.Misconfigured as error:
         output.failure(error, wants_json(line))
         status = status or error.code
