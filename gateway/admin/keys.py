@@ -112,7 +112,7 @@ def _principal(entry: Entry) -> str:
 def _state(entry: Entry) -> str:
     if entry.problem or not authorized_keys.is_key(entry.key_type, entry.blob):
         return "refused"
-    if time.time() > entry.expires:
+    if entry.has_expired(time.time()):
         return "expired"
     return "invitation" if entry.invitation_for else "good"
 

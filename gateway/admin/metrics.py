@@ -84,7 +84,7 @@ _STATES = ("locked", "unlocked", "damaged", "unreadable")
 
 
 def _is_valid(key: authorized_keys.Entry, now: float) -> bool:
-    return not (key.problem or key.invitation_for or now > key.expires)
+    return not (key.problem or key.invitation_for or key.has_expired(now))
 
 
 def _gauge(name: str, doc: str, samples: Mapping[Labels, float]) -> Metric:

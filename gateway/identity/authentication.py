@@ -134,7 +134,7 @@ def require_listed(caller: Caller, entries: tuple[authorized_keys.Entry, ...]) -
     lines = [entry for entry in entries if authorized_keys.authorizes(entry, caller.blob, caller.listed_principal)]
     now = time.time()
     for entry in lines:
-        if now <= entry.expires:
+        if not entry.has_expired(now):
             return entry
     if lines:
         raise Denied("this key has expired", "ask your sysadmin for a new expiry date, or a new invitation")

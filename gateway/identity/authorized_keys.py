@@ -69,8 +69,20 @@ class Entry(Record):
         """The value of the first option of that name, or ""."""
         return next((one.value or "" for one in self.options if one.name.lower() == option), "")
 
+    def has_expired(self, now: float) -> bool:
+        """Whether sshd no longer accepts the line at `now`, in seconds since the epoch."""
+        return is_over(self.expires, now)
+
     def has_flag(self, flag: str) -> bool:
         return any(one.name.lower() == flag and one.value is None for one in self.options)
+
+
+def is_over(expires: float, now: float) -> bool:
+    """Whether a line that `expires` then is no longer valid at `now`, both in seconds since the epoch.
+
+    The second of `expires` itself still counts: sshd compares whole seconds (OpenSSH, auth.c, auth_authorise_keyopts).
+    """
+    return int(now) > expires
 
 
 def fingerprint(blob: str) -> str:

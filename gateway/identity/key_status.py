@@ -75,7 +75,7 @@ class KeyStatus:
         if unknown := wanted - known.keys():
             self._until |= self._expiry_times(unknown)
         now = time.time()
-        gone = frozenset(blob for blob, until in self._until.items() if now > until)
+        gone = frozenset(blob for blob, until in self._until.items() if authorized_keys.is_over(until, now))
         certain = gone & self._doubted
         self._doubted = gone
         self._read = () if gone or not self._is_settled(stamp, now) else stamp

@@ -113,7 +113,7 @@ def _check_line(entry: Entry, now: float) -> Iterator[Finding]:
     yield from _check_options(entry)
     if not entry.has_flag("restrict"):
         yield _warning(at, "restrict is missing", "write restrict,pty before the other options")
-    if now > entry.expires:
+    if entry.has_expired(now):
         expired = "the invitation" if entry.invitation_for else "the key"
         yield _warning(at, f"{expired} has expired", "remove the line")
     principal = entry.invitation_for or entry.principal

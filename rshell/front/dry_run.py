@@ -155,7 +155,7 @@ def _sshd_problem(entry: authorized_keys.Entry, origin: str) -> str:
     """Why sshd would refuse this line now to a caller from `origin`; "" if it would not."""
     if entry.problem:
         return entry.problem
-    if time.time() > entry.expires:
+    if entry.has_expired(time.time()):
         return "the key has expired (expiry-time)"
     patterns = entry.option_value("from")
     return from_patterns.refusal(patterns, origin) if origin and patterns else ""

@@ -73,6 +73,12 @@ def test_a_file_that_is_missing_or_empty_for_a_moment_takes_nothing_away(
         assert not status.missing([ONE, TWO]) and not status.is_in_doubt
 
 
+def test_the_second_of_the_expiry_still_counts_as_it_does_for_sshd() -> None:
+    assert not authorized_keys.is_over(1000.0, 1000.9)
+    assert authorized_keys.is_over(1000.0, 1001.0)
+    assert authorized_keys.is_over(key_status._GONE, time.time())
+
+
 def unreadable(file: Path) -> None:
     file.unlink()
     os.mkfifo(file)
