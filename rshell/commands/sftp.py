@@ -7,28 +7,25 @@ from gateway.session import registry
 from gateway.session.registry import Session
 from rshell.context import Context
 from rshell.language.command import Command
-from rshell.session import warden_client
+from rshell.terminal import output
 
 
 def run(context: Context, command: Command) -> int:
     """Serve SFTP for the caller's views. A client also gets a refusal as an SFTP message."""
     try:
         sessions = check(context, command)
-        if len(sessions) > 1:
-            from rshell.session.sftp.router import Router
+        from rshell.session.sftp.router import Router
 
-            router = Router(context, sessions)
+        router = Router(context, sessions)
     except EncError as error:
         if command.words[0] != command.verb.name:  # a client asks, and not a person who typed `sftp`
             from rshell.session.sftp import refusal
 
             refusal.refuse(error.line())
         raise
-    if len(sessions) > 1:
-        return router.run()
-    from rshell.session.sftp.backend import ARGUMENTS
-
-    return warden_client.run(context, sessions[0], "sftp-server", ARGUMENTS)
+    if not any(session.views for session in sessions):
+        output.note("nothing is unlocked yet; what `mount PROJECT` unlocks will be shown here")
+    return router.run()
 
 
 def check(context: Context, _command: Command) -> tuple[Session, ...]:

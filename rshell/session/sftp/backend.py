@@ -27,7 +27,9 @@ _CHUNK = 256 * 1024
 
 
 class Backend:
-    """`number` tells its handles from those of others. `link` is readable when it has ended."""
+    """`number` tells its handles from those of others: it is put in front of them, unless it is 0. `link` is readable
+    when it has ended. Number 0 is still to be sent INIT; the others have been.
+    """
 
     def __init__(self, context: Context, session: Session, number: int) -> None:
         """Start it. Raises EncError."""
@@ -51,7 +53,8 @@ class Backend:
             os.close(answering)
         for fd in (ours, answers):
             os.set_blocking(fd, False)
-        self.ask(packets.framed(bytes([packets.INIT]) + b"\0\0\0\3"), lambda _: b"")
+        if number:
+            self.ask(packets.framed(bytes([packets.INIT]) + b"\0\0\0\3"), lambda _: b"")
 
     def ask(self, packet: bytes, answer: Answer | None = None) -> None:
         """Send `packet`; what comes for it (a packet's body) goes through `answer`, which says what the client gets, or
@@ -59,6 +62,16 @@ class Backend:
         """
         self.to_send += packet
         self._answers.append(answer)
+
+    def expect_answer(self) -> None:
+        """A request was added to `to_send`, whose answer goes to the client as it comes."""
+        self._answers.append(None)
+
+    def number_handles(self, body: bytes) -> bytes:
+        """An answer for the client: a handle with our number."""
+        if body[0] != packets.HANDLE or len(body) < 9:
+            return packets.framed(body)
+        return packets.handle(body[1:5], bytes([self.number]) + body[9:])
 
     def flush(self) -> None:
         """Pass on what it takes now. Raises OSError when it has ended."""
