@@ -102,12 +102,15 @@ class Stdio(Record):
 
 class Attach(Request):
     """Run `program` (one of gateway.sandbox.transfer) with `arguments` among the views. `patterns` are those of the
-    last arguments, "" for one that is none, as gateway.sandbox.inside.globbing takes them.
+    last arguments, "" for one that is none, as gateway.sandbox.inside.globbing takes them. What it does counts as use
+    of `project`, and `traffic` tells when data last passed, as in Execute (None: only file I/O counts).
     """
 
+    project: ProjectName | None
     program: str
     arguments: tuple[Word, ...]
     patterns: tuple[Word, ...]
+    traffic: Fd | None
     stdio: Stdio
 
 

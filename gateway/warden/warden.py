@@ -146,7 +146,7 @@ class Warden:
             case protocol.Ask():
                 server.reply(front, protocol.State(report=json.dumps(self._report())))
             case protocol.Attach() if request.program in transfer.PROGRAMS:
-                execution.attach(self._programs, request, front, [view.project for view in self._views.live()])
+                execution.attach(self._programs, request, front)
             case protocol.Execute() if (request.terminal is None) != (request.stdio is None):
                 self._views.usable(request.project)
                 execution.start(self._programs, request, front)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 from collections import deque
 
-from gateway.base.records import Fd
 from gateway.errors import Internal, NotUnlocked
 from gateway.session import channel, protocol
 from rshell.session import warden_client
-from rshell.session.sftp import packets
+from rshell.session.sftp import SERVER, SERVER_ARGUMENTS, packets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
     Answer = Callable[[bytes], bytes]
 
-ARGUMENTS = ("-e", "-l", "QUIET")
 FULL = 4 * packets.LARGEST
 """Bytes that wait for one side; then nothing more is read for it."""
 _CHUNK = 256 * 1024
@@ -44,8 +42,8 @@ class Backend:
         self.requests, self.answers = ours, answers
         try:
             self.link = warden_client.connection(context, session)
-            stdio = (Fd(theirs), Fd(answering), Fd(2))
-            warden_client.send(context, self.link, warden_client.attach(context, "sftp-server", ARGUMENTS, stdio))
+            request = warden_client.attach(context, SERVER, SERVER_ARGUMENTS, (theirs, answering, 2))
+            warden_client.send(context, self.link, request)
         except OSError as error:
             raise NotUnlocked(f"session {session.id} has just ended") from error
         finally:

@@ -14,7 +14,7 @@ import select
 import time
 
 from gateway.base import rlimits
-from gateway.errors import EncError, NotUnlocked
+from gateway.errors import EncError, NoSuchProject, NotUnlocked
 from gateway.sandbox.paths import PROJECTS
 from gateway.session import registry
 from rshell.session.sftp import packets
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 256 * 1024
 _OVERALL = 0xFF
-"""The first byte of a handle of the directory of the projects. sftp-server numbers its own in four bytes: theirs is 0."""
+"""The first byte of a handle of the directory of the projects. sftp-server counts its own in four bytes: a 0 first."""
 _NOBODY = 0xFE
 _PROJECTS = f"{PROJECTS}/".encode()
 _SECONDS = 1.0
@@ -161,10 +161,8 @@ class Router:
             return self._by_handle(asked)
         try:
             return self._by_path(asked)
-        except NotUnlocked as error:
-            return packets.status(asked.id, packets.PERMISSION_DENIED, error.line())
         except EncError as error:
-            return packets.status(asked.id, packets.FAILURE, error.line())
+            return packets.status(asked.id, _code(error), f"enc: {error.line()}")
 
     def _by_handle(self, asked: Asked) -> bytes:
         numbers = {name[0] if name else _NOBODY for name in asked.names}
@@ -186,6 +184,8 @@ class Router:
             handle = bytes([_OVERALL]) + self._opened.to_bytes(4, "big")
             self._listings[handle] = False
             return packets.handle(asked.id, handle)
+        if asked.kind == packets.REALPATH and not self._exists(places[0][0]):  # of what is to be made
+            places = [(None, places[0][1])]
         chosen = {session.id: session for session in (self._session(project) for project, _ in places)}
         if len(chosen) > 1:
             return packets.status(asked.id, packets.FAILURE, _ELSEWHERE)
@@ -196,7 +196,7 @@ class Router:
         return b""
 
     def _session(self, project: ProjectName | None) -> Session:
-        """The session that has it, and the first for what is no project of the caller. Raises NotUnlocked."""
+        """The session that has it, and the first for no project. Raises NoSuchProject, NotUnlocked."""
         if project is None:
             return self._backends[0].session
         looked_before = self._looked
@@ -205,13 +205,16 @@ class Router:
         for session in self._sessions:
             if session.has(project):
                 return session
-        try:
-            self._context.vault(project)
-        except EncError:
-            return self._backends[0].session
+        self._context.vault(project)
         if self._looked == looked_before:
             self._look()
         return registry.with_project(self._sessions, project)
+
+    def _exists(self, project: ProjectName | None) -> bool:
+        try:
+            return project is None or bool(self._context.vault(project))
+        except NoSuchProject:
+            return False
 
     def _look(self) -> None:
         self._sessions = self._context.sessions()
@@ -264,3 +267,10 @@ class _Listing:
             return b"" if self._missing else packets.names(self._id, sorted(self._entries))
 
         return collect
+
+
+def _code(error: EncError) -> int:
+    """The status that tells a client most: with it, many show words of their own in place of ours."""
+    if isinstance(error, NoSuchProject):
+        return packets.NO_SUCH_FILE
+    return packets.PERMISSION_DENIED if isinstance(error, NotUnlocked) else packets.FAILURE
