@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 FULL = 4 * packets.LARGEST
 """Bytes that wait for one side; then nothing more is read for it."""
 _CHUNK = 256 * 1024
+_ID = slice(5, 9)
+"""Of a packet with its length in front."""
 
 
 class Backend:
@@ -35,8 +37,9 @@ class Backend:
         self.number = number
         self.to_send = bytearray()
         self._received = bytearray()
-        self._answers: deque[Answer | None] = deque()
-        warden_client.take_place(context)
+        self._answers: deque[tuple[bytes, Answer | None]] = deque()
+        self.has_ended = False
+        self._place = warden_client.take_place(context)
         theirs, ours = os.pipe2(os.O_CLOEXEC)
         answers, answering = os.pipe2(os.O_CLOEXEC)
         self.requests, self.answers = ours, answers
@@ -59,11 +62,11 @@ class Backend:
         to the client as it comes.
         """
         self.to_send += packet
-        self._answers.append(answer)
+        self._answers.append((packet[_ID], answer))
 
-    def expect_answer(self) -> None:
+    def expect_answer(self, id_: bytes) -> None:
         """A request was added to `to_send`, whose answer goes to the client as it comes."""
-        self._answers.append(None)
+        self._answers.append((id_, None))
 
     def number_handles(self, body: bytes) -> bytes:
         """An answer for the client: a handle with our number."""
@@ -72,7 +75,7 @@ class Backend:
         return packets.handle(body[1:5], bytes([self.number]) + body[9:])
 
     def flush(self) -> None:
-        """Pass on what it takes now. Raises OSError when it has ended."""
+        """Pass on what it takes now. If it has ended, `link` will say so."""
         try:
             while self.to_send:
                 with memoryview(self.to_send) as waiting, waiting[:_CHUNK] as chunk:
@@ -80,6 +83,8 @@ class Backend:
                 del self.to_send[:written]
         except BlockingIOError:
             return
+        except BrokenPipeError:
+            self.to_send.clear()
 
     def collect(self, to_client: bytearray) -> None:
         """Add what the client gets of its answers. Raises Malformed."""
@@ -92,7 +97,7 @@ class Backend:
             while end := packets.end(self._received, at):
                 if not self._answers:
                     raise packets.Malformed
-                answer = self._answers.popleft()
+                _, answer = self._answers.popleft()
                 if answer:
                     to_client += received[begin:at]
                     to_client += answer(bytes(received[at + 4 : end]))
@@ -100,6 +105,20 @@ class Backend:
                 at = end
             to_client += received[begin:at]
         del self._received[:at]
+
+    def end(self) -> bytes:
+        """It has ended, and the others go on: what the client gets for the requests that are open."""
+        self.has_ended = True
+        said = b""
+        while self._answers:
+            id_, answer = self._answers.popleft()
+            status = packets.status(id_, packets.FAILURE, "enc: the session has ended")
+            said += answer(status[4:]) if answer else status
+        self.to_send.clear()
+        self.link.close()
+        for fd in (self.requests, self.answers, self._place):
+            os.close(fd)
+        return said
 
     @property
     def is_busy(self) -> bool:

@@ -123,6 +123,11 @@ _HANDLE_AT = 13
 """In a packet that begins with length, type, id and the length of a handle."""
 
 
+def id_at(buffer: bytearray, begin: int) -> bytes:
+    """The id of the packet there, which has one."""
+    return bytes(buffer[begin + 5 : begin + 9])
+
+
 def first_of_handle(buffer: bytearray, begin: int, end: int) -> int:
     """The first byte of the handle that the packet there names; -1 for a packet without one."""
     at = begin + _HANDLE_AT

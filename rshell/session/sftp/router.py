@@ -14,7 +14,7 @@ import select
 import time
 
 from gateway.base import rlimits
-from gateway.errors import EncError, NoSuchProject, NotUnlocked
+from gateway.errors import Busy, EncError, NoSuchProject, NotUnlocked
 from gateway.sandbox.paths import PROJECTS
 from gateway.session import registry
 from rshell.session.sftp import packets
@@ -86,7 +86,8 @@ class Router:
         if self._is_open and can_take and len(self._to_client) < FULL:
             waiting.register(0, select.POLLIN)
         waiting.register(1, select.POLLOUT if self._to_client else 0)  # in any case we hear of its end
-        for one in self._backends:
+        backends = [one for one in self._backends if not one.has_ended]
+        for one in backends:
             if len(self._to_client) < FULL:
                 waiting.register(one.answers, select.POLLIN)
             if one.to_send:
@@ -95,16 +96,31 @@ class Router:
         ready = dict(waiting.poll())
         if ready.get(1, 0) & (select.POLLERR | select.POLLHUP):
             raise BrokenPipeError
-        for one in self._backends:
+        for one in backends:
             if one.answers in ready:
                 one.collect(self._to_client)
             if one.link.fileno() in ready:
-                raise Ended(one.status())
+                self._end(one)
         if 0 in ready:
             self._read()
         for one in self._backends:
-            one.flush()
+            if not one.has_ended:
+                one.flush()
         self._write()
+
+    def _end(self, one: Backend) -> None:
+        """It has ended. With the first we end; another's session may be gone, and the client's others stay. Raises
+        Ended, and EncError: what our key may no longer do.
+        """
+        try:
+            status = one.status()
+        except NotUnlocked:
+            if not one.number:
+                raise
+        else:
+            if not one.number:
+                raise Ended(status)
+        self._to_client += one.end()
 
     def _read(self) -> None:
         read = os.read(0, _CHUNK)
@@ -116,13 +132,13 @@ class Router:
         while end := packets.end(received, at):
             number = packets.first_of_handle(received, at, end) if self._began else -1
             if number == 0 or (number < 0 and self._began and self._is_for_first(packets.path(received, at, end))):
-                first.expect_answer()
+                first.expect_answer(packets.id_at(received, at))
             else:
                 first.to_send += received[begin:at]
                 begin = end
-                if 0 < number < len(self._backends):
-                    packets.without_first_of_handle(received, at, end, self._backends[number].to_send)
-                    self._backends[number].expect_answer()
+                if 0 < number < len(self._backends) and not (other := self._backends[number]).has_ended:
+                    packets.without_first_of_handle(received, at, end, other.to_send)
+                    other.expect_answer(packets.id_at(received, at))
                 else:
                     self._to_client += self._asked(bytes(received[at + 4 : end]))
             at = end
@@ -171,7 +187,7 @@ class Router:
         (number,) = numbers
         if number == _OVERALL:
             return self._overall(asked, asked.names[0])
-        if number >= len(self._backends):
+        if number >= len(self._backends) or self._backends[number].has_ended:
             return packets.status(asked.id, packets.FAILURE, "no such handle")
         theirs = tuple(name[1:] for name in asked.names) if number else asked.names
         self._backends[number].ask(asked.packet(theirs))
@@ -225,8 +241,10 @@ class Router:
     def _backend(self, session: Session) -> Backend:
         """The sftp-server in it. Raises EncError when none can be started."""
         for one in self._backends:
-            if one.session.id == session.id:
+            if one.session.id == session.id and not one.has_ended:
                 return one
+        if len(self._backends) == _NOBODY:  # numbers are not used again: the client may have handles with them
+            raise Busy("this connection has seen too many sessions", "connect again")
         self._backends.append(Backend(self._context, session, len(self._backends)))
         return self._backends[-1]
 
