@@ -68,14 +68,14 @@ def older_key_exchange(gateway: Gateway) -> Iterator[int]:
     text = re.sub(r"(?m)^Port .*$", f"Port {port}", re.sub(r"(?m)^(KexAlgorithms|Ciphers|MACs|PidFile) .*$", "", text))
     config = gateway.root / "sshd_config.older"
     config.write_text(text)
-    process = subprocess.Popen(["/usr/sbin/sshd", "-D", "-e", "-f", str(config)], stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
+    log = config.with_suffix(".log")  # no pipe: full, it would stop sshd
+    process = subprocess.Popen(["/usr/sbin/sshd", "-D", "-f", str(config), "-E", str(log)])
     try:
-        assert any("Server listening" in line for line in process.stderr)
+        eventually(lambda: log.exists() and "Server listening" in log.read_text())
         yield port
     finally:
         process.terminate()
-        process.communicate()
+        process.wait()
 
 
 @contextlib.contextmanager

@@ -123,7 +123,7 @@ def test_lftp_puts_gets_mirrors_and_removes(who: Two, here: Path, path: str) -> 
 
 
 def test_lftp_shows_why_a_project_is_not_there(who: Two) -> None:
-    done = lftp(who, "cat locked/x")
+    done = lftp(who, "get locked/x")
     assert done.status != 0
     assert "locked is not unlocked; `mount locked` unlocks it" in done.err, done
 
