@@ -79,11 +79,11 @@ def older_key_exchange(gateway: Gateway) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def sshfs(two: Two, remote: str, at: Path) -> Iterator[Path]:
+def sshfs(two: Two, remote: str, at: Path, *more: str) -> Iterator[Path]:
     need(Path("/usr/bin/sshfs").exists() and Path("/dev/fuse").exists(), "sshfs and FUSE")
     at.mkdir()
     options = ["-F", str(two.person.gateway.ssh_config), "-o", f"IdentityFile={two.person.key}"]
-    result = run(["sshfs", *options, f"gateway:{remote}", str(at)])
+    result = run(["sshfs", *options, *more, f"gateway:{remote}", str(at)])
     assert result.status == 0, result
     try:
         yield at

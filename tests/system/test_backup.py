@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import struct
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -332,6 +333,37 @@ def test_holes_links_and_times_come_back_and_sizes_are_right(kept: Gateway, owne
     listed = admin(kept, "vaults", "--json").json["vaults"]
     sizes = [one["size"] for one in listed if one["principal"] == owner.name]  # type: ignore[attr-defined]
     assert len(sizes) == 2 and max(sizes) < 21_000_000
+
+
+def access_list(*entries: tuple[int, int, int]) -> bytes:
+    """An ACL as an extended attribute: tag, permissions, id (linux/posix_acl_xattr.h)."""
+    return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+
+
+NOBODY = 0xFFFFFFFF
+ANOTHER_MAY_READ = access_list((1, 7, NOBODY), (2, 5, 12345), (4, 0, NOBODY), (16, 5, NOBODY), (32, 0, NOBODY))
+
+
+def test_a_view_has_no_access_lists_and_those_of_the_store_do_not_come_back(
+    kept: Gateway, owner: Person, tmp_path: Path
+) -> None:
+    """A sysadmin may have put some there, for a backup of another kind: new files inherit them."""
+    cipher, backup = kept.vaults / f"u-{owner.name}" / "work" / "cipher", tmp_path / "backup"
+    os.setxattr(cipher, "system.posix_acl_default", ANOTHER_MAY_READ)
+    os.setxattr(cipher, "system.posix_acl_access", ANOTHER_MAY_READ)
+    own = access_list((1, 6, NOBODY), (4, 4, NOBODY), (16, 4, NOBODY), (32, 0, NOBODY))
+    attempt = f'import os; os.setxattr("file", "system.posix_acl_access", {own!r})'.replace("'", '"')
+    said = program(owner, f"echo content >file; python3 -c '\\''{attempt}'\\'' 2>&1 | tail -n 1; cp -a file copy")
+    assert "Operation not supported" in said
+    assert any("system.posix_acl_access" in os.listxattr(path) for path in cipher.iterdir() if path.stat().st_size)
+    assert copied(kept, backup)[owner.name, "work"] == ""
+    assert admin(kept, "restore", str(backup), owner.name, "work").status == 0
+    restored = kept.vaults / f"u-{owner.name}" / "work.restored"
+    for top in (backup / f"u-{owner.name}" / "work", restored):
+        found = [name for path in (top, *top.rglob("*")) for name in os.listxattr(path)]
+        assert not [name for name in found if "acl" in name]
+    assert opened(restored, tmp_path, "file") == b"content\n"
+    assert owner.ssh("fsck", "work.restored", stdin=PASSPHRASE + "\n").status == 0
 
 
 def test_an_unchanged_file_is_not_copied_again_and_one_of_another_place_is(
