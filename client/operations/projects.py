@@ -9,7 +9,7 @@ import time
 from client.background import dead_man_switch, launcher
 from client.connection import request, session, session_events
 from client.errors import Busy, CannotCreate, NoSuchProject, NotMounted, Usage
-from client.mount import entries, mount_point, probe, sshfs, teardown, unmount
+from client.mount import entries, hidden_files, mount_point, probe, sshfs, teardown, unmount
 from client.mount.mount_point import MountPoint
 from client.operations import login
 from client.state.config import Profile
@@ -20,6 +20,8 @@ from client.system import linux, passphrase_prompt, processes
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _END_SECONDS = 6.0
 """How long to wait for an unmount that another process has begun: the gateway may not answer it."""
+_TIDY_SECONDS = 5.0
+"""For removing what an earlier mount left behind."""
 _WRITE_BACK_SECONDS = 30.0
 """How long an unmount that the user asked for may write back."""
 
@@ -50,6 +52,8 @@ def mount_project(
         connection, _ = login.join(profile, store, terminal)
         with mount_point.prepared(directory or mount_point.default_path(project)) as point:
             unlocked = _unlock(store, connection, project)
+            if unlocked:
+                hidden_files.remove_left(store, project, _TIDY_SECONDS)
             mounted = _mount(store, connection, reserved, point, synchronous)
     except BaseException:
         if unlocked:
