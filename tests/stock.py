@@ -107,7 +107,7 @@ class Answer:
 
 
 class Speaker:
-    """SFTP by hand, on the subsystem as a client starts it. `ask` sends one request and waits for its answer."""
+    """SFTP by hand: `argv` starts the channel."""
 
     def __init__(self, argv: list[str], version: int = 3) -> None:
         self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -116,16 +116,19 @@ class Speaker:
         self.version = int.from_bytes(self._receive()[1:5], "big")
 
     def ask(self, kind: int, *fields: str | bytes | int) -> Answer:
-        """Strings have their length in front; an int is one of four bytes."""
+        """Send a request and wait for its answer. Strings have their length in front; an int is one of four bytes."""
+        self.send(kind, *fields)
+        body = self._receive()
+        assert int.from_bytes(body[1:5], "big") == self._id, body
+        return _answer(body)
+
+    def send(self, kind: int, *fields: str | bytes | int) -> None:
         self._id += 1
         body = bytes([kind]) + self._id.to_bytes(4, "big")
         for field in fields:
             data = field.encode() if isinstance(field, str) else field
             body += data.to_bytes(4, "big") if isinstance(data, int) else len(data).to_bytes(4, "big") + data
         self._send(body)
-        body = self._receive()
-        assert int.from_bytes(body[1:5], "big") == self._id, body
-        return _answer(body)
 
     def _send(self, body: bytes) -> None:
         assert self.process.stdin

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import shlex
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.harness import Gateway, Result, need, run
+from tests.harness import Gateway, Result, eventually, need, run
 from tests.stock import Speaker, Two, older_key_exchange, sessions, sshfs
 
 BLOB = bytes(range(256)) * 12_000  # 3 MB: many packets, read and written ahead
@@ -434,3 +436,69 @@ def test_one_project_alone_is_served_without_us_between(who: Two, here: Path) ->
     done = who.ssh("sftp locked")
     assert (done.status, done.err) == (69, TOLD + "\n")
     assert who.ssh("sftp nosuch").status == 66
+
+
+# ------------------------------------------------------------------ when something ends, or does not answer
+
+
+def fronts(gateway: Gateway) -> set[int]:
+    """The processes that stand between a client of SFTP and its sessions, or wait for one."""
+    return {pid for pid, args in gateway.processes().items() if "rshell" in args and "bwrap" not in args}
+
+
+@pytest.mark.parametrize("line", ["sftp-server", "sftp held"])
+def test_nothing_stays_of_a_client_that_goes_while_its_view_hangs(gateway: Gateway, line: str) -> None:
+    person = gateway.person(f"hangs-{line[-4:]}")
+    person.new("held")
+    before = set(gateway.processes())
+    with person.mounted("held"):
+        (serves,) = (pid for pid, args in gateway.processes().items() if "gocryptfs" in args and pid not in before)
+        others = fronts(gateway)
+        client = Speaker(person.argv("/usr/lib/openssh/sftp-server" if line == "sftp-server" else line))
+        assert client.ask(STAT, "held").kind == ATTRS
+        assert fronts(gateway) > others
+        os.kill(serves, signal.SIGSTOP)
+        try:
+            client.send(STAT, "held/new")
+            client.process.kill()
+            client.process.communicate()
+            eventually(lambda: fronts(gateway) <= others)
+        finally:
+            os.kill(serves, signal.SIGCONT)
+
+
+def test_a_client_with_sessions_that_come_and_go(gateway: Gateway) -> None:
+    person = gateway.person("come-and-go")
+    names = ("a", "b", "c")
+    for name in ("first", *names):
+        person.new(name)
+    with person.mounted("first"), speaker(Two(person, ())) as client:
+        for _ in range(2):
+            with contextlib.ExitStack() as held:
+                for name in names:
+                    held.enter_context(person.mounted(name))
+                handles = {}
+                for name in names:
+                    handles[name] = client.ask(OPEN, f"{name}/f", 0x1A, NO_ATTRIBUTES).handle
+                    assert client.ask(WRITE, handles[name], 0, 0, name.encode()).code == OK
+                assert len(set(handles.values())) == 3
+                assert listing(client, "/") == {"first", *names}
+            for name in names:
+                eventually(lambda name=name: client.ask(STAT, name).code == DENIED)  # type: ignore[misc]
+                assert client.ask(WRITE, handles[name], 0, 5, b"late").code == FAILURE
+            assert listing(client, ".") == {"first"}
+            assert client.ask(STAT, "/first").kind == ATTRS
+
+
+def test_a_key_that_is_removed_ends_a_client_of_several_sessions(make_gateway: Callable[..., Gateway]) -> None:
+    gateway = make_gateway()
+    mine, other = gateway.person("mine", "same"), gateway.person("other", "same")
+    for name in ("one", "two"):
+        other.new(name)
+    with other.mounted("one"), other.mounted("two"), speaker(Two(mine, ())) as client:
+        for name in ("one", "two"):
+            assert client.ask(STAT, name).kind == ATTRS
+        lines = gateway.authorized_keys.read_text().splitlines(keepends=True)
+        gateway.authorized_keys.write_text("".join(line for line in lines if "mine@test" not in line))
+        assert client.process.wait(10) != 0
+        assert other.sftp("ls one").status == 0

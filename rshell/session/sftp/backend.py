@@ -106,13 +106,13 @@ class Backend:
             to_client += received[begin:at]
         del self._received[:at]
 
-    def end(self) -> bytes:
+    def end(self, code: int, why: str) -> bytes:
         """It has ended, and the others go on: what the client gets for the requests that are open."""
         self.has_ended = True
         said = b""
         while self._answers:
             id_, answer = self._answers.popleft()
-            status = packets.status(id_, packets.FAILURE, "enc: the session has ended")
+            status = packets.status(id_, code, why)
             said += answer(status[4:]) if answer else status
         self.to_send.clear()
         self.link.close()

@@ -14,7 +14,7 @@ import select
 import time
 
 from gateway.base import rlimits
-from gateway.errors import Busy, EncError, NoSuchProject, NotUnlocked
+from gateway.errors import Busy, Denied, EncError, NoSuchProject, NotUnlocked
 from gateway.sandbox.paths import PROJECTS
 from gateway.session import registry
 from rshell.session.sftp import packets
@@ -61,9 +61,7 @@ class Router:
         self._backend(registry.of_connection(sessions, context.caller.connection) or sessions[0])  # see `run`
 
     def run(self) -> int:
-        """Returns the exit status. Raises EncError when a session ends: there is always one, which ends us with our
-        key.
-        """
+        """Returns the exit status. Raises EncError when the first session ends, and when our key is gone."""
         rlimits.lift_processor_time()
         for fd in (0, 1):
             os.set_blocking(fd, False)
@@ -109,18 +107,19 @@ class Router:
         self._write()
 
     def _end(self, one: Backend) -> None:
-        """It has ended. With the first we end; another's session may be gone, and the client's others stay. Raises
-        Ended, and EncError: what our key may no longer do.
+        """It has ended. With the first we end, and with our key. Of another, the session is gone or about to go: the
+        client keeps the others. Raises Ended, EncError.
         """
+        why: EncError = NotUnlocked("the project was locked")
         try:
             status = one.status()
-        except NotUnlocked:
-            if not one.number:
-                raise
-        else:
             if not one.number:
                 raise Ended(status)
-        self._to_client += one.end()
+        except EncError as error:
+            if not one.number or isinstance(error, Denied):
+                raise
+            why = error
+        self._to_client += one.end(_code(why), f"enc: {why.line()}")
 
     def _read(self) -> None:
         read = os.read(0, _CHUNK)
@@ -147,10 +146,7 @@ class Router:
 
     def _is_for_first(self, path: bytes) -> bool:
         """Whether the path can go to the first session as it is written. What is not plain is left to `_by_path`."""
-        if path.startswith(_PROJECTS) and b"/.." not in path:
-            name = path[len(_PROJECTS) :].partition(b"/")[0]
-            return name in self._of_first and time.monotonic() - self._looked <= _SECONDS
-        return False
+        return is_plain(path, self._of_first) and time.monotonic() - self._looked <= _SECONDS
 
     def _write(self) -> None:
         try:
@@ -285,6 +281,13 @@ class _Listing:
             return b"" if self._missing else packets.names(self._id, sorted(self._entries))
 
         return collect
+
+
+def is_plain(path: bytes, projects: set[bytes]) -> bool:
+    """Whether `path` is as `located` would make it, and of one of `projects`."""
+    if not path.startswith(_PROJECTS) or b"/.." in path:
+        return False
+    return path[len(_PROJECTS) :].partition(b"/")[0] in projects
 
 
 def _code(error: EncError) -> int:
