@@ -342,3 +342,20 @@ def test_one_session_takes_a_path_from_the_root_as_well(gateway: Gateway, here: 
         assert sftp(one, f"put {here}/f /alone/f", "cd /alone", "ls").status == 0
         assert one.scp("gateway:/alone/f", str(here / "g")).status == 0
         assert one.scp("-O", "gateway:/alone/f", str(here / "h")).status == 0
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "git-lfs-authenticate p/r.git download",
+        "git-lfs-transfer p/r.git upload",
+        "git-annex-shell 'configlist' '/p/r.git'",
+        "hg -R p serve --stdio",
+        "borg serve --restrict-to-path p",
+        "svnserve -t",
+    ],
+)
+def test_a_service_that_is_not_there_is_an_unknown_command(two: Two, line: str) -> None:
+    result = two.ssh(line)
+    assert (result.status, result.out) == (127, "")
+    assert result.err == f"enc: unknown command {line.split()[0]}; `help` lists the commands\n"
