@@ -117,7 +117,7 @@ def _clock(reported: object) -> IdleClock:
 
 @click.group(invoke_without_command=True, name="sessions")
 @click.option("--watch", is_flag=True, help="Print the list every 2 seconds, until Ctrl-C.")
-@options.configured
+@options.configured_somehow
 @options.as_json
 @click.pass_context
 def sessions_(ctx: click.Context, watch: bool, settings: Config, as_json: bool) -> None:
@@ -138,27 +138,33 @@ def sessions_(ctx: click.Context, watch: bool, settings: Config, as_json: bool) 
 
 def _show(settings: Config, as_json: bool) -> None:
     listed = collect(settings)
-    rows = [_row(one) for one in listed]
-    words = output.table(_HEADER, rows, "no sessions; nothing is unlocked")
+    prints = output.Fingerprints(one.session.fingerprint for one in listed)
+    words = output.table(_HEADER, [_row(one, prints) for one in listed], "no sessions; nothing is unlocked")
     output.result({"sessions": [one.fields() for one in listed]}, words, as_json)
 
 
 _HEADER = ("SESSION", "PRINCIPAL", "KEY", "FROM", "SINCE", "LAST ACTIVITY", "LOCKS IN", "UNLOCKED")
 
 
-def _row(one: LiveSession) -> tuple[str, ...]:
+def _row(one: LiveSession, prints: output.Fingerprints) -> tuple[str, ...]:
     session, clock = one.session, one.clock
-    views = ", ".join(f"{name} ({_seconds(view.locks_in)})" for name, view in one.views)
-    activity = f"{clock.last_activity} {_seconds(clock.idle)} ago" if clock.last_activity else "-"
+    views = ", ".join(f"{name} ({_locks(view.locks_in)})" for name, view in one.views)
+    activity = f"{clock.last_activity} {_span(clock.idle)} ago" if clock.last_activity else "-"
     if not one.answers:
         activity = "does not answer"
-    key = one.label or session.fingerprint
-    where = (session.id, session.principal, key, session.address, session.since)
-    return (*where, activity, _seconds(clock.locks_in), views or "-")
+    key = one.label if one.label and output.at_terminal() else prints.named(session.fingerprint, one.label)
+    where = (session.id, prints.short(session.principal), key, session.address, output.when(session.since))
+    return (*where, activity, _span(clock.locks_in), views or "-")
 
 
-def _seconds(number: int | None) -> str:
-    return "-" if number is None else f"{number} s"
+def _locks(seconds: int | None) -> str:
+    return "-" if seconds is None else f"locks in {_span(seconds)}"
+
+
+def _span(seconds: int | None) -> str:
+    if seconds is None:
+        return "-"
+    return output.span(seconds) if output.at_terminal() else f"{seconds} s"
 
 
 @sessions_.command()
@@ -180,9 +186,9 @@ def kill(settings: Config, ids: tuple[str, ...], principal: str | None, all_sess
 
 
 _KILL_WORDS = {
-    CLOSED: "closed {}",
-    KILLED: "killed {}: it did not answer",
-    REMAINS: "{} remains: it does not answer, and has no process that is its warden; look at its directory",
+    CLOSED: "ended {}: everything in it is locked",
+    KILLED: "ended {}: it did not answer and was killed; everything in it is locked",
+    REMAINS: "{} is still there: it does not answer, and no process is its warden; `enc-gateway doctor` says more",
 }
 
 
@@ -197,8 +203,12 @@ def _kill(
             f"no live session {output.visible(min(unknown))}", "`enc-gateway sessions` lists the live ones"
         )
     if not (ids or principal or all_sessions):
-        raise Usage("no session given", "give session ids, --principal or --all")
+        raise Usage(
+            "which sessions?", "name their ids, as `enc-gateway sessions` lists them, or give --principal NAME or --all"
+        )
     chosen = [one for one in live if all_sessions or one.id in ids or one.principal == principal]
+    if not chosen and not as_json:
+        click.echo(f"{output.visible(principal)} has no session" if principal else "no sessions; nothing is unlocked")
     how = []
     for one in termination.end(settings.paths_run, chosen, settings.lock_grace, log, command):
         how.append(one)

@@ -106,7 +106,7 @@ def _listed(vault: Vault, principal: Principal, principals: set[str], unlocked: 
         ownerless=principal not in principals,
         size=size,
         size_complete=complete,
-        last_used=clock.utc(used) if (used := lease.last_used(vault)) else "",
+        last_used=clock.utc(used) if (used := lease.last_used(vault)) and used >= 1 else "",
         slots=tuple(f"{slot.name} ({slot.kind.value})" for slot in slots),
         unbound=tuple(slot.name for slot in slots if not slot.binding),
     )
@@ -127,7 +127,8 @@ def _owner(vault: Vault) -> str:
 def vaults_(ownerless: bool, damaged: bool, settings: Config, as_json: bool) -> None:
     """List the projects of all principals, with size and state."""
     listed = [one for one in collect(settings) if one.ownerless >= ownerless and (one.state == "damaged") >= damaged]
-    rows = [_row(one) for one in listed]
+    prints = output.Fingerprints(one.principal for one in listed)
+    rows = [(prints.short(one.principal), *_row(one)) for one in listed]
     words = output.table(_HEADER, rows, "no projects")
     fields = [{**one.as_dict(), "slots": list(one.slots), "unbound": list(one.unbound)} for one in listed]
     output.result({"vaults": fields}, words, as_json)
@@ -141,4 +142,4 @@ def _row(one: ListedVault) -> tuple[str, ...]:
     ownerless = "no key has this principal" if one.ownerless else ""
     unbound = f"not bound to this project: {', '.join(one.unbound)}" if one.unbound else ""
     remark = "; ".join(filter(None, (one.problem, ownerless, unbound)))
-    return one.principal, one.project, one.state, size, one.last_used or "-", ", ".join(one.slots) or "-", remark or "-"
+    return one.project, one.state, size, output.when(one.last_used, "never"), ", ".join(one.slots) or "-", remark or "-"

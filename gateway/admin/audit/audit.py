@@ -1,0 +1,16 @@
+"""`enc-gateway audit`: show, report, verify and rotate the audit log."""
+
+from __future__ import annotations
+
+import click
+
+from gateway.admin.audit import integrity, report, show
+
+
+@click.group()
+def audit() -> None:
+    """Show, verify, rotate and report the audit log."""
+
+
+for _command in (show.show, report.report, integrity.verify, integrity.rotate):
+    audit.add_command(_command)
