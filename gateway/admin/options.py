@@ -18,17 +18,21 @@ from gateway.errors import Misconfigured
 CONFIG = Path("/etc/enc/gateway.toml")
 
 
-def _config_of_program() -> Path:
-    """What stands before the command, as in `enc-gateway --config FILE sessions`."""
+def _config_before() -> Path:
+    """What stands before the command, as in `enc-gateway --config FILE sessions`; else the gateway's."""
     context = click.get_current_context(silent=True)
-    given = context.find_root().params.get("settings") if context else None
-    return given or CONFIG
+    while context:
+        given = context.params.get("settings")
+        if isinstance(given, Path):
+            return given
+        context = context.parent
+    return CONFIG
 
 
 config_path = click.option(
     "--config",
     "settings",
-    default=_config_of_program,
+    default=_config_before,
     show_default=str(CONFIG),
     type=click.Path(path_type=Path, dir_okay=False),
     help="The gateway's configuration file.",
@@ -69,18 +73,24 @@ def load_as_account(path: Path) -> Config:
 def load_usable_as_account(path: Path) -> Config:
     """The same; of a configuration that is wrong, what can be used, with a warning."""
     config, error = loader.load_usable(str(path))
-    if error:
-        output.note(f"enc-gateway: warning: {error}; nobody can log in. This uses {config.paths_run} and the other")
-        output.note("paths that can be read; `enc-gateway doctor` says more")
     become_account(config)
+    if error:
+        output.note(f"enc-gateway: warning: {error}; nobody can log in, `enc-gateway doctor` says more")
+        output.note(f"enc-gateway: going on with what can be used of it: sessions in {config.paths_run}")
     return config
 
 
 def become_account(config: Config) -> None:
     """If we are root, change to the account that owns the vaults. Raises Misconfigured."""
+    privileges.drop(*account_ids(config))
+
+
+def account_ids(config: Config) -> tuple[int, int]:
+    """Uid and gid of the account that owns the vaults. Raises Misconfigured."""
     try:
-        uid, gid = privileges.owner(config.paths_vaults)
+        return privileges.owner(config.paths_vaults)
+    except FileNotFoundError as error:
+        hint = "`sudo enc-gateway setup` makes this host a gateway"
+        raise Misconfigured(f"there is no {config.paths_vaults}", hint) from error
     except OSError as error:
-        hint = f"{error.strerror}; `sudo enc-gateway setup` makes this host a gateway"
-        raise Misconfigured(f"{config.paths_vaults} cannot be read", hint) from error
-    privileges.drop(uid, gid)
+        raise Misconfigured(f"{config.paths_vaults} cannot be read", error.strerror) from error

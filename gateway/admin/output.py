@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -40,12 +41,31 @@ def at_terminal() -> bool:
     return os.isatty(1)
 
 
-def table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]], empty: str) -> str:
-    """Aligned columns, or `empty` when there are no rows. Control characters in the cells are escaped."""
+def table(
+    header: tuple[str, ...],
+    rows: Sequence[tuple[str, ...]],
+    empty: str,
+    whole: Sequence[str] = (),
+    optional: Sequence[str] = (),
+) -> str:
+    """Aligned columns, or `empty` when there are no rows. Control characters in the cells are escaped.
+
+    At a terminal, the columns `whole` are not broken, and those of `optional` in which every cell is "-" are left out.
+    """
     if not rows:
         return empty
     cells = [header, *(tuple(visible(cell) for cell in row) for row in rows)]
-    return text.fitted(cells, _width()) if at_terminal() else text.columns(cells)
+    if not at_terminal():
+        return text.columns(cells)
+    columns = [column for column in zip(*cells, strict=True) if column[0] not in optional or set(column[1:]) != {"-"}]
+    glued = [tuple(_UNIT.sub(_GLUE, cell) for cell in row) for row in zip(*columns, strict=True)]
+    kept = [at for at, column in enumerate(columns) if column[0] in whole]
+    return text.fitted(glued, _width(), kept).replace(_GLUE, " ")
+
+
+_GLUE = "\u00a0"
+_UNIT = re.compile(r"(?<=\d) (?=[A-Za-z]{1,3}\b)")
+"""Between a number and its unit, where no line is broken."""
 
 
 def _width() -> int:

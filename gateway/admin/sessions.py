@@ -6,10 +6,12 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
 import click
 
 from gateway.admin import options, output
+from gateway.admin.usage import Group
 from gateway.audit import administration
 from gateway.base import json
 from gateway.base.records import Record
@@ -115,16 +117,18 @@ def _clock(reported: object) -> IdleClock:
     )
 
 
-@click.group(invoke_without_command=True, name="sessions")
+@click.group(cls=Group, invoke_without_command=True, name="sessions")
 @click.option("--watch", is_flag=True, help="Print the list every 2 seconds, until Ctrl-C.")
-@options.configured_somehow
+@options.config_path
 @options.as_json
 @click.pass_context
-def sessions_(ctx: click.Context, watch: bool, settings: Config, as_json: bool) -> None:
+def sessions_(ctx: click.Context, watch: bool, settings: Path, as_json: bool) -> None:
     """List live sessions; `sessions kill` ends some."""
-    ctx.obj = settings
-    if ctx.invoked_subcommand is not None:
-        return
+    if ctx.invoked_subcommand is None:
+        _list(options.load_usable_as_account(settings), watch, as_json)
+
+
+def _list(settings: Config, watch: bool, as_json: bool) -> None:
     _show(settings, as_json)
     try:
         while watch:
@@ -139,26 +143,30 @@ def sessions_(ctx: click.Context, watch: bool, settings: Config, as_json: bool) 
 def _show(settings: Config, as_json: bool) -> None:
     listed = collect(settings)
     prints = output.Fingerprints(one.session.fingerprint for one in listed)
-    words = output.table(_HEADER, [_row(one, prints) for one in listed], "no sessions; nothing is unlocked")
+    rows = [_row(one, prints) for one in listed]
+    header: tuple[str, ...] = _HEADER
+    if output.at_terminal():  # to fit 80 columns: since when, and what was done last, is in the pipe and in JSON
+        header, rows = _short(_HEADER), [_short(row) for row in rows]
+    words = output.table(header, rows, "no sessions; nothing is unlocked", whole=("SESSION", "FROM"))
     output.result({"sessions": [one.fields() for one in listed]}, words, as_json)
 
 
-_HEADER = ("SESSION", "PRINCIPAL", "KEY", "FROM", "SINCE", "LAST ACTIVITY", "LOCKS IN", "UNLOCKED")
+_HEADER = ("SESSION", "PRINCIPAL", "KEY", "FROM", "SINCE", "LAST ACTIVITY", "ACTIVE", "LOCKS IN", "UNLOCKED")
+
+
+def _short(row: tuple[str, ...]) -> tuple[str, ...]:
+    return (*row[:4], *row[6:])
 
 
 def _row(one: LiveSession, prints: output.Fingerprints) -> tuple[str, ...]:
     session, clock = one.session, one.clock
-    views = ", ".join(f"{name} ({_locks(view.locks_in)})" for name, view in one.views)
-    activity = f"{clock.last_activity} {_span(clock.idle)} ago" if clock.last_activity else "-"
+    views = ", ".join(f"{name} ({_span(view.locks_in)})" for name, view in one.views)
+    active = f"{_span(clock.idle)} ago" if clock.idle is not None else "-"
     if not one.answers:
-        activity = "does not answer"
+        active = "does not answer"
     key = one.label if one.label and output.at_terminal() else prints.named(session.fingerprint, one.label)
     where = (session.id, prints.short(session.principal), key, session.address, output.when(session.since))
-    return (*where, activity, _span(clock.locks_in), views or "-")
-
-
-def _locks(seconds: int | None) -> str:
-    return "-" if seconds is None else f"locks in {_span(seconds)}"
+    return (*where, clock.last_activity or "-", active, _span(clock.locks_in), views or "-")
 
 
 def _span(seconds: int | None) -> str:
@@ -171,9 +179,9 @@ def _span(seconds: int | None) -> str:
 @click.argument("ids", nargs=-1)
 @click.option("--principal", help="End all sessions of this principal.")
 @click.option("--all", "all_sessions", is_flag=True, help="End all sessions.")
+@options.configured_somehow
 @options.as_json
-@click.pass_obj
-def kill(settings: Config, ids: tuple[str, ...], principal: str | None, all_sessions: bool, as_json: bool) -> None:
+def kill(ids: tuple[str, ...], principal: str | None, all_sessions: bool, settings: Config, as_json: bool) -> None:
     """Lock all projects of sessions and end them.
 
     IDS are as `sessions` shows them. Returns when the sessions have ended.

@@ -28,10 +28,6 @@ class Group(click.Group):
         return super().resolve_command(ctx, args)
 
 
-Group.group_class = Group
-"""Groups below a group are of the same kind."""
-
-
 class Program(Group):
     """The whole program: prints the errors of all commands."""
 

@@ -77,7 +77,7 @@ def _line(step: Step) -> str:
 def _find(settings: str, word: str) -> str:
     """The fingerprint of the key that `word` names. Raises Usage, NoSuchKey."""
     config = loader.load_usable(settings)[0]
-    with privileges.account(*privileges.owner(config.paths_vaults)):
+    with privileges.account(*options.account_ids(config)):
         entries = authorized_keys.load(config.paths_authorized_keys)
     hint = "`enc-gateway key list` lists fingerprints, principals and labels"
     return lookup.find(word, lookup.of_entries(entries), NoSuchKey("no key has that name or fingerprint", hint))
@@ -90,7 +90,7 @@ def dry_run(settings: str, fingerprint: str, line: str | None, origin: str = "")
     try:
         with contextlib.ExitStack() as work:
             if privileges.invoker() == 0:
-                work.enter_context(privileges.account(*privileges.owner(loader.load_usable(settings)[0].paths_vaults)))
+                work.enter_context(privileges.account(*options.account_ids(loader.load_usable(settings)[0])))
             status, output = process.run([*argv, str(fd)], [fd])
     finally:
         os.close(fd)

@@ -85,7 +85,7 @@ REASONS = {reason.slug: reason for reason in _TABLE}
 
 _REFUSALS = {
     "usage": "the command was used wrongly",
-    "unknown-command": "the line is no command of the gateway",
+    "unknown-command": "no such command",
     "not-allowed-here": "the configuration does not allow it",
     "denied": "this principal or key may not",
     "wrong-secret": "wrong passphrase",

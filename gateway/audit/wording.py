@@ -46,7 +46,7 @@ def _because(event: Event) -> str:
 
 def _request(event: Event) -> str:
     if event.decision == "deny":
-        return f"refused: {command(event)}: {why(event.reason)}"
+        return f"refused: {f'{command(event)}: ' if event.verb else ''}{why(event.reason)}"
     return f"allowed: {command(event)}"
 
 

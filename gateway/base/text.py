@@ -17,12 +17,17 @@ def columns(rows: Sequence[tuple[str, ...]]) -> str:
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
-def fitted(rows: Sequence[tuple[str, ...]], width: int) -> str:
-    """As `columns`, in lines of at most `width` characters: what is too wide goes on below, within its column."""
+def fitted(rows: Sequence[tuple[str, ...]], width: int, whole: Sequence[int] = ()) -> str:
+    """As `columns`, in lines of at most `width` characters: what is too wide goes on below, within its column.
+
+    The columns `whole` are not broken, so that one can copy what is in them.
+    """
     import textwrap
 
     natural = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    widths = _narrowed(natural, [_longest_word(column) for column in zip(*rows, strict=True)], width)
+    words = [_longest_word(column) for column in zip(*rows, strict=True)]
+    fixed = [natural[at] if at in whole else 0 for at in range(len(natural))]
+    widths = _narrowed(natural, [list(map(max, fixed, words)), fixed], width)
     if widths == natural:
         return columns(rows)
     lines = []
@@ -37,14 +42,14 @@ def fitted(rows: Sequence[tuple[str, ...]], width: int) -> str:
 
 
 def _longest_word(cells: Sequence[str]) -> int:
-    return max((len(word) for cell in cells for word in cell.split()), default=0)
+    return max((len(word) for cell in cells for word in cell.split(" ")), default=0)
 
 
-def _narrowed(widths: list[int], words: list[int], width: int) -> list[int]:
-    """The widths with which a table fits: first the widest columns lose what words need not, then what they do."""
+def _narrowed(widths: list[int], floors: list[list[int]], width: int) -> list[int]:
+    """The widths with which a table fits: the widest columns are narrowed, to the first `floors`, then to the next."""
     found = list(widths)
     excess = sum(found) + _GAP * (len(found) - 1) - width
-    for least in (words, [_NARROWEST] * len(found)):
+    for least in floors:
         while excess > 0:
             room = [wide - max(floor, _NARROWEST) for wide, floor in zip(found, least, strict=True)]
             wide = max((found[at] for at, left in enumerate(room) if left > 0), default=0)

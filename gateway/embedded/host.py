@@ -43,7 +43,10 @@ def terminal_problem() -> str:
         group = grp.getgrnam("tty").gr_gid
     except KeyError:
         return ""
-    controller, terminal = os.openpty()
+    try:
+        controller, terminal = os.openpty()
+    except OSError as error:
+        return f"`ssh -t` and `enc shell` do not work here: no terminal can be made: {error.strerror}"
     try:
         found = os.fstat(terminal)
     finally:

@@ -72,6 +72,8 @@ class _Signals:
         self._reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(writer)
         for number in (*_STOPS, signal.SIGCHLD):
+            if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+                continue  # nohup(1)
             signal.signal(number, lambda *_: None)
 
     def wait(self, child: int, log_path: str) -> None:
@@ -185,7 +187,7 @@ def _lock_all(run: str) -> None:
 def _record_ends(paths: layout.Layout) -> None:
     """Record the end of sessions that had to be killed."""
     try:
-        settings = loader.load(str(paths.config))
+        settings, _ = loader.load_usable(str(paths.config))
         cleanup.sweep(str(paths.run), administration.log(settings), "enc-gateway embedded")
     except (EncError, OSError) as error:
         log.warning("the ends of killed sessions are not recorded", error=str(error))

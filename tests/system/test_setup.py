@@ -54,7 +54,8 @@ def host(package: Path) -> Iterator[Host]:
 def installed(host: Host) -> Iterator[Host]:
     """A host with a gateway, on which `dev` may log in."""
     result = host.setup()
-    assert result.status == 0, result
+    assert result.status == 0 and "+++" not in result.out, result
+    assert "This host is a gateway: " in result.out and "enc-gateway key invite NAME" in result.out.splitlines()[-1]
     key = host.machine.read("/root/dev.pub")
     host.machine.write("/etc/enc/authorized_keys", f'restrict,pty,environment="ENC_USER=dev1" {key}')
     yield host
@@ -62,13 +63,18 @@ def installed(host: Host) -> Iterator[Host]:
     host.machine.ok("rm", "-rf", "/var/lib/enc")
 
 
-def test_the_dry_run_shows_each_change_as_a_diff_and_makes_none(host: Host) -> None:
+def test_the_dry_run_lists_each_change_with_verbose_as_a_diff_and_makes_none(host: Host) -> None:
     before = host.state()
-    result = host.setup("--dry-run")
-    assert result.status == 0, result
+    result, diffs = host.setup("--dry-run"), host.setup("--dry-run", "--verbose")
+    assert result.status == diffs.status == 0, result
     for path in (DROP_IN, "/etc/enc/gateway.toml", "/etc/enc/authorized_keys"):
-        assert f"--- /dev/null\n+++ {path}\n" in result.out
-    assert "+ account enc" in result.out
+        assert re.search(rf"^\+ {re.escape(path)} \(\d+ lines\)$", result.out, re.MULTILINE)
+        assert f"--- /dev/null\n+++ {path}\n" in diffs.out
+    assert "+ account enc" in result.out and len(result.out.splitlines()) < 30
+    assert result.out.endswith(
+        "changes, none of them made; `enc-gateway setup --dry-run --verbose` shows them as diffs."
+        "\nNext: enc-gateway setup\n"
+    )
     assert host.state() == before
     assert host.machine.run("id", "enc").status != 0
 
@@ -158,8 +164,9 @@ def test_removing_takes_back_all_but_the_vaults_and_what_people_wrote(host: Host
     held.read_until("unlocked")
     host.machine.write(userns.PROFILE, userns.PROFILE_TEXT)  # as a host with AppArmor has it
     host.machine.ok("enc-gateway", "pause")
-    dry = host.setup("--remove", "--dry-run")
-    assert f"--- {DROP_IN}\n+++ /dev/null" in dry.out
+    dry, diffs = host.setup("--remove", "--dry-run"), host.setup("--remove", "--dry-run", "--verbose")
+    assert f"- {DROP_IN}\n" in dry.out and "+++" not in dry.out and len(dry.out.splitlines()) < 30
+    assert f"--- {DROP_IN}\n+++ /dev/null" in diffs.out
     result = host.setup("--remove")
     assert (result.status, held.wait().status) == (0, 75), result
     assert host.dev("ls").status == 255

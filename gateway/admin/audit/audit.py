@@ -5,9 +5,10 @@ from __future__ import annotations
 import click
 
 from gateway.admin.audit import integrity, report, show
+from gateway.admin.usage import Group
 
 
-@click.group()
+@click.group(cls=Group)
 def audit() -> None:
     """Show, verify, rotate and report the audit log."""
 

@@ -66,7 +66,7 @@ def show(path: Path | None, settings: Path, last: int | None, follow: bool, as_j
         return
     events: Iterable[Event] = reading(path, log, choice)
     kept = tuple(deque(events, maxlen=last) if last else events)
-    words = output.table(_HEADER, [table.row(event) for event in kept], "no records")
+    words = output.table(_HEADER, [table.row(event) for event in kept], "no records", whole=("TIME", "FROM"))
     output.result({"records": [event.fields() for event in kept]}, words, as_json)
 
 

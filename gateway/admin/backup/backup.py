@@ -137,7 +137,6 @@ def _prepare(directory: Path) -> None:
 
 
 backup.add_command(_make)
-_make.hidden = True
 
 
 @backup.command(name="list")

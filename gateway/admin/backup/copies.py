@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from gateway.admin import output
@@ -11,7 +12,6 @@ from gateway.base import clock, text
 from gateway.base.records import Record
 from gateway.errors import EncError, NoSuchProject, Usage
 from gateway.identity.names import Principal, ProjectName
-from gateway.limits.disk import usage
 from gateway.vault import ciphertext, copying, store
 from gateway.vault.store import Vault
 
@@ -20,7 +20,6 @@ MARKER = "ENC-BACKUP"
 MARKER_TEXT = "Vaults of an ENC gateway. docs/recovery.md says how to open one. Made by `enc-gateway backup`.\n"
 
 _READ = 1 << 20
-_SIZE_SECONDS = 30.0
 
 
 class StoredCopy(Record):
@@ -66,7 +65,7 @@ def _copy(principal: Principal, home: Path, name: str) -> StoredCopy:
         project=name,
         path=str(home / name),
         copied=clock.utc(at) if at else "",
-        size=usage.size(str(home / name), _SIZE_SECONDS)[0],
+        size=sum(os.lstat(file).st_size for file in _regular(str(home / name))),
     )
 
 
@@ -91,15 +90,19 @@ def problems(copy: StoredCopy) -> tuple[str, ...]:
 def _unreadable(path: str) -> list[str]:
     """The files below `path` that cannot be read to their end."""
     found = []
-    for place, _, names in os.walk(path, onerror=None):
-        for name in names:
-            file = os.path.join(place, name)
-            try:
-                if stat.S_ISREG(os.lstat(file).st_mode):
-                    _read(file)
-            except OSError as error:
-                found.append(f"{ciphertext.shortened(file)}: {error.strerror}")
+    for file in _regular(path):
+        try:
+            _read(file)
+        except OSError as error:
+            found.append(f"{ciphertext.shortened(file)}: {error.strerror}")
     return found
+
+
+def _regular(path: str) -> Iterator[str]:
+    """The regular files below `path`. Links are not followed."""
+    for place, _, names in os.walk(path):
+        files = (os.path.join(place, name) for name in names)
+        yield from (file for file in files if stat.S_ISREG(os.lstat(file).st_mode))
 
 
 def _read(path: str) -> None:

@@ -59,7 +59,7 @@ def invite(
     with privileges.root():
         keyfile.edit(settings.paths_authorized_keys, change)
     command = _command(settings, host)
-    output.note(f"invitation for {named}, valid once until {output.when(ends)} ({fingerprint})")
+    output.note(f"invitation for {named}, good once; expires {output.when(ends)} ({fingerprint})")
     if not as_key:
         output.note(f"Send {named} this command, and the code that it asks for:\n\n    {command}\n")
     form = {"private_key": secret.private} if as_key else {"code": printed, "command": command}

@@ -11,6 +11,7 @@ import click
 from gateway.admin import options, output
 from gateway.admin.keys import approval, invitation, lookup, rows
 from gateway.admin.keys.line_options import expires_option, networks, origin_option
+from gateway.admin.usage import Group
 from gateway.audit import administration
 from gateway.base import privileges
 from gateway.config.schema import Config
@@ -21,7 +22,7 @@ from gateway.identity.names import Principal
 from gateway.session import registry
 
 
-@click.group()
+@click.group(cls=Group)
 def key() -> None:
     """Manage keys and invitations (authorized_keys)."""
 
@@ -64,7 +65,9 @@ def list_(settings: Config, as_json: bool) -> None:
     found = [rows.row(entry) for entry in authorized_keys.load(settings.paths_authorized_keys)]
     prints = output.Fingerprints(str(one["fingerprint"]) for one in found)
     no_keys = "no keys; `enc-gateway key invite NAME` invites somebody, `enc-gateway key add` adds a key"
-    words = output.table(_HEADER, [_cells(one, prints) for one in found], no_keys)
+    words = output.table(
+        _HEADER, [_cells(one, prints) for one in found], no_keys, ("FINGERPRINT",), ("EXPIRES", "FROM")
+    )
     output.result({"keys": found}, words, as_json)
 
 
