@@ -68,7 +68,7 @@ def log_path(path: Path | None, settings: Path) -> str:
     Raises Misconfigured when the gateway's directory for it is missing.
     """
     if path:
-        return str(path)
+        return os.path.abspath(path)
     found = options.load_usable_as_account(settings).paths_audit
     if not os.path.isdir(os.path.dirname(found)):
         raise Misconfigured(f"the directory of {found} is missing", "`enc-gateway setup` makes it")

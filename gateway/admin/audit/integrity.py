@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from gateway.admin import options, output
-from gateway.admin.audit.filters import file_option
+from gateway.admin.audit.filters import file_option, log_path
 from gateway.audit import history, rotation, verification
 from gateway.audit.archives import DIGITS
 from gateway.audit.log import AuditLog
@@ -37,7 +37,7 @@ def verify(path: Path | None, settings: Path, after: str, quick: bool, as_json: 
     if after and quick:
         raise Usage("--after and --quick exclude each other")
     head = _head(after) if after else None
-    log = str(path or options.load_usable_as_account(settings).paths_audit)
+    log = log_path(path, settings)
     found = verification.verify_after(log, head) if head else verification.verify(log, quick)
     rows = [one.as_dict() for one in found.findings]
     since = f" from number {found.first} on" if found.first > 1 else ""

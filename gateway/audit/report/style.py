@@ -53,7 +53,7 @@ figure { margin: 0; }
 .legend .session { background: var(--session); }
 .legend .view { background: var(--view); }
 .legend .abrupt { background: var(--abrupt); width: 10px; border-radius: 50%; }
-@media screen and (max-width: 640px) { header, main { padding: 0 12px; }
+@media screen and (max-width: 640px) { header { padding: 16px 12px 0; } main { padding: 0 12px; }
   section { padding: 14px; overflow-wrap: anywhere; }
   .cards { grid-template-columns: 1fr 1fr; }
   thead { position: absolute; clip-path: inset(50%); } tbody, tr, td, td.bar { display: block; width: auto; }
