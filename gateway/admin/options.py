@@ -72,12 +72,24 @@ def load_as_account(path: Path) -> Config:
 
 def load_usable_as_account(path: Path) -> Config:
     """The same; of a configuration that is wrong, what can be used, with a warning."""
-    config, error = loader.load_usable(str(path))
-    become_account(config)
+    config, ids, error = load_usable(path)
+    privileges.drop(*ids)
     if error:
         output.note(f"enc-gateway: warning: {error}; nobody can log in, `enc-gateway doctor` says more")
         output.note(f"enc-gateway: going on with what can be used of it: sessions in {config.paths_run}")
     return config
+
+
+def load_usable(path: Path) -> tuple[Config, tuple[int, int], Misconfigured | None]:
+    """What can be used of a configuration, uid and gid of the account, and what is wrong with the file.
+
+    Raises Misconfigured when that is too little to find the vaults.
+    """
+    config, error = loader.load_usable(str(path))
+    try:
+        return config, account_ids(config), error
+    except Misconfigured as problem:
+        raise (error if error and path.exists() else problem) from None
 
 
 def become_account(config: Config) -> None:

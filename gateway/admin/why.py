@@ -13,7 +13,6 @@ from gateway.admin import options, output
 from gateway.admin.keys import lookup
 from gateway.base import interpreter, json, privileges, process
 from gateway.base.records import Record
-from gateway.config import loader
 from gateway.errors import Internal, NoSuchKey, Usage
 from gateway.identity import authorized_keys, from_patterns
 from gateway.identity.names import Principal
@@ -76,8 +75,8 @@ def _line(step: Step) -> str:
 
 def _find(settings: str, word: str) -> str:
     """The fingerprint of the key that `word` names. Raises Usage, NoSuchKey."""
-    config = loader.load_usable(settings)[0]
-    with privileges.account(*options.account_ids(config)):
+    config, ids, _ = options.load_usable(Path(settings))
+    with privileges.account(*ids):
         entries = authorized_keys.load(config.paths_authorized_keys)
     hint = "`enc-gateway key list` lists fingerprints, principals and labels"
     return lookup.find(word, lookup.of_entries(entries), NoSuchKey("no key has that name or fingerprint", hint))
@@ -90,7 +89,7 @@ def dry_run(settings: str, fingerprint: str, line: str | None, origin: str = "")
     try:
         with contextlib.ExitStack() as work:
             if privileges.invoker() == 0:
-                work.enter_context(privileges.account(*options.account_ids(loader.load_usable(settings)[0])))
+                work.enter_context(privileges.account(*options.load_usable(Path(settings))[1]))
             status, output = process.run([*argv, str(fd)], [fd])
     finally:
         os.close(fd)

@@ -179,6 +179,25 @@ def test_removing_takes_back_all_but_the_vaults_and_what_people_wrote(host: Host
     host.machine.ok("userdel", "enc")
 
 
+def test_the_keys_that_removing_kept_let_the_same_people_in_again(host: Host) -> None:
+    """As docs/administration.md says."""
+    assert host.setup().status == 0
+    host.machine.write("/etc/enc/authorized_keys", host.machine.read("/root/dev.pub"))
+    assert host.dev("ls").status == 0
+    assert host.setup("--remove").status == 0
+    assert host.setup().status == 0 and host.dev("ls").status == 255
+    page = (ROOT / "docs" / "administration.md").read_text(encoding="utf-8")
+    (written,) = re.findall(
+        r"^    # (install -m 644 /var/lib/enc/kept/\S+ /etc/enc/authorized_keys)$", page, re.MULTILINE
+    )
+    moved = re.sub(r"kept/[^/]+/", "kept/*/", written)
+    host.machine.ok("sh", "-euc", moved)
+    assert host.machine.run("enc-gateway", "key", "lint").status <= 1
+    assert host.dev("ls").status == 0
+    assert host.setup("--remove").status == 0
+    host.machine.ok("rm", "-rf", "/var/lib/enc")
+
+
 LEFT_BY_THE_ACCOUNT = """
 ln -s /root/secret /var/log/enc/audit.jsonl.link
 mkfifo /var/log/enc/audit.jsonl.fifo
@@ -381,7 +400,13 @@ def test_the_page_for_the_sysadmin_does_what_it_says(host: Host, package: Path) 
 
 def test_the_manual_has_every_command_and_every_key(host: Host) -> None:
     for page, words in (
-        ("man8/enc-gateway.8", ("setup", "doctor", "pause", "resume", "audit rotate", "audit verify", "sessions kill")),
+        (
+            "man8/enc-gateway.8",
+            (
+                *("setup", "doctor", "pause", "resume", "audit rotate", "audit verify", "sessions kill"),
+                *("EXAMPLES", "FILES", "ENVIRONMENT", "EXIT STATUS", "enc-gateway restore /backup/enc dev1 billing"),
+            ),
+        ),
         ("man5/gateway.toml.5", tuple(key.name for key in schema.KEYS)),
         ("man1/enc.1", ("enc login", "enc mount", "enc unmount", "enc doctor")),
     ):
@@ -390,6 +415,15 @@ def test_the_manual_has_every_command_and_every_key(host: Host) -> None:
         shown = host.machine.ok("sh", "-c", show)
         assert ": warning: " not in shown
         assert [word for word in words if word not in shown] == []
+
+
+def test_bash_completes_the_commands_of_the_package(host: Host) -> None:
+    for program, typed, expected in (("enc-gateway", "key inv", "invite invites"), ("enc", "unm", "unmount")):
+        words = f"COMP_WORDS=({program} {typed}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))"
+        function = f"_{program.replace('-', '_')}_completion"
+        loaded = f". /usr/share/bash-completion/completions/{program}"
+        script = f'{loaded}; {words}; {function} {program}; echo "${{COMPREPLY[@]}}"'
+        assert host.machine.ok("bash", "-c", script) == f"{expected}\n"
 
 
 def test_an_update_of_the_package_keeps_the_gateway(installed: Host) -> None:

@@ -249,7 +249,7 @@ def test_the_newest_records_are_shown_and_new_ones_as_they_come(make_gateway: Ca
     for _ in range(4):
         person.ssh("whoami")
     assert len(json.loads(admin(gateway, "audit", "show", "-n", "3", "--json").out)["records"]) == 3
-    program = [str(bindir() / "enc-gateway"), "audit", "show", "--follow", "--json", "-n", "1", "--verb", "ls"]
+    program = [str(bindir() / "enc-gateway"), "audit", "show", "--follow", "--json", "--verb", "ls"]
     terminal = Terminal([*program, "--config", str(gateway.root / "gateway.toml")])
     try:
         eventually(lambda: terminal.pid)

@@ -120,7 +120,7 @@ def test_what_sshd_would_refuse_is_said(make_gateway: Callable[..., Gateway]) ->
     broken = run(
         [str(bindir() / "enc-gateway"), "why", "--config", str(gateway.root / "gateway.toml"), who.fingerprint]
     )
-    assert broken.status == 75 and "line 1" in broken.out
+    assert broken.status == 75 and "line 1" in broken.err + broken.out
     assert run([str(bindir() / "enc-gateway"), "why", "SHA256:x", "ls"]).status == 64
 
 
