@@ -29,7 +29,7 @@ def page(name: str, section: int, summary: str, parts: list[str]) -> str:
 
 
 def more_sections(name: str) -> Iterator[str]:
-    """The sections of man.d/NAME.txt: `# HEADING`, paragraphs, `- TERM: TEXT`, and indented lines, printed as they are."""
+    """The sections of man.d/NAME.txt: `# HEADING`, paragraphs, `- TERM: TEXT`, and indented lines, kept as they are."""
     source = Path(__file__).with_name("man.d") / f"{name}.txt"
     if not source.exists():
         return

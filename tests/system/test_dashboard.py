@@ -44,7 +44,7 @@ def test_counters_are_shown_as_rates_and_gauges_as_they_are(printed: dict[str, s
 
 def test_labels_in_expressions_and_legends_are_those_of_the_metric() -> None:
     page = (ROOT / "docs" / "administration.md").read_text()
-    documented = {name: label for name, label in re.findall(r"`(enc_[a-z_]+)\{([a-z]+)\}`", page)}
+    documented = dict(re.findall(r"`(enc_[a-z_]+)\{([a-z]+)\}`", page))
     for panel in DASHBOARD["panels"]:
         for target in panel["targets"]:
             (name,) = set(NAME.findall(target["expr"]))

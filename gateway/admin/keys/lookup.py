@@ -67,4 +67,4 @@ def _by_fingerprint(word: str, key: Named) -> bool:
 
 
 def _by_name(word: str, key: Named) -> bool:
-    return word in (key.principal, key.label)
+    return word != "" and word in (key.principal, key.label)
