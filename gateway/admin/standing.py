@@ -16,6 +16,7 @@ from gateway.base.records import Record
 from gateway.config import loader
 from gateway.config.schema import Config
 from gateway.errors import EncError
+from gateway.host import sshd
 from gateway.identity import authorized_keys, enrolment, invitations
 from gateway.identity.authorized_keys import Entry
 from gateway.identity.enrolment import PendingKey
@@ -48,6 +49,8 @@ class Standing(Record):
 def collect(path: Path) -> Standing:
     """How the gateway of the configuration file `path` is. Raises nothing that its state could."""
     settings, error = loader.load_usable(str(path))
+    if path == options.CONFIG and not os.path.exists(sshd.DROP_IN):
+        return Standing(state="not-set-up", why=f"{sshd.DROP_IN} is missing: nobody can log in", numbers=None)
     try:
         ids = privileges.owner(settings.paths_vaults)
     except FileNotFoundError:

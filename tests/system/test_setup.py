@@ -77,6 +77,8 @@ def test_the_dry_run_lists_each_change_with_verbose_as_a_diff_and_makes_none(hos
     )
     assert host.state() == before
     assert host.machine.run("id", "enc").status != 0
+    alone = host.machine.ok("enc-gateway")
+    assert f": not set up\n  {DROP_IN} is missing" in alone and "sudo enc-gateway setup" in alone
 
 
 def test_what_was_set_up_works_and_a_second_time_changes_nothing(installed: Host) -> None:
@@ -85,6 +87,7 @@ def test_what_was_set_up_works_and_a_second_time_changes_nothing(installed: Host
     assert (again.status, again.out) == (0, "nothing to change\n"), again
     assert installed.state() == state
     assert '"dev1"' in installed.dev("whoami", "--json").out
+    assert ": ready\n  sessions  0 sessions, 0 projects unlocked\n" in installed.machine.ok("enc-gateway")
     assert installed.dev("new", "p", stdin=PASSPHRASE + "\n").status == 0
     held = installed.hold("/root/dev", "enc", "mount", "p", stdin=PASSPHRASE + "\n")
     try:
