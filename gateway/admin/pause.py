@@ -42,7 +42,7 @@ def pause(settings: Config, message: str | None, lock_now: bool, only_show: bool
     ended = _end_all(settings) if lock_now else []
     live = len(registry.live(settings.paths_run))
     state = "paused" if before is None else "was paused already"
-    words = f"{state}{f'; sessions ended: {len(ended)}' if lock_now else ''}; live sessions: {live}"
+    words = f"{state}{f'; sessions ended: {len(ended)},' if lock_now else ';'} live sessions: {live}"
     fields = {"paused": True, "was_paused": before is not None, "message": shown, "ended": ended, "live": live}
     output.result(fields, f"{words}\n{_told(shown)}", as_json)
 

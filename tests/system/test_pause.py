@@ -60,7 +60,7 @@ def test_what_is_live_goes_on_until_it_is_locked_now(make_gateway: Callable[...,
         assert typing.wait() == 75
         assert person.sftp("cd p", "put /etc/hostname f").status == 0
         done = admin(gateway, "pause", "--lock-now", "--message", "now")
-        assert done.out == "paused; sessions ended: 1, live sessions: 0\n"
+        assert done.out.startswith("was paused already; sessions ended: 1, live sessions: 0\n")
         assert held.wait().status == 75
         assert gateway.events("locked", project="p", reason="paused")
     eventually(lambda: not gateway.leftovers())

@@ -81,7 +81,7 @@ def problems(copy: StoredCopy) -> tuple[str, ...]:
     """What is wrong with a copy, as far as that can be seen without its passphrase. Reads all of it."""
     vault = Vault(name=ProjectName.of(copy.project), path=copy.path)
     try:
-        store.check(vault)
+        store.check(vault, is_copy=True)
     except EncError as error:
         return (error.line(),)
     return (*ciphertext.find_problems(vault), *_unreadable(copy.path))

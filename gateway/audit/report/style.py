@@ -56,7 +56,7 @@ figure { margin: 0; }
 @media screen and (max-width: 640px) { header { padding: 16px 12px 0; } main { padding: 0 12px; }
   section { padding: 14px; overflow-wrap: anywhere; }
   .cards { grid-template-columns: 1fr 1fr; }
-  thead { position: absolute; clip-path: inset(50%); } tbody, tr, td, td.bar { display: block; width: auto; }
+  thead { display: none; } table, tbody, tr, td, td.bar { display: block; width: auto; }
   tr { padding: 8px 0; border-bottom: 1px solid var(--line); }
   th, td { padding: 1px 0; border: 0; } td.number { text-align: left; } td:empty { display: none; }
   td::before { content: attr(data-name) " "; color: var(--soft); font-size: 13px; } td.bar::before { content: none; }
