@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,27 @@ SEE_ALSO = {
 
 def page(name: str, section: int, summary: str, parts: list[str]) -> str:
     """A page in the macros of man(7)."""
+    parts = [*parts, *more_sections(name)]
     head = f'.TH "{name.upper()}" "{section}" "" "ENC {version("enc-gateway")}"\n.SH NAME\n{name} \\- {text(summary)}\n'
     return head + "".join(parts) + f".SH SEE ALSO\n{SEE_ALSO[name]}\n"
+
+
+def more_sections(name: str) -> Iterator[str]:
+    """The sections of man.d/NAME.txt: `# HEADING`, paragraphs, `- TERM: TEXT`, and indented lines, kept as they are."""
+    source = Path(__file__).with_name("man.d") / f"{name}.txt"
+    if not source.exists():
+        return
+    for block in source.read_text(encoding="utf-8").split("\n\n"):
+        lines = block.strip("\n").splitlines()
+        if lines[0].startswith("# "):
+            yield f".SH {lines[0].removeprefix('# ')}\n"
+        elif lines[0].startswith("    "):
+            yield ".PP\n.nf\n" + "".join(f"{text(line)}\n" for line in lines) + ".fi\n"
+        elif lines[0].startswith("- "):
+            terms = (line.removeprefix("- ").split(": ", 1) for line in lines)
+            yield "".join(f".TP\n.B {text(term)}\n{text(what)}\n" for term, what in terms)
+        else:
+            yield paragraphs(block)
 
 
 def text(words: str) -> str:

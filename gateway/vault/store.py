@@ -102,8 +102,11 @@ def restore_directory_access(directory: str) -> bool:
     return True
 
 
-def check(vault: Vault) -> tuple[slots.Slot, ...]:
-    """The slots of the vault. Raises DamagedVault if the vault is not valid, Misconfigured; changes nothing."""
+def check(vault: Vault, is_copy: bool = False) -> tuple[slots.Slot, ...]:
+    """The slots of the vault. Raises DamagedVault if the vault is not valid, Misconfigured; changes nothing.
+
+    A vault has to belong to our account; a copy in a backup may belong to another.
+    """
     from gateway.vault import slots
 
     try:
@@ -111,7 +114,7 @@ def check(vault: Vault) -> tuple[slots.Slot, ...]:
             found = os.lstat(path)
             if not stat.S_ISDIR(found.st_mode):
                 raise DamagedVault(f"{vault.name} is damaged: {os.path.basename(path)} is not a directory")
-            if (found.st_uid, found.st_gid) != (os.geteuid(), os.getegid()):
+            if not is_copy and (found.st_uid, found.st_gid) != (os.geteuid(), os.getegid()):
                 raise DamagedVault(
                     f"{vault.name} is damaged: {os.path.basename(path)} belongs to another account",
                     "a sysadmin can chown -R it to the gateway's account and group",

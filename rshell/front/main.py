@@ -40,7 +40,7 @@ def main(config_path: str) -> int:
     as_json = wants_json(line)
     try:
         signals.unblock()
-        settings = misconfiguration.load(config_path, environ)
+        settings = misconfiguration.load(config_path, environ, line)
         caller = authentication.of_environment(environ)
         if isinstance(caller, authentication.Invitation):
             from rshell.front import enrol
@@ -127,7 +127,7 @@ def _authorize(context: Context, line: str | None) -> tuple[Command | int, Audit
         refused = asked if isinstance(asked, errors.EncError) else _policy_refusal(asked, context.replace(audit=log))
     decision, reason = ("deny", refused.slug) if refused else ("allow", "authorized")
     try:
-        fields = {"at_prompt": context.at_prompt, **_audit_fields(known)}
+        fields = {"at_prompt": context.at_prompt, **_audit_fields(known, context.config)}
         log.write("request", decision=decision, reason=reason, **fields)
     except errors.Misconfigured as error:
         refused = refused or error
@@ -163,8 +163,10 @@ def _words(line: str | None) -> list[str]:
     return (line or "").split()
 
 
-def _audit_fields(asked: Command | None) -> dict[str, object]:
-    """The audit fields of a command: values that were parsed, so nothing of a line that is no command."""
+def _audit_fields(asked: Command | None, config: Config) -> dict[str, object]:
+    """The audit fields of a command: values that were parsed, so nothing of a line that is no command; of the words of
+    a program only its name, and that only if it is the host's.
+    """
     if asked is None:
         return {}
     fields: dict[str, object] = {"verb": asked.verb.name}
@@ -172,6 +174,10 @@ def _audit_fields(asked: Command | None) -> dict[str, object]:
         fields["project"] = asked.project
     if "--net" in asked.flags:
         fields["network"] = True
+    if asked.verb.takes_command and asked.arguments and config.audit_programs == "record":
+        from gateway.audit import program_names
+
+        fields["program"] = program_names.of_host(asked.arguments[0], config.run_paths)
     return fields
 
 

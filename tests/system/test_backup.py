@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import stat
 import struct
@@ -16,7 +18,7 @@ import pytest
 from gateway.identity.names import ProjectName
 from gateway.vault import ciphertext
 from gateway.vault.store import Vault
-from tests.harness import PASSPHRASE, Gateway, Person, admin, eventually, need
+from tests.harness import PASSPHRASE, Gateway, Person, admin, bindir, eventually, need, run
 from tests.life import keep_doing, sshfs
 
 
@@ -469,3 +471,35 @@ def _text(path: Path) -> str:
 )
 def test_the_sizes_of_ciphertext(size: int, whole: bool) -> None:
     assert ciphertext.is_valid_size(size) == whole
+
+
+def test_a_backup_says_what_changed_lists_its_copies_and_checks_them(
+    make_gateway: Callable[..., Gateway], tmp_path: Path
+) -> None:
+    gateway, to = make_gateway(), tmp_path / "backup"
+    someone = gateway.person("someone", "someone")
+    someone.new("one")
+    someone.new("two")
+    first = admin(gateway, "backup", str(to))
+    assert re.search(r"^2 projects, .*: 2 copied \(.*\), 0 unchanged; \d+\.\d s$", first.out, re.MULTILINE), first
+    with someone.mounted("one"):
+        assert someone.sftp(f"put {__file__} one/file").status == 0
+    second = admin(gateway, "backup", str(to))
+    results = {line.split()[1]: line.split()[-1] for line in second.out.splitlines() if line.startswith("someone")}
+    assert results == {"one": "copied", "two": "unchanged"} and "1 copied" in second.out
+    third = json.loads(admin(gateway, "backup", str(to), "--json").out)
+    assert [one["changed"] for one in third["vaults"]] == [False, False] and third["seconds"] > 0
+    program = str(bindir() / "enc-gateway")
+    listed = run([program, "backup", "list", str(to), "--json"]).json["copies"]
+    assert isinstance(listed, list) and [one["project"] for one in listed] == ["one", "two"] and listed[0]["copied"]
+    shown = admin(gateway, "restore", str(to))
+    assert f"enc-gateway restore {to} someone one" in shown.out and shown.out.count("\nsomeone ") == 2
+    assert admin(gateway, "restore", str(to), "nobody").out == "no copies\n"
+    assert admin(gateway, "restore", str(tmp_path)).status == 66
+    sound = run([program, "backup", "verify", str(to)])
+    assert (sound.status, sound.out.splitlines()[-1]) == (0, "2 copies, none damaged")
+    next((to / "u-someone" / "two" / "cipher").glob(ciphertext.DIRIV)).unlink()
+    damaged = run([program, "backup", "verify", str(to)])
+    assert damaged.status == 65 and damaged.out.splitlines()[-1] == "2 copies, 1 damaged"
+    assert re.search(r"^someone +two +DAMAGED: ", damaged.out, re.MULTILINE), damaged
+    assert re.search(r"^someone +one +sound$", damaged.out, re.MULTILINE)
