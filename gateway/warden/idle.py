@@ -46,6 +46,10 @@ class Idle:
         self._activity.add(view, boottime(), by, limit)
         self._plan()
 
+    def set_limit(self, view: str, limit: int) -> None:
+        self._activity.set_limit(view, limit)
+        self._plan()
+
     def remove(self, view: str) -> None:
         self._activity.remove(view)
         self._said.discard(view)
@@ -58,7 +62,7 @@ class Idle:
                 self._messages.relieved(name)
 
     def report(self, name: str) -> dict[str, object]:
-        """Last activity of a view or the session: what, by whom, how many seconds ago, and in how many it ends."""
+        """Of a view or the session: its last activity (what, by whom, how long ago), when it ends, and its limit, in s."""
         subject = self._activity.subjects[name]
         moment = boottime()
         return {
@@ -66,6 +70,7 @@ class Idle:
             "by": subject.by,
             "idle": round(moment - subject.last),
             "locks_in": max(0, round(subject.ends - moment)),
+            "limit": subject.limit,
         }
 
     def window(self) -> float:

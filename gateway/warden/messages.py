@@ -30,7 +30,7 @@ class Messages:
     def warning(self, project: str, seconds: int) -> None:
         what = f"{project} will be locked" if project else "the session will be closed"
         stay = "read or write a file in it" if project else "run a command"
-        words = f"in {seconds} s {what} for want of use; {stay} to keep it"
+        words = f"in {seconds} s {what} because it is idle; {stay} to prevent that"
         self._say("warning", {"project": project, "seconds": seconds}, words)
 
     def relieved(self, project: str) -> None:

@@ -443,7 +443,7 @@ def test_the_warning_says_what_will_lock_and_how_to_stay(make_gateway: Callable[
         time.sleep(0.2)
         terminal.send("correct horse battery staple\r")
         terminal.expect("unlocked work")
-        terminal.expect("in 2 s work will be locked for want of use; read or write a file in it to keep it")
+        terminal.expect("in 2 s work will be locked because it is idle; read or write a file in it to prevent that")
         terminal.expect("locked work: idle (no file in it was read or written)")
         assert terminal.wait() == 75
         assert terminal.seen.count("will be") == 1, "one warning for a view and the session that it holds"
