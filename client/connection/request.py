@@ -8,6 +8,7 @@ from typing import Any
 
 from client.connection import ssh, ssh_errors
 from client.errors import FromGateway, Unreachable
+from client.state import store as stores
 from client.state.config import Profile
 from client.state.store import Store
 from client.system import children
@@ -20,6 +21,12 @@ def send(store: Store, *words: str, secret: bytes | None = None, seconds: float 
     """
     argv = [*ssh.shared(store), "-T", "--", "enc", *ssh.command_line([*words, "--json"])]
     return _answer(argv, secret, seconds, ssh_errors.GATEWAY)
+
+
+def ask(profile: Profile, *words: str) -> dict[str, Any]:
+    """The answer to `words`, over the existing connection if there is one, else over a new one."""
+    store = stores.connected(profile)
+    return send(store, *words) if store else send_directly(profile, *words)
 
 
 def send_directly(

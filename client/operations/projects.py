@@ -98,8 +98,7 @@ def _unlock(store: Store, connection: Connection, project: str) -> bool:
     """Unlock the project in the session; False when it already was. Asks for the passphrase only if it is needed."""
     listed = {each["name"]: each["state"] for each in request.send(store, "ls")["projects"]}
     if project not in listed:
-        hint = f"`enc new {project}` creates it; `enc ls` lists your projects"
-        raise NoSuchProject(f"you have no project {project}", hint)
+        raise _no_such_project(project, list(listed))
     if listed[project] == "unlocked":
         holder = _holder(store, project)
         if holder == connection.session:
@@ -111,6 +110,17 @@ def _unlock(store: Store, connection: Connection, project: str) -> bool:
     request.send(store, "mount", project, secret=passphrase_prompt.read(f"Passphrase of {project}: "))
     session_events.wait_until_unlocked(store, project)
     return True
+
+
+def _no_such_project(project: str, known: list[str]) -> NoSuchProject:
+    import difflib
+
+    begin = [name for name in known if name.startswith(project)]
+    near = begin if len(begin) == 1 else difflib.get_close_matches(project, known, 1, 0.7)
+    meant = f"did you mean {near[0]}? " if near else ""
+    return NoSuchProject(
+        f"you have no project {project}", f"{meant}`enc new {project}` creates it; `enc ls` lists yours"
+    )
 
 
 def _holder(store: Store, project: str) -> str:
@@ -156,7 +166,18 @@ def unmount_project(store: Store, project: str, force: bool) -> bool:
     if force:
         return teardown.end_mount(store, mount)
     if not teardown.end_mount_if_unused(store, mount, _WRITE_BACK_SECONDS):
-        pids = linux.processes_using(mount.directory)
-        users = ", ".join(f"{linux.program_name(pid)} ({pid})" for pid in pids[:5]) or "another program"
-        raise Busy(f"{project} is in use by {users}", f"close it, or `enc unmount --force {project}`")
+        raise _in_use(mount)
     return True
+
+
+def _in_use(mount: Mount) -> Busy:
+    """Who uses the mount: not we, who may have been called in it. The shell that called us can leave it."""
+    project, calling = mount.project, os.getppid()
+    pids = [pid for pid in linux.processes_using(mount.directory) if pid != os.getpid()]
+    others = [f"{linux.program_name(pid)} ({pid})" for pid in pids if pid != calling][:5]
+    force = f"`enc unmount --force {project}`"
+    if calling not in pids:
+        return Busy(f"{project} is in use by {', '.join(others) or 'another program'}", f"close it, or {force}")
+    if not others:
+        return Busy(f"{project} is in use by this shell", f"`cd` first, or {force}")
+    return Busy(f"{project} is in use by this shell and {', '.join(others)}", f"`cd` first and close them, or {force}")

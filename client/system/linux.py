@@ -10,6 +10,7 @@ import os
 import re
 import resource
 import signal
+import termios
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -78,6 +79,29 @@ def program_name(pid: int) -> str:
             return "".join(char if char.isprintable() else "?" for char in file.read().strip())
     except OSError:
         return "?"
+
+
+def foreground_group(pid: int) -> int:
+    """The process group in the foreground of the terminal of process `pid`; 0 for none."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return max(0, int(file.read().rpartition(b")")[2].split()[5]))
+    except (OSError, IndexError):
+        return 0
+
+
+def is_canonical(tty: str) -> bool:
+    """Whether the terminal gives its programs whole lines (ICANON in termios(3)); True when it cannot be asked."""
+    try:
+        fd = os.open(tty, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return True
+    try:
+        return bool(termios.tcgetattr(fd)[3] & termios.ICANON)
+    except termios.error:
+        return True
+    finally:
+        os.close(fd)
 
 
 def bytes_transferred(pid: int) -> int:

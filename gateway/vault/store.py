@@ -77,7 +77,7 @@ def find(principal_home: str, name: ProjectName) -> Vault:
     """The vault of project `name`. Raises NoSuchProject."""
     vault = Vault(name=name, path=os.path.join(principal_home, name))
     if not os.path.isdir(vault.path):
-        from gateway.base import nearest  # only after a mistake
+        from gateway.identity import nearest  # only after a mistake
 
         raise no_such_project(name, nearest.closest(name, names(principal_home)))
     return vault

@@ -62,7 +62,7 @@ class Idle:
                 self._messages.relieved(name)
 
     def report(self, name: str) -> dict[str, object]:
-        """Of a view or the session: its last activity (what, by whom, how long ago), when it ends, and its limit, in s."""
+        """The last activity of a view or the session (what, by whom, when), when it ends, and its limit; in seconds."""
         subject = self._activity.subjects[name]
         moment = boottime()
         return {

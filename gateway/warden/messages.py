@@ -21,6 +21,9 @@ class Messages:
     def opened(self) -> None:
         self._say("session", {}, f"session {self._session}: open until you close it (Ctrl-C, or `logout`)")
 
+    def closed(self, reason: str) -> None:
+        self._say("closed", {"reason": reason}, f"session {self._session} is closed: {REASONS[reason].user}")
+
     def unlocked(self, project: str) -> None:
         self._say("unlocked", {"project": project}, f"unlocked {project} in session {self._session}")
 

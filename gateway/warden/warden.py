@@ -269,6 +269,8 @@ class Warden:
     def _end_everything(self, reason: str) -> Steps[None]:
         self._reserve.release()
         yield from self._views.end(reason)
+        if self._spec.anchor.name == "session":
+            self._messages.closed(reason)
         yield from processes.kill_the_rest()
         if self.journal.retire():
             self.journal.record("session-closed", reason=reason)

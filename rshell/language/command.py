@@ -65,7 +65,7 @@ def parse(line: str) -> Command:
         raise UnknownCommand("the command is empty", _SEE_HELP)
     name = "sftp" if words[0].rsplit("/", 1)[-1] in _SFTP_SPELLINGS else words[0]
     if name not in verbs.VERBS:
-        from gateway.base import nearest  # only after a mistake
+        from gateway.identity import nearest  # only after a mistake
 
         meant = nearest.closest(name, verbs.TYPED)
         hint = f"did you mean `{meant}`? {_SEE_HELP}" if meant else _SEE_HELP
