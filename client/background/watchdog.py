@@ -99,9 +99,7 @@ def _warning(store: Store, terminal: Terminal, event: dict[str, Any]) -> str:
     if event["event"] != "warning" or not isinstance(seconds, int):
         return ""
     if not project:
-        return (
-            f"your session will be closed in {seconds} s because it is idle; `enc status` shows it, a command keeps it"
-        )
+        return f"your session will be closed in {seconds} s because it is idle; any command of enc keeps it open"
     if project not in [mount.project for mount in store.read().mounts_of(terminal.id)]:
         return ""
     if presence.keep(store, terminal):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import time
 
 from client.background import dead_man_switch, launcher
 from client.connection import request, session, session_events
-from client.errors import Busy, CannotCreate, NoSuchProject, NotMounted, Usage
+from client.errors import Busy, CannotCreate, FromGateway, NoSuchProject, NotMounted, Usage
 from client.mount import entries, mount_point, probe, sshfs, teardown, unmount
 from client.mount.mount_point import MountPoint
 from client.operations import login
@@ -18,6 +19,8 @@ from client.state.store import Store
 from client.system import linux, passphrase_prompt, processes
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+_WRONG = "wrong-secret"
+"""How the gateway names the error of a wrong passphrase."""
 _END_SECONDS = 6.0
 """How long to wait for an unmount that another process has begun: the gateway may not answer it."""
 _WRITE_BACK_SECONDS = 30.0
@@ -107,9 +110,25 @@ def _unlock(store: Store, connection: Connection, project: str) -> bool:
             request.send(store, "unmount", project)
         else:
             request.send(store, "mount", project)  # refused with who holds it, before a passphrase would be read
-    request.send(store, "mount", project, secret=passphrase_prompt.read(f"Passphrase of {project}: "))
+    _ask_and_send(store, project)
     session_events.wait_until_unlocked(store, project)
     return True
+
+
+def _ask_and_send(store: Store, project: str) -> None:
+    """Unlock it with a passphrase, for which a person at a terminal has several attempts."""
+    left = passphrase_prompt.attempts()
+    while True:
+        secret = passphrase_prompt.read(f"Passphrase of {project}: ")
+        try:
+            request.send(store, "mount", project, secret=secret)
+        except FromGateway as error:
+            left -= 1
+            if error.slug != _WRONG or not left:
+                raise
+            print(f"enc: {error}; try again", file=sys.stderr)
+        else:
+            return
 
 
 def _no_such_project(project: str, known: list[str]) -> NoSuchProject:
