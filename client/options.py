@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import click
 
+from client.errors import NotAccepted
 from client.state import config
 from client.state.config import GatewayOptions, Profile
 
@@ -32,12 +34,27 @@ def given(host: str | None, ssh_config: str | None, identity: str | None) -> Gat
     )
 
 
+@contextlib.contextmanager
+def approval(profile: Profile) -> Iterator[None]:
+    """Say of a key that was handed in and is not accepted that it waits. Once it is accepted, forget that it did."""
+    try:
+        yield
+    except NotAccepted as error:
+        if not profile.waiting:
+            raise
+        message = f"your key {profile.waiting} waits for your sysadmin to approve it"
+        raise NotAccepted(message, "read the fingerprint to them, and try again when they have approved it") from error
+    if profile.waiting and config.load().gateways.get(profile.name) == profile:
+        config.save(profile._replace(waiting=""))
+
+
 def gateway(function: F) -> F:
     """A decorator: adds --host, -F, -i and --json, and passes `profile` and `as_json`."""
 
     def called(host: str | None, ssh_config: str | None, identity: str | None, **rest: Any) -> Any:
         profile: Profile = config.choose(given(host, ssh_config, identity))
-        return function(profile=profile, **rest)
+        with approval(profile):
+            return function(profile=profile, **rest)
 
     called.__name__, called.__doc__ = function.__name__, function.__doc__
     called.__click_params__ = getattr(function, "__click_params__", [])  # type: ignore[attr-defined]

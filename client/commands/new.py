@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import click
 
 from client import options, output
@@ -65,7 +63,7 @@ def _copy(profile: Profile, project: str, source: str, allow_weak: bool, as_json
     upload.check_installed()
     runtime_dir.path()
     survey = surveys.examine(source)
-    begun = unfinished.source_of(profile, project) == os.path.realpath(source)
+    begun = unfinished.is_begun(profile, project, source)
     unfinished.begin(profile, project, source)
     try:
         passphrase = _create(profile, project, allow_weak)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import click
 
+from client import options
 from client.connection import remote_command
 from client.operations import whereabouts
 from client.state.config import GatewayOptions
@@ -32,4 +33,5 @@ def start(verb: str, given: GatewayOptions, chosen: Chosen, words: list[str], tt
     flags += ["--time", chosen.seconds] if chosen.seconds else []
     flags += ["--directory", place.below] if place.below else []
     rest = ["--", *words] if words else []
-    return remote_command.run(place.profile, [verb, place.project, *flags, *rest], tty=tty)
+    with options.approval(place.profile):
+        return remote_command.run(place.profile, [verb, place.project, *flags, *rest], tty=tty)

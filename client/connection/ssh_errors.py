@@ -12,7 +12,8 @@ GATEWAY = "the gateway"
 """The host in messages about a shared connection, which does not know its name."""
 GATEWAYS_ERROR = "enc: "
 """How a line begins in which the gateway says what is wrong."""
-_REMOVE_WITH = re.compile(r'ssh-keygen -f "?([^"\n]+?)"? -R "?([^"\n]+?)"?\s*$', re.MULTILINE)
+KEYGEN = "ssh-keygen"
+_REMOVE_WITH = re.compile(rf'{KEYGEN} -f "?([^"\n]+?)"? -R "?([^"\n]+?)"?\s*$', re.MULTILINE)
 _OFFENDING = re.compile(r"Offending \S+ key in (.+?):(\d+)")
 _CHECK_NETWORK = "check your network"
 _MESSAGES: tuple[tuple[str, type[EncError], str, str], ...] = (
@@ -78,11 +79,12 @@ def _changed(text: str, host: str) -> HostKeyRefused:
 
 
 def _removal(text: str, host: str) -> str:
-    """The command that removes all keys of the host: ssh names it, by the name under which the host is recorded."""
-    if found := _REMOVE_WITH.search(text):
-        file = "" if found[1] == os.path.expanduser("~/.ssh/known_hosts") else f"-f {shlex.quote(found[1])} "
-        return f"ssh-keygen {file}-R {shlex.quote(found[2])}"
-    return f"ssh-keygen -R {shlex.quote(host)}"
+    """The command that removes all keys of the host: ssh names it, with the name under which the host is recorded."""
+    found = _REMOVE_WITH.search(text)
+    if found is None:
+        return f"{KEYGEN} -R {shlex.quote(host)}"
+    file = "" if found[1] == os.path.expanduser("~/.ssh/known_hosts") else f"-f {shlex.quote(found[1])} "
+    return f"{KEYGEN} {file}-R {shlex.quote(found[2])}"
 
 
 def last_line(text: str) -> str:

@@ -1,7 +1,7 @@
 """Which copies of `enc new P --from DIR` are not finished, so that the same words continue them.
 
 A record is a file in $XDG_STATE_HOME/enc/unfinished, which outlives a restart. It is made before the project, when the
-gateway has said that the name is free, and removed when the copy is complete. It has the directory's path.
+gateway has said that the name is free, and removed when the copy is complete. It has the directory's path in hexadecimal.
 """
 
 from __future__ import annotations
@@ -15,13 +15,18 @@ from client.system import files
 from client.system.sha256 import sha256
 
 
-def source_of(profile: Profile, project: str) -> str:
-    """The directory whose copy into the project was begun on this machine and not finished; "" for none."""
+def is_begun(profile: Profile, project: str, source: str) -> bool:
+    """Whether a copy of this very directory into the project was begun on this machine and not finished."""
     try:
-        with open(_path(profile, project), encoding="utf-8", errors="surrogateescape") as file:
-            return file.read()
+        with open(_path(profile, project), encoding="ascii", errors="replace") as file:
+            return file.read() == _spelled(source)
     except OSError:
-        return ""
+        return False
+
+
+def _spelled(source: str) -> str:
+    """The directory's path in ASCII, for it may be no UTF-8."""
+    return os.fsencode(os.path.realpath(source)).hex()
 
 
 def begin(profile: Profile, project: str, source: str) -> None:
@@ -29,12 +34,10 @@ def begin(profile: Profile, project: str, source: str) -> None:
     path = _path(profile, project)
     try:
         os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
-        files.replace(path, os.fsencode(os.path.realpath(source)).decode(errors="surrogateescape"))
-    except (OSError, UnicodeError) as error:
-        where = os.path.dirname(path)
-        raise CannotCreate(
-            f"{where} cannot be written, so a copy could not be continued", "make it writable"
-        ) from error
+        files.replace(path, _spelled(source))
+    except OSError as error:
+        message = f"{os.path.dirname(path)} cannot be written, where enc notes what is not copied yet"
+        raise CannotCreate(message, "make it writable") from error
 
 
 def end(profile: Profile, project: str) -> None:

@@ -13,6 +13,7 @@ import stat
 
 from client.errors import Missing
 
+_OPEN_TO_ALL = ("/dev/shm", "/tmp")  # noqa: S108 - what is there is checked
 _HINT = "set XDG_RUNTIME_DIR to a private directory (mode 0700) on a tmpfs"
 
 
@@ -42,15 +43,15 @@ def _below(base: str, what: str = "") -> str:
 def _fallback() -> str:
     with contextlib.suppress(Missing):
         return _below(f"/run/user/{os.geteuid()}")
-    for parent in ("/dev/shm", "/tmp"):  # noqa: S108 - checked below
-        made = f"{parent}/enc-{os.geteuid()}"
+    candidates = [f"{parent}/enc-{os.geteuid()}" for parent in _OPEN_TO_ALL]
+    for made in candidates:
         with contextlib.suppress(OSError):
             os.mkdir(made, 0o700)
         with contextlib.suppress(OSError):
             if _is_private(os.lstat(made)):
                 return _below(made)
-    where = f"/dev/shm/enc-{os.geteuid()} and /tmp/enc-{os.geteuid()}"
-    raise Missing(f"XDG_RUNTIME_DIR is not set, and {where} cannot be used: they are not yours alone", _HINT)
+    message = f"XDG_RUNTIME_DIR is not set, and {' and '.join(candidates)} are not private directories of yours"
+    raise Missing(message, _HINT)
 
 
 def _is_private(about: os.stat_result) -> bool:
