@@ -81,7 +81,7 @@ def _refuse_mistyped(word: str) -> None:
     """Raise NoSuchCommand for a word that is nearly a command: the gateway need not be asked."""
     import difflib
 
-    if near := difflib.get_close_matches(word, COMMANDS, 1, 0.7):
+    if near := difflib.get_close_matches(word, COMMANDS, 1, 0.75):
         raise NoSuchCommand(f"there is no command {word[:40]}", f"did you mean `enc {near[0]}`?")
 
 

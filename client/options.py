@@ -44,8 +44,9 @@ def approval(profile: Profile) -> Iterator[None]:
             raise
         message = f"your key {profile.waiting} waits for your sysadmin to approve it"
         raise NotAccepted(message, "read the fingerprint to them, and try again when they have approved it") from error
-    if profile.waiting and config.load().gateways.get(profile.name) == profile:
-        config.save(profile._replace(waiting=""))
+    saved = config.load().gateways.get(profile.name)
+    if profile.waiting and saved and (saved.waiting, saved.identity) == (profile.waiting, profile.identity):
+        config.save(saved._replace(waiting=""))
 
 
 def gateway(function: F) -> F:

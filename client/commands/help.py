@@ -39,5 +39,5 @@ def command(ctx: click.Context, words: tuple[str, ...], as_json: bool) -> None:
 def _hint(word: str, known: list[str]) -> str:
     import difflib
 
-    near = difflib.get_close_matches(word, known, 1, 0.7)
+    near = difflib.get_close_matches(word, known, 1, 0.75)
     return f"did you mean `enc help {near[0]}`?" if near else "`enc help` lists them"

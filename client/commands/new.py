@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import click
 
 from client import options, output
@@ -37,12 +39,13 @@ def command(profile: Profile, project: str, allow_weak: bool, source: str | None
     output.result({"project": project, "created": True}, f"created {project}", as_json)
 
 
-def _create(profile: Profile, project: str, allow_weak: bool) -> bytes:
-    """Create the project; its passphrase. It is asked for when the gateway has said that the name is free."""
+def _create(profile: Profile, project: str, allow_weak: bool, when_free: Callable[[], None] = lambda: None) -> bytes:
+    """Create the project; its passphrase. It is asked for, after `when_free`, once the gateway says that it can be."""
     words = ["new", project, *(["--allow-weak"] if allow_weak else [])]
     given = []
 
     def ask(said: str) -> bytes:
+        when_free()
         if passphrase_prompt.is_typed():
             output.note(said)
         given.append(passphrase_prompt.read_new(f"New passphrase of {project}: "))
@@ -63,20 +66,15 @@ def _copy(profile: Profile, project: str, source: str, allow_weak: bool, as_json
     upload.check_installed()
     runtime_dir.path()
     survey = surveys.examine(source)
-    begun = unfinished.is_begun(profile, project, source)
-    unfinished.begin(profile, project, source)
     try:
-        passphrase = _create(profile, project, allow_weak)
+        passphrase = _create(profile, project, allow_weak, lambda: unfinished.begin(profile, project, source))
     except FromGateway as error:
-        if not (begun and error.slug == _TAKEN):
+        if error.slug != _TAKEN:
             unfinished.end(profile, project)
+        if error.slug != _TAKEN or not unfinished.is_begun(profile, project, source):
             raise
         output.note(f"{project} exists, with a part of {source}; the copy continues")
         passphrase = passphrase_prompt.read(f"Passphrase of {project}: ")
-    except BaseException:
-        if not begun:
-            unfinished.end(profile, project)
-        raise
     hint = f"`enc new {project} --from {source}` continues, `enc rm {project}` removes it"
     try:
         filled = upload.fill(profile, project, source, survey, passphrase)

@@ -135,7 +135,7 @@ def _no_such_project(project: str, known: list[str]) -> NoSuchProject:
     import difflib
 
     begin = [name for name in known if name.startswith(project)]
-    near = begin if len(begin) == 1 else difflib.get_close_matches(project, known, 1, 0.7)
+    near = begin if len(begin) == 1 else difflib.get_close_matches(project, known, 1, 0.75)
     meant = f"did you mean {near[0]}? " if near else ""
     return NoSuchProject(
         f"you have no project {project}", f"{meant}`enc new {project}` creates it; `enc ls` lists yours"

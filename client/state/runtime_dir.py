@@ -13,6 +13,7 @@ import stat
 
 from client.errors import Missing
 
+_OF_LOGIN = f"/run/user/{os.geteuid()}"
 _OPEN_TO_ALL = ("/dev/shm", "/tmp")  # noqa: S108 - what is there is checked
 _HINT = "set XDG_RUNTIME_DIR to a private directory (mode 0700) on a tmpfs"
 
@@ -42,7 +43,7 @@ def _below(base: str, what: str = "") -> str:
 
 def _fallback() -> str:
     with contextlib.suppress(Missing):
-        return _below(f"/run/user/{os.geteuid()}")
+        return _below(_OF_LOGIN)
     candidates = [f"{parent}/enc-{os.geteuid()}" for parent in _OPEN_TO_ALL]
     for made in candidates:
         with contextlib.suppress(OSError):

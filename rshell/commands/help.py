@@ -16,7 +16,7 @@ AES-256-GCM). Nobody can recover it. --allow-weak accepts one that is shorter
 than the gateway's minimum. When the project is created, unlock it with `mount`.
 """,
     "ls": """
-SIZE is the encrypted size on disk. `or more`: there was no time to count all.
+SIZE is the encrypted size on disk. "or more": there was no time to count all.
 """,
     "mount": """
 It asks for the passphrase (use ssh -t), or reads it from standard input.
