@@ -140,8 +140,8 @@ def test_logout_counts_who_stays(mine: Laptop, terminal: Terminal) -> None:
 
 def test_idle_shows_the_limit_and_applies_a_new_one_at_once(mine: Laptop, terminal: Terminal) -> None:
     def locks_in() -> int:
-        (session,) = mine.enc("status", "--json").json["sessions"]  # type: ignore[misc]
-        return int(session["views"][0]["locks_in"])  # type: ignore[index]
+        (session,) = json.loads(mine.enc("status", "--json").out)["sessions"]
+        return int(session["views"][0]["locks_in"])
 
     assert typed(terminal, "enc idle parser") == "parser is locked after 10 min without use\n"
     assert locks_in() > 500
@@ -168,8 +168,8 @@ def test_tables_are_for_people_at_a_terminal_and_for_programs_elsewhere(mine: La
     assert re.search(r"(?m)^parser +unlocked .*(ago|just now)$", typed(terminal, "enc ls"))
     assert re.search(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", mine.enc("ls").out), "a pipe gets what a program reads"
     assert mine.enc("ls").out == mine.who.ssh("ls").out
-    (mount,) = mine.enc("status", "--json").json["mounts"]  # type: ignore[misc]
-    assert mount["condition"] == "watched" and mount["until"]  # type: ignore[index]
+    (mount,) = json.loads(mine.enc("status", "--json").out)["mounts"]
+    assert mount["condition"] == "watched" and mount["until"]
     there = mine.who.terminal("ls")
     there.wait()
     assert " ago" in there.seen or "just now" in there.seen

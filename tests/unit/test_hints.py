@@ -32,6 +32,7 @@ def texts() -> Iterator[tuple[str, str]]:
             elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings | inner:
                 text = node.value
             if text.count("`") >= 2:
+                assert isinstance(node, ast.expr)
                 yield f"{path.relative_to(ROOT)}:{node.lineno}", text
 
 
