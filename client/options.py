@@ -16,10 +16,12 @@ from client.state.config import GatewayOptions, Profile
 F = TypeVar("F", bound=Callable[..., Any])
 
 HOST = click.option(
-    "--host", help="The gateway: a name in config.toml, a host, or an alias in ssh_config(5). Or set ENC_HOST."
+    "--host", metavar="NAME", help="The gateway: a name in config.toml, a host, or an alias in ssh_config(5). Or set ENC_HOST."
 )
-SSH_CONFIG = click.option("-F", "ssh_config", help="The ssh configuration file, as in ssh(1). Or set ENC_SSH_CONFIG.")
-IDENTITY = click.option("-i", "identity", help="The key file, as in ssh(1). Or set ENC_IDENTITY.")
+SSH_CONFIG = click.option(
+    "-F", "ssh_config", metavar="FILE", help="The ssh configuration file, as in ssh(1). Or set ENC_SSH_CONFIG."
+)
+IDENTITY = click.option("-i", "identity", metavar="FILE", help="The key file, as in ssh(1). Or set ENC_IDENTITY.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 

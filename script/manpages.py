@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Container, Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import click
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import enc_manpage
 
 from client.cli import group as enc
 from gateway.cli import main as enc_gateway
@@ -34,17 +39,34 @@ def text(words: str) -> str:
 
 def paragraphs(words: str) -> str:
     """Text whose paragraphs are separated by blank lines."""
-    return "".join(f".PP\n{text(block.strip())}\n" for block in words.replace("\b", "").split("\n\n") if block.strip())
+    blocks = [[line.strip() for line in block.splitlines()] for block in words.replace("\b", "").split("\n\n")]
+    return "".join(f".PP\n{text(chr(10).join(filter(None, lines)))}\n" for lines in blocks if any(lines))
 
 
-def command(name: str, section: int, group: click.Command) -> str:
-    """The page of a program with all its commands."""
+def entries(rows: Iterable[tuple[str, str]]) -> str:
+    """A list of names, each with what it is."""
+    return "".join(f".TP\n.B {text(name)}\n{text(what)}\n" for name, what in rows)
+
+
+def more_about_enc() -> list[str]:
+    """The sections of enc(1) after its commands."""
+    shown = [
+        f".PP\n{text(what)}\n.PP\n.in +4n\n.nf\n{text(words)}\n.fi\n.in\n" for what, words in enc_manpage.EXAMPLES
+    ]
+    status = [paragraphs(enc_manpage.EXIT_STATUS), entries(enc_manpage.exit_codes())]
+    parts = [".SH EXIT STATUS\n", *status, ".SH ENVIRONMENT\n", entries(enc_manpage.ENVIRONMENT)]
+    return [*parts, ".SH FILES\n", entries(enc_manpage.FILES), ".SH EXAMPLES\n", *shown]
+
+
+def command(name: str, section: int, group: click.Command, more: Iterable[str] = ()) -> str:
+    """The page of a program with all its commands, and the sections `more`."""
     context: Any = click.Context(group, info_name=name, **group.context_settings)
     with context:
         parts = [f".SH SYNOPSIS\n.B {text(name)}\n{text(' '.join(group.collect_usage_pieces(context)))}\n"]
         parts += [".SH DESCRIPTION\n", paragraphs(group.help or ""), options(group, context)]
         children = list(subcommands(name, group, context))
         parts += [".SH COMMANDS\n"] * bool(children) + children + [paragraphs(group.epilog or "")]
+        parts += more
     summary = group.get_short_help_str(200).rstrip(".")
     return page(name, section, summary[:1].lower() + summary[1:], parts)
 
@@ -61,13 +83,15 @@ def subcommands(path: str, group: click.Command, context: click.Context) -> Any:
         with inner:
             yield f".SS {text(f'{path} {word} ' + ' '.join(child.collect_usage_pieces(inner)))}\n"
             yield paragraphs(child.help or "")
-            yield options(child, inner)
+            yield options(child, inner, {param.name for param in group.get_params(context)})
             yield from subcommands(f"{path} {word}", child, inner)
 
 
-def options(command: click.Command, context: click.Context) -> str:
-    records = [record for param in command.get_params(context) if (record := param.get_help_record(context))]
-    return "".join(f".TP\n.B {text(flags)}\n{text(help_)}\n" for flags, help_ in records)
+def options(command: click.Command, context: click.Context, known: Container[str | None] = ()) -> str:
+    """The options of a command, but for those that all commands of the program have: `known`."""
+    params = [param for param in command.get_params(context) if param.name not in known]
+    records = [record for param in params if (record := param.get_help_record(context))]
+    return entries((flags, help_) for flags, help_ in records if help_)
 
 
 def keys() -> str:
@@ -81,7 +105,7 @@ def keys() -> str:
 
 def main(directory: Path) -> None:
     pages = {
-        "enc.1": command("enc", 1, enc),
+        "enc.1": command("enc", 1, enc, more_about_enc()),
         "enc-gateway.8": command("enc-gateway", 8, enc_gateway),
         "gateway.toml.5": keys(),
     }

@@ -24,7 +24,7 @@ _FROM_SSH_CONFIG = "as ssh_config says"
 
 @click.command("init")
 @click.option("--name", help="Name for this gateway (default: the host).")
-@click.option("--host", help="A host, or an alias in ssh_config(5).")
+@click.option("--host", metavar="HOST", help="A host, or an alias in ssh_config(5).")
 @click.option("--user", help="The gateway's account (default: as ssh_config says).")
 @click.option("--port", type=click.IntRange(1, 65535), help="The gateway's port (default: as ssh_config says).")
 @options.IDENTITY
