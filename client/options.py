@@ -16,7 +16,9 @@ from client.state.config import GatewayOptions, Profile
 F = TypeVar("F", bound=Callable[..., Any])
 
 HOST = click.option(
-    "--host", metavar="NAME", help="The gateway: a name in config.toml, a host, or an alias in ssh_config(5). Or set ENC_HOST."
+    "--host",
+    metavar="NAME",
+    help="The gateway: a name in config.toml, a host, or an alias in ssh_config(5). Or set ENC_HOST.",
 )
 SSH_CONFIG = click.option(
     "-F", "ssh_config", metavar="FILE", help="The ssh configuration file, as in ssh(1). Or set ENC_SSH_CONFIG."

@@ -7,7 +7,10 @@ from client.operations import survey, upload  # so that their errors are known
 
 EXAMPLES = (
     ("Connect to a gateway with the code of an invitation:", "enc init --host gateway.example --user enc --invite -"),
-    ("Make a project from a directory, and work in it:", "enc new parser --from ~/src/parser\nenc mount parser\ncd ~/enc/parser"),
+    (
+        "Make a project from a directory, and work in it:",
+        "enc new parser --from ~/src/parser\nenc mount parser\ncd ~/enc/parser",
+    ),
     ("In the mount, build on the gateway, in the same directory:", "enc run -- make test"),
     ("Clone a repository of an unlocked project:", "git clone gateway:parser"),
     ("Unmount and lock:", "cd; enc unmount parser"),

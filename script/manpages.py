@@ -50,9 +50,7 @@ def entries(rows: Iterable[tuple[str, str]]) -> str:
 
 def more_about_enc() -> list[str]:
     """The sections of enc(1) after its commands."""
-    shown = [
-        f".PP\n{text(what)}\n.PP\n.in +4n\n.nf\n{text(words)}\n.fi\n.in\n" for what, words in enc_manpage.EXAMPLES
-    ]
+    shown = [f".PP\n{text(what)}\n.PP\n.in +4n\n.nf\n{text(words)}\n.fi\n.in\n" for what, words in enc_manpage.EXAMPLES]
     status = [paragraphs(enc_manpage.EXIT_STATUS), entries(enc_manpage.exit_codes())]
     parts = [".SH EXIT STATUS\n", *status, ".SH ENVIRONMENT\n", entries(enc_manpage.ENVIRONMENT)]
     return [*parts, ".SH FILES\n", entries(enc_manpage.FILES), ".SH EXAMPLES\n", *shown]
