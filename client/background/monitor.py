@@ -166,6 +166,6 @@ def _report(mount: Mount, fault: _Fault, confirmed: bool) -> str:
     unknown = "the gateway did not answer, and locks it itself within 20 s"
     end = "it is locked" if fault.locked or confirmed else unknown
     words = f"{mount.project} is no longer mounted at {mount.directory}: {fault.message}; {end}"
-    if fault.message in session_events.IDLE:
+    if fault.message.startswith(session_events.IDLE):
         words += f". Text in an editor is not lost: `enc mount {mount.project}`, then save"
     return words

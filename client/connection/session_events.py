@@ -25,7 +25,7 @@ _REASONS = {
 """By the slug of docs/protocol.md, what stands after "parser is no longer mounted: ". """
 _OF_OUR_OWN = ("unmount", "logout")
 IDLE = (_REASONS["idle-view"], _REASONS["idle-session"])
-"""What `why_locked` says of a project that nobody used."""
+"""How `why_locked` begins for a project that nobody used."""
 
 
 def read(store: Store) -> list[dict[str, Any]]:
@@ -66,13 +66,19 @@ def why_locked(store: Store, project: str, asked: bool = False) -> str:
     reason = str(event.get("reason"))
     if asked and reason in _OF_OUR_OWN:
         return ""
-    return _REASONS.get(reason, f"the gateway locked it ({reason})")
+    return _worded(event)
 
 
 def why_closed(store: Store) -> str:
     """Why the gateway closed the session, for a message; "" when it has not said so."""
     closed = [event for event in read(store) if event["event"] == "closed"]
-    return _REASONS.get(str(closed[-1].get("reason")), "") if closed else ""
+    return _worded(closed[-1]) if closed else ""
+
+
+def _worded(event: dict[str, Any]) -> str:
+    reason, seconds = str(event.get("reason")), event.get("seconds")
+    words = _REASONS.get(reason, f"the gateway locked it ({reason})")
+    return f"{words} for {seconds} s" if words in IDLE and isinstance(seconds, int) else words
 
 
 def wait_for_reason(store: Store, project: str, seconds: float) -> str:

@@ -96,6 +96,8 @@ class Idle:
                 self._said.add(one.name)
                 self._messages.warning(one.name, one.seconds)
         expired = next((one.name for one in due if isinstance(one, Expired)), None)
+        if expired is not None:
+            self._messages.idle_for[expired] = self._activity.subjects[expired].limit
         if expired == SESSION:
             self._close()
             return
