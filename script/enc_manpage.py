@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from client.errors import EncError
-from client.operations import survey, upload  # so that their errors are known
+from client.operations import survey, upload
+
+WITH_ERRORS = (survey, upload)
+"""They define errors of their own, which `exit_codes` finds once they are imported."""
 
 EXAMPLES = (
     ("Connect to a gateway with the code of an invitation:", "enc init --host gateway.example --user enc --invite -"),
@@ -33,14 +36,13 @@ ENVIRONMENT = (
     ("NO_COLOR", "Print nothing in bold."),
 )
 EXIT_STATUS = (
-    "0 is success. `enc run` and `enc open` end with the status of their program, and an error of the gateway with that "
-    "of the gateway. Else:"
+    "0 is success. `enc run` and `enc open` end with the status of their program, and what the gateway refuses with the "
+    "gateway's own. Else:"
 )
 
 
 def exit_codes() -> list[tuple[str, str]]:
     """The exit codes of enc's own errors, and what they mean."""
-    assert survey and upload
     kinds = [kind for kind in _below(EncError) if "code" in vars(kind)]
     found: dict[int, list[str]] = {}
     for kind in sorted(kinds, key=lambda kind: kind.code):
