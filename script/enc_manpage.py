@@ -36,8 +36,8 @@ ENVIRONMENT = (
     ("NO_COLOR", "Print nothing in bold."),
 )
 EXIT_STATUS = (
-    "0 is success. `enc run` and `enc open` end with the status of their program, and what the gateway refuses with its "
-    "own. Else:"
+    "0 is success. `enc run` and `enc open` end with the status of their program, and what the gateway refuses with "
+    "its own. Else:"
 )
 
 
