@@ -193,9 +193,10 @@ def _in_use(mount: Mount) -> Busy:
     """Who uses the mount: not we, who may have been called in it. The shell that called us can leave it."""
     project, calling = mount.project, os.getppid()
     pids = [pid for pid in linux.processes_using(mount.directory) if pid != os.getpid()]
-    others = [f"{linux.program_name(pid)} ({pid})" for pid in pids if pid != calling][:5]
+    here = linux.is_in(calling, mount.directory)
+    others = [f"{linux.program_name(pid)} ({pid})" for pid in pids if not here or pid != calling][:5]
     force = f"`enc unmount --force {project}`"
-    if calling not in pids:
+    if not here:
         return Busy(f"{project} is in use by {', '.join(others) or 'another program'}", f"close it, or {force}")
     if not others:
         return Busy(f"{project} is in use by this shell", f"`cd` first, or {force}")

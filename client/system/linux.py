@@ -130,6 +130,11 @@ def processes_using(directory: str) -> list[int]:
     return [pid for pid, paths in _in_use() if any(_is_within(path, directory) for path in paths)]
 
 
+def is_in(pid: int, directory: str) -> bool:
+    """Whether the working directory of the process is `directory` or in it."""
+    return _is_within(_target(f"/proc/{pid}/cwd"), directory)
+
+
 def files_open_in(directory: str) -> set[str]:
     """What the user's processes have open in `directory`, or as working directory: paths as /proc shows them."""
     return {path for _, paths in _in_use() for path in paths if _is_within(path, directory)}
