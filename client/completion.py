@@ -26,5 +26,6 @@ def _names(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list
     return [name for name in names if name.startswith(incomplete)]
 
 
+PROJECT_OR_HERE = click.argument("project", required=False, shell_complete=_names)
 PROJECT = click.argument("project", shell_complete=_names)
 PROJECTS = click.argument("names", metavar="[PROJECT]...", nargs=-1, shell_complete=_names)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import click
 
 from client import options, output
 from client.connection import request
+from client.errors import CannotCreate, EncError, FromGateway
 from client.operations import projects
+from client.state import runtime_dir
 from client.state import store as stores
 from client.state.config import Profile
 from client.system import passphrase_prompt
+
+_TAKEN = "cannot-create"
 
 
 @click.command("new")
@@ -23,27 +29,63 @@ def command(profile: Profile, project: str, allow_weak: bool, source: str | None
     """Create PROJECT, encrypted with a passphrase. Nobody can recover the passphrase for you.
 
     With --from, enc copies the content of a directory into the project and then compares both completely. The directory
-    is not changed. What cannot be kept, such as sockets, is told.
+    is not changed. What cannot be kept, such as sockets, is told. The same words continue a copy that was interrupted.
     """
     projects.check_name(project)
-    survey = None
     if source:
-        from client.operations import survey as surveys
-        from client.operations import upload
+        _copy(profile, project, source, allow_weak, as_json)
+        return
+    _create(profile, project, allow_weak)
+    output.result({"project": project, "created": True}, f"created {project}", as_json)
 
-        upload.check_installed()
-        survey = surveys.examine(source)
-    passphrase = passphrase_prompt.read_new(f"New passphrase of {project}: ")
+
+def _create(profile: Profile, project: str, allow_weak: bool, when_free: Callable[[], None] = lambda: None) -> bytes:
+    """Create the project; its passphrase. It is asked for, after `when_free`, once the gateway says that it can be."""
     words = ["new", project, *(["--allow-weak"] if allow_weak else [])]
+    given = []
+
+    def ask(said: str) -> bytes:
+        when_free()
+        if passphrase_prompt.is_typed():
+            output.note(said)
+        given.append(passphrase_prompt.read_new(f"New passphrase of {project}: "))
+        return given[0]
+
     store = stores.connected(profile)
     if store:
-        request.send(store, *words, secret=passphrase)
+        request.send_when_asked(store, *words, ask=ask)
     else:
-        request.send_directly(profile, *words, secret=passphrase)
-    if not source or not survey:
-        output.result({"project": project, "created": True}, f"created {project}", as_json)
-        return
-    filled = upload.fill(profile, project, source, survey, passphrase)
+        request.send_directly_when_asked(profile, *words, ask=ask)
+    return given[0]
+
+
+def _copy(profile: Profile, project: str, source: str, allow_weak: bool, as_json: bool) -> None:
+    from client.operations import survey as surveys
+    from client.operations import unfinished, upload
+
+    upload.check_installed()
+    runtime_dir.path()
+    survey = surveys.examine(source)
+    try:
+        passphrase = _create(profile, project, allow_weak, lambda: unfinished.begin(profile, project, source))
+    except FromGateway as error:
+        if error.slug != _TAKEN:
+            unfinished.end(profile, project)
+        if error.slug != _TAKEN or not unfinished.is_begun(profile, project, source):
+            raise
+        output.note(f"{project} exists, with a part of {source}; the copy continues")
+        passphrase = passphrase_prompt.read(f"Passphrase of {project}: ")
+    hint = f"`enc new {project} --from {source}` continues, `enc rm {project}` removes it"
+    try:
+        filled = upload.fill(profile, project, source, survey, passphrase)
+    except KeyboardInterrupt:
+        output.note(f"\nenc: {project} exists, with a part of {source}; {hint}")
+        raise
+    except upload.CopyFailed as error:
+        raise upload.CopyFailed(str(error), f"{project} exists; {hint}") from error
+    except EncError as error:
+        raise CannotCreate(f"{project} exists, but nothing was copied: {error}", hint) from error
+    unfinished.end(profile, project)
     for note in filled.notes:
         output.note(note)
     fields = {"project": project, "created": True, "copied": filled.count, "skipped": len(survey.skipped)}

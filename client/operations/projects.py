@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import time
 
 from client.background import dead_man_switch, launcher
 from client.connection import request, session, session_events
-from client.errors import Busy, CannotCreate, NoSuchProject, NotMounted, Usage
+from client.errors import Busy, CannotCreate, FromGateway, NoSuchProject, NotMounted, Usage
 from client.mount import entries, hidden_files, mount_point, probe, sshfs, teardown, unmount
 from client.mount.mount_point import MountPoint
 from client.operations import login
@@ -18,6 +19,8 @@ from client.state.store import Store
 from client.system import linux, passphrase_prompt, processes
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+_WRONG = "wrong-secret"
+"""How the gateway names the error of a wrong passphrase."""
 _END_SECONDS = 6.0
 """How long to wait for an unmount that another process has begun: the gateway may not answer it."""
 _TIDY_SECONDS = 5.0
@@ -102,8 +105,7 @@ def _unlock(store: Store, connection: Connection, project: str) -> bool:
     """Unlock the project in the session; False when it already was. Asks for the passphrase only if it is needed."""
     listed = {each["name"]: each["state"] for each in request.send(store, "ls")["projects"]}
     if project not in listed:
-        hint = f"`enc new {project}` creates it; `enc ls` lists your projects"
-        raise NoSuchProject(f"you have no project {project}", hint)
+        raise _no_such_project(project, list(listed))
     if listed[project] == "unlocked":
         holder = _holder(store, project)
         if holder == connection.session:
@@ -112,9 +114,36 @@ def _unlock(store: Store, connection: Connection, project: str) -> bool:
             request.send(store, "unmount", project)
         else:
             request.send(store, "mount", project)  # refused with who holds it, before a passphrase would be read
-    request.send(store, "mount", project, secret=passphrase_prompt.read(f"Passphrase of {project}: "))
+    _ask_and_send(store, project)
     session_events.wait_until_unlocked(store, project)
     return True
+
+
+def _ask_and_send(store: Store, project: str) -> None:
+    """Unlock it with a passphrase, for which a person at a terminal has several attempts."""
+    left = passphrase_prompt.attempts()
+    while True:
+        secret = passphrase_prompt.read(f"Passphrase of {project}: ")
+        try:
+            request.send(store, "mount", project, secret=secret)
+        except FromGateway as error:
+            left -= 1
+            if error.slug != _WRONG or not left:
+                raise
+            print(f"enc: {error}; try again", file=sys.stderr)
+        else:
+            return
+
+
+def _no_such_project(project: str, known: list[str]) -> NoSuchProject:
+    import difflib
+
+    begin = [name for name in known if name.startswith(project)]
+    near = begin if len(begin) == 1 else difflib.get_close_matches(project, known, 1, 0.75)
+    meant = f"did you mean {near[0]}? " if near else ""
+    return NoSuchProject(
+        f"you have no project {project}", f"{meant}`enc new {project}` creates it; `enc ls` lists yours"
+    )
 
 
 def _holder(store: Store, project: str) -> str:
@@ -160,7 +189,19 @@ def unmount_project(store: Store, project: str, force: bool) -> bool:
     if force:
         return teardown.end_mount(store, mount)
     if not teardown.end_mount_if_unused(store, mount, _WRITE_BACK_SECONDS):
-        pids = linux.processes_using(mount.directory)
-        users = ", ".join(f"{linux.program_name(pid)} ({pid})" for pid in pids[:5]) or "another program"
-        raise Busy(f"{project} is in use by {users}", f"close it, or `enc unmount --force {project}`")
+        raise _in_use(mount)
     return True
+
+
+def _in_use(mount: Mount) -> Busy:
+    """Who uses the mount: not we, who may have been called in it. The shell that called us can leave it."""
+    project, calling = mount.project, os.getppid()
+    pids = [pid for pid in linux.processes_using(mount.directory) if pid != os.getpid()]
+    here = linux.is_in(calling, mount.directory)
+    others = [f"{linux.program_name(pid)} ({pid})" for pid in pids if not here or pid != calling][:5]
+    force = f"`enc unmount --force {project}`"
+    if not here:
+        return Busy(f"{project} is in use by {', '.join(others) or 'another program'}", f"close it, or {force}")
+    if not others:
+        return Busy(f"{project} is in use by this shell", f"`cd` first, or {force}")
+    return Busy(f"{project} is in use by this shell and {', '.join(others)}", f"`cd` first and close them, or {force}")

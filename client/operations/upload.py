@@ -130,9 +130,7 @@ class _Upload:
             return True
         status = self._run(False, *progress)  # what failed for another reason fails again, and says why
         if status:
-            raise CopyFailed(
-                f"rsync failed with exit status {status}", f"{self._project} exists, with a part of the files"
-            )
+            raise CopyFailed(f"rsync failed with exit status {status}")
         return not self._survey.linked
 
     def _compare(self, links_kept: bool) -> bool:

@@ -8,6 +8,9 @@ user = "enc"                        # these four are optional: without them, ssh
 port = 22
 identity = "~/.ssh/id_ed25519"
 ssh_config = "~/work/ssh_config"
+principal = "dev1"                  # written by `enc init`: your name there
+waiting = "SHA256:..."              # written by `enc init`: the key that your sysadmin has not approved yet
+typing_counts = true                # typing on the terminal of a mount keeps its project unlocked
 """
 
 from __future__ import annotations
@@ -20,12 +23,27 @@ from typing import Any, NamedTuple
 from client.errors import Misconfigured, Usage
 from client.system import files
 
-_TYPES: dict[str, type] = {"host": str, "user": str, "port": int, "identity": str, "ssh_config": str}
+_TYPES: dict[str, type] = {
+    "host": str,
+    "user": str,
+    "port": int,
+    "identity": str,
+    "ssh_config": str,
+    "principal": str,
+    "waiting": str,
+    "typing_counts": bool,
+}
+_KINDS = {str: "a string", int: "a number", bool: "true or false"}
 _NO_GATEWAY = "run `enc init`, or name one with --host or ENC_HOST"
 
 
 class Profile(NamedTuple):
-    """One gateway. A field that is empty or 0 is left to ssh and its config."""
+    """One gateway. A field that is empty or 0 is left to ssh and its config.
+
+    `principal` is who the gateway said we are, "" if that is not known. `waiting` is the fingerprint of a key that was
+    handed in with an invitation and that no answer has shown to be approved. `typing_counts`: typing on the terminal of
+    a mount keeps the project unlocked.
+    """
 
     name: str
     host: str
@@ -33,6 +51,9 @@ class Profile(NamedTuple):
     port: int = 0
     identity: str = ""
     ssh_config: str = ""
+    principal: str = ""
+    waiting: str = ""
+    typing_counts: bool = False
 
 
 class Config(NamedTuple):
@@ -101,7 +122,7 @@ def _profile(name: str, table: dict[str, Any]) -> Profile:
         if key not in _TYPES:
             raise _BadValue(key, f"unknown key {key!r}; the keys of a gateway are {', '.join(_TYPES)}")
         if type(value) is not _TYPES[key]:
-            raise _BadValue(key, f"`{key}` must be a {'number' if _TYPES[key] is int else 'string'}")
+            raise _BadValue(key, f"`{key}` must be {_KINDS[_TYPES[key]]}")
     if not table.get("host"):
         raise _BadValue(name, f"gateway {name!r} has no host")
     return checked(Profile(name=name, **table))

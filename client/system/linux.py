@@ -10,6 +10,7 @@ import os
 import re
 import resource
 import signal
+import termios
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -80,6 +81,29 @@ def program_name(pid: int) -> str:
         return "?"
 
 
+def foreground_group(pid: int) -> int:
+    """The process group in the foreground of the terminal of process `pid`; 0 for none."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return max(0, int(file.read().rpartition(b")")[2].split()[5]))
+    except (OSError, IndexError):
+        return 0
+
+
+def is_canonical(tty: str) -> bool:
+    """Whether the terminal gives its programs whole lines (ICANON in termios(3)); True when it cannot be asked."""
+    try:
+        fd = os.open(tty, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return True
+    try:
+        return bool(termios.tcgetattr(fd)[3] & termios.ICANON)
+    except termios.error:
+        return True
+    finally:
+        os.close(fd)
+
+
 def bytes_transferred(pid: int) -> int:
     """Bytes that process `pid` has read and written so far, sockets and pipes included; 0 when that cannot be read."""
     try:
@@ -119,6 +143,11 @@ def deleted_files_open_in(mount_id: int, directory: str) -> set[tuple[str, int]]
                 if inode := about.get("ino"):
                     found.add((os.path.dirname(below).lstrip("/"), inode))
     return found
+
+
+def is_in(pid: int, directory: str) -> bool:
+    """Whether the working directory of the process is `directory` or in it."""
+    return _is_within(_target(f"/proc/{pid}/cwd"), directory)
 
 
 def _about(fdinfo: str) -> dict[str, int]:

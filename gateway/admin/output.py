@@ -85,7 +85,7 @@ def when(moment: str, none: str = "-") -> str:
     away = time.time() - seconds
     if abs(away) >= _DAY:
         return _local(seconds, "%H:%M")
-    return f"{span(away)} ago" if away >= 0 else f"in {span(-away)}"
+    return text.ago(away) if away >= 0 else f"in {text.span(-away)}"
 
 
 def clock_time(moment: str) -> str:
@@ -108,15 +108,6 @@ def _local(seconds: float, form: str) -> str:
     if at[:3] == now[:3]:
         return time.strftime(form, at)
     return time.strftime(f"%d %b {form}" if at[0] == now[0] else f"%Y-%m-%d {form}", at)
-
-
-def span(seconds: float) -> str:
-    """A length of time in its largest unit: `40 s`, `2 min`, `3 h`, `4 d`."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    if seconds < 3600:
-        return f"{seconds // 60:.0f} min"
-    return f"{seconds // 3600:.0f} h" if seconds < _DAY else f"{seconds // _DAY:.0f} d"
 
 
 class Fingerprints:

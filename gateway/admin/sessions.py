@@ -13,7 +13,7 @@ import click
 from gateway.admin import options, output
 from gateway.admin.usage import Group
 from gateway.audit import administration
-from gateway.base import json
+from gateway.base import json, text
 from gateway.base.records import Record
 from gateway.config.schema import Config
 from gateway.errors import Internal, Misconfigured, NotUnlocked, Usage
@@ -172,7 +172,7 @@ def _row(one: LiveSession, prints: output.Fingerprints) -> tuple[str, ...]:
 def _span(seconds: int | None) -> str:
     if seconds is None:
         return "-"
-    return output.span(seconds) if output.at_terminal() else f"{seconds} s"
+    return text.span(seconds) if output.at_terminal() else f"{seconds} s"
 
 
 @sessions_.command()

@@ -48,7 +48,7 @@ _TABLE = (
     ),
     Reason(
         slug="killed",
-        user="the session was killed",
+        user="your sysadmin ended the session",
         sysadmin="a sysadmin killed the session",
         abrupt=True,
         in_close=True,

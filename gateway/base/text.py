@@ -1,4 +1,4 @@
-"""Format tables and sizes for people."""
+"""Format tables, sizes and times for people."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 _GAP = 2
 _NARROWEST = 6
 """Characters. A column is not made narrower to make a table fit."""
+_DAY = 86400
 
 
 def columns(rows: Sequence[tuple[str, ...]]) -> str:
@@ -72,3 +73,28 @@ def human_size(size: float) -> str:
 def counted(number: int, one: str, many: str = "") -> str:
     """A number with its noun: `1 key`, `2 keys`. `many` is the plural where it is not `one` with an s."""
     return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def span(seconds: float) -> str:
+    """A length of time, 0 or more seconds, in its largest unit: `40 s`, `2 min`, `3 h`, `4 days`."""
+    if seconds >= _DAY:
+        return counted(int(seconds // _DAY), "day")
+    for size, unit in ((3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size:.0f} {unit}"
+    return f"{int(seconds)} s"
+
+
+def ago(seconds: float) -> str:
+    """How long ago something was, `seconds` (0 or more): `just now`, `5 min ago`, `3 days ago`."""
+    return f"{span(seconds)} ago" if seconds >= 1 else "just now"
+
+
+def duration(seconds: int) -> str:
+    """`45 s`, `9 min 59 s`, `2 h 5 min`."""
+    if seconds < 60:
+        return f"{seconds} s"
+    minutes, rest = divmod(seconds, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest and minutes < 10 else f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min" if minutes % 60 else f"{minutes // 60} h"

@@ -83,7 +83,16 @@ class Close(Request):
 
 
 class Touch(Request):
-    """A line was typed at the session's prompt: nothing but activity."""
+    """The user is at work, on `project` ("": at the session's prompt): nothing but activity."""
+
+    project: str = ""
+
+
+class Limit(Request):
+    """From now on lock `project` after `seconds` without use."""
+
+    project: ProjectName
+    seconds: int
 
 
 class Ask(Request):
@@ -187,7 +196,7 @@ class Exited(Message):
 
 _KINDS: dict[str, type[Message]] = {
     kind.__name__: kind
-    for kind in (Unlock, Lock, Close, Touch, Ask, Attach, Execute, Done, Terminal, State, Failed, Exited)
+    for kind in (Unlock, Lock, Close, Touch, Limit, Ask, Attach, Execute, Done, Terminal, State, Failed, Exited)
 }
 
 

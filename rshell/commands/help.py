@@ -16,7 +16,7 @@ AES-256-GCM). Nobody can recover it. --allow-weak accepts one that is shorter
 than the gateway's minimum. When the project is created, unlock it with `mount`.
 """,
     "ls": """
-SIZE is the encrypted size on disk. `or more`: there was no time to count all.
+SIZE is the encrypted size on disk. "or more": there was no time to count all.
 """,
     "mount": """
 It asks for the passphrase (use ssh -t), or reads it from standard input.
@@ -47,8 +47,11 @@ It returns when everything is locked. --all ends all your sessions, on every
 connection.
 """,
     "idle": """
-The limit is for this project only, and at most the gateway's. It applies from
-the next `mount` on.
+Without SECONDS it shows the limit. The limit is for this project only, and at
+most the gateway's. It applies at once, also while the project is unlocked.
+""",
+    "touch": """
+It postpones the lock of the project as reading a file in it would.
 """,
     "rm": """
 It asks you to type the project's name; --yes skips the question. It refuses an
@@ -60,6 +63,7 @@ It starts CMD in the project's directory and ends with its exit status. With
 ssh -t, CMD has a terminal. It runs in a sandbox: it can write to your unlocked
 projects and, in memory until it ends, to /tmp, /run, /dev/shm and $HOME.
 --time T stops it after T (300, 5m, 2h); the exit status is then 124.
+--directory DIR starts it in that directory of the project.
 --net gives it network access, if your sysadmin allows that.
 Shell syntax needs a shell, and quotes:
     ssh gateway "run PROJECT -- sh -c 'make && ./test'"
@@ -89,6 +93,7 @@ Unlock the project first. Then run on your machine:
 """,
     "git-upload-pack": """
 Unlock the project first. Then run on your machine:
+    git clone gateway:PROJECT           (if PROJECT has a .git)
     git clone gateway:PROJECT/repo.git
 To create a repository:
     ssh gateway run PROJECT -- git init --bare repo.git

@@ -14,7 +14,7 @@ from gateway.identity import authentication, authorized_keys
 from gateway.limits import rates
 from rshell.context import Context
 from rshell.front import misconfiguration, policy, refusal, throttle
-from rshell.language import command
+from rshell.language import command, verbs
 from rshell.terminal import output
 
 TYPE_CHECKING = False
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _HOST = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
 """What a system call says when the host is out of something, or a disk does not work."""
 
+_CLIENT = "enc "
 _MAX_DESCRIPTORS = 1 << 16
 """More than sshd could have left open. All of them but 0, 1 and 2 are closed."""
 
@@ -36,7 +37,7 @@ def main(config_path: str) -> int:
     os.umask(0o077)
     os.closerange(3, _MAX_DESCRIPTORS)
     rlimits.impose()
-    line = environ.get("SSH_ORIGINAL_COMMAND")
+    line = _without_client(environ.get("SSH_ORIGINAL_COMMAND"))
     as_json = wants_json(line)
     try:
         signals.unblock()
@@ -54,6 +55,14 @@ def main(config_path: str) -> int:
         where = " at ".join(errors.fault_fields(fault).values())
         output.failure(errors.Internal(f"internal error of the gateway ({where})", "tell your sysadmin"), as_json)
         return errors.Internal.code
+
+
+def _without_client(line: str | None) -> str | None:
+    """The line without the word `enc` before it: who typed that, or whose client sent it, reads of `enc` commands."""
+    if line is None or not line.startswith(_CLIENT):
+        return line
+    output.name_commands_after(_CLIENT.strip(), verbs.TYPED)
+    return line.removeprefix(_CLIENT)
 
 
 def identify(settings: Config, caller: authentication.Identity, kind: str) -> Context:

@@ -32,7 +32,8 @@ def secret(prompt: str, check: Callable[[], None]) -> bytes:
 
     make_undumpable()
     if not os.isatty(0):
-        output.note("reading one line from standard input; what you type is visible: use ssh -t to hide it")
+        if not output.reader_uses_client():  # which knows, and asks by itself
+            output.note("reading one line from standard input; what you type is visible: use ssh -t to hide it")
         return _line(check)
     with _EchoOff():  # before the prompt: TCSAFLUSH discards input, and what is typed after the prompt must be kept
         try:

@@ -401,6 +401,9 @@ def test_the_page_for_the_sysadmin_does_what_it_says(host: Host, package: Path) 
     machine.ok("userdel", "enc")
 
 
+SECTIONS = ("EXIT STATUS", "ENVIRONMENT", "FILES", "EXAMPLES")
+
+
 def test_the_manual_has_every_command_and_every_key(host: Host) -> None:
     for page, words in (
         (
@@ -411,13 +414,23 @@ def test_the_manual_has_every_command_and_every_key(host: Host) -> None:
             ),
         ),
         ("man5/gateway.toml.5", tuple(key.name for key in schema.KEYS)),
-        ("man1/enc.1", ("enc login", "enc mount", "enc unmount", "enc doctor")),
+        ("man1/enc.1", ("enc login", "enc mount", "enc unmount", "enc doctor", *SECTIONS)),
     ):
         # in 200 columns, so that no name is broken across lines
         show = f"zcat /usr/share/man/{page}.gz | MANWIDTH=200 man --warnings -P cat -l - 2>&1 | col -b"
         shown = host.machine.ok("sh", "-c", show)
         assert ": warning: " not in shown
         assert [word for word in words if word not in shown] == []
+        assert page != "man1/enc.1" or shown.count("--host NAME") == 1, "what all commands take is told once"
+
+
+def test_the_package_has_completion_of_enc_for_each_shell(host: Host) -> None:
+    for path in (
+        "bash-completion/completions/enc",
+        "zsh/vendor-completions/_enc",
+        "fish/vendor_completions.d/enc.fish",
+    ):
+        assert "_ENC_COMPLETE" in host.machine.ok("cat", f"/usr/share/{path}")
 
 
 def test_bash_completes_the_commands_of_the_package(host: Host) -> None:

@@ -133,11 +133,15 @@ PURE = {
     "gateway/base/records.py": set(),
     "gateway/base/codec.py": {*_LEAN, "gateway.base.json"},
     "gateway/base/toml.py": set(),
+    "gateway/identity/nearest.py": set(),
     "gateway/config/schema.py": {"gateway.base.records"},
     "gateway/config/loader.py": {*_LEAN, "gateway.base.toml", "gateway.config.schema"},
     "rshell/language/grammar.py": set(),
     "rshell/language/verbs.py": {"gateway.base.records"},
-    "rshell/language/command.py": {*_LEAN, "rshell.language.grammar", "rshell.language.verbs"},
+    "rshell/language/command.py": {
+        *(*_LEAN, "gateway.identity.nearest"),
+        *("rshell.language.grammar", "rshell.language.verbs"),
+    },
     "rshell/front/policy.py": {*_LEAN, "gateway.config.schema", "rshell.language.command", "rshell.context"},
 }
 

@@ -48,7 +48,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("terminal")
 def test_times_at_a_terminal_are_relative_and_later_local(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.time", lambda: 1_700_000_000.0)
-    for ago, said in ((0, "0 s ago"), (59, "59 s ago"), (60, "1 min ago"), (7199, "1 h ago"), (-90, "in 1 min")):
+    for ago, said in ((0, "just now"), (59, "59 s ago"), (60, "1 min ago"), (7199, "1 h ago"), (-90, "in 1 min")):
         assert output.when(clock.utc(1_700_000_000 - ago)) == said
     assert re.fullmatch(r"2020-\d\d-\d\d \d\d:\d\d", output.when("2020-06-01T12:00:00Z"))
     assert (output.when("", "never"), output.when("nonsense")) == ("never", "nonsense")
