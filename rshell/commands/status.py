@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _COUNT_SECONDS = 6.0
 """A little more than the count takes when it gives up."""
 
-_HIDDEN = ("connection", "pid", "views")
+_HIDDEN = ("connection", "pid", "views", "protocol", "holders")
 
 
 def run(context: Context, command: Command) -> int:
@@ -59,7 +59,9 @@ def _fields(session: Session, state: dict[str, Any] | EncError) -> dict[str, Any
     of_views = state.pop("views", {})
     views = [{**view.as_dict(), **of_views.get(view.project, {})} for view in session.views]
     record = {key: value for key, value in session.as_dict().items() if key not in _HIDDEN}
-    return {**record, "answers": answers, **state, "views": views}
+    holders = state.pop("holders", None) or [one.as_dict() for one in session.holders]
+    holders = [{key: value for key, value in one.items() if key != "connection"} for one in holders]
+    return {**record, "answers": answers, **state, "views": views, "holders": holders}
 
 
 def _text(session: dict[str, Any]) -> str:
@@ -67,9 +69,17 @@ def _text(session: dict[str, Any]) -> str:
     key = f"held by {session['anchor']}, key {session['fingerprint']}"
     rows = [("", "LAST ACTIVITY", "AGO", "BY", "LOCKS IN"), _row("(session)", session)]
     rows += [_row(view["project"], view) for view in session["views"]]
+    if len(session["holders"]) > 1:
+        rows += [_row(f"{one['kind']} from {one['address']}", one) for one in session["holders"]]
     rows += [_program_row(program) for program in session.get("attached", ())]
     keys = [f"{one['program']} from {one['origin']}: key {one['fingerprint']}" for one in session.get("attached", ())]
-    return "\n".join((head, key, *keys, text.columns(rows)))
+    held = [_held(one) for one in session["holders"][1:]]
+    return "\n".join((head, key, *held, *keys, text.columns(rows)))
+
+
+def _held(one: dict[str, Any]) -> str:
+    who = f"{one['principal']} from {one['address']} since {one['since']}"
+    return f"also held by {who}, key {one['fingerprint']}: {' '.join(one['projects']) or 'no project'}"
 
 
 def _row(name: str, one: dict[str, Any]) -> tuple[str, ...]:

@@ -75,6 +75,20 @@ def processor_seconds(monitors: Iterable[int]) -> dict[int, float]:
     return {one: sum(used.get(pid, 0.0) for pid in _tree(one, children).members()) for one in monitors}
 
 
+def moved(monitors: Iterable[int]) -> dict[int, int]:
+    """The bytes that each program's processes have read and written so far, through files, pipes and sockets alike."""
+    return {tree.monitor: sum(map(_moved, tree.others or {tree.monitor})) for tree in trees(monitors)}
+
+
+def _moved(pid: int) -> int:
+    """rchar and wchar (proc(5), io); 0 for what is gone."""
+    try:
+        with open(f"/proc/{pid}/io", encoding="ascii") as file:
+            return sum(int(line.split()[1]) for line in file if line.startswith(("rchar:", "wchar:")))
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
 def _tree(monitor: int, children: dict[int, list[int]]) -> Tree:
     first = children.get(monitor, [])
     others, pending = set[int](), [*first]

@@ -1,0 +1,97 @@
+"""One holder of a session, whatever its channel is, and which holder somebody who acts in the session belongs to."""
+
+from __future__ import annotations
+
+from gateway.base.clock import utc_now
+from gateway.base.records import Record
+from gateway.identity.names import Principal, ProjectName
+from gateway.session import registry
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gateway.warden.messages import Messages
+
+MOUNT = "mount"
+"""The kind of holder that leaves with the last of its projects; others stay."""
+
+
+class Who(Record):
+    """A key that acts: whose it is, in which role, and from which connection (`origin` is its address and port)."""
+
+    principal: Principal
+    role: str
+    fingerprint: str
+    blob: str
+    origin: str
+    connection: str
+
+    @property
+    def address(self) -> str:
+        return self.origin.rpartition(":")[0]
+
+    @property
+    def port(self) -> int:
+        port = self.origin.rpartition(":")[2]
+        return int(port) if port.isdecimal() else 0
+
+    def audit_fields(self) -> dict[str, object]:
+        return {
+            "principal": self.principal,
+            "fingerprint": self.fingerprint,
+            "address": self.address,
+            "port": self.port,
+        }
+
+
+class Holder:
+    """`name` is unlike any project's. `projects` are the views that it keeps. `say` is its channel.
+
+    A subclass is a kind of channel: `end` gives it its exit status and lets go of it, `used` is told that the holder
+    was active.
+    """
+
+    def __init__(self, name: str, who: Who, kind: str, say: Messages, via: str = "") -> None:
+        self.name = name
+        self.who = who
+        self.kind = kind
+        self.say = say
+        self.via = via
+        self.since = utc_now()
+        self.projects: set[ProjectName] = set()
+
+    def end(self, status: int) -> None:
+        """Called once."""
+
+    def used(self) -> None:
+        """Called often."""
+
+    def record(self) -> registry.Holder:
+        """What the session shows of it."""
+        return registry.Holder(
+            principal=self.who.principal,
+            role=self.who.role,
+            fingerprint=self.who.fingerprint,
+            address=self.who.address,
+            port=self.who.port,
+            connection=self.who.connection,
+            kind=self.kind,
+            since=self.since,
+            via=self.via,
+            projects=tuple(sorted(self.projects)),
+        )
+
+
+def belonging(origin: str, blob: str, holders: Iterable[Holder]) -> list[Holder]:
+    """Those of `holders` that somebody belongs to who acts by the key `blob` from `origin`: that of the connection,
+    else those of the same key at the same address, else those of the key, else none. It goes on while one of them is
+    there: of two machines behind one address that share a key, nobody can tell which of them it is.
+    """
+    address = origin.rpartition(":")[0]
+    by_key = [one for one in holders if blob and one.who.blob == blob]
+    return (
+        [one for one in holders if one.who.origin == origin]
+        or [one for one in by_key if one.who.address == address]
+        or by_key
+    )
