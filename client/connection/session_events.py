@@ -44,11 +44,12 @@ def is_channel_open(store: Store) -> bool:
 
 
 def why_locked(store: Store, project: str) -> str:
-    """Why the gateway locked `project`, for a message; "" when the last event of the project is not `locked`."""
+    """Why the gateway locked `project`, for all or for us alone, for a message; "" when its last event is neither."""
     event = _last(store, project)
-    if event.get("event") != "locked":
+    if event.get("event") not in ("locked", "left"):
         return ""
-    return _LOCKED_BECAUSE.get(str(event.get("reason")), "the gateway locked it")
+    why = _LOCKED_BECAUSE.get(str(event.get("reason")), "the gateway locked it")
+    return why if event["event"] == "locked" else f"{why}; another machine has it on"
 
 
 def wait_until_unlocked(store: Store, project: str, seconds: float = 5.0) -> None:
@@ -60,5 +61,5 @@ def wait_until_unlocked(store: Store, project: str, seconds: float = 5.0) -> Non
 
 def _last(store: Store, project: str) -> dict[str, Any]:
     own = (event for event in read(store) if event.get("project") == project)
-    changes = [event for event in own if event["event"] in ("locked", "unlocked")]
+    changes = [event for event in own if event["event"] in ("locked", "left", "unlocked")]
     return changes[-1] if changes else {}

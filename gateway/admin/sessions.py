@@ -51,11 +51,21 @@ class LiveSession(Record):
     views: tuple[tuple[str, IdleClock], ...]
 
     def fields(self) -> dict[str, object]:
-        hidden = ("connection", "views")
+        hidden = ("connection", "views", "protocol", "holders")
         record = {key: value for key, value in self.session.as_dict().items() if key not in hidden}
         since = {str(view.project): view.since for view in self.session.views}
         views = [{"project": name, "since": since[name], **clock.as_dict()} for name, clock in self.views]
-        return {**record, "label": self.label, "answers": self.answers, **self.clock.as_dict(), "views": views}
+        holders = [
+            {key: value for key, value in one.as_dict().items() if key != "connection"} for one in self.session.holders
+        ]
+        return {
+            **record,
+            "label": self.label,
+            "answers": self.answers,
+            **self.clock.as_dict(),
+            "views": views,
+            "holders": holders,
+        }
 
 
 def collect(settings: Config) -> tuple[LiveSession, ...]:
@@ -153,7 +163,8 @@ def _row(one: LiveSession) -> tuple[str, ...]:
     if not one.answers:
         activity = "does not answer"
     key = one.label or session.fingerprint
-    where = (session.id, session.principal, key, session.address, session.since)
+    more = f" and {len(session.holders) - 1} more" if len(session.holders) > 1 else ""
+    where = (session.id, session.principal, key, session.address + more, session.since)
     return (*where, activity, _seconds(clock.locks_in), views or "-")
 
 

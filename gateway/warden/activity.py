@@ -39,7 +39,7 @@ class Expired(Record):
 
 
 class Subject:
-    """A view, holder or session: its limit, its last activity (what, when, by whom), and whether a warning was given."""
+    """A view, holder or session: its limit, its last activity (what, when, by whom), whether a warning was given."""
 
     def __init__(self, limit: int, now: float, kind: str, by: str) -> None:
         self.limit = limit

@@ -10,8 +10,8 @@ from rshell.terminal import output
 
 
 def run(context: Context, command: Command) -> int:
-    """End the caller's session, or with --all every session of the principal. Returns when all of it is locked. One that
-    others hold too is left to them, unless --all is given.
+    """End the caller's session, or with --all every session of the principal. Returns when all of it is locked. One
+    that others hold too is left to them, unless --all is given.
     """
     live, for_all = context.sessions(), "--all" in command.flags
     chosen = live if for_all else (registry.find(live, context.caller.connection),)

@@ -27,7 +27,7 @@ def run(context: Context, command: Command) -> int:
     """
     sessions = context.sessions()
     states = warden_client.states(context, sessions)
-    live = [_fields(session, states[session.id]) for session in sessions]
+    live = [_fields(session, states[session.id], context.caller.connection) for session in sessions]
     silent = next((state for state in states.values() if isinstance(state, EncError)), None)
     disk = _disk(context)
     words = "\n".join(map(_text, live)) if live else "no sessions; nothing is unlocked"
@@ -51,8 +51,10 @@ def _disk(context: Context) -> dict[str, int]:
     return {"used": int(counted), "limit": context.config.limits_disk * usage.MEBI} if counted else {}
 
 
-def _fields(session: Session, state: dict[str, Any] | EncError) -> dict[str, Any]:
-    """The record of a session and of each view, with the state that the session reports now."""
+def _fields(session: Session, state: dict[str, Any] | EncError, here: str) -> dict[str, Any]:
+    """The record of a session, of each view and of each holder, with the state that the session reports now. `here` is
+    the caller's connection.
+    """
     answers = not isinstance(state, EncError)
     if isinstance(state, EncError):
         state = {}
@@ -60,7 +62,10 @@ def _fields(session: Session, state: dict[str, Any] | EncError) -> dict[str, Any
     views = [{**view.as_dict(), **of_views.get(view.project, {})} for view in session.views]
     record = {key: value for key, value in session.as_dict().items() if key not in _HIDDEN}
     holders = state.pop("holders", None) or [one.as_dict() for one in session.holders]
-    holders = [{key: value for key, value in one.items() if key != "connection"} for one in holders]
+    holders = [
+        {**{key: value for key, value in one.items() if key != "connection"}, "here": one["connection"] == here}
+        for one in holders
+    ]
     return {**record, "answers": answers, **state, "views": views, "holders": holders}
 
 

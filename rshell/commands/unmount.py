@@ -12,9 +12,7 @@ from rshell.terminal import output
 
 
 def run(context: Context, command: Command) -> int:
-    """Lock the project. Returns when its view is gone, or the caller's hold is and the view stays for others; with --all
-    it is gone.
-    """
+    """Lock the project. Returns when its view is gone, or, without --all, the caller's hold is and others go on."""
     session = check(context, command)
     project = required(command.project)
     for_all = "--all" in command.flags and session.protocol >= registry.HAS_HOLDERS
