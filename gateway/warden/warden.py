@@ -175,8 +175,8 @@ class Warden:
             else:
                 self._never_opened(error)
             return
-        self._holders.hold(view.project, request)
         try:
+            self._holders.hold(view.project, request)
             if front:
                 self._publish()
             else:

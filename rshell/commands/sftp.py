@@ -32,6 +32,10 @@ def run(context: Context, command: Command) -> int:
 
 
 def check(context: Context, _command: Command) -> tuple[Session, ...]:
-    """The sessions that this channel can reach. Raises NotUnlocked."""
+    """The sessions that this channel can reach, but for those that only keep holds in others: to serve several costs
+    time. Raises NotUnlocked.
+    """
     sessions = context.sessions()
+    keep = {holder.via for session in sessions for holder in session.holders}
+    sessions = tuple(one for one in sessions if one.views or one.id not in keep)
     return sessions if len(sessions) > 1 else (registry.find(sessions, context.caller.connection),)

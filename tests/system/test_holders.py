@@ -150,9 +150,9 @@ def test_unmount_ends_one_s_own_hold_and_says_for_whom_it_stays_unlocked(
     laptop: Person, desktop: Person, who_goes: str
 ) -> None:
     with laptop.mounted("work") as first, desktop.mounted("work") as second:
-        goes, stays_, gone, other = (
-            (first, second, laptop, desktop) if who_goes == "first" else (second, first, desktop, laptop)
-        )
+        is_first = who_goes == "first"
+        goes, stays_ = (first, second) if is_first else (second, first)
+        gone, other = (laptop, desktop) if is_first else (desktop, laptop)
         done = gone.ssh("unmount", "work")
         assert done.status == 0
         assert done.out.startswith(f"left work; it stays unlocked for {principal_of(laptop)} from 127.0.0.1 since ")
@@ -458,20 +458,20 @@ def test_who_is_idle_leaves_and_who_works_stays(quick: Gateway) -> None:
 def test_file_i_o_through_one_s_own_sshfs_keeps_that_holder_and_not_the_other(quick: Gateway, tmp_path: Path) -> None:
     one, two = quick.person("one", "duo"), quick.person("two", "duo")
     one.new("work")
-    with one.mounted("work") as first, two.mounted("work") as second:
-        with one.sshfs("work", tmp_path / "one"), two.sshfs("work", tmp_path / "two"):
-            deadline = time.monotonic() + 30
-            number = 0
-            while first.process.poll() is None and time.monotonic() < deadline:
-                number += 1
-                (tmp_path / "two" / "file").write_text(str(number) * 1000)
-                os.statvfs(tmp_path / "one")
-                time.sleep(1)
-            assert first.process.poll() == 75
-            assert second.process.poll() is None
-            assert (tmp_path / "two" / "file").read_text() == str(number) * 1000
-            with pytest.raises(OSError):
-                os.listdir(tmp_path / "one")
+    mounts = one.sshfs("work", tmp_path / "one"), two.sshfs("work", tmp_path / "two")
+    with one.mounted("work") as first, two.mounted("work") as second, mounts[0], mounts[1]:
+        deadline = time.monotonic() + 30
+        number = 0
+        while first.process.poll() is None and time.monotonic() < deadline:
+            number += 1
+            (tmp_path / "two" / "file").write_text(str(number) * 1000)
+            os.statvfs(tmp_path / "one")
+            time.sleep(1)
+        assert first.process.poll() == 75
+        assert second.process.poll() is None
+        assert (tmp_path / "two" / "file").read_text() == str(number) * 1000
+        with pytest.raises(OSError):
+            os.listdir(tmp_path / "one")
 
 
 def test_use_of_a_project_of_another_session_keeps_one_s_own_session(quick: Gateway, shared: tuple[str, ...]) -> None:

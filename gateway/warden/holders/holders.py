@@ -112,8 +112,11 @@ class Holders:
         return [one for one in self._all if project in one.projects]
 
     def hold(self, project: ProjectName, request: Request) -> None:
-        """What a request has unlocked is held by the one that it belongs to."""
-        (self.of(request) or self._all)[0].projects.add(project)
+        """What a request has unlocked is held by the one on its connection. Raises Busy when that has left meanwhile."""
+        found = [one for one in self._all if one.who.origin == request.origin]
+        if not found:
+            raise Busy("the channel that was to hold it has ended")
+        found[0].projects.add(project)
 
     def used(self, chosen: Iterable[Holder], kind: str, by: str, view: str = SESSION, at: float | None = None) -> None:
         """Something happened, and `chosen` did it."""
