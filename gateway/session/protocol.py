@@ -42,8 +42,10 @@ class Lock(Request):
     project: ProjectName
 
 
-class LockForAll(Lock):
+class LockForAll(Request):
     """End the view, whoever of the principal holds it."""
+
+    project: ProjectName
 
 
 class Close(Request):
@@ -56,8 +58,10 @@ class Close(Request):
     needs_key = False
 
 
-class CloseForAll(Close):
-    """End the session, whoever of the principal holds it."""
+class CloseForAll(Request):
+    """End the session, whoever of the principal holds it; `reason` is as in `Close`."""
+
+    reason: str
 
 
 class Join(Request):

@@ -36,7 +36,7 @@ class Requests:
 
     def answer(self, request: protocol.Request, front: socket.socket) -> None:
         """Carry out one request: at once, or later what has to wait. Raises what to refuse it with."""
-        if self._warden.is_ending and not isinstance(request, protocol.Ask | protocol.Lock | protocol.Close):
+        if self._warden.is_ending and not isinstance(request, server.LOOK_OR_END):
             raise errors.Busy("the session is locking everything and ends", "try again in a moment")
         if not isinstance(request, protocol.Ask):
             named = getattr(request, "project", SESSION)
@@ -47,9 +47,9 @@ class Requests:
                 self._warden.unlock(request, front)
             case protocol.Join() | protocol.Hold() | protocol.Keep():
                 self._hold(request, front)
-            case protocol.Lock():
+            case protocol.Lock() | protocol.LockForAll():
                 self._lock(request, front)
-            case protocol.Close() if request.reason in REASONS and REASONS[request.reason].in_close:
+            case protocol.Close() | protocol.CloseForAll() if _is_reason(request.reason):
                 self._close(request, front)
             case protocol.Touch():
                 server.reply(front, protocol.Done())
@@ -76,7 +76,7 @@ class Requests:
             return
         server.reply(front, protocol.Done())
 
-    def _lock(self, request: protocol.Lock, front: socket.socket) -> None:
+    def _lock(self, request: protocol.Lock | protocol.LockForAll, front: socket.socket) -> None:
         """End the caller's hold of a project, and the view with the last."""
         view = self._views.live_at(request.project)
         chosen, quiet = self._holders.meant(request, view.project), self._holders.prompt_of(request.origin)
@@ -92,7 +92,7 @@ class Requests:
 
         self._views.lock(view, "unmount", quiet, tell)
 
-    def _close(self, request: protocol.Close, front: socket.socket) -> None:
+    def _close(self, request: protocol.Close | protocol.CloseForAll, front: socket.socket) -> None:
         """End what the caller holds, and the session with the last holder."""
         chosen = self._holders.meant(request)
         stay = [one for one in self._holders if one not in chosen]
@@ -109,3 +109,7 @@ class Requests:
 
         for one in chosen:
             self._holders.leave(one, request.reason, tell)
+
+
+def _is_reason(slug: str) -> bool:
+    return slug in REASONS and REASONS[slug].in_close

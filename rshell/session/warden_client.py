@@ -30,7 +30,7 @@ def ask(
         raise Internal("the session gave no proper answer")
 
 
-def end(context: Context, session: Session, request: protocol.Lock) -> list[dict[str, Any]]:
+def end(context: Context, session: Session, request: protocol.Request) -> list[dict[str, Any]]:
     """The same for what ends a hold: those for whom the view stays."""
     return _others(_talk(context, session, request, asking.LOCK_SECONDS))
 
@@ -96,7 +96,7 @@ def close(context: Context, sessions: tuple[Session, ...], reason: str = "logout
     return Closed(ended=tuple(ended), left=tuple(left), failed=failed)
 
 
-def _close(context: Context, session: Session, reason: str, for_all: bool) -> protocol.Close:
+def _close(context: Context, session: Session, reason: str, for_all: bool) -> protocol.Request:
     kind = protocol.CloseForAll if for_all and session.protocol >= registry.HAS_HOLDERS else protocol.Close
     return kind(principal=session.principal, origin=context.origin, reason=reason)
 

@@ -13,10 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import PASSPHRASE, PROMPT, Gateway, Held, Person, Result, admin, alive, eventually, parent, stays
-from tests.system.test_revocation import PROMISED, renamed_over
+from tests.harness import PASSPHRASE, PROMPT, Gateway, Held, Person, Result, alive, eventually, parent, stays
+from tests.laptop import kill
+from tests.laptop import laptop as machine
+from tests.system.test_revocation import PROMISED, admin, renamed_over
 
 _numbers = itertools.count(1)
+SEEN_WITHIN = 5
+"""Seconds for which sshfs may answer from its cache (client/mount/sshfs.py)."""
 STUBBORN = "while :; do echo tick; sleep 0.2; done"
 
 
@@ -108,6 +112,8 @@ def test_a_wrong_passphrase_joins_nothing_and_counts(laptop: Person, desktop: Pe
         (failed,) = events(laptop, "unlock-failed")
         assert (failed["reason"], failed["fingerprint"]) == ("wrong-secret", desktop.fingerprint)
         assert keys(laptop) == [laptop.fingerprint]
+        for _ in range(3):
+            assert desktop.ssh("mount", "work", stdin="wrong again\n").status == 77
         with desktop.mounted("work") as second:
             second.kill(signal.SIGTERM)
             assert "after wrong passphrases" in second.wait().err
@@ -170,7 +176,8 @@ def test_unmount_json_has_those_for_whom_it_stays(laptop: Person, desktop: Perso
     with laptop.mounted("work"), desktop.mounted("work"):
         answer = desktop.ssh("unmount", "work", "--json").json
         assert (answer["project"], answer["state"]) == ("work", "unlocked")
-        (other,) = answer["for"]  # type: ignore[misc]
+        assert isinstance(answer["for"], list)
+        (other,) = answer["for"]
         assert (other["fingerprint"], other["address"]) == (laptop.fingerprint, "127.0.0.1")
 
 
@@ -272,17 +279,17 @@ def test_a_revoked_key_ends_its_holder_and_its_programs_alone(make_gateway: Call
 
 def test_who_leaves_takes_its_programs_along_and_nobody_else_s(laptop: Person, desktop: Person) -> None:
     with laptop.mounted("work") as first, desktop.mounted("work"):
-        programs = {who: who.hold("run", "work", "--", "sh", "-c", shlex.quote(STUBBORN)) for who in (laptop, desktop)}
+        theirs, mine = [who.hold("run", "work", "--", "sh", "-c", shlex.quote(STUBBORN)) for who in (laptop, desktop)]
         try:
-            for program in programs.values():
+            for program in (theirs, mine):
                 program.read_until("tick")
             first.kill()
-            assert programs[laptop].wait().status == 69
-            programs[desktop].said = ""
-            programs[desktop].read_until("tick")
+            assert theirs.wait().status == 69
+            mine.said = ""
+            mine.read_until("tick")
         finally:
-            for program in programs.values():
-                program.end()
+            theirs.end()
+            mine.end()
 
 
 def test_what_the_one_who_leaves_held_alone_is_locked(laptop: Person, desktop: Person, place: Path) -> None:
@@ -465,7 +472,8 @@ def test_file_i_o_through_one_s_own_sshfs_keeps_that_holder_and_not_the_other(qu
         while first.process.poll() is None and time.monotonic() < deadline:
             number += 1
             (tmp_path / "two" / "file").write_text(str(number) * 1000)
-            os.statvfs(tmp_path / "one")
+            if number % 3 == 0:  # as often as `enc` asks
+                os.statvfs(tmp_path / "one")
             time.sleep(1)
         assert first.process.poll() == 75
         assert second.process.poll() is None
@@ -579,3 +587,39 @@ def test_nothing_of_a_session_is_left_when_both_are_killed_at_once(laptop: Perso
         second.kill()
         eventually(lambda: not alive(warden), 5)
         eventually(lambda: is_locked(laptop))
+
+
+# `enc` on two machines
+
+
+def test_enc_mounts_one_project_on_two_machines_and_each_sees_what_the_other_writes(
+    laptop: Person, desktop: Person
+) -> None:
+    with machine(laptop) as one, machine(desktop) as two:
+        first, second = one.mount("work"), two.mount("work")
+        (first / "from-one").write_text("one")
+        (second / "from-two").write_text("two")
+        eventually(lambda: (second / "from-one").exists() and (first / "from-two").exists(), SEEN_WITHIN + 2)
+        assert (second / "from-one").read_text() == "one" and (first / "from-two").read_text() == "two"
+        done = one.enc("unmount", "work", "--json")
+        assert done.status == 0, done
+        eventually(lambda: not one.entries())
+        (second / "later").write_text("later")
+        stays(lambda: (second / "later").read_text() == "later", 4)
+        assert one.mount("work").joinpath("later").read_text() == "later"
+        assert one.enc("logout").status == 0
+        assert (second / "later").read_text() == "later"
+        assert two.enc("logout").status == 0
+        eventually(lambda: is_locked(laptop))
+
+
+def test_enc_goes_on_when_the_other_machine_that_had_the_project_first_is_gone(laptop: Person, desktop: Person) -> None:
+    with machine(laptop) as one, machine(desktop) as two:
+        one.mount("work")
+        second = two.mount("work")
+        (second / "file").write_text("content")
+        assert one.state.connection
+        kill(one.state.connection.master)
+        eventually(lambda: not one.entries(), 8)
+        eventually(lambda: laptop.gateway.events("left", fingerprint=laptop.fingerprint))
+        stays(lambda: (second / "file").read_text() == "content", 5)

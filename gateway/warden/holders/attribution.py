@@ -1,10 +1,10 @@
 """Whose file I/O it is, when several hold a session.
 
 The kernel tells that a file was read or written, not by whom. Who has an attached program (sftp-server and so sshfs,
-rsync, git, what `run` started) that moved data at that time did it; where none stands out, each who has one may have.
-What no program moved keeps the view alone.
+rsync, git, what `run` started) that was busy at that time did it; where none stands out, each who has one may have.
 
-A client that only asks whether its mount still answers moves 50 bytes a second (`statvfs` every 3 s).
+Busy is what has waited and gone on more often than sftp-server does for a client that only asks whether its mount still
+answers: one `statvfs` every 3 s. To read or write the smallest file takes four requests.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from gateway.warden.loop import Loop
     from gateway.warden.programs.programs import Program, Programs
 
-_QUIET = 100
-"""Bytes a second that may pass through a program that is not at work."""
-_SLACK = 256
+_QUIET = 0.4
+"""Turns a second of a program that is not at work."""
+_SLACK = 1
 _WINDOW = 5.0
 """Seconds between two looks: after a longer silence, one small file would not stand out."""
 _LEAST = 0.5
@@ -57,8 +57,8 @@ class Attribution:
         return self._active or list(self._programs.running().values())
 
     def _look(self) -> None:
-        now, moved = boottime(), processes.moved(self._programs.running())
+        now, taken = boottime(), processes.turns(self._programs.running())
         limit = _QUIET * (now - self._at) + _SLACK
         running = self._programs.running()
-        self._active = [running[pid] for pid, amount in moved.items() if amount - self._before.get(pid, 0) > limit]
-        self._before, self._at = moved, now
+        self._active = [running[pid] for pid, amount in taken.items() if amount - self._before.get(pid, 0) > limit]
+        self._before, self._at = taken, now

@@ -112,7 +112,7 @@ class Holders:
         return [one for one in self._all if project in one.projects]
 
     def hold(self, project: ProjectName, request: Request) -> None:
-        """What a request has unlocked is held by the one on its connection. Raises Busy when that has left meanwhile."""
+        """What a request has unlocked is held by the one on its connection. Raises Busy if that has left meanwhile."""
         found = [one for one in self._all if one.who.origin == request.origin]
         if not found:
             raise Busy("the channel that was to hold it has ended")

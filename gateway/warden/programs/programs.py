@@ -116,6 +116,7 @@ class Programs:
 
     def end(self, chosen: set[int], why: errors.EncError, grace: float) -> None:
         """SIGTERM now, and SIGKILL after `grace` seconds to what is left. Their fronts are told why."""
+        chosen = {pid for pid in chosen if not isinstance(self._ending.get(pid), errors.Denied)}  # that is sooner
         programs = {pid: self._running[pid] for pid in chosen if pid in self._running}
         self._ending |= dict.fromkeys(programs, why)
         processes.terminate(processes.trees(programs))
