@@ -118,6 +118,11 @@ class Session(Record):
         """Whether a channel of that connection holds the project in it, by whatever session."""
         return any(one.connection == connection and project in one.projects for one in self.holders)
 
+    @property
+    def keys(self) -> set[str]:
+        """The fingerprints of all who hold it."""
+        return {one.fingerprint for one in self.holders} or {self.fingerprint}
+
     def kind_on(self, connection: str) -> str:
         """The command by which a channel of that connection holds it; "" for none."""
         found = [one.kind for one in self.holders if one.connection == connection and not one.via]

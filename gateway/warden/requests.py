@@ -9,7 +9,7 @@ from gateway.sandbox import transfer
 from gateway.session import protocol
 from gateway.warden import server
 from gateway.warden.activity import SESSION
-from gateway.warden.holders.holders import others
+from gateway.warden.holders.holder import others
 from gateway.warden.programs import execution
 from gateway.warden.views.views import incomplete
 

@@ -150,6 +150,11 @@ class Warden:
         began = boottime()
         view = View(self._loop, request.project)
         self._views.add(view)
+        try:
+            self._holders.hold(view.project, request)
+        except errors.EncError:
+            self._views.drop(view)
+            raise
         view.unlock(
             request,
             LeaseHolder(session=self._spec.id, since=utc_now(), address=self._spec.caller.address),
@@ -169,14 +174,17 @@ class Warden:
     ) -> None:
         if error:
             self._views.drop(view)
+            self._holders.dropped(view.project)
             self.journal.record("unlock-failed", project=view.project, reason=error.slug)
             if front:
                 server.reply(front, protocol.failed(error))
+                self._holders.leave_if_done()
             else:
                 self._never_opened(error)
             return
         try:
-            self._holders.hold(view.project, request)
+            if not self._holders.holding(view.project):
+                raise errors.Busy("the channel that was to hold it has ended")
             if front:
                 self._publish()
             else:
@@ -209,6 +217,7 @@ class Warden:
     def _look(self) -> None:
         """Note what has kept the session until now: file I/O, and programs that the user runs and that do something."""
         self._following.look()
+        self._holders.look()
         self._programs.look()
 
     def _lock(self, project: ProjectName, reason: str) -> None:

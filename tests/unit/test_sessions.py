@@ -113,6 +113,7 @@ def test_of_a_record_of_a_newer_gateway_what_is_known_is_read() -> None:
     values = json.loads(session(views=(P,)).dump())
     new = registry.load(json.dumps({**values, "protocol": registry.PROTOCOL + 1, "more": {"x": 1}}))
     assert new.has(P) and new.protocol == registry.PROTOCOL + 1
+    wrong: object
     for wrong in (None, "2", True, 2.0, []):
         with pytest.raises(ValueError):
             registry.load(json.dumps({**values, "protocol": wrong}))

@@ -1,7 +1,7 @@
 """Whose file I/O it is, when several hold a session.
 
 The kernel tells that a file was read or written, not by whom. Who has an attached program (sftp-server and so sshfs,
-rsync, git, what `run` started) that was busy at that time did it; where none stands out, each who has one may have.
+rsync, git, what `run` started) that was busy at that time did it. Where none was, it keeps the view alone.
 
 Busy is what has waited and gone on more often than sftp-server does for a client that only asks whether its mount still
 answers: one `statvfs` every 3 s. To read or write the smallest file takes four requests.
@@ -14,8 +14,9 @@ from gateway.warden.programs import processes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
+    from gateway.identity.names import ProjectName
     from gateway.warden.loop import Loop
     from gateway.warden.programs.programs import Program, Programs
 
@@ -24,41 +25,55 @@ _QUIET = 0.4
 _SLACK = 1
 _WINDOW = 5.0
 """Seconds between two looks: after a longer silence, one small file would not stand out."""
-_LEAST = 0.5
+_SETTLE = 1.0
+"""From file I/O to the look that tells whose it is: it takes a moment until it stands out."""
 
 
 class Attribution:
-    """Looks at the programs while `is_needed`, which `begin` says."""
+    """Calls `found(project, kind, at, programs)` for file I/O of the time `at` (CLOCK_BOOTTIME). Looks at the programs
+    while `need` says so.
+    """
 
-    def __init__(self, loop: Loop, programs: Programs) -> None:
+    def __init__(
+        self, loop: Loop, programs: Programs, found: Callable[[ProjectName, str, float, list[Program]], None]
+    ) -> None:
         self._loop = loop
         self._programs = programs
+        self._found = found
+        self._seen: dict[ProjectName, tuple[str, float]] = {}
         self._before: Mapping[int, int] = {}
         self._at = 0.0
-        self._active: list[Program] = []
         self._needed = False
 
     def need(self, needed: bool) -> None:
         """Whether there are several holders."""
         begins, self._needed = needed and not self._needed, needed
         if begins:
-            self._look()
+            self._busy()
             self._loop.at(_WINDOW, self._again)
 
     def _again(self) -> None:
         if self._needed:
-            self._look()
+            self.settle()
             self._loop.at(_WINDOW, self._again)
 
-    def at_work(self) -> list[Program]:
-        """Those that may be at work now."""
-        if boottime() - self._at >= _LEAST:
-            self._look()
-        return self._active or list(self._programs.running().values())
+    def see(self, project: ProjectName, kind: str) -> None:
+        """There was file I/O. This may be called often."""
+        if not self._seen:
+            self._loop.at(_SETTLE, self.settle)
+        self._seen[project] = kind, boottime()
 
-    def _look(self) -> None:
-        now, taken = boottime(), processes.turns(self._programs.running())
+    def settle(self) -> None:
+        """Tell now whose it was."""
+        busy, seen, self._seen = self._busy(), self._seen, {}
+        for project, (kind, at) in seen.items():
+            self._found(project, kind, at, busy)
+
+    def _busy(self) -> list[Program]:
+        """Those that have been at work since the last look."""
+        running, now = self._programs.running(), boottime()
+        taken = processes.turns(running)
         limit = _QUIET * (now - self._at) + _SLACK
-        running = self._programs.running()
-        self._active = [running[pid] for pid, amount in taken.items() if amount - self._before.get(pid, 0) > limit]
+        busy = [running[pid] for pid, count in taken.items() if count - self._before.get(pid, 0) > limit]
         self._before, self._at = taken, now
+        return busy

@@ -9,9 +9,10 @@ from gateway.session import registry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
     from gateway.warden.messages import Messages
+    from gateway.warden.programs.programs import Program
 
 MOUNT = "mount"
 """The kind of holder that leaves with the last of its projects; others stay."""
@@ -83,7 +84,7 @@ class Holder:
         )
 
 
-def belonging(origin: str, blob: str, holders: Iterable[Holder]) -> list[Holder]:
+def belonging(origin: str, blob: str, holders: Collection[Holder]) -> list[Holder]:
     """Those of `holders` that somebody belongs to who acts by the key `blob` from `origin`: that of the connection,
     else those of the same key at the same address, else those of the key, else none. It goes on while one of them is
     there: of two machines behind one address that share a key, nobody can tell which of them it is.
@@ -95,3 +96,22 @@ def belonging(origin: str, blob: str, holders: Iterable[Holder]) -> list[Holder]
         or [one for one in by_key if one.who.address == address]
         or by_key
     )
+
+
+def own_programs(running: Mapping[int, Program], holder: Holder, holders: Collection[Holder]) -> set[int]:
+    """The programs (by pid) that end with `holder`: they belong to it and to no other of `holders`, or to no holder of
+    its principal, of which it is the last.
+    """
+    is_last = not any(one is not holder and one.who.principal == holder.who.principal for one in holders)
+    return {
+        pid
+        for pid, program in running.items()
+        if belonging(program.origin, program.blob, holders) == [holder]
+        or (is_last and program.principal == holder.who.principal)
+    }
+
+
+def others(held: Iterable[Holder]) -> list[dict[str, object]]:
+    """What somebody who left is told of those who stay."""
+    shown = ("principal", "fingerprint", "address", "since")
+    return [{name: getattr(one.record(), name) for name in shown} for one in held]

@@ -14,7 +14,7 @@ from gateway.warden.activity import SESSION
 from gateway.warden.holders.attribution import Attribution
 from gateway.warden.holders.audience import Audience
 from gateway.warden.holders.elsewhere import Elsewhere
-from gateway.warden.holders.holder import MOUNT, Holder, Who, belonging
+from gateway.warden.holders.holder import MOUNT, Holder, Who, belonging, own_programs
 from gateway.warden.holders.link import Link
 from gateway.warden.loop import Loop
 from gateway.warden.programs.programs import Programs
@@ -57,7 +57,7 @@ class Holders:
         self._all: list[Holder] = []
         self._leaving: dict[Holder, tuple[str, list[Callable[[], None]]]] = {}
         self._count = 0
-        self._attribution = Attribution(loop, programs)
+        self._attribution = Attribution(loop, programs, self._worked_on)
         self.audience = Audience(lambda: (*self._all, *self._leaving))
 
     def begin(self, own: OwnChannel, journal: Journal, idle: Idle) -> None:
@@ -66,7 +66,7 @@ class Holders:
         self._journal = journal
         self._idle = idle
         self.elsewhere = Elsewhere(
-            self._loop, own.who, own.tell, used=lambda: self._active(own), ended=self._leave_if_done
+            self._loop, own.who, own.tell, used=lambda: self._active(own), ended=self.leave_if_done
         )
         self._all.append(own)
         own.watch(self.leave)
@@ -88,7 +88,7 @@ class Holders:
 
     # Whose it is
 
-    def _of(self, request: Request, among: Iterable[Holder]) -> list[Holder]:
+    def _of(self, request: Request, among: list[Holder]) -> list[Holder]:
         return belonging(request.origin, request.blob, among)
 
     def of(self, request: Request) -> list[Holder]:
@@ -112,11 +112,16 @@ class Holders:
         return [one for one in self._all if project in one.projects]
 
     def hold(self, project: ProjectName, request: Request) -> None:
-        """What a request has unlocked is held by the one on its connection. Raises Busy if that has left meanwhile."""
+        """What a request is about to unlock is for the one on its connection. Raises Busy if that has left already."""
         found = [one for one in self._all if one.who.origin == request.origin]
         if not found:
             raise Busy("the channel that was to hold it has ended")
         found[0].projects.add(project)
+
+    def dropped(self, project: ProjectName) -> None:
+        """It was not unlocked."""
+        for holder in (*self._all, *self._leaving):
+            holder.projects.discard(project)
 
     def used(self, chosen: Iterable[Holder], kind: str, by: str, view: str = SESSION, at: float | None = None) -> None:
         """Something happened, and `chosen` did it."""
@@ -133,13 +138,23 @@ class Holders:
 
     def files_used(self, project: ProjectName, kind: str) -> None:
         """A file in the view was read or written."""
-        chosen = self._all
+        if len(self._all) == 1:
+            self.used(self._all, kind, self._programs.labels(), project)
+        else:
+            self._idle.touch(kind, self._programs.labels(), project)
+            self._attribution.see(project, kind)
+
+    def _worked_on(self, project: ProjectName, kind: str, at: float, programs: list[Program]) -> None:
+        """The same, of several holders: `programs` did it."""
+        holding = self.holding(project)
+        chosen = [one for one in holding if any(one in belonging(by.origin, by.blob, holding) for by in programs)]
+        if chosen:
+            self.used(chosen, kind, ", ".join(f"{by.label} from {by.origin}" for by in programs), project, at)
+
+    def look(self) -> None:
+        """Note at once whose the file I/O of this moment is."""
         if len(self._all) > 1:
-            holding, chosen = self.holding(project), []
-            for program in self._attribution.at_work():
-                found = belonging(program.origin, program.blob, holding)
-                chosen += (one for one in found if one not in chosen)
-        self.used(chosen, kind, self._programs.labels(), project)
+            self._attribution.settle()
 
     def prompt_of(self, origin: str) -> Holder | None:
         """The prompt that shares our terminal, if a request came from there: its command says what came of it."""
@@ -233,11 +248,10 @@ class Holders:
 
     def locked(self, project: ProjectName, reason: str) -> None:
         """Its view is gone, for all."""
-        for holder in (*self._all, *self._leaving):
-            holder.projects.discard(project)
-        self._leave_if_done(reason)
+        self.dropped(project)
+        self.leave_if_done(reason)
 
-    def _leave_if_done(self, reason: str = "unmount") -> None:
+    def leave_if_done(self, reason: str = "unmount") -> None:
         """Who is here for projects alone leaves when there are none left."""
         self._let_go()
         for holder in tuple(self._all):
@@ -271,18 +285,9 @@ class Holders:
             holder.say.left(project, reason, others)
 
     def _end_programs(self, holder: Holder, reason: str, project: str = SESSION) -> None:
-        """Those that belong to it and to no other; with `project`, those that `run` or `shell` started in that."""
-        chosen = {
-            pid
-            for pid, program in self._programs.running().items()
-            if belonging(program.origin, program.blob, self._all) == [holder] and project in (SESSION, program.view)
-        }
-        if not any(one is not holder and one.who.principal == holder.who.principal for one in self._all):
-            chosen |= {
-                pid
-                for pid, program in self._programs.running().items()
-                if program.principal == holder.who.principal and project in (SESSION, program.view)
-            }
+        """Those that are its alone; with `project`, those that `run` or `shell` started in that."""
+        running = self._programs.running()
+        chosen = {pid for pid in own_programs(running, holder, self._all) if project in (SESSION, running[pid].view)}
         if chosen:
             words = REASONS[reason].user
             self._programs.end(chosen, NotUnlocked(f"the program was stopped: {words}"), float(self._programs.grace))
@@ -291,9 +296,3 @@ class Holders:
         self._attribution.need(len(self._all) > 1)
         self._idle.count_holders({one.name: one.who.origin for one in self._all})
         self._changed()
-
-
-def others(held: Iterable[Holder]) -> list[dict[str, object]]:
-    """What somebody who left is told of those who stay."""
-    shown = ("principal", "fingerprint", "address", "since")
-    return [{name: getattr(one.record(), name) for name in shown} for one in held]
