@@ -430,6 +430,7 @@ def test_a_session_that_keeps_a_hold_hears_that_it_was_locked(
             int(str([one for one in sessions(laptop) if one["views"]] and warden_with_view(laptop))), signal.SIGKILL
         )
         own.read_until('"reason": "failed"')
+    eventually(lambda: laptop.gateway.events("session-closed", reason="found-dead") if sessions(laptop) else None)
 
 
 def warden_with_view(who: Person) -> int:

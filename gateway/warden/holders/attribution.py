@@ -4,7 +4,7 @@ The kernel tells that a file was read or written, not by whom. Who has an attach
 rsync, git, what `run` started) that was busy at that time did it. Where none was, it keeps the view alone.
 
 Busy is what has waited and gone on more often than sftp-server does for a client that only asks whether its mount still
-answers: one `statvfs` every 3 s. To read or write the smallest file takes four requests.
+answers. Measured: one `statvfs` (every 3 s) is 2 turns, to read the smallest file 7 or 8, to write it 11.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from gateway.warden.loop import Loop
     from gateway.warden.programs.programs import Program, Programs
 
-_QUIET = 0.4
+_QUIET = 0.8
 """Turns a second of a program that is not at work."""
-_SLACK = 1
+_SLACK = 2
 _WINDOW = 5.0
 """Seconds between two looks: after a longer silence, one small file would not stand out."""
 _SETTLE = 1.0

@@ -10,6 +10,7 @@ import os
 import socket
 
 from gateway.audit.reasons import REASONS
+from gateway.base.clock import boottime
 from gateway.session import channel, protocol
 from gateway.warden.holders.holder import MOUNT, Holder, Who
 from gateway.warden.loop import HANGUP, READ, Loop
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.identity.names import SessionId
+
+
+_USED_SECONDS = 1.0
+"""From one time that we tell of use to the next."""
 
 
 class Link(Holder):
@@ -43,7 +48,8 @@ class Link(Holder):
         self._link = link
         self._left = left
         self._active = active
-        self._lifelines = []
+        self._lifelines: list[int] = []
+        self._told = 0.0
         link.setblocking(False)
         try:
             for fd in request.lifelines:
@@ -91,7 +97,8 @@ class Link(Holder):
         self._send(protocol.Said(event=event, words=words))
 
     def used(self) -> None:
-        if self.via:
+        if self.via and boottime() - self._told >= _USED_SECONDS:
+            self._told = boottime()
             self._send(protocol.Used())
 
     def _send(self, message: protocol.Message) -> None:
