@@ -253,6 +253,35 @@ def test_a_prompt_leaves_its_session_to_who_joined_it(laptop: Person, desktop: P
         assert second.process.poll() is None and write(desktop, "x").status == 0
 
 
+def test_a_prompt_joins_what_another_machine_has_and_leaves_it_at_its_end(laptop: Person, desktop: Person) -> None:
+    with laptop.mounted("work") as first:
+        terminal = desktop.terminal()
+        terminal.expect(PROMPT)
+        terminal.send("mount work\r")
+        terminal.expect(": ")
+        terminal.send(PASSPHRASE + "\r")
+        terminal.expect("unlocked work")
+        terminal.expect(PROMPT)
+        (joined,) = events(laptop, "joined")
+        assert joined["fingerprint"] == desktop.fingerprint and str(joined["via"]).startswith("s-")
+        terminal.send("unmount work\r")
+        terminal.expect("left work; it stays unlocked for")
+        terminal.expect(PROMPT)
+        terminal.send("mount work\r")
+        terminal.expect(": ")
+        terminal.send(PASSPHRASE + "\r")
+        terminal.expect("unlocked work")
+        terminal.expect(PROMPT)
+        first.kill()
+        eventually(lambda: laptop.gateway.events("left", fingerprint=laptop.fingerprint))
+        terminal.send("run work -- echo still here\r")
+        terminal.expect("still here")
+        terminal.expect(PROMPT)
+        terminal.send("exit\r")
+        assert terminal.wait() == 0
+        assert is_locked(laptop)
+
+
 def test_a_revoked_key_ends_its_holder_and_its_programs_alone(make_gateway: Callable[..., Gateway]) -> None:
     gateway = make_gateway()
     one, two = gateway.person("one", "duo"), gateway.person("two", "duo")
@@ -543,6 +572,27 @@ def test_joining_again_and_again_while_the_other_leaves_never_makes_a_dead_holde
         last = new
     last.end()
     eventually(lambda: is_locked(laptop))
+
+
+def test_what_is_being_locked_is_not_joined(make_gateway: Callable[..., Gateway]) -> None:
+    gateway = make_gateway(**{"lock.grace": "8"})
+    one, two = gateway.person("one", "duo"), gateway.person("two", "duo")
+    one.new("work")
+    with one.mounted("work") as first:
+        program = one.hold("run", "work", "--", "sh", "-c", shlex.quote(f"trap '' TERM; {STUBBORN}"))
+        program.read_until("tick")
+        locking = one.hold("unmount", "work")
+        try:
+            eventually(lambda: "locking" in str(sessions(two)))
+            refused = two.ssh("mount", "work", stdin=PASSPHRASE + "\n")
+            assert (refused.status, "is being locked" in refused.err) == (75, True)
+            assert locking.wait().status == 0 and first.wait().status == 0
+            assert not gateway.events("joined")
+            with two.mounted("work"):
+                assert keys(two) == [two.fingerprint]
+        finally:
+            program.end()
+            locking.end()
 
 
 def test_many_join_at_once(laptop: Person, desktop: Person) -> None:
