@@ -80,12 +80,22 @@ class Messages:
 
 
 def _is_failure(event: str) -> bool:
+    return _fields(event).get("event") == FAILED
+
+
+def is_left_as_asked(event: str) -> bool:
+    """Whether it is the answer to an `unmount`."""
+    fields = _fields(event)
+    return (fields.get("event"), fields.get("reason")) == ("left", "unmount")
+
+
+def _fields(event: str) -> dict[str, object]:
     """An event of another session is read as from a stranger."""
     try:
         fields = json.loads(event)
     except (ValueError, RecursionError):
-        return False
-    return isinstance(fields, dict) and fields.get("event") == FAILED
+        return {}
+    return fields if isinstance(fields, dict) else {}
 
 
 def _own(fd: int) -> int:

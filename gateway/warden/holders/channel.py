@@ -10,7 +10,7 @@ import stat
 from gateway.session import registry
 from gateway.warden.holders.holder import Holder, Who
 from gateway.warden.loop import HANGUP, READ, Loop
-from gateway.warden.messages import Messages, Printed
+from gateway.warden.messages import Messages, Printed, is_left_as_asked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,7 +49,11 @@ class OwnChannel(Holder):
         self._watched = [fd for fd in (spec.monitor, spec.anchor.hangup) if fd is not None]
         self._monitor, self._prompt = spec.monitor, spec.anchor.hangup
         self._has_ended = False
-        self.tell = self._printed.say
+
+    def pass_on(self, event: str, words: str) -> None:
+        """Say what another session says. Of what was asked at our prompt, the answer says it."""
+        if not (self.is_at_prompt and is_left_as_asked(event)):
+            self._printed.say(event, words)
 
     def watch(self, left: Callable[[Holder, str], None]) -> None:
         for number, reason in _SIGNALS:
@@ -68,6 +72,9 @@ class OwnChannel(Holder):
             ends(self._prompt, HANGUP)
             return
         channel = self._channel
+        if channel.leave is not None:  # what sshd waits for is gone
+            self._watched.append(channel.leave)
+            ends(channel.leave, HANGUP)
         for fd in (channel.stdin, channel.stdout, channel.stderr):
             if _tells_of_hangup(fd, fd != channel.stdin):
                 self._watched.append(fd)

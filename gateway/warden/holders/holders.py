@@ -66,7 +66,7 @@ class Holders:
         self._journal = journal
         self._idle = idle
         self.elsewhere = Elsewhere(
-            self._loop, own.who, own.tell, used=lambda: self._active(own), ended=self.leave_if_done
+            self._loop, own.who, own.pass_on, used=lambda: self._active(own), ended=self.leave_if_done
         )
         self._all.append(own)
         own.watch(self.leave)
