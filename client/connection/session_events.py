@@ -56,12 +56,12 @@ def is_channel_open(store: Store) -> bool:
 
 
 def why_locked(store: Store, project: str, asked: bool = False) -> str:
-    """Why the gateway locked `project`, for a message; "" when it has not said that it is locked.
+    """Why the gateway locked `project`, for all or for us alone, for a message; "" when its last event says neither.
 
     `asked`: we have asked the gateway to lock, so that this is no reason.
     """
     event = _last(store, project)
-    if event.get("event") not in ("locked", "closed"):
+    if event.get("event") not in ("locked", "left", "closed"):
         return ""
     reason = str(event.get("reason"))
     if asked and reason in _OF_OUR_OWN:
@@ -78,7 +78,8 @@ def why_closed(store: Store) -> str:
 def _worded(event: dict[str, Any]) -> str:
     reason, seconds = str(event.get("reason")), event.get("seconds")
     words = _REASONS.get(reason, f"the gateway locked it ({reason})")
-    return f"{words} for {seconds} s" if words in IDLE and isinstance(seconds, int) else words
+    words = f"{words} for {seconds} s" if words in IDLE and isinstance(seconds, int) else words
+    return f"{words}; it stays unlocked on another machine" if event.get("event") == "left" else words
 
 
 def wait_for_reason(store: Store, project: str, seconds: float) -> str:
@@ -98,5 +99,5 @@ def wait_until_unlocked(store: Store, project: str, seconds: float = 5.0) -> Non
 
 def _last(store: Store, project: str) -> dict[str, Any]:
     own = (event for event in read(store) if event.get("project") == project or event["event"] == "closed")
-    changes = [event for event in own if event["event"] in ("locked", "unlocked", "closed")]
+    changes = [event for event in own if event["event"] in ("locked", "left", "unlocked", "closed")]
     return changes[-1] if changes else {}

@@ -102,18 +102,14 @@ def _already_mounted(there: Mount) -> CannotCreate:
 
 
 def _unlock(store: Store, connection: Connection, project: str) -> bool:
-    """Unlock the project in the session; False when it already was. Asks for the passphrase only if it is needed."""
+    """Unlock the project in the session; False when it already was. Asks for the passphrase only if it is needed. One
+    that another machine has is ours as well from then on.
+    """
     listed = {each["name"]: each["state"] for each in request.send(store, "ls")["projects"]}
     if project not in listed:
         raise _no_such_project(project, list(listed))
-    if listed[project] == "unlocked":
-        holder = _holder(store, project)
-        if holder == connection.session:
-            return False
-        if holder in store.read().lost:  # our own, whose connection broke: the gateway would notice within 20 s
-            request.send(store, "unmount", project)
-        else:
-            request.send(store, "mount", project)  # refused with who holds it, before a passphrase would be read
+    if listed[project] == "unlocked" and _is_held_here(store, connection, project):
+        return False
     _ask_and_send(store, project)
     session_events.wait_until_unlocked(store, project)
     return True
@@ -146,12 +142,14 @@ def _no_such_project(project: str, known: list[str]) -> NoSuchProject:
     )
 
 
-def _holder(store: Store, project: str) -> str:
-    """The id of our session that has the project unlocked; "" when none has it any more."""
+def _is_held_here(store: Store, connection: Connection, project: str) -> bool:
+    """Whether our connection holds the project already."""
     for each in request.send(store, "status")["sessions"]:
         if project in [view["project"] for view in each["views"]]:
-            return str(each["id"])
-    return ""
+            if "holders" not in each:  # of an older gateway
+                return bool(each["id"] == connection.session)
+            return any(one.get("here") and project in one["projects"] for one in each["holders"])
+    return False
 
 
 def _mount(store: Store, connection: Connection, reserved: Mount, point: MountPoint, synchronous: bool) -> Mount:

@@ -53,11 +53,21 @@ class LiveSession(Record):
     views: tuple[tuple[str, IdleClock], ...]
 
     def fields(self) -> dict[str, object]:
-        hidden = ("connection", "views")
+        hidden = ("connection", "views", "protocol", "holders")
         record = {key: value for key, value in self.session.as_dict().items() if key not in hidden}
         since = {str(view.project): view.since for view in self.session.views}
         views = [{"project": name, "since": since[name], **clock.as_dict()} for name, clock in self.views]
-        return {**record, "label": self.label, "answers": self.answers, **self.clock.as_dict(), "views": views}
+        holders = [
+            {key: value for key, value in one.as_dict().items() if key != "connection"} for one in self.session.holders
+        ]
+        return {
+            **record,
+            "label": self.label,
+            "answers": self.answers,
+            **self.clock.as_dict(),
+            "views": views,
+            "holders": holders,
+        }
 
 
 def collect(settings: Config) -> tuple[LiveSession, ...]:
@@ -165,7 +175,8 @@ def _row(one: LiveSession, prints: output.Fingerprints) -> tuple[str, ...]:
     if not one.answers:
         active = "does not answer"
     key = one.label if one.label and output.at_terminal() else prints.named(session.fingerprint, one.label)
-    where = (session.id, prints.short(session.principal), key, session.address, output.when(session.since))
+    more = f" and {len(session.holders) - 1} more" if len(session.holders) > 1 else ""
+    where = (session.id, prints.short(session.principal), key, session.address + more, output.when(session.since))
     return (*where, clock.last_activity or "-", active, _span(clock.locks_in), views or "-")
 
 

@@ -54,10 +54,12 @@ def dumps(record: Record) -> str:
     return json.dumps(fields(record))
 
 
-def loads(kind: type[R], text: str | bytes, words: Words) -> R:
-    """The record that `dumps` made. Raises ValueError for anything else."""
+def loads(
+    kind: type[R], text: str | bytes, words: Words, adapt: Callable[[object], object] = lambda values: values
+) -> R:
+    """The record that `dumps` made. Raises ValueError for anything else. `adapt` may change what JSON says before."""
     try:
-        return Decoder(words).record(kind, json.loads(text))
+        return Decoder(words).record(kind, adapt(json.loads(text)))
     except (TypeError, RecursionError, Usage) as error:
         raise ValueError(f"not a {kind.__name__}") from error
 

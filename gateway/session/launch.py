@@ -1,7 +1,8 @@
 """Turning a front into a session: what the warden needs to know, and the exec of bubblewrap.
 
-`start` replaces this process, so a session costs one interpreter; `start_child` leaves this one running (the
-prompt) and ties the session to it.
+`start` replaces this process by a shell that waits for the end of the channel (`_WAITER`), and bubblewrap is its child:
+so a session costs one interpreter, and can outlive the channel that it began with. `start_child` leaves this process
+running (the prompt) and ties the session to it.
 """
 
 from __future__ import annotations
@@ -9,14 +10,14 @@ from __future__ import annotations
 import os
 import signal
 
-from gateway.base import codec, interpreter, process, rlimits
+from gateway.base import codec, interpreter, process
 from gateway.base.records import Fd
 from gateway.errors import Busy, Internal
 from gateway.identity import key_location
 from gateway.limits import concurrency
 from gateway.sandbox.session import HostPaths, session_argv
 from gateway.session import cleanup, registry, watchdog
-from gateway.session.spec import Anchor, Audit, HeldPath, IdleLimits, KeyFile, Quota, Spec
+from gateway.session.spec import Anchor, Audit, Channel, HeldPath, IdleLimits, KeyFile, Quota, Spec
 from gateway.vault import defects
 
 TYPE_CHECKING = False
@@ -35,27 +36,64 @@ prompt's session, which is in the background of its terminal, when it says somet
 """
 
 
-def start(config: Config, caller: Identity, anchor: Anchor, vaults_home: str, place: Fd | None = None) -> None:
-    """Replace this process by a session. Returns only by raising: Internal when the host does not let us, which
-    gateway.sandbox.host tells beforehand; Busy when the caller has as many sessions as is allowed. `place`: the
-    session's, if it has one already.
+_SHELL = "/bin/sh"
+_WAITER = """
+read -r status || { echo "enc: the session was ended from outside; its projects are locked" >&2; status=75; }
+while read -r _; do :; done
+exit "$status"
+"""
+"""What sshd waits for. Its standard input is the other end of spec.Channel's `leave`: the channel's exit status comes
+there, and then, when the warden lets go of the channel or has ended, the end of file. 0.1 MiB.
+"""
+
+
+def start(config: Config, caller: Identity, anchor: Anchor, vaults_home: str) -> None:
+    """Replace this process by a session and what waits for it. Returns only by raising: Internal when the host does not
+    let us, which gateway.sandbox.host tells beforehand; Busy when the caller has as many sessions as is allowed.
     """
-    if place is None:
-        place = _place(config, caller)
+    place = _place(config, caller)
+    try:
+        told, leave = os.pipe()
+        _become(config, caller, anchor, vaults_home, place, Fd(leave), told)
+    except OSError as error:
+        raise Internal("the session's sandbox cannot be started", os.strerror(error.errno or 0)) from error
+
+
+def _become(
+    config: Config,
+    caller: Identity,
+    anchor: Anchor,
+    vaults_home: str,
+    place: Fd,
+    leave: Fd | None = None,
+    told: int | None = None,
+) -> None:
+    """Become bubblewrap, or, with `told`, the shell that waits, and bubblewrap its child. Bubblewrap has none of the
+    channel's descriptors: as long as anybody has them, sshd does not close the channel.
+    """
     id_, path, lock = registry.prepare(config.paths_run, caller.principal)
+    is_child = False
     try:
         for ignored in _TERMINAL_SIGNALS:
             signal.signal(ignored, signal.SIG_IGN)
-        rlimits.lift()
         status, status_writer = os.pipe()
+        stdin, stdout, stderr = (Fd(os.dup(number)) for number in (0, 1, 2))
+        anchor = anchor.replace(channel=Channel(stdin=stdin, stdout=stdout, stderr=stderr, leave=leave))
         spec = _spec(config, caller, anchor, id_, place, lock, Fd(status), watchdog.start())
+        if told is not None and os.fork():
+            os.dup2(told, 0)
+            os.execve(_SHELL, [_SHELL, "-c", _WAITER], {})  # noqa: S606 - bubblewrap is under way
+        is_child = told is not None
         argv = _argv(config, spec, vaults_home, path, status_writer)
+        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        for number in (0, 1, 2):
+            os.dup2(null, number)
         os.execve(argv[0], argv, {})  # noqa: S606 - no shell is the point
-    except OSError as error:
-        raise Internal("the session's sandbox cannot be started", os.strerror(error.errno or 0)) from error
     finally:
         os.close(lock)
         cleanup.discard(path)
+        if is_child:
+            os._exit(Internal.code)
 
 
 def start_child(config: Config, caller: Identity, anchor: Anchor, vaults_home: str) -> int:
@@ -73,7 +111,7 @@ def start_child(config: Config, caller: Identity, anchor: Anchor, vaults_home: s
             os.close(held)
             os.close(ready)
             os.setpgid(0, 0)  # Ctrl-C at the prompt is the prompt's
-            start(config, caller, anchor.replace(hangup=Fd(hangup), ready=Fd(announced)), vaults_home, place)
+            _become(config, caller, anchor.replace(hangup=Fd(hangup), ready=Fd(announced)), vaults_home, place)
         finally:
             os._exit(status)
     os.close(place)
@@ -114,7 +152,7 @@ def _spec(
         lock=lock,
         status=status,
         watchdog=watchdog_,
-        monitor=_sshd_monitor(),
+        monitor=sshd_monitor(),
     )
 
 
@@ -157,7 +195,7 @@ def _argv(config: Config, spec: Spec, vaults_home: str, path: str, status_writer
     return session_argv(ground, status_writer, command)
 
 
-def _sshd_monitor() -> Fd | None:
+def sshd_monitor() -> Fd | None:
     """A pidfd of sshd's monitor of this connection: its child, which has the pipes, would survive a kill -9 of it."""
     pid, name = os.getpid(), ""
     try:

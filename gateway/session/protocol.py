@@ -8,52 +8,20 @@ with other descriptors than it names, is refused as a whole.
 
 from __future__ import annotations
 
-import os
-
 from gateway import errors
 from gateway.base import codec, json
 from gateway.base.records import Fd, Record
+from gateway.session.message import Message as Message
+from gateway.session.message import Request as Request
 from gateway.session.registry import NAMES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Self
 
     from gateway.base.codec import Word
-    from gateway.identity.names import Principal, ProjectName, SlotName
+    from gateway.identity.names import ProjectName, SessionId, SlotName
     from gateway.sandbox.limits import Limits
-
-
-class Message(Record):
-    """Base of all messages; the class's name is its `kind`.
-
-    Whoever received a message owns its descriptors, and closes them by leaving its context: what needs one for longer
-    has a copy. Of one that is sent they are the sender's as before.
-    """
-
-    def close(self) -> None:
-        for fd in codec.descriptors(self):
-            os.close(fd)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-class Request(Message):
-    """What a front asks, and for whom: `origin` is the caller's address and port, `fingerprint` and `blob` (base64) are
-    the key that sshd authenticated. The sysadmin has none, and can only ask and close.
-    """
-
-    principal: Principal
-    origin: str
-    fingerprint: str = ""
-    blob: str = ""
-
-    needs_key = True
 
 
 class Unlock(Request):
@@ -69,17 +37,65 @@ class Unlock(Request):
 
 
 class Lock(Request):
-    """End the view of `project`."""
+    """End the caller's hold of `project`, and its view unless somebody else holds it: then the answer is `Stays`."""
+
+    project: ProjectName
+
+
+class LockForAll(Request):
+    """End the view, whoever of the principal holds it."""
 
     project: ProjectName
 
 
 class Close(Request):
-    """End the session; `reason` is a slug of gateway.audit.reasons that is marked `in_close`."""
+    """End what the caller holds of the session, and the session if nobody is left; `reason` is a slug of
+    gateway.audit.reasons that is marked `in_close`. A caller without a key, the sysadmin, ends it for all.
+    """
 
     reason: str
 
     needs_key = False
+
+
+class CloseForAll(Request):
+    """End the session, whoever of the principal holds it; `reason` is as in `Close`."""
+
+    reason: str
+
+
+class Join(Request):
+    """Hold `project`, which is unlocked, as long as this connection and all `lifelines` last: the secret was proven.
+
+    The answer is `Joined`, then `Said` whenever there is something to say, and `Exited` with the exit status of the
+    channel. `connection` is SSH_CONNECTION; `via` the session of the caller's that keeps the hold, "" for a channel.
+    """
+
+    project: ProjectName
+    connection: str
+    via: str
+    lifelines: tuple[Fd, ...]
+
+
+class Hold(Request):
+    """The holder on the caller's own connection holds `project` as well: the secret was proven."""
+
+    project: ProjectName
+
+
+class Keep(Request):
+    """Keep `link`, a connection that another session has answered with `Joined` for `project`, for as long as our
+    channel lasts.
+    """
+
+    project: ProjectName
+    link: Fd
+
+
+class Leave(Request):
+    """On a connection that was answered with `Joined`: the holder leaves, for this reason (as in `Close`)."""
+
+    reason: str
 
 
 class Touch(Request):
@@ -188,15 +204,41 @@ class Failed(Message):
     hint: str
 
 
+class Stays(Message):
+    """The caller's hold has ended, and the view or session stays for others: a JSON array of those."""
+
+    others: str
+
+
+class Joined(Message):
+    """The caller holds the project in this session."""
+
+    session: SessionId
+
+
+class Said(Message):
+    """What a session says to a holder: an event as a JSON object, and its words for a person."""
+
+    event: str
+    words: str
+
+
+class Used(Message):
+    """Something happened that keeps the holder from being idle."""
+
+
 class Exited(Message):
-    """The attached program ended, with an exit status as a shell reports it."""
+    """The attached program, or the hold, ended, with an exit status as a shell reports it."""
 
     status: int
 
 
 _KINDS: dict[str, type[Message]] = {
     kind.__name__: kind
-    for kind in (Unlock, Lock, Close, Touch, Limit, Ask, Attach, Execute, Done, Terminal, State, Failed, Exited)
+    for kind in (
+        *(Unlock, Lock, LockForAll, Close, CloseForAll, Join, Hold, Keep, Leave, Touch, Limit, Ask, Attach, Execute),
+        *(Done, Terminal, State, Failed, Stays, Joined, Said, Used, Exited),
+    )
 }
 
 

@@ -14,12 +14,24 @@ if TYPE_CHECKING:
     from gateway.session.protocol import Unlock
 
 
+class Channel(Record):
+    """The SSH channel that a session begins with: copies of its standard descriptors. `leave` is where its exit status
+    is written to, with a newline, and closed when nothing of it goes on (gateway.session.waiter); None for a prompt,
+    which ends by itself.
+    """
+
+    stdin: Fd
+    stdout: Fd
+    stderr: Fd
+    leave: Fd | None = None
+
+
 class Anchor(Record):
-    """What holds the session: the part that the command decides. `name` is its verb.
+    """What the session begins with: the part that the command decides. `name` is its verb.
 
     `request` and `began` (boottime, seconds) belong to the request that the session answers. `first` is the view that
     it begins with, if any. `hangup` ends the session when its other end closes; `ready` is written to once the session
-    can be reached, and closed.
+    can be reached, and closed. `channel` is added when it starts.
     """
 
     name: str
@@ -29,6 +41,7 @@ class Anchor(Record):
     first: Unlock | None = None
     hangup: Fd | None = None
     ready: Fd | None = None
+    channel: Channel | None = None
 
 
 class IdleLimits(Record):
@@ -40,6 +53,10 @@ class IdleLimits(Record):
     view: int
     view_longest: int
     warning: int
+
+    def allowed(self, limit: int) -> int:
+        """A view's limit that a user set, in seconds, and at most what the gateway allows."""
+        return min(limit, max(self.view, self.view_longest))
 
 
 class Audit(Record):
@@ -108,7 +125,7 @@ def read_spec(fd: int) -> Spec:
     from gateway.session.protocol import Unlock, words
 
     records: codec.Words = {
-        **{"Identity": Identity, "Anchor": Anchor, "Unlock": Unlock},
+        **{"Identity": Identity, "Anchor": Anchor, "Unlock": Unlock, "Channel": Channel},
         **{"Audit": Audit, "IdleLimits": IdleLimits, "Quota": Quota, "KeyFile": KeyFile, "HeldPath": HeldPath},
     }
     with os.fdopen(fd, "rb") as file:

@@ -15,6 +15,7 @@ LOST_NAME = ': "gocryptfs.longname.'
 """In the output of `fsck_argv` when something has a long name that cannot be read."""
 
 _NO_CIPHER, _INIT_FAILED, _EMPTY_SECRET, _BAD_CONFIG, _WRONG_SECRET, _UNFIT_CONFIG = 6, 7, 9, 11, 12, 27
+_NOT_SERVED = 19
 _CORRUPT = 26
 
 
@@ -70,6 +71,13 @@ def _by_descriptor(config_fd: int, secret_fd: int) -> tuple[str, ...]:
 def is_corrupt(status: int) -> bool:
     """Whether the exit status of `fsck_argv` means that it found damage."""
     return status == _CORRUPT
+
+
+def is_proof(status: int) -> bool:
+    """Whether the exit status of `mount_argv` on a descriptor that is no FUSE mount means that the secret is right: it
+    decrypted the vault's key, and only then could not serve.
+    """
+    return status == _NOT_SERVED
 
 
 def failure(status: int) -> EncError:

@@ -2,12 +2,16 @@
 
 A view is kept by file I/O in it, by commands that name it, and by what programs do that `run`, `shell` or git started
 in it (gateway.warden.programs.usage); the session by any of these, by any command addressed to it, and by lines typed
-at its prompt. Times are CLOCK_BOOTTIME, in seconds.
+at its prompt. Of several holders, each is kept by its own part of that. Times are CLOCK_BOOTTIME, in seconds.
 """
 
 from __future__ import annotations
 
 from gateway.base.records import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 SESSION = ""
 """The session itself, among the names of views."""
@@ -22,7 +26,7 @@ class Limits(Record):
 
 
 class Warned(Record):
-    """`name` (a view, or SESSION) ends in `seconds` unless something happens."""
+    """`name` (a view, a holder, or SESSION) ends in `seconds` unless something happens."""
 
     name: str
     seconds: int
@@ -35,7 +39,7 @@ class Expired(Record):
 
 
 class Subject:
-    """A view or the session: its limit, its last activity (what, when, by whom), and whether a warning was given."""
+    """A view, holder or session: its limit, its last activity (what, when, by whom), whether a warning was given."""
 
     def __init__(self, limit: int, now: float, kind: str, by: str) -> None:
         self.limit = limit
@@ -65,16 +69,27 @@ class Activity:
         """From its last activity on, a view has another limit."""
         self.subjects[view].limit = limit
 
-    def remove(self, view: str) -> None:
-        self.subjects.pop(view, None)
+    def add_holder(self, name: str, now: float, by: str) -> None:
+        """A holder beside others. It has the session's limit; `now` is its last activity."""
+        self.subjects[name] = Subject(self._limits.session, now, "command", by)
 
-    def touch(self, now: float, kind: str, by: str, view: str = SESSION) -> list[str]:
-        """Something happened to the session, and to `view` if it is named. The names whose warning that takes back.
+    def remove(self, name: str) -> None:
+        """A view, or a holder."""
+        self.subjects.pop(name, None)
+
+    def remove_last_holder(self, name: str) -> None:
+        """The only one that is left is the session: what others did keeps neither any more."""
+        if left := self.subjects.pop(name, None):
+            self.subjects[SESSION] = left
+
+    def touch(self, now: float, kind: str, by: str, view: str = SESSION, holders: Iterable[str] = ()) -> list[str]:
+        """Something happened to the session, to `view` if it is named, by `holders`. The names whose warning that takes
+        back.
 
         It may be told late, when something else has happened since.
         """
         relieved = []
-        for name in dict.fromkeys((view, SESSION)):
+        for name in dict.fromkeys((view, *holders, SESSION)):
             subject = self.subjects.get(name)
             if subject is None or now < subject.last:
                 continue
@@ -87,7 +102,7 @@ class Activity:
     def due(self, now: float) -> list[Warned | Expired]:
         """What is to be said and done at `now`: views first, for a lock may end the session."""
         found: list[Warned | Expired] = []
-        for name, subject in sorted(self.subjects.items(), key=lambda item: item[0] == SESSION):
+        for name, subject in sorted(self.subjects.items(), key=lambda item: (item[0] == SESSION, item[0][:1] == "@")):
             if now >= subject.ends:
                 found.append(Expired(name=name))
             elif not subject.warned and now >= self._warns(subject):

@@ -16,5 +16,5 @@ def main(spec_fd: int) -> int:
         status = warden.run()
     except Exception as fault:
         status = warden.fail(fault)
-    warden.journal.result(status)
+    warden.finish(status)
     return status

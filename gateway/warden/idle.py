@@ -8,13 +8,14 @@ from gateway.warden.loop import Loop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
-    from gateway.warden.messages import Messages
+    from gateway.warden.holders.audience import Audience
 
 
 class Idle:
-    """`lock(view)` and `close()` are called when a view or the session has been idle for its limit.
+    """`lock(view)`, `leave(holder)` and `close()` are called when a view, a holder or the session has been idle for its
+    limit.
 
     Before anything is said or done, `look()` has to report what has happened and is not known yet.
     """
@@ -24,15 +25,17 @@ class Idle:
         loop: Loop,
         limits: Limits,
         by: str,
-        messages: Messages,
+        messages: Audience,
         look: Callable[[], None],
         lock: Callable[[str], object],
+        leave: Callable[[str], object],
         close: Callable[[], None],
     ) -> None:
         self._loop = loop
         self._messages = messages
         self._look = look
         self._lock = lock
+        self._leave = leave
         self._close = close
         self._activity = Activity(limits, boottime(), by)
         self._planned = float("inf")
@@ -54,16 +57,41 @@ class Idle:
         self._activity.remove(view)
         self._said.discard(view)
 
-    def touch(self, kind: str, by: str, view: str = SESSION, at: float | None = None) -> None:
-        """Note activity of now, or of `at` (CLOCK_BOOTTIME), and say so to whoever was warned."""
-        for name in self._activity.touch(boottime() if at is None else at, kind, by, view):
+    def count_holders(self, holders: Mapping[str, str]) -> None:
+        """From here on these hold the session: their names, and where from. One alone is the session."""
+        subjects = self._activity.subjects
+        known = [name for name in subjects if name.startswith("@")]
+        if len(holders) > 1:
+            for name, by in holders.items():
+                if name not in subjects:  # the first of several was the session until now
+                    began = boottime() if known else subjects[SESSION].last
+                    self._activity.add_holder(name, began, by)
+                    known.append(name)
+        for name in known:
+            if len(holders) == 1 and name in holders:
+                self._activity.remove_last_holder(name)
+                if name in self._said:
+                    self._said = self._said - {name} | {SESSION}
+            elif name not in holders or len(holders) == 1:
+                self.remove(name)
+        self._planned = float("inf")
+        self._plan()
+
+    def touch(
+        self, kind: str, by: str, view: str = SESSION, at: float | None = None, holders: Iterable[str] = ()
+    ) -> None:
+        """Note activity of now, or of `at` (CLOCK_BOOTTIME), by `holders`, and say so to whoever was warned."""
+        for name in self._activity.touch(boottime() if at is None else at, kind, by, view, holders):
             if name in self._said:
                 self._said.remove(name)
                 self._messages.relieved(name)
 
     def report(self, name: str) -> dict[str, object]:
-        """The last activity of a view or the session (what, by whom, when), when it ends, and its limit; in seconds."""
-        subject = self._activity.subjects[name]
+        """The last activity of a view, a holder or the session (what, by whom, when), when it ends, and its limit; in
+        seconds.
+        """
+        subjects = self._activity.subjects
+        subject = subjects[name] if name in subjects else subjects[SESSION]  # a holder alone is the session
         moment = boottime()
         return {
             "last_activity": subject.kind,
@@ -92,20 +120,22 @@ class Idle:
         self._look()
         due = self._activity.due(boottime())
         for one in due:
-            if isinstance(one, Warned) and not (one.name == SESSION and self._is_said_of_a_view()):
+            if isinstance(one, Warned) and not (one.name == SESSION and self._is_said_of_another()):
                 self._said.add(one.name)
                 self._messages.warning(one.name, one.seconds)
         expired = next((one.name for one in due if isinstance(one, Expired)), None)
         if expired is not None:
-            self._messages.idle_for[expired] = self._activity.subjects[expired].limit
+            self._messages.idle_for(expired, self._activity.subjects[expired].limit)
         if expired == SESSION:
             self._close()
             return
         if expired is not None:
-            self._lock(expired)
+            (self._leave if expired.startswith("@") else self._lock)(expired)
         self._plan()
 
-    def _is_said_of_a_view(self) -> bool:
-        """Whether somebody was just told that a view ends when the session does: what keeps it keeps the session."""
+    def _is_said_of_another(self) -> bool:
+        """Whether somebody was just told that a view ends, or all holders that they do, when the session does: what
+        keeps it keeps the session.
+        """
         subjects = self._activity.subjects
         return any(subjects[name].ends >= subjects[SESSION].ends - 1 for name in self._said if name != SESSION)

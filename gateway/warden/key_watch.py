@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from gateway.session.spec import HeldPath, KeyFile, Spec
+    from gateway.warden.holders.holders import Holders
     from gateway.warden.programs.programs import Programs
     from gateway.warden.records import Journal
 
@@ -53,22 +54,20 @@ class KeyWatch:
             self._gone(blob)
 
 
-def begin(loop: Loop, spec: Spec, programs: Programs, journal: Journal, end: Callable[[str], None]) -> None:
-    """Watch the keys of an open session and of its programs. What belongs to one that is gone ends; the session itself
-    does, by `end`, when it is the one that opened it.
-    """
-    own = spec.caller.blob
+def begin(loop: Loop, spec: Spec, programs: Programs, journal: Journal, holders: Holders) -> None:
+    """Watch the keys of an open session's holders and of its programs. What belongs to one that is gone ends."""
 
     def gone(blob: str) -> None:
         for program in programs.revoke(blob):
             journal.program_ended(program, "revoked")
-        if blob == own:
-            end("revoked")
+        for holder in holders:
+            if holder.who.blob == blob:
+                holders.leave(holder, "revoked")
 
     KeyWatch(
         loop,
         _status(spec.keys, spec.caller.principal),
-        acting=lambda: {own, *programs.keys()},
+        acting=lambda: holders.keys() | programs.keys(),
         gone=gone,
         note=lambda trouble: journal.record("keys-unreadable", error=trouble),
     )

@@ -1,4 +1,4 @@
-"""What a session says to the one who holds it: a line for a person, or one JSON object an event."""
+"""What a session says to those who hold it: a line for a person, or one JSON object an event."""
 
 from __future__ import annotations
 
@@ -9,14 +9,43 @@ from gateway.base import json
 from gateway.base.clock import utc_now
 from gateway.errors import EncError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FAILED = "failed"
+"""The event of an error, which is told on standard error as well."""
+
+
+class Printed:
+    """A channel whose descriptors we have. A reader that is gone or slow never holds us up."""
+
+    def __init__(self, out: int, err: int, as_json: bool) -> None:
+        self._json = as_json
+        self._given = {out, err}
+        self._out, self._err = _own(out), _own(err)
+
+    def say(self, event: str, words: str) -> None:
+        """`event` is a JSON object, `words` are for a person."""
+        is_error = _is_failure(event)
+        if self._json or not is_error:
+            _write(self._out, (event if self._json else words) + "\n")
+        if is_error:
+            _write(self._err, words + "\n")
+
+    def close(self) -> None:
+        """Keep nothing of it but what was given."""
+        for fd in {self._out, self._err} - self._given:
+            os.close(fd)
+        self._out = self._err = -1
+
 
 class Messages:
-    """Results to standard output, errors to standard error. A reader that is gone or slow never holds us up."""
+    """What one holder is told. Results go to standard output, errors to standard error."""
 
-    def __init__(self, session: str, as_json: bool) -> None:
+    def __init__(self, session: str, say: Callable[[str, str], None]) -> None:
         self._session = session
-        self._json = as_json
-        self._out, self._err = _own(1), _own(2)
+        self._tell = say
         self.idle_for: dict[str, int] = {}
         """By project ("": the session), the limit in seconds for which it was idle. Who locks it for that sets it."""
 
@@ -43,6 +72,11 @@ class Messages:
         idle = self._idle(project, reason)
         return f"idle for {idle['seconds']} s" if idle else REASONS[reason].user
 
+    def left(self, project: str, reason: str, others: str) -> None:
+        """The view goes on for `others`."""
+        words = f"left {project}: {self._why(project, reason)}; it stays unlocked for {others}"
+        self._say("left", {"project": project, "reason": reason, **self._idle(project, reason)}, words)
+
     def warning(self, project: str, seconds: int) -> None:
         what = f"{project} will be locked" if project else "the session will be closed"
         stay = "read or write a file in it" if project else "run a command"
@@ -53,14 +87,31 @@ class Messages:
         self._say("relieved", {"project": project}, f"{project or 'the session'} is in use again")
 
     def failed(self, error: EncError) -> None:
-        if self._json:
-            fields = {"error": error.slug, "message": str(error), "hint": error.hint, "exit": error.code}
-            self._say("failed", fields, "")
-        _write(self._err, f"enc: {error.line()}\n")
+        fields = {"error": error.slug, "message": str(error), "hint": error.hint, "exit": error.code}
+        self._say(FAILED, fields, f"enc: {error.line()}")
 
     def _say(self, event: str, fields: dict[str, object], words: str) -> None:
         about = {"event": event, "session": self._session, "time": utc_now(), **fields}
-        _write(self._out, (json.dumps(about) if self._json else words) + "\n")
+        self._tell(json.dumps(about), words)
+
+
+def _is_failure(event: str) -> bool:
+    return _fields(event).get("event") == FAILED
+
+
+def is_left_as_asked(event: str) -> bool:
+    """Whether it is the answer to an `unmount`."""
+    fields = _fields(event)
+    return (fields.get("event"), fields.get("reason")) == ("left", "unmount")
+
+
+def _fields(event: str) -> dict[str, object]:
+    """An event of another session is read as from a stranger."""
+    try:
+        fields = json.loads(event)
+    except (ValueError, RecursionError):
+        return {}
+    return fields if isinstance(fields, dict) else {}
 
 
 def _own(fd: int) -> int:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from gateway.errors import EncError
+    from gateway.session.registry import Holder
     from gateway.warden.programs.programs import Program
     from gateway.warden.views.view import View
 
@@ -56,24 +57,25 @@ class Journal:
         self.record("program-ended", program=program.label, reason=reason, **about, **project)
 
     def result(self, status: int) -> None:
-        """The end of the request that the session answered; a prompt's session answers none."""
+        """The end of the request that the session began with; a prompt's session answers none."""
         if self._spec.anchor.hangup is None:
             self.record("result", status=status, took_ms=milliseconds_since(self._spec.anchor.began))
 
-    def publish(self, views: Iterable[View]) -> None:
-        """Show the session with its live `views`. Raises Misconfigured when that cannot be written."""
-        caller = self._spec.caller
+    def publish(self, views: Iterable[View], holders: tuple[Holder, ...]) -> None:
+        """Show the session with its live `views` and `holders`. Raises Misconfigured when that cannot be written."""
+        first = holders[0]
         record = Session(
             id=self._spec.id,
-            principal=caller.principal,
-            fingerprint=caller.fingerprint,
-            address=caller.address,
-            port=caller.port,
-            connection=caller.connection,
-            anchor=self._spec.anchor.name,
+            principal=self._spec.caller.principal,
+            fingerprint=first.fingerprint,
+            address=first.address,
+            port=first.port,
+            connection=first.connection,
+            anchor=first.kind,
             since=self._since,
             pid=self._pid,
             views=tuple(registry.View(project=view.project, since=view.since) for view in views),
+            holders=holders,
         )
         try:
             registry.publish(paths.SESSION, record)

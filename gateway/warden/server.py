@@ -26,7 +26,8 @@ _PAUSE = 0.5
 """Until connections are taken again, after there was no descriptor for one."""
 
 
-_LOOK_OR_END = (protocol.Ask, protocol.Lock, protocol.Close)
+LOOK_OR_END = (protocol.Ask, protocol.Lock, protocol.LockForAll, protocol.Close, protocol.CloseForAll)
+"""What is never refused for want of something, nor because the session ends."""
 
 
 class Reserve:
@@ -115,7 +116,7 @@ class Server:
             with message:
                 if not isinstance(message, protocol.Request) or message.principal != self._principal:
                     raise errors.Denied("this session is not yours")
-                if boottime() < self._scarce_until and not isinstance(message, _LOOK_OR_END):
+                if boottime() < self._scarce_until and not isinstance(message, LOOK_OR_END):
                     raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
                 if message.needs_key and not message.blob:
                     raise errors.Denied("the request names no key")

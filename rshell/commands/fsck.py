@@ -96,7 +96,7 @@ def _and_unread(report: fsck_report.Report) -> str:
     return f", and {len(report.unread)} files could not be read" if report.unread else ""
 
 
-check = mount.check
+check = mount.check_locked
 
 
 def _check(

@@ -25,6 +25,8 @@ run `unmount` elsewhere, or close the connection. It is also locked when it is
 idle for too long; `status` shows when.
 At the prompt, or on a connection that has a `session`, the project is unlocked
 in that session and this command returns. --json prints one event per line.
+A project that is unlocked on another of your machines is open on both then; it
+is locked when the last of them has left.
 """,
     "session": """
 The session stays open until this command ends. Meanwhile `mount` on the same
@@ -40,11 +42,12 @@ other activity. `status` itself is no activity.
 """,
     "unmount": """
 It stops the programs that use the project, unmounts it, and returns when the
-project is locked.
+project is locked. While another of your machines has it too, it stays unlocked
+there: this machine leaves it. --all locks it for all.
 """,
     "logout": """
-It returns when everything is locked. --all ends all your sessions, on every
-connection.
+It returns when everything is locked. What another of your machines has as well
+stays unlocked there. --all ends all your sessions, on every connection.
 """,
     "idle": """
 Without SECONDS it shows the limit. The limit is for this project only, and at

@@ -1,4 +1,6 @@
-"""Unlock a project: in the session of this connection, or in a new one that this channel holds."""
+"""Unlock a project: in the session of this connection, or in a new one that this channel holds. One that is unlocked by
+another machine of the caller's is held by both from then on.
+"""
 
 from __future__ import annotations
 
@@ -22,14 +24,18 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gateway.errors import EncError
+
 
 def run(context: Context, command: Command) -> int:
     """Ask for the passphrase and unlock. Without a session on this connection, become one and do not return."""
     project = required(command.project)
     store.restore_access(context.vault(project))
     slot = check(context, command)
+    if live := _live(context, project):
+        return _join(context, command, slot, live)
     _require_room(context)
-    request = _request(context, project, slot)
+    request = _request(context, project, slot, concurrency.VIEWS, context.config.limits_views)
     with request:  # the prompt lives on, and both locks are held as long as anybody has their descriptors
         context.require_key()  # typing, and waiting, took their time
         maintenance.require_running(context.config.paths_pause)
@@ -45,13 +51,39 @@ def run(context: Context, command: Command) -> int:
     return 0
 
 
-def _request(context: Context, project: ProjectName, slot: Slot) -> protocol.Unlock:
-    """The request to unlock, with a place, the passphrase, and the attempt. Without one, nothing of it stays open: the
-    prompt lives on.
+def _join(context: Context, command: Command, slot: Slot, live: Session) -> int:
+    """Hold what `live` has unlocked: by this channel, until its end, if the connection has no session. It is one view,
+    and counts as one; a channel that holds it counts as a session.
+    """
+    from rshell.session import joining
+
+    project, here = required(command.project), context.session_here()
+    stays = here is None and not context.at_prompt
+    kind, limit = (concurrency.SESSIONS, context.config.limits_sessions) if stays else (concurrency.VIEWS, 0)
+    with _request(context, project, slot, kind, limit) as request:
+        joining.prove(context, request, live)
+        place = os.dup(request.place)
+    try:
+        context.require_key()
+        maintenance.require_running(context.config.paths_pause)
+        if stays:
+            return joining.by_channel(context, live, project, command.wants_json)
+        if here and here.id == live.id:
+            joining.by_holder(context, live, project)
+        else:
+            joining.by_session(context, live, here or _own_session(context), project)
+    finally:
+        os.close(place)
+    output.result({"event": "unlocked", "project": project}, f"unlocked {project}", command.wants_json)
+    return 0
+
+
+def _request(context: Context, project: ProjectName, slot: Slot, kind: str, limit: int) -> protocol.Unlock:
+    """The request to unlock, with a place of that kind, the passphrase, and the attempt. Without one, nothing of it
+    stays open: the prompt lives on.
     """
     require_key, vault = context.key_checker(), context.vault(project)
-    limit = context.config.limits_views
-    held = [concurrency.acquire(context.config.paths_run, context.caller.principal, concurrency.VIEWS, limit)]
+    held = [concurrency.acquire(context.config.paths_run, context.caller.principal, kind, limit)]
     try:
         line = questions.secret(f"Passphrase of {project}: ", require_key)
         attempt = begin_attempt(context, project, require_key)
@@ -75,11 +107,26 @@ def _request(context: Context, project: ProjectName, slot: Slot) -> protocol.Unl
 
 def check(context: Context, command: Command) -> Slot:
     """The slot to unlock. Raises the errors that can be found before the passphrase is asked for."""
+    slot, project = _slot(context, command), required(command.project)
+    live = _live(context, project)
+    if live and (live.protocol < registry.HAS_HOLDERS or live.is_held_on(context.caller.connection, project)):
+        raise _unlocked_already(project, live)
+    return slot
+
+
+def check_locked(context: Context, command: Command) -> Slot:
+    """The same for what only works on a locked project."""
+    slot, project = _slot(context, command), required(command.project)
+    if live := _live(context, project):
+        raise _unlocked_already(project, live)
+    return slot
+
+
+def _slot(context: Context, command: Command) -> Slot:
     gocryptfs.require()
     vault = context.vault(command.project)
     slot = store.check(vault)[0]
     lease.require_writable(vault)
-    _refuse_if_unlocked(context, required(command.project))
     return slot
 
 
@@ -90,15 +137,17 @@ def _require_room(context: Context) -> None:
         require_host()
 
 
-def _refuse_if_unlocked(context: Context, project: ProjectName) -> None:
-    """Raise Busy before the passphrase is asked for. In the end, the vault's lock decides, in the warden."""
+def _live(context: Context, project: ProjectName) -> Session | None:
+    """The session that has the project unlocked. In the end, the vault's lock decides, in the warden."""
+    return next((session for session in context.sessions() if session.has(project)), None)
+
+
+def _unlocked_already(project: ProjectName, live: Session) -> EncError:
     from gateway.errors import Busy
 
-    for session in context.sessions():
-        for view in session.views:
-            if view.project == project:
-                by = f"session {session.id} from {session.address} since {view.since}"
-                raise Busy(f"{project} is unlocked already by {by}", f"`unmount {project}` locks it")
+    since = next(view.since for view in live.views if view.project == project)
+    by = f"session {live.id} from {live.address} since {since}"
+    return Busy(f"{project} is unlocked already by {by}", f"`unmount {project}` locks it")
 
 
 def begin_attempt(context: Context, project: ProjectName, check: Callable[[], None]) -> Fd:

@@ -38,10 +38,14 @@ def run(context: Context, command: Command) -> int:
 
 
 def check(context: Context, command: Command) -> tuple[Session, ...]:
-    """The sessions that this channel can reach. Raises NotUnlocked, and as `transfer.session_of`."""
+    """The sessions that this channel can reach, but for those that only keep holds in others. Raises NotUnlocked, and
+    as `transfer.session_of`.
+    """
     if path := _project(command):
         return (transfer.session_of(context, (path,)),)
     sessions = context.sessions()
+    keep = {holder.via for session in sessions for holder in session.holders}
+    sessions = tuple(one for one in sessions if one.views or one.id not in keep)
     return sessions if len(sessions) > 1 else (registry.find(sessions, context.caller.connection),)
 
 

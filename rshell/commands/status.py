@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _COUNT_SECONDS = 6.0
 """A little more than the count takes when it gives up."""
 
-_HIDDEN = ("connection", "pid", "views")
+_HIDDEN = ("connection", "pid", "views", "protocol", "holders")
 
 
 def run(context: Context, command: Command) -> int:
@@ -29,7 +29,7 @@ def run(context: Context, command: Command) -> int:
     """
     sessions = context.sessions()
     states = warden_client.states(context, sessions)
-    live = [_fields(session, states[session.id]) for session in sessions]
+    live = [_fields(session, states[session.id], context.caller.connection) for session in sessions]
     _add_labels(context, live)
     silent = next((state for state in states.values() if isinstance(state, EncError)), None)
     disk = _disk(context)
@@ -55,15 +55,22 @@ def _disk(context: Context) -> dict[str, int]:
     return {"used": int(counted), "limit": context.config.limits_disk * usage.MEBI} if counted else {}
 
 
-def _fields(session: Session, state: dict[str, Any] | EncError) -> dict[str, Any]:
-    """The record of a session and of each view, with the state that the session reports now."""
+def _fields(session: Session, state: dict[str, Any] | EncError, here: str) -> dict[str, Any]:
+    """The record of a session, of each view and of each holder, with the state that the session reports now. `here` is
+    the caller's connection.
+    """
     answers = not isinstance(state, EncError)
     if isinstance(state, EncError):
         state = {}
     of_views = state.pop("views", {})
     views = [{**view.as_dict(), **of_views.get(view.project, {})} for view in session.views]
     record = {key: value for key, value in session.as_dict().items() if key not in _HIDDEN}
-    return {**record, "answers": answers, **state, "views": views}
+    holders = state.pop("holders", None) or [one.as_dict() for one in session.holders]
+    holders = [
+        {**{key: value for key, value in one.items() if key != "connection"}, "here": one["connection"] == here}
+        for one in holders
+    ]
+    return {**record, "answers": answers, **state, "views": views, "holders": holders}
 
 
 def _add_labels(context: Context, live: list[dict[str, Any]]) -> None:
@@ -100,9 +107,17 @@ def _text(session: dict[str, Any]) -> str:
     key = f"held by {session['anchor']}, key {session['fingerprint']}"
     rows = [("", "LAST ACTIVITY", "AGO", "BY", "LOCKS IN"), _row("(session)", session)]
     rows += [_row(view["project"], view) for view in session["views"]]
+    if len(session["holders"]) > 1:
+        rows += [_row(f"{one['kind']} from {one['address']}", one) for one in session["holders"]]
     rows += [_program_row(program) for program in session.get("attached", ())]
     keys = [f"{one['program']} from {one['origin']}: key {one['fingerprint']}" for one in session.get("attached", ())]
-    return "\n".join((head, key, *keys, text.columns(rows)))
+    held = [_held(one) for one in session["holders"][1:]]
+    return "\n".join((head, key, *held, *keys, text.columns(rows)))
+
+
+def _held(one: dict[str, Any]) -> str:
+    who = f"{one['principal']} from {one['address']} since {one['since']}"
+    return f"also held by {who}, key {one['fingerprint']}: {' '.join(one['projects']) or 'no project'}"
 
 
 def _row(name: str, one: dict[str, Any]) -> tuple[str, ...]:

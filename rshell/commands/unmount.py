@@ -1,9 +1,9 @@
-"""Lock a project."""
+"""Lock a project, or end one's own hold of it while others hold it."""
 
 from __future__ import annotations
 
 from gateway.errors import NotUnlocked
-from gateway.session import asking, protocol, registry
+from gateway.session import protocol, registry
 from gateway.session.registry import Session
 from rshell.context import Context, required
 from rshell.language.command import Command
@@ -12,11 +12,16 @@ from rshell.terminal import output
 
 
 def run(context: Context, command: Command) -> int:
-    """Lock the project. Returns when its view is gone."""
+    """Lock the project. Returns when its view is gone, or, without --all, the caller's hold is and others go on."""
     session = check(context, command)
     project = required(command.project)
-    request = protocol.Lock(principal=context.caller.principal, origin=context.origin, project=project)
-    warden_client.ask(context, session, request, asking.LOCK_SECONDS)
+    for_all = "--all" in command.flags and session.protocol >= registry.HAS_HOLDERS
+    kind = protocol.LockForAll if for_all else protocol.Lock
+    request = kind(principal=context.caller.principal, origin=context.origin, project=project)
+    if others := warden_client.end(context, session, request):
+        words = f"left {project}; it stays unlocked for {warden_client.names(others)}"
+        output.result({"project": project, "state": "unlocked", "for": others}, words, command.wants_json)
+        return 0
     output.result({"project": project, "state": "locked"}, f"locked {project}", command.wants_json)
     return 0
 

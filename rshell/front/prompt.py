@@ -103,9 +103,9 @@ def _completions(context: Context, before: list[str]) -> list[str]:
 def _close(context: Context, reason: str) -> None:
     """Lock before we exit, so that when `ssh` ends, the projects are locked. The lifeline locks them in any case."""
     here = context.session_here()
-    if here and here.anchor == "prompt":
+    if here and here.kind_on(context.caller.connection) == "prompt":
         try:
-            _, failed = warden_client.close(context, (here,), reason)
+            failed = warden_client.close(context, (here,), reason).failed
         except EncError as error:
             failed = error
         if failed:

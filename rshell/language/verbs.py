@@ -85,7 +85,13 @@ VERBS = {
             flags=("--json",),
             always_passes=True,
         ),
-        Verb(name="unmount", summary="lock a project", takes_project=True, flags=("--json",), always_passes=True),
+        Verb(
+            name="unmount",
+            summary="lock a project; while another machine has it too, only for yourself",
+            takes_project=True,
+            flags=("--all", "--json"),
+            always_passes=True,
+        ),
         Verb(
             name="logout",
             summary="lock everything in your session and end it",

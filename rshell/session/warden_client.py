@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from gateway.base import json
-from gateway.base.records import Fd
+from gateway.base.records import Fd, Record
 from gateway.errors import EncError, Internal, NotUnlocked
-from gateway.session import asking, channel, layout, protocol
+from gateway.session import asking, channel, layout, protocol, registry
 from gateway.session.registry import Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from socket import socket
+    from typing import Any
 
     from gateway.identity.names import SessionId
     from gateway.session.asking import Answer
@@ -27,6 +28,25 @@ def ask(
     reply = _talk(context, session, request, seconds)
     if not isinstance(reply, protocol.Done):
         raise Internal("the session gave no proper answer")
+
+
+def end(context: Context, session: Session, request: protocol.Request) -> list[dict[str, Any]]:
+    """The same for what ends a hold: those for whom the view stays."""
+    return _others(_talk(context, session, request, asking.LOCK_SECONDS))
+
+
+def _others(reply: protocol.Message) -> list[dict[str, Any]]:
+    if isinstance(reply, protocol.Stays):
+        found: list[dict[str, Any]] = json.loads(reply.others)
+        return found
+    if not isinstance(reply, protocol.Done):
+        raise Internal("the session gave no proper answer")
+    return []
+
+
+def names(others: list[dict[str, Any]]) -> str:
+    """For people."""
+    return ", ".join(f"{one['principal']} from {one['address']} since {one['since']}" for one in others)
 
 
 def states(context: Context, sessions: tuple[Session, ...]) -> dict[SessionId, dict[str, object] | EncError]:
@@ -47,26 +67,38 @@ def states(context: Context, sessions: tuple[Session, ...]) -> dict[SessionId, d
     return found
 
 
-def close(
-    context: Context, sessions: tuple[Session, ...], reason: str = "logout"
-) -> tuple[list[SessionId], EncError | None]:
-    """End the `sessions`; returns when everything in them is locked, with those that have ended, and the error of one
-    that has not. `reason` is as in protocol.Close.
+class Closed(Record):
+    """Sessions that have ended, those that were left with the others who hold them, and the error of one that did not
+    answer well.
     """
-    requests = [
-        (session, protocol.Close(principal=session.principal, origin=context.origin, reason=reason))
-        for session in sessions
-    ]
-    closed: list[SessionId] = []
+
+    ended: tuple[SessionId, ...]
+    left: tuple[tuple[SessionId, list[dict[str, Any]]], ...]
+    failed: EncError | None
+
+
+def close(context: Context, sessions: tuple[Session, ...], reason: str = "logout", for_all: bool = False) -> Closed:
+    """Leave the `sessions`, or with `for_all` end them; returns when everything that the caller held alone is locked.
+    `reason` is as in protocol.Close.
+    """
+    requests = [(session, _close(context, session, reason, for_all)) for session in sessions]
+    ended: list[SessionId] = []
+    left: list[tuple[SessionId, list[dict[str, Any]]]] = []
     failed: EncError | None = None
     for answer in _ask_all(context, requests, asking.LOCK_SECONDS):
         try:
-            if not isinstance(_reply(answer), protocol.Done):
-                raise Internal("the session gave no proper answer")
-            closed.append(answer.session.id)
+            if others := _others(_reply(answer)):
+                left.append((answer.session.id, others))
+            else:
+                ended.append(answer.session.id)
         except EncError as error:
             failed = error
-    return closed, failed
+    return Closed(ended=tuple(ended), left=tuple(left), failed=failed)
+
+
+def _close(context: Context, session: Session, reason: str, for_all: bool) -> protocol.Request:
+    kind = protocol.CloseForAll if for_all and session.protocol >= registry.HAS_HOLDERS else protocol.Close
+    return kind(principal=session.principal, origin=context.origin, reason=reason)
 
 
 def attach(

@@ -48,6 +48,10 @@ class Scene:
     def bwrap(self) -> int:
         return parent(self.gateway.warden())
 
+    def waiter(self) -> int:
+        """The shell that sshd has started in the end, and waits for."""
+        return parent(self.bwrap())
+
     def kill(self, pid: int, number: signal.Signals = signal.SIGKILL) -> None:
         os.kill(pid, number)
 
@@ -76,8 +80,9 @@ End = Callable[[Scene], None]
 
 ENDS: list[tuple[str, End, str]] = [
     ("the-ssh-client-is-killed", lambda scene: scene.kill(scene.client()), "hangup"),
-    ("sshd-s-monitor-is-killed", lambda scene: scene.kill(parent(parent(scene.bwrap()))), "hangup"),
-    ("sshd-s-session-process-is-killed", lambda scene: scene.kill(parent(scene.bwrap())), "hangup"),
+    ("sshd-s-monitor-is-killed", lambda scene: scene.kill(parent(parent(scene.waiter()))), "hangup"),
+    ("sshd-s-session-process-is-killed", lambda scene: scene.kill(parent(scene.waiter())), "hangup"),
+    ("what-sshd-waits-for-is-killed", lambda scene: scene.kill(scene.waiter()), "hangup"),
     ("the-warden-is-killed", lambda scene: scene.kill(scene.gateway.warden()), "found-dead"),
     ("the-outer-bwrap-is-killed", lambda scene: scene.kill(scene.bwrap()), "killed"),
     ("the-outer-bwrap-is-terminated", lambda scene: scene.kill(scene.bwrap(), signal.SIGTERM), "killed"),
@@ -88,7 +93,7 @@ ENDS: list[tuple[str, End, str]] = [
 TERMINAL_ENDS: list[tuple[str, End, str]] = [
     ("ctrl-c-is-typed", _ctrl_c, "logout"),
     ("the-window-is-closed", _close_window, "hangup"),
-    ("sshd-s-monitor-is-killed", lambda scene: scene.kill(parent(parent(scene.bwrap()))), "hangup"),
+    ("sshd-s-monitor-is-killed", lambda scene: scene.kill(parent(parent(scene.waiter()))), "hangup"),
 ]
 
 GATEWAY_ENDS: list[tuple[str, End, str]] = [

@@ -121,6 +121,32 @@ def test_what_cannot_be_served_ends_with_a_code_that_we_know(
     assert type(gocryptfs.failure(code)) is kind
 
 
+SECRETS = {
+    "right": (SECRET, "", True),
+    "wrong": (SECRET + b"!", "", False),
+    "empty": (b"", "", False),
+    "right, without a cipher": (SECRET, "rm -r cipher", False),
+    "right, with a damaged config": (SECRET, "echo '[]' >slot.conf", False),
+}
+
+
+@pytest.mark.parametrize(("secret", "damage", "is_right"), SECRETS.values(), ids=SECRETS)
+def test_a_secret_is_proven_without_a_mount_and_changes_nothing(
+    home: Path, secret: bytes, damage: str, is_right: bool
+) -> None:
+    """What is no FUSE device takes its place."""
+    subprocess.run(["sh", "-euc", damage], cwd=home, check=True)
+    before = sorted((str(path), path.stat().st_mtime_ns) for path in home.rglob("*"))
+    fds = [os.open(home / "slot.conf", os.O_RDONLY), pipe(secret + b"\n"), os.open("/dev/null", os.O_RDWR)]
+    try:
+        status, _ = process.run(gocryptfs.mount_argv(str(home / "cipher"), *fds), fds)
+    finally:
+        for fd in fds:
+            os.close(fd)
+    assert gocryptfs.is_proof(status) == is_right
+    assert sorted((str(path), path.stat().st_mtime_ns) for path in home.rglob("*")) == before
+
+
 def test_codes_that_we_do_not_know_are_faults() -> None:
     for code in (1, 2, 7, 10, 19, 23, 26, 137):
         assert type(gocryptfs.failure(code)) is errors.Internal

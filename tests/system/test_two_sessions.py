@@ -158,11 +158,13 @@ def test_the_connection_is_hint_enough_among_several_sessions(
         assert projects(person) == ["second"]
 
 
-def test_a_second_mount_names_the_session_that_has_it_and_since_when(person: Person, project: str) -> None:
-    with person.mounted(project):
+def test_a_second_mount_on_one_connection_names_the_session_that_has_it_and_since_when(
+    person: Person, project: str, shared: tuple[str, ...]
+) -> None:
+    with person.mounted(project, extra=shared):
         sessions = person.ssh("status", "--json").json["sessions"]
         assert isinstance(sessions, list)
-        result = person.ssh("mount", project, stdin=PASSPHRASE + "\n")
+        result = person.ssh("mount", project, stdin=PASSPHRASE + "\n", extra=shared)
         assert (result.status, result.out) == (75, "")
         since = sessions[0]["views"][0]["since"]
         assert f"by session {sessions[0]['id']} from 127.0.0.1 since {since}" in result.err

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from gateway.base import codec
 from gateway.base.records import Fd, Record
 from gateway.errors import EncError, Internal
-from gateway.identity.names import Principal, ProjectName, SlotName
+from gateway.identity.names import Principal, ProjectName, SessionId, SlotName
 from gateway.sandbox.limits import Limits
 from gateway.session import channel, protocol
 from gateway.session.protocol import (
@@ -50,6 +50,8 @@ TYPES: dict[str, st.SearchStrategy[object]] = {
     "Principal": NAMES.map(Principal.of) | st.just(Principal.of_fingerprint(FINGERPRINT)),
     "ProjectName": NAMES.map(ProjectName.of),
     "SlotName": NAMES.map(SlotName.of),
+    "SessionId": st.from_regex(r"s-[0-9a-f]{12}", fullmatch=True).map(SessionId.of),
+    "tuple[Fd, ...]": st.lists(st.integers(0, 1000).map(Fd), max_size=4).map(tuple),
     "tuple[Word, ...]": st.lists(WORDS, max_size=4).map(tuple),
 }
 

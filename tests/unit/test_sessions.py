@@ -100,8 +100,49 @@ def test_a_record_of_another_shape_is_refused(change: dict[str, object]) -> None
         registry.load(json.dumps({**json.loads(session().dump()), **change}))
 
 
+def test_a_record_of_an_older_gateway_is_of_a_session_that_nobody_can_join() -> None:
+    values = json.loads(session(views=(P,)).dump())
+    del values["protocol"], values["holders"]
+    old = registry.load(json.dumps(values))
+    assert (old.protocol, old.holders, old.has(P)) == (1, (), True)
+    assert old.protocol < registry.HAS_HOLDERS
+    assert old.is_anchored_on(old.connection) and old.kind_on(old.connection) == "mount"
+
+
+def test_of_a_record_of_a_newer_gateway_what_is_known_is_read() -> None:
+    values = json.loads(session(views=(P,)).dump())
+    new = registry.load(json.dumps({**values, "protocol": registry.PROTOCOL + 1, "more": {"x": 1}}))
+    assert new.has(P) and new.protocol == registry.PROTOCOL + 1
+    wrong: object
+    for wrong in (None, "2", True, 2.0, []):
+        with pytest.raises(ValueError):
+            registry.load(json.dumps({**values, "protocol": wrong}))
+    with pytest.raises(ValueError):
+        registry.load(json.dumps({**values, "holders": [{}]}))
+
+
+def test_a_session_is_on_the_connections_of_the_channels_that_hold_it_and_of_no_session_that_keeps_it() -> None:
+    holder = registry.Holder(
+        principal=DEV1,
+        role="owner",
+        fingerprint="SHA256:x",
+        address="192.0.2.7",
+        port=5,
+        connection="second",
+        kind="mount",
+        since="2024-01-01T00:00:00Z",
+        via="",
+        projects=(P,),
+    )
+    kept = holder.replace(connection="third", via="s-000000000009")
+    one = session(connection="first").replace(holders=(holder, kept))
+    assert [name for name in ("first", "second", "third") if one.is_anchored_on(name)] == ["second"]
+    assert [name for name in ("first", "second", "third") if one.is_held_on(name, P)] == ["second", "third"]
+    assert registry.load(one.dump()) == one
+
+
 def test_a_record_that_lacks_a_field_is_refused() -> None:
-    for name in Session._fields:
+    for name in Session._fields.keys() - {"protocol", "holders"}:
         values = json.loads(session().dump())
         del values[name]
         with pytest.raises(ValueError):

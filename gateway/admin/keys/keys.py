@@ -115,7 +115,7 @@ def revoke(which: str, settings: Config, as_json: bool) -> None:
         keyfile.edit(settings.paths_authorized_keys, change)
     fingerprint, named = found[-1], rows.principal(removed[0])
     enrolment.discard(settings.paths_enrolments, fingerprint)
-    ending = [one.id for one in registry.live(settings.paths_run) if one.fingerprint == fingerprint]
+    ending = [one.id for one in registry.live(settings.paths_run) if one.keys == {fingerprint}]
     words = f"revoked {fingerprint} of {named}" + (f"; ending sessions: {' '.join(ending)}" if ending else "")
     lines = [entry.line for entry in removed]
     output.result({"revoked": fingerprint, "principal": named, "lines": lines, "sessions": ending}, words, as_json)

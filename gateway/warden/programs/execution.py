@@ -55,7 +55,14 @@ def attach(programs: Programs, request: protocol.Attach, front: socket.socket) -
 
 
 def _program(request: protocol.Request, label: str, front: socket.socket) -> Program:
-    return Program(front=front, label=label, origin=request.origin, fingerprint=request.fingerprint, blob=request.blob)
+    return Program(
+        front=front,
+        label=label,
+        principal=request.principal,
+        origin=request.origin,
+        fingerprint=request.fingerprint,
+        blob=request.blob,
+    )
 
 
 def _standard(stdio: Stdio | None) -> dict[int, int]:

@@ -45,6 +45,7 @@ class Program(Record):
 
     front: socket.socket
     label: str
+    principal: str
     origin: str
     fingerprint: str
     blob: str
@@ -100,7 +101,7 @@ class Programs:
 
         def due() -> None:
             if self._running.get(pid) is program:
-                self._end({pid}, errors.Stopped(f"the program was stopped after {seconds} s"), self.grace)
+                self.end({pid}, errors.Stopped(f"the program was stopped after {seconds} s"), self.grace)
 
         self._loop.at(seconds, due)
 
@@ -110,14 +111,15 @@ class Programs:
         chosen = {pid for pid, program in self._running.items() if program.blob == blob}
         chosen = {pid for pid in chosen if not isinstance(self._ending.get(pid), errors.Denied)}
         if chosen:
-            self._end(chosen, why, REVOKED_GRACE)
+            self.end(chosen, why, REVOKED_GRACE)
         return [self._running[pid] for pid in chosen]
 
-    def _end(self, chosen: set[int], why: errors.EncError, grace: float) -> None:
-        """SIGTERM now, and SIGKILL after `grace` seconds to what is left."""
-        programs = {pid: self._running[pid] for pid in chosen}
-        self._ending |= dict.fromkeys(chosen, why)
-        processes.terminate(processes.trees(chosen))
+    def end(self, chosen: set[int], why: errors.EncError, grace: float) -> None:
+        """SIGTERM now, and SIGKILL after `grace` seconds to what is left. Their fronts are told why."""
+        chosen = {pid for pid in chosen if not isinstance(self._ending.get(pid), errors.Denied)}  # that is sooner
+        programs = {pid: self._running[pid] for pid in chosen if pid in self._running}
+        self._ending |= dict.fromkeys(programs, why)
+        processes.terminate(processes.trees(programs))
 
         def kill() -> None:
             for pid, program in programs.items():
@@ -154,6 +156,10 @@ class Programs:
     def keys(self) -> set[str]:
         """The keys (blobs) for which something runs."""
         return {program.blob for program in self._running.values()}
+
+    def running(self) -> Mapping[int, Program]:
+        """All of them, by pid."""
+        return self._running
 
     def look(self) -> None:
         """Note what programs have done since the last look."""

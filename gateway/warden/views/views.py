@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from gateway.identity.names import ProjectName
+    from gateway.warden.holders.audience import Audience
+    from gateway.warden.holders.holder import Holder
     from gateway.warden.loop import Steps
     from gateway.warden.messages import Messages
     from gateway.warden.programs.programs import Programs
@@ -26,21 +28,21 @@ _FORCED = 1.5
 
 
 class Views:
-    """`begun(project)` is called when the lock of a view begins, and `ended(reason)` when it has ended."""
+    """`begun(project)` is called when the lock of a view begins, and `ended(project, reason)` when it has ended."""
 
     def __init__(
         self,
         loop: Loop,
         programs: Programs,
         journal: Journal,
-        messages: Messages,
+        audience: Audience,
         begun: Callable[[ProjectName], None],
-        ended: Callable[[str], None],
+        ended: Callable[[ProjectName, str], None],
     ) -> None:
         self._loop = loop
         self._programs = programs
         self._journal = journal
-        self._messages = messages
+        self._audience = audience
         self._begun = begun
         self._ended = ended
         self._views: dict[ProjectName, View] = {}
@@ -87,31 +89,32 @@ class Views:
         del self._views[view.project]
 
     def lock(
-        self, view: View, reason: str, quiet: bool = False, told: Callable[[str], object] = lambda _: None
+        self, view: View, reason: str, quiet: Holder | None = None, told: Callable[[str], object] = lambda _: None
     ) -> None:
         """Lock one view. `told` is called when that is done, with what is stuck in the kernel and could not be ended
-        ("": nothing); then it is not `locked` that is recorded. `quiet`: the user is told otherwise.
+        ("": nothing); then it is not `locked` that is recorded. `quiet` is told otherwise.
         """
         self._told.setdefault(view.project, []).append(told)
         if view.is_locking:
             return
         began = boottime()
+        listeners = [one.say for one in self._audience.of(view.project) if one is not quiet]
         self._begun(view.project)
         if self._all_end_by is None:
             steps = view.lock(self._programs, began + self._programs.grace + _ORDERLY)
         else:
             steps = view.lock(None, self._all_end_by)
-        self._loop.follow(steps, lambda forced: self._unmounted(view, reason, forced, began, quiet))
+        self._loop.follow(steps, lambda forced: self._unmounted(view, reason, forced, began, listeners))
 
-    def _unmounted(self, view: View, reason: str, forced: bool, began: float, quiet: bool) -> None:
+    def _unmounted(self, view: View, reason: str, forced: bool, began: float, listeners: list[Messages]) -> None:
         """Its lock has done what it could."""
 
         def locked() -> None:
             self._journal.record(
                 "locked", project=view.project, reason=reason, forced=forced, took_ms=milliseconds_since(began)
             )
-            if not quiet:
-                self._messages.locked(view.project, reason)
+            for one in listeners:
+                one.locked(view.project, reason)
 
         del self._views[view.project]
         if remains := view.remains(self._programs):
@@ -122,11 +125,11 @@ class Views:
                 "took_ms": milliseconds_since(began),
             }
             self._journal.record("lock-incomplete", **fields)
-            self._messages.failed(incomplete(view.project, remains))
+            self._audience.failed(incomplete(view.project, remains))
             view.when_gone(locked)
         else:
             locked()
-        self._ended(reason)
+        self._ended(view.project, reason)
         for tell in self._told.pop(view.project):
             tell(remains)
 
