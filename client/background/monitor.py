@@ -115,8 +115,11 @@ def _fault(store: Store, mount: Mount, state: State) -> _Fault | None:
         return _Fault(why, locked=True)
     if ended := _end(store, mount, state):
         return _Fault(ended, ended=True)
-    message = _damage(store, mount, state)
-    return _Fault(message) if message else None
+    if not (message := _damage(store, mount, state)):
+        return None
+    if ended := _end(store, mount, state):  # during the check, which failed because of it
+        return _Fault(ended, ended=True)
+    return _Fault(message)
 
 
 def _end(store: Store, mount: Mount, state: State) -> str:

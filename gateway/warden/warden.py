@@ -1,8 +1,8 @@
 """The life of a session: it opens, answers requests, and ends when what holds it ends.
 
-What ends it: that its last holder leaves (gateway.warden.holders), bubblewrap's death, SIGTERM, the sysadmin, and want
-of use. A holder leaves when its channel's pipes or terminal hang up, with the prompt that started it, by Ctrl-C, a
-`logout`, a revoked key, for want of use, and, if it came with `mount`, with its last view. End of file on standard
+What ends it: that its last holder leaves (gateway.warden.holders), bubblewrap's death, SIGTERM, the sysadmin, and the
+idle limit. A holder leaves when its channel's pipes or terminal hang up, with the prompt that started it, by Ctrl-C, a
+`logout`, a revoked key, when it was idle, and, if it came with `mount`, with its last view. End of file on standard
 input is none of these: `echo secret | ssh gateway mount p` is a fair way to unlock.
 
 Ending takes its time and waits for nothing without a limit; requests are answered meanwhile, or refused.

@@ -375,7 +375,7 @@ def test_when_the_session_is_killed_all_who_hold_it_are_told(laptop: Person, des
         assert done.status == 0
         for one in (first, second):
             ended = one.wait()
-            assert ended.status == 75 and "locked work: the session was killed" in ended.out
+            assert ended.status == 75 and "locked work: your sysadmin ended the session" in ended.out
     with laptop.mounted("work") as first, desktop.mounted("work") as second:
         os.kill(int(str(sessions_record(laptop)["pid"])), signal.SIGKILL)
         for one in (first, second):
@@ -485,7 +485,7 @@ def test_who_is_idle_leaves_and_who_works_stays(quick: Gateway) -> None:
             time.sleep(1)
         ended = first.wait()
         assert ended.status == 75
-        assert "the session will be closed for want of use" in ended.out
+        assert "the session will be closed because it is idle" in ended.out
         assert "left work: idle (no activity in the session); it stays unlocked for" in ended.out
         assert second.process.poll() is None and keys(two) == [two.fingerprint]
         (left,) = quick.events("left")

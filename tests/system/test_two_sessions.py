@@ -128,7 +128,7 @@ def test_several_sessions_without_a_hint_are_listed(person: Person, project: str
     person.new("second")
     with person.mounted(project), person.mounted("second"):
         first, other = ids(person)
-        for line in ("logout", "scp -t .", "rsync --server . ."):
+        for line in ("logout", "scp -f .", "rsync --server --sender . ."):
             result = person.ssh(line)
             said = result.out if line.startswith("scp") else result.err
             assert (result.status, said) == (75, result.out + result.err)
