@@ -486,7 +486,7 @@ def test_who_is_idle_leaves_and_who_works_stays(quick: Gateway) -> None:
         ended = first.wait()
         assert ended.status == 75
         assert "the session will be closed because it is idle" in ended.out
-        assert "left work: idle (no activity in the session); it stays unlocked for" in ended.out
+        assert "left work: idle for 8 s; it stays unlocked for" in ended.out
         assert second.process.poll() is None and keys(two) == [two.fingerprint]
         (left,) = quick.events("left")
         assert (left["reason"], left["fingerprint"]) == ("idle-session", one.fingerprint)
