@@ -18,7 +18,7 @@ from gateway.identity.names import Principal, ProjectName
 from gateway.limits.disk import usage
 from gateway.session import registry
 from gateway.vault import lease, store
-from gateway.vault.slots import Slot
+from gateway.vault.slots.stored import Slot
 from gateway.vault.store import Vault
 
 _SIZES_TIMEOUT = 30.0

@@ -22,7 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from gateway.base.records import Fd
     from gateway.identity.names import SlotName
-    from gateway.vault import slots
+    from gateway.vault.slots import stored
 
 FORMAT = 1
 _PART_MISSING = "a part of its vault is missing or is not what it should be"
@@ -102,9 +102,9 @@ def restore_directory_access(directory: str) -> bool:
     return True
 
 
-def check(vault: Vault) -> tuple[slots.Slot, ...]:
+def check(vault: Vault) -> tuple[stored.Slot, ...]:
     """The slots of the vault. Raises DamagedVault if the vault is not valid, Misconfigured; changes nothing."""
-    from gateway.vault import slots
+    from gateway.vault.slots import stored
 
     try:
         for path in (vault.path, vault.cipher, vault.slots):
@@ -125,7 +125,7 @@ def check(vault: Vault) -> tuple[slots.Slot, ...]:
     version = about["format"]
     if type(version) is not int or version != FORMAT:
         raise DamagedVault(f"{vault.name} has format {version}; this gateway only reads format {FORMAT}")
-    return slots.load(vault.name, vault.slots, str(about.get("id")))
+    return stored.load(vault.name, vault.slots, str(about.get("id")))
 
 
 def read_metadata(vault: Vault) -> dict[str, toml.Value]:
@@ -139,9 +139,14 @@ def read_metadata(vault: Vault) -> dict[str, toml.Value]:
 
 def open_config(vault: Vault, slot: SlotName) -> Fd:
     """The gocryptfs config of a slot in a memory file, which the caller closes. Raises DamagedVault, Misconfigured."""
-    from gateway.vault import slots
+    from gateway.vault.slots import stored
 
-    return slots.open_config(vault.name, vault.slots, slot, str(read_metadata(vault).get("id")))
+    return stored.open_config(vault.name, vault.slots, slot, identity(vault))
+
+
+def identity(vault: Vault) -> str:
+    """The vault's id: 16 hexadecimal digits. Raises DamagedVault, Misconfigured."""
+    return str(read_metadata(vault).get("id"))
 
 
 def idle_limit(vault: Vault) -> int:
