@@ -101,11 +101,16 @@ def failure(status: int, kind: str = "passphrase") -> EncError:
     of the slot.
     """
     if status in (_WRONG_SECRET, _EMPTY_SECRET):
-        if kind == "ssh-key":  # the signature was verified
-            return WrongSecret("your key or agent signs differently each time, so it cannot unlock", _NOT_THIS_KEY)
-        return WrongSecret(f"wrong {'recovery code' if kind == 'recovery' else kind}")
+        return wrong_secret(kind)
     if status in (_BAD_CONFIG, _UNFIT_CONFIG):
         return DamagedVault("the project's unlock slot is damaged", "a sysadmin can restore slots/ from a backup")
     if status == _NO_CIPHER:
         return DamagedVault("the project's ciphertext is missing", "a sysadmin can restore cipher/ from a backup")
     return Internal(f"gocryptfs ended with exit status {status} before it was done")
+
+
+def wrong_secret(kind: str) -> WrongSecret:
+    """The error for a secret that does not open a slot of that kind."""
+    if kind == "ssh-key":  # the signature was verified
+        return WrongSecret("your key or agent signs differently each time, so it cannot unlock", _NOT_THIS_KEY)
+    return WrongSecret(f"wrong {'recovery code' if kind == 'recovery' else kind}")

@@ -188,13 +188,13 @@ class Warden:
             else:
                 self._open()
         except errors.EncError as cannot_be_shown:
-            self.journal.record("unlocked", project=view.project, took_ms=milliseconds_since(began))
+            self.journal.record("unlocked", **view.opened_with(), took_ms=milliseconds_since(began))
             self._take_back(view, cannot_be_shown, front)
             return
         limit = min(view.idle_limit, max(self._spec.idle.view, self._spec.idle.view_longest))
         self._idle.add(view.project, self._origin, limit)
         self._following.add(view)
-        self.journal.record("unlocked", project=view.project, took_ms=milliseconds_since(began))
+        self.journal.record("unlocked", **view.opened_with(), took_ms=milliseconds_since(began))
         if front:
             server.reply(front, protocol.Done())
         if not self._is_prompt(origin):

@@ -4,32 +4,30 @@ from __future__ import annotations
 
 import os
 
-from gateway.base.records import Fd
 from gateway.identity.names import ProjectName
-from gateway.limits import backoff, concurrency
+from gateway.limits import concurrency
 from gateway.sandbox.host import require_host
 from gateway.session import launch, maintenance, protocol, registry
 from gateway.session.registry import Session
 from gateway.session.spec import Anchor
 from gateway.vault import gocryptfs, lease, store
-from gateway.vault.slots import Slot
+from gateway.vault.slots.stored import Slot
 from rshell.context import Context, required
 from rshell.language.command import Command
-from rshell.session import spelling
+from rshell.session import unlocking
 from rshell.terminal import output, questions
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 def run(context: Context, command: Command) -> int:
-    """Ask for the passphrase and unlock. Without a session on this connection, become one and do not return."""
+    """Ask for the passphrase, or take a signature, and unlock.
+
+    Without a session on this connection, become one and do not return.
+    """
     project = required(command.project)
     store.restore_access(context.vault(project))
-    slot = check(context, command)
+    slots = check(context, command)
     _require_room(context)
-    request = _request(context, project, slot)
+    request = _request(context, project, slots)
     with request:  # the prompt lives on, and both locks are held as long as anybody has their descriptors
         context.require_key()  # typing, and waiting, took their time
         maintenance.require_running(context.config.paths_pause)
@@ -45,7 +43,7 @@ def run(context: Context, command: Command) -> int:
     return 0
 
 
-def _request(context: Context, project: ProjectName, slot: Slot) -> protocol.Unlock:
+def _request(context: Context, project: ProjectName, slots: tuple[Slot, ...]) -> protocol.Unlock:
     """The request to unlock, with a place, the passphrase, and the attempt. Without one, nothing of it stays open: the
     prompt lives on.
     """
@@ -53,34 +51,35 @@ def _request(context: Context, project: ProjectName, slot: Slot) -> protocol.Unl
     limit = context.config.limits_views
     held = [concurrency.acquire(context.config.paths_run, context.caller.principal, concurrency.VIEWS, limit)]
     try:
-        line = questions.secret(f"Passphrase of {project}: ", require_key)
-        attempt = begin_attempt(context, project, require_key)
-        held.append(questions.pipe(spelling.choose(vault, slot, line, attempt)))
+        given = unlocking.ask(vault, slots, require_key)
+        opened, attempt = unlocking.begin(context, vault, slots, given, require_key)
         held.append(attempt)
+        held.append(questions.pipe(opened.secret))
     except BaseException:
         for fd in held:
             os.close(fd)
         raise
-    place, secret, attempt = held
+    place, attempt, secret = held
     return protocol.Unlock(
         principal=context.caller.principal,
         origin=context.origin,
         project=project,
-        slot=slot.name,
+        slot=opened.slot.name,
+        kind=opened.slot.kind.value,
         secret=secret,
         attempt=attempt,
         place=place,
     )
 
 
-def check(context: Context, command: Command) -> Slot:
-    """The slot to unlock. Raises the errors that can be found before the passphrase is asked for."""
+def check(context: Context, command: Command) -> tuple[Slot, ...]:
+    """The slots that the caller can unlock with. Raises the errors that can be found before a secret is asked for."""
     gocryptfs.require()
     vault = context.vault(command.project)
-    slot = store.check(vault)[0]
+    slots = unlocking.own(store.check(vault), context.caller.principal, context.caller.principal)
     lease.require_writable(vault)
     _refuse_if_unlocked(context, required(command.project))
-    return slot
+    return slots
 
 
 def _require_room(context: Context) -> None:
@@ -99,22 +98,6 @@ def _refuse_if_unlocked(context: Context, project: ProjectName) -> None:
             if view.project == project:
                 by = f"session {session.id} from {session.address} since {view.since}"
                 raise Busy(f"{project} is unlocked already by {by}", f"`unmount {project}` locks it")
-
-
-def begin_attempt(context: Context, project: ProjectName, check: Callable[[], None]) -> Fd:
-    """Wait as long as the principal's earlier wrong passphrases for the project cost. `check` is called twice a second;
-    what it raises ends the wait, and the attempt.
-    """
-    attempt = backoff.begin_attempt(context.config.paths_run, context.caller.principal, check)
-    try:
-        seconds = backoff.delay(attempt, project, context.config.passphrase_wait_max)
-        if seconds >= 0.05:  # less is none at a tenth of a second
-            output.note(f"waiting {seconds:.1f} s after wrong passphrases")
-            backoff.wait(seconds, check)
-    except BaseException:  # Ctrl-C at the prompt: the lock would keep everybody of the principal from unlocking
-        os.close(attempt)
-        raise
-    return attempt
 
 
 def _anchor(context: Context, name: str, as_json: bool) -> Anchor:

@@ -85,6 +85,7 @@ UNLOCK = Unlock(
     origin="",
     project=ProjectName("p"),
     slot=SlotName("passphrase"),
+    kind="passphrase",
     secret=Fd(0),
     attempt=Fd(1),
     place=Fd(2),

@@ -20,8 +20,10 @@ from gateway.vault.slots.stored import Kind, Role, Slot
 
 def slot(name: str = "passphrase", kind: Kind = Kind.PASSPHRASE, **more: str) -> Slot:
     """As it is stored, bound to CONFIG and VAULT."""
-    made = Slot(name=SlotName.of(name), kind=kind, created="2024-01-01T00:00:00Z", fingerprint="SHA256:x", **FIRST | more)
-    return made.bound(VAULT, gocryptfs_config.checked(json.dumps(CONFIG).encode()))
+    made = Slot(
+        name=SlotName.of(name), kind=kind, label="laptop", created="2024-01-01T00:00:00Z", fingerprint="SHA256:x", id=ID
+    )
+    return made.replace(**more).bound(VAULT, gocryptfs_config.checked(json.dumps(CONFIG).encode()))
 
 
 def old_slot(binding: str = "") -> Slot:
@@ -29,7 +31,7 @@ def old_slot(binding: str = "") -> Slot:
     return slot().replace(version=1, id="", binding=binding)
 
 
-FIRST = {"label": "laptop", "id": "0011223344556677"}
+ID = "0011223344556677"
 CONFIG = {
     "Creator": "gocryptfs 2.3",
     "EncryptedKey": "a2V5",

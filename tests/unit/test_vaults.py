@@ -19,8 +19,8 @@ from gateway.errors import Busy, CannotCreate, DamagedVault, EncError, Misconfig
 from gateway.identity.names import Principal, ProjectName, SlotName
 from gateway.limits.disk import usage
 from gateway.vault import damage, gocryptfs, lease, lifecycle, store
-from gateway.vault.slots import stored as slots
 from gateway.vault.lease import LeaseHolder
+from gateway.vault.slots import stored as slots
 from gateway.vault.store import Vault
 
 P = ProjectName.of("p")

@@ -9,10 +9,10 @@ from __future__ import annotations
 import binascii
 import os
 
-from gateway.vault.slots import hkdf
 from gateway.base.records import Record
 from gateway.errors import Usage
 from gateway.vault import realm as realms
+from gateway.vault.slots import hkdf
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -126,7 +126,7 @@ def _write(draft: _Draft, source: Slot, secret: bytes, new: Slot, new_secret: by
 
 
 def describe(vault: Vault, slot: Slot) -> Slot:
-    """Write the description of a slot whose config is there, bound to it and to the vault. Raises ValueError, OSError."""
+    """Write the description of a slot whose config is there, bound to it and the vault. Raises ValueError, OSError."""
     from gateway.vault import gocryptfs_config
 
     path = stored.config_path(vault.slots, slot.name)
@@ -151,9 +151,9 @@ def _change(vault: Vault, work: Callable[[_Draft, tuple[Slot, ...]], None]) -> N
     except ValueError as error:
         raise CannotCreate("gocryptfs made a config that is unknown here", "nothing was changed") from error
     except OSError as error:
-        raise CannotCreate(f"the gateway's disk does not let it be changed: {error.strerror}", "tell your sysadmin") from (
-            error
-        )
+        raise CannotCreate(
+            f"the gateway's disk does not let it be changed: {error.strerror}", "tell your sysadmin"
+        ) from (error)
     finally:
         os.close(fd)
 

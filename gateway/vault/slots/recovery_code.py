@@ -37,7 +37,9 @@ def canonical(typed: bytes) -> str:
         raise Usage(f"the recovery code is mistyped: group {at // _GROUP + 1} has a character that no code has")
     digits = text[:_DIGITS]
     if _checksum(digits) != text[_DIGITS:]:
-        raise Usage("the recovery code is mistyped: its checksum is wrong", "compare it group by group; nothing was tried")
+        raise Usage(
+            "the recovery code is mistyped: its checksum is wrong", "compare it group by group; nothing was tried"
+        )
     return _grouped(text)
 
 

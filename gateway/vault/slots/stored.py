@@ -11,6 +11,7 @@ import os
 from enum import Enum
 
 from gateway.base import files, process, toml
+from gateway.base.clock import utc
 from gateway.base.records import Fd, Record
 from gateway.base.sha256 import sha256
 from gateway.errors import DamagedVault
@@ -104,6 +105,20 @@ def config_path(directory: str, name: SlotName) -> str:
 def description_path(directory: str, name: SlotName) -> str:
     """The file that describes slot `name`."""
     return os.path.join(directory, f"{name}.toml")
+
+
+def note_use(directory: str, name: SlotName) -> None:
+    """Slot `name` was used now: `last_used` tells. Raises OSError."""
+    os.utime(description_path(directory, name), follow_symlinks=False)
+
+
+def last_used(directory: str, slot: Slot) -> str:
+    """When what the slot unlocked was last locked, in UTC (RFC 3339); "" for never, or not known."""
+    try:
+        used = utc(os.lstat(description_path(directory, slot.name)).st_mtime)
+    except OSError:
+        return ""
+    return used if used > slot.created else ""
 
 
 def load(project: str, directory: str, vault_id: str) -> tuple[Slot, ...]:
