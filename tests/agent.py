@@ -6,6 +6,7 @@ each signature is valid, and none is like another.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import os
@@ -136,3 +137,20 @@ class Agent:
         self.asked.append(message)
         made = sign(self.seed, message, os.urandom(32) if self.random else b"")
         return b"\x0e" + string(string(b"ssh-ed25519") + string(made))  # SSH_AGENT_SIGN_RESPONSE
+
+
+def signed_data(message: bytes, namespace: str) -> bytes:
+    """What a signature of `message` in that namespace is of (PROTOCOL.sshsig)."""
+    hashed = hashlib.sha512(message).digest()
+    return b"SSHSIG" + b"".join(map(string, (namespace.encode(), b"", b"sha512", hashed)))
+
+
+def private_file(seed: bytes) -> str:
+    """The key as ssh-keygen writes it, without a passphrase (PROTOCOL.key)."""
+    secret = string(b"ssh-ed25519") + string(public_key(seed)) + string(seed + public_key(seed)) + string(b"test")
+    section = b"\0" * 8 + secret
+    section += bytes(range(1, 1 + -len(section) % 8))
+    plain = b"openssh-key-v1\0" + string(b"none") * 2 + string(b"") + struct.pack(">I", 1)
+    text = base64.b64encode(plain + string(blob(seed)) + string(section)).decode()
+    lines = [text[at : at + 70] for at in range(0, len(text), 70)]
+    return "\n".join(("-----BEGIN OPENSSH PRIVATE KEY-----", *lines, "-----END OPENSSH PRIVATE KEY-----", ""))

@@ -10,12 +10,12 @@ import click
 
 from gateway.admin import options, output, vaults
 from gateway.audit import administration
-from gateway.base import privileges
+from gateway.base import files, privileges
 from gateway.base.tree.walk import remove
 from gateway.config.schema import Config
 from gateway.errors import Busy, CannotCreate, DamagedVault, EncError, NoSuchProject, Usage
 from gateway.identity.names import Principal, ProjectName
-from gateway.vault import ciphertext, copying, store
+from gateway.vault import ciphertext, copying, realm, store
 from gateway.vault.copying import CopyResult
 from gateway.vault.store import Vault
 
@@ -53,6 +53,7 @@ def backup(directory: Path, settings: Config, as_json: bool) -> None:
         for name in names:
             vault = Vault(name=name, path=os.path.join(home, name))
             copied.append(_copy_one(account, principal, vault, directory / principal.directory))
+    _copy_realm(settings, directory)
     failed = [one for one in copied if one.problem]
     administration.record(settings, "backup", vaults=len(copied), incomplete=len(failed))
     rows = [(one.principal, one.project, one.problem or "copied", str(one.attempts)) for one in copied]
@@ -60,6 +61,22 @@ def backup(directory: Path, settings: Config, as_json: bool) -> None:
     fields = {"directory": str(directory), "vaults": [one.as_dict() for one in copied], "incomplete": len(failed)}
     output.result(fields, words, as_json)
     sys.exit(Busy.code if failed else 0)
+
+
+def _copy_realm(settings: Config, directory: Path) -> None:
+    """The realm of the vaults: without it no SSH key unlocks what is restored elsewhere."""
+    known = realm.peek(settings.paths_vaults)
+    if known:
+        with privileges.root():
+            files.replace(directory / realm.FILE, known + "\n")
+
+
+def _restore_realm(settings: Config, directory: Path) -> None:
+    """Give a store that has no realm yet the one of the backup: that of a new gateway in the place of the old one."""
+    with privileges.root():
+        known = realm.peek(str(directory))
+    if known and not realm.peek(settings.paths_vaults):
+        files.replace(os.path.join(settings.paths_vaults, realm.FILE), known + "\n")
 
 
 def _copy_one(account: copying.Account, principal: Principal, vault: Vault, target: Path) -> CopyResult:
@@ -116,6 +133,7 @@ def restore(directory: Path, principal: str, project: str, name: str, settings: 
         _check(staged)
         _require_absent(final)
         os.rename(staged.path, final.path)
+        _restore_realm(settings, directory)
     finally:
         remove(staged.path)
     administration.record(settings, "restored", principal=whose, project=new)

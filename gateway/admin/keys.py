@@ -21,6 +21,7 @@ from gateway.identity.authorized_keys import NEVER, Entry
 from gateway.identity.enrolment import PendingKey
 from gateway.identity.names import Principal
 from gateway.session import registry
+from gateway.vault.slots import survey
 
 _HOST_KEY = Path("/etc/ssh/ssh_host_ed25519_key.pub")
 
@@ -124,6 +125,12 @@ def _fingerprint(entry: Entry) -> str:
         return ""
 
 
+_LEFT = """
+It is still a way to unlock {slots}.
+Nobody can log in with it, but whoever has the key, and another key of that user or a copy of the disk, can unlock them.
+Their owner removes it: ssh -t GATEWAY slot rm PROJECT SLOT"""
+
+
 @key.command()
 @click.argument("fingerprint")
 @options.configured
@@ -150,7 +157,11 @@ def revoke(fingerprint: str, settings: Config, as_json: bool) -> None:
     ending = [one.id for one in registry.live(settings.paths_run) if one.fingerprint == fingerprint]
     words = f"revoked {fingerprint} of {named}" + (f"; ending sessions: {' '.join(ending)}" if ending else "")
     lines = [entry.line for entry in removed]
-    output.result({"revoked": fingerprint, "principal": named, "lines": lines, "sessions": ending}, words, as_json)
+    left = [f"{found.name} ({slot.name})" for found, slot in survey.with_key(settings.paths_vaults, removed[0].blob)]
+    if left:
+        words += _LEFT.format(slots=", ".join(left))
+    fields = {"revoked": fingerprint, "principal": named, "lines": lines, "sessions": ending, "slots": left}
+    output.result(fields, words, as_json)
 
 
 @key.command(name="lint")

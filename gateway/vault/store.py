@@ -14,7 +14,7 @@ import stat
 
 from gateway.base import files, toml
 from gateway.base.records import Record
-from gateway.errors import DamagedVault, Misconfigured, NoSuchProject
+from gateway.errors import DamagedVault, Misconfigured, NoSuchProject, Usage
 from gateway.identity.names import Principal, ProjectName
 from gateway.vault import damage
 
@@ -60,6 +60,21 @@ def home(root: str, principal: Principal) -> str:
     except OSError as error:
         raise Misconfigured("the gateway cannot write its vault directory", error.strerror) from error
     return path
+
+
+def homes(root: str) -> list[tuple[Principal, str]]:
+    """Each principal and their directory. Other entries are skipped, links among them. Raises OSError."""
+    found = []
+    for name in sorted(os.listdir(root)):
+        path = os.path.join(root, name)
+        try:
+            principal = Principal.of_directory(name)
+        except Usage:
+            continue
+        if stat.S_ISDIR(os.lstat(path).st_mode):
+            restore_directory_access(path)
+            found.append((principal, path))
+    return found
 
 
 def names(principal_home: str) -> tuple[ProjectName, ...]:

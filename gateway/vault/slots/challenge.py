@@ -52,9 +52,9 @@ def of(slot: Slot, vault: str) -> Challenge:
 def parse(lines: list[bytes]) -> Challenge:
     """The challenge in its LINES lines. Raises Usage."""
     words = [line.decode("ascii", "replace").rstrip("\r").split(" ") for line in lines]
-    found = {pair[0]: pair[1] for pair in words[1:] if len(pair) == 2}
-    fits = words[:1] == [[VERSION]] and [pair[0] for pair in words[1:]] == list(_FIELDS)
-    if not fits or not all(len(found[name]) == size and _HEX.issuperset(found[name]) for name, size in _FIELDS.items()):
+    pairs = [pair for pair in words[1:] if len(pair) == 2]
+    found = {name: value for name, value in pairs if len(value) == _FIELDS.get(name, 0) and _HEX.issuperset(value)}
+    if len(words) != LINES or words[0] != [VERSION] or list(found) != list(_FIELDS):
         raise Usage("that is not a challenge of this gateway", "`challenge PROJECT --new` prints one")
     return Challenge(**found)
 
