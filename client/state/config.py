@@ -4,10 +4,11 @@ default = "work"
 
 [gateways.work]
 host = "gateway.example.org"        # or an alias of ssh_config(5)
-user = "enc"                        # these four are optional: without them, ssh_config decides
+user = "enc"                        # these are optional: without them, ssh_config decides
 port = 22
 identity = "~/.ssh/id_ed25519"
 ssh_config = "~/work/ssh_config"
+realm = "0123456789abcdef0123456789abcdef"    # written by `enc init`: SSH keys sign for this gateway alone
 """
 
 from __future__ import annotations
@@ -20,7 +21,14 @@ from typing import Any, NamedTuple
 from client.errors import Misconfigured, Usage
 from client.system import files
 
-_TYPES: dict[str, type] = {"host": str, "user": str, "port": int, "identity": str, "ssh_config": str}
+_TYPES: dict[str, type] = {
+    "host": str,
+    "user": str,
+    "port": int,
+    "identity": str,
+    "ssh_config": str,
+    "realm": str,
+}
 _NO_GATEWAY = "run `enc init`, or name one with --host or ENC_HOST"
 
 
@@ -33,6 +41,7 @@ class Profile(NamedTuple):
     port: int = 0
     identity: str = ""
     ssh_config: str = ""
+    realm: str = ""
 
 
 class Config(NamedTuple):

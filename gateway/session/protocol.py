@@ -57,14 +57,14 @@ class Request(Message):
 
 
 class Unlock(Request):
-    """Make a view of `project`. `secret` is the pipe with what opens `slot`, which is of that `kind`,
+    """Make a view of `project`. `secret` is the pipe with what opens `slot`, which is of the kind `slot_kind`,
     `attempt` the lock of the attempt (gateway.limits.backoff), and `place` the lock that counts the view
     (gateway.limits.concurrency).
     """
 
     project: ProjectName
     slot: SlotName
-    kind: Word
+    slot_kind: Word
     secret: Fd
     attempt: Fd
     place: Fd

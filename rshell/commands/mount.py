@@ -65,7 +65,7 @@ def _request(context: Context, project: ProjectName, slots: tuple[Slot, ...]) ->
         origin=context.origin,
         project=project,
         slot=opened.slot.name,
-        kind=opened.slot.kind.value,
+        slot_kind=opened.slot.kind.value,
         secret=secret,
         attempt=attempt,
         place=place,

@@ -62,7 +62,7 @@ class GocryptfsProcess:
 
     def start(self, request: Unlock, fuse: int, holder: LeaseHolder, quota: Quota | None, hard_links: bool) -> None:
         """On the FUSE descriptor `fuse`, which is the caller's as those of `request` are. Raises EncError, OSError."""
-        self._kind = request.kind
+        self._kind = request.slot_kind
         reader, writer = os.pipe2(os.O_CLOEXEC)
         passed = [request.secret, fuse, *([quota.ledger] if quota else [])]
 

@@ -92,7 +92,7 @@ class View:
         can make one in the view.
         """
         self._unlocked, self._died = unlocked, died
-        self.slot, self.kind = request.slot, request.kind
+        self.slot, self.kind = request.slot, request.slot_kind
         try:
             self._attempt, self._place = os.dup(request.attempt), os.dup(request.place)
             fuse = mounts.attach_fuse(self.project)
