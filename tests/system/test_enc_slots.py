@@ -117,6 +117,7 @@ def test_an_agent_that_does_not_sign_is_named_and_the_passphrase_asked(mine: Lap
     agent.refuses = how == "refuses"
     agent.vanishes_after = agent.signed
     done = mount(mine, stdin=PASSPHRASE + "\n", **with_agent(agent))
+    assert done.status == 0, done
     assert done.json["unlocked_by"] == "your passphrase" and "did not sign" in done.err, done
 
 
