@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gateway.errors import Usage
 from gateway.vault import gocryptfs, lease, store
 from gateway.vault.slots.stored import Kind, Slot
 from rshell.context import Context
@@ -20,6 +21,8 @@ def run(context: Context, command: Command) -> int:
     require_key = context.key_checker()
     opened = unlocking.prove(context, vault, slots, unlocking.ask(vault, slots, require_key, or_code=True), require_key)
     secret = new_secrets.passphrase(slot_changes.minimum(context, command.flags), require_key)
+    if secret == opened.secret:
+        raise Usage("the new passphrase is the old one", "nothing was changed")
     slot_changes.set_passphrase(context, vault, slots, opened, secret)
     words = f"the passphrase of {vault.name} is changed; copies from before, as in backups, still open with the old one"
     output.result({"project": vault.name, "changed": True}, words, command.wants_json)

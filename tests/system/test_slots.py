@@ -105,6 +105,7 @@ def test_passwd_at_a_terminal_asks_in_order_and_shows_nothing(who: Person) -> No
         pytest.param(f"wrong\n{NEW}\n", 77, "wrong passphrase", id="wrong"),
         pytest.param(f"{PASSPHRASE}\nshort\n", 64, "fewer than 12", id="short"),
         pytest.param(f"{PASSPHRASE}\n", 64, "ended without a line", id="no new one"),
+        pytest.param(f"{PASSPHRASE}\n{PASSPHRASE}\n", 64, "is the old one", id="the same"),
         pytest.param(f"{PASSPHRASE}\nnew \x1b[D passphrase\n", 64, "control character", id="control"),
         pytest.param("", 64, "ended without a line", id="nothing"),
     ],
