@@ -84,9 +84,9 @@ def sign(profile: Profile, key: Key, text: str) -> bytes | None:
             f"{profile.name} has another realm than at `enc init`, so nothing was signed for it",
             "ask your sysadmin; `enc init` accepts the new one",
         )
-    public = ssh.memory_file(f"{_TYPE} {key.blob} {key.comment}\n".encode())
+    public, public_path = ssh.memory_file(f"{_TYPE} {key.blob} {key.comment}\n".encode())
     try:
-        path = key.path or f"/proc/self/fd/{public}"
+        path = key.path or public_path
         return ssh_keygen.sign(path, f"unlock@{realm}", text.encode(), (public,))
     finally:
         os.close(public)

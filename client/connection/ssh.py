@@ -47,12 +47,14 @@ def command_line(words: tuple[str, ...] | list[str]) -> list[str]:
     return [shlex.join(words)] if words else []
 
 
-def memory_file(content: bytes) -> int:
-    """An anonymous file with `content`, for a program that we start. The caller closes it."""
+def memory_file(content: bytes) -> tuple[int, str]:
+    """An anonymous file with `content`, for a program that we start with it open, and its path there. The caller
+    closes it.
+    """
     fd = os.memfd_create("enc")
     os.write(fd, content)
     os.lseek(fd, 0, os.SEEK_SET)
-    return fd
+    return fd, f"/proc/self/fd/{fd}"
 
 
 def run_attached(argv: list[str], host: str) -> int:

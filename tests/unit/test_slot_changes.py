@@ -181,7 +181,8 @@ def test_a_draft_that_a_crash_left_is_swept(vault: Vault) -> None:
         files.ABANDONED_AFTER = files_age
 
 
-def test_two_changes_at_once_are_made_one_after_the_other(vault: Vault) -> None:
+def test_two_changes_at_once_are_made_one_after_the_other(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(change, "_BUSY_SECONDS", 120.0)  # on a machine with much else to do
     opened = first(vault)
 
     def one(_number: int) -> None:
@@ -191,7 +192,7 @@ def test_two_changes_at_once_are_made_one_after_the_other(vault: Vault) -> None:
     for worker in workers:
         worker.start()
     for worker in workers:
-        worker.join(60)
+        worker.join(120)
     assert [worker.exitcode for worker in workers] == [0] * 6
     assert len(store.check(vault)) == 7
 
