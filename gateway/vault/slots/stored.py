@@ -29,7 +29,7 @@ VERSION = 2
 _RESTORE = "a sysadmin can restore slots/ from a backup"
 _MAX_SLOTS = 256
 """More than anybody has."""
-_TRIES = 5
+_TRIES = 20
 
 
 class Kind(Enum):
@@ -165,11 +165,13 @@ def _whole(project: str, directory: str, read: Callable[[], T]) -> T:
     raise damage.error(project, "its unlock slots cannot be read", _RESTORE, fault) from fault
 
 
-def _identity(directory: str) -> int:
+def _identity(directory: str) -> tuple[int, int]:
+    """Another after an exchange, also when the number of an inode is used again: rename(2) sets the time of change."""
     try:
-        return os.stat(directory).st_ino
+        found = os.stat(directory)
     except OSError:
-        return 0
+        return 0, 0
+    return found.st_ino, found.st_ctime_ns
 
 
 def _load(directory: str, name: SlotName, vault_id: str) -> tuple[Slot, str]:
