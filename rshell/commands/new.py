@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from gateway.identity.names import ProjectName
     from gateway.vault.store import Vault
 
-_NOBODY = "Nobody can recover the passphrase for you; --recovery also makes a recovery code."
-_WITH_CODE = "A recovery code will be shown once, when the project is made."
+_NOBODY = " Nobody can recover it for you; --recovery also makes a recovery code."
+_WITH_CODE = " A recovery code will be shown once, when the project is made."
 _WORDS = {"passphrase": "its passphrase", "ssh-key": "your SSH key", "recovery": "the recovery code"}
 
 
@@ -67,8 +67,8 @@ def _first_way(context: Context, command: Command) -> tuple[Slot, bytes, str]:
     if "--key" in command.flags:
         return new_secrets.key(context, "", (), context.key_checker())
     minimum = slot_changes.minimum(context, command.flags)
-    output.note(_NOBODY if not _wants_recovery(context, command) else _WITH_CODE)
-    secret = new_secrets.passphrase(minimum, context.key_checker())
+    more = _WITH_CODE if _wants_recovery(context, command) else _NOBODY
+    secret = new_secrets.passphrase(minimum, context.key_checker(), more)
     return lifecycle.passphrase_slot(context.caller.fingerprint), secret, ""
 
 

@@ -52,9 +52,11 @@ def slot(context: Context, kind: Kind, label: str = "") -> Slot:
     )
 
 
-def passphrase(minimum: int, check: Callable[[], None]) -> bytes:
-    """A new passphrase, twice at a terminal. Raises Usage for one that is too short."""
-    output.note(f"The new passphrase needs at least {minimum} characters.")
+def passphrase(minimum: int, check: Callable[[], None], more: str = "") -> bytes:
+    """A new passphrase, twice at a terminal; `more` is said besides how long it must be. Raises Usage for one that is
+    too short.
+    """
+    output.note(f"The passphrase needs at least {minimum} characters.{more}")
     chosen = passphrases.canonical(questions.secret("New passphrase: ", check))
     if len(chosen.decode()) < minimum:
         hint = "use a longer one, or --allow-weak" if minimum > 1 else ""
