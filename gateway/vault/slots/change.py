@@ -132,7 +132,9 @@ def describe(vault: Vault, slot: Slot) -> Slot:
     path = stored.config_path(vault.slots, slot.name)
     config = gocryptfs_config.checked(files.read(path, gocryptfs_config.MAX_BYTES))
     bound = slot.bound(store.identity(vault), config)
-    files.replace(stored.description_path(vault.slots, slot.name), bound.dump(), durable=False)
+    described = stored.description_path(vault.slots, slot.name)
+    files.replace(described, bound.dump(), durable=False)
+    os.utime(described, (0, 0))  # never used: `stored.last_used`
     return bound
 
 
