@@ -1,7 +1,7 @@
 """The `enc` command line: which command runs, and how errors end. Work on a project through stock ssh and sshfs.
 
 A command's module is imported when it is called, so `enc --help` costs little more than importing click. A word that is
-not a command of enc is sent to the gateway as it is (`enc idle P 60`, `enc help`).
+not a command of enc is sent to the gateway as it is, unless it looks like a mistyped command.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 import click
 
 from client import options, output
-from client.errors import EncError
+from client.errors import EncError, NoSuchCommand
 from client.state.config import GatewayOptions
 
 COMMANDS = {
@@ -33,18 +33,31 @@ COMMANDS = {
     "trash": "List the projects that you removed, and bring one back.",
     "mount": "Unlock a project and mount it here.",
     "unmount": "Unmount a project and lock it.",
-    "run": "Run a program on the gateway, in a project.",
     "open": "Mount a project and open a shell or an editor in it.",
+    "run": "Run a program on the gateway, in a project.",
+    "shell": "Open a shell on the gateway, in a project.",
+    "idle": "Show or set how long a project may be idle.",
+    "touch": "Keep a project unlocked: count as use of it.",
+    "fsck": "Check a locked project for damage.",
     "doctor": "Check this machine, and say how to fix what is wrong.",
     "completion": "Print the completion script for a shell.",
+    "help": "Explain a command.",
 }
+_WITH_VALUE = ("--host", "-F", "-i")
+"""The options before a command that take a value."""
 
 
 class _Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """`--json` may stand before the command as well."""
+        return super().parse_args(ctx, _with_json_after_command(args))
+
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
+        if cmd_name not in COMMANDS:
+            _refuse_mistyped(cmd_name)
         module = cmd_name if cmd_name in COMMANDS else "other"
         command: click.Command = importlib.import_module(f"client.commands.{module}").command
         return command
@@ -60,19 +73,43 @@ class _Commands(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
+def _with_json_after_command(args: list[str]) -> list[str]:
+    at, json_before = 0, False
+    while at < len(args) and args[at].startswith("-"):
+        json_before |= args[at] == "--json"
+        at += 2 if args[at] in _WITH_VALUE else 1
+    if not json_before or at >= len(args):
+        return args
+    return [*(word for word in args[:at] if word != "--json"), args[at], "--json", *args[at + 1 :]]
+
+
+def _refuse_mistyped(word: str) -> None:
+    """Raise NoSuchCommand for a word that is nearly a command: the gateway need not be asked."""
+    import difflib
+
+    if near := difflib.get_close_matches(word, COMMANDS, 1, 0.75):
+        raise NoSuchCommand(f"there is no command {word[:40]}", f"did you mean `enc {near[0]}`?")
+
+
 @click.group(
     cls=_Commands,
+    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Every command has --help, --json and --host. Other words are sent to the gateway: see `enc help`.",
+    epilog="Each command has --help and --json, and takes --host, -F and -i also after its name.",
 )
 @click.version_option(package_name="enc-gateway", message="enc %(version)s")
 @options.HOST
 @options.SSH_CONFIG
 @options.IDENTITY
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context
-def group(ctx: click.Context, host: str | None, ssh_config: str | None, identity: str | None) -> None:
-    """Work on encrypted projects on a gateway."""
+def group(ctx: click.Context, host: str | None, ssh_config: str | None, identity: str | None, as_json: bool) -> None:
+    """Work on encrypted projects on a gateway. Without a command: where you stand, and what to type next."""
     ctx.obj = GatewayOptions(host or "", ssh_config or "", identity or "")
+    if ctx.invoked_subcommand is None:
+        from client.commands import overview
+
+        overview.show(as_json)
 
 
 def main() -> None:
@@ -83,7 +120,7 @@ def main() -> None:
         sys.exit(_failed(error.slug, str(error), error.hint, error.code))
     except click.UsageError as error:
         hint = f"see `{error.ctx.command_path} --help`" if error.ctx else ""
-        sys.exit(_failed("usage", error.format_message().rstrip("."), hint, 64))
+        sys.exit(_failed("usage", " ".join(error.format_message().split()).rstrip("."), hint, 64))
     except (click.Abort, KeyboardInterrupt):
         sys.exit(_failed("interrupted", "interrupted", "", 130))
     except BrokenPipeError:
@@ -107,5 +144,6 @@ def _failed(slug: str, message: str, hint: str, code: int) -> int:
     words = sys.argv[1:]
     if "--json" in (words[: words.index("--")] if "--" in words else words):
         click.echo(json.dumps({"error": slug, "message": message, "hint": hint, "exit": code}))
-    output.note(f"enc: {message}{f'; {hint}' if hint else ''}".replace("\n", "?"))
+    end = "" if not hint else f" {hint[:1].upper()}{hint[1:]}" if message.endswith("?") else f"; {hint}"
+    output.note(f"enc: {message}{end}".replace("\n", "?"))
     return code

@@ -48,5 +48,6 @@ def _trashed(ctx: click.Context, _param: click.Parameter, incomplete: str) -> li
 
 SLOT = click.argument("slot", metavar="KIND|SLOT", shell_complete=_slots)
 TRASHED = click.argument("project", required=False, shell_complete=_trashed)
+PROJECT_OR_HERE = click.argument("project", required=False, shell_complete=_names)
 PROJECT = click.argument("project", shell_complete=_names)
 PROJECTS = click.argument("names", metavar="[PROJECT]...", nargs=-1, shell_complete=_names)

@@ -94,6 +94,13 @@ class Misconfigured(EncError):
     slug = "misconfigured"
 
 
+class NoSuchCommand(EncError):
+    """There is no such command."""
+
+    code = 127
+    slug = "unknown-command"
+
+
 class FromGateway(EncError):
     """What the gateway refused: its message, hint, code and slug."""
 

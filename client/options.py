@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import click
 
+from client.errors import NotAccepted
 from client.state import config
 from client.state.config import GatewayOptions, Profile
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 HOST = click.option(
-    "--host", help="The gateway: a name in config.toml, a host, or an alias in ssh_config(5). Or set ENC_HOST."
+    "--host",
+    metavar="NAME",
+    help="The gateway: a name in config.toml, a host, or an alias in ssh_config(5). Or set ENC_HOST.",
 )
-SSH_CONFIG = click.option("-F", "ssh_config", help="The ssh configuration file, as in ssh(1). Or set ENC_SSH_CONFIG.")
-IDENTITY = click.option("-i", "identity", help="The key file, as in ssh(1). Or set ENC_IDENTITY.")
+SSH_CONFIG = click.option(
+    "-F", "ssh_config", metavar="FILE", help="The ssh configuration file, as in ssh(1). Or set ENC_SSH_CONFIG."
+)
+IDENTITY = click.option("-i", "identity", metavar="FILE", help="The key file, as in ssh(1). Or set ENC_IDENTITY.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
@@ -32,12 +38,28 @@ def given(host: str | None, ssh_config: str | None, identity: str | None) -> Gat
     )
 
 
+@contextlib.contextmanager
+def approval(profile: Profile) -> Iterator[None]:
+    """Say of a key that was handed in and is not accepted that it waits. Once it is accepted, forget that it did."""
+    try:
+        yield
+    except NotAccepted as error:
+        if not profile.waiting:
+            raise
+        message = f"your key {profile.waiting} waits for your sysadmin to approve it"
+        raise NotAccepted(message, "read the fingerprint to them, and try again when they have approved it") from error
+    saved = config.load().gateways.get(profile.name)
+    if profile.waiting and saved and (saved.waiting, saved.identity) == (profile.waiting, profile.identity):
+        config.save(saved._replace(waiting=""))
+
+
 def gateway(function: F) -> F:
     """A decorator: adds --host, -F, -i and --json, and passes `profile` and `as_json`."""
 
     def called(host: str | None, ssh_config: str | None, identity: str | None, **rest: Any) -> Any:
         profile: Profile = config.choose(given(host, ssh_config, identity))
-        return function(profile=profile, **rest)
+        with approval(profile):
+            return function(profile=profile, **rest)
 
     called.__name__, called.__doc__ = function.__name__, function.__doc__
     called.__click_params__ = getattr(function, "__click_params__", [])  # type: ignore[attr-defined]

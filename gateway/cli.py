@@ -3,47 +3,41 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import click
 import structlog
 
-from gateway.admin import audit, backup, keys, metrics, sessions, vaults, why
-from gateway.admin.doctor import doctor
-from gateway.admin.embedded import embedded
-from gateway.admin.pause import pause, resume
-from gateway.admin.setup import setup
-from gateway.admin.sweep import sweep
-from gateway.base import json
-from gateway.errors import EncError
+from gateway.admin import guidance, metrics, options, pause, sessions, standing, sweep, usage, vaults, why
+from gateway.admin.audit import audit
+from gateway.admin.backup import backup, restore
+from gateway.admin.host import doctor, embedded, setup
+from gateway.admin.keys import keys
 
 
-class _Main(click.Group):
-    """Prints the errors of all commands, and exits."""
+@click.group(
+    cls=usage.Program,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(package_name="enc-gateway", message="enc-gateway %(version)s", help="Show the version and exit.")
+@options.config_path
+@options.as_json
+@click.pass_context
+def main(ctx: click.Context, settings: Path, as_json: bool) -> None:
+    """Set up, run and inspect an ENC gateway. Without COMMAND: how it is.
 
-    def invoke(self, ctx: click.Context) -> object:
-        try:
-            return super().invoke(ctx)
-        except EncError as error:
-            if "--json" in sys.argv:  # as rshell.terminal.output.failure: with --json, failures are objects too
-                about = {"error": error.slug, "message": str(error), "hint": error.hint, "exit": error.code}
-                click.echo(json.dumps(about))
-            click.echo(f"enc-gateway: {error.line()}", err=True)
-            ctx.exit(error.code)
-        except OSError as error:
-            click.echo(f"enc-gateway: {error.filename or ''}: {error.strerror}", err=True)
-            ctx.exit(EncError.code)
-
-
-@click.group(cls=_Main, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="enc-gateway", message="enc-gateway %(version)s")
-def main() -> None:
-    """Set up, run and inspect an ENC gateway."""
+    `enc-gateway help COMMAND` explains a command.
+    """
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    if ctx.invoked_subcommand is None:
+        standing.show(settings, as_json)
 
 
 for _command in (
-    *(setup, doctor, embedded),
+    *(setup.setup, doctor.doctor, embedded.embedded),
     *(keys.key, sessions.sessions_, vaults.vaults_, audit.audit, why.why),
-    *(pause, resume, backup.backup, backup.restore, sweep, metrics.metrics),
+    *(pause.pause, pause.resume, backup.backup, restore.restore, sweep.sweep, metrics.metrics),
+    *(guidance.help_, guidance.completion),
 ):
     main.add_command(_command)

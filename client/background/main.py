@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 
-from client.background import background_log, monitor, watchdog
+from client.background import background_log, monitor, notification, watchdog
 from client.mount import teardown
 from client.state.store import Store
 
@@ -28,6 +28,7 @@ def main(words: list[str]) -> None:
     signal.signal(signal.SIGTERM, _raise_terminated)
     try:
         {"watchdog": watchdog.run, "monitor": monitor.run}[role](directory, name)
+        notification.finish()
     except _Terminated:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         background_log.note(f"{role} of {name}: SIGTERM")

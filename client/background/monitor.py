@@ -32,11 +32,19 @@ _WATCHDOG_SECONDS = 1.0
 """How long the watchdog may take before the monitor itself ends the terminal."""
 
 
+_REASON_SECONDS = 1.0
+"""How long the gateway may take to say why it ended a session whose end we have seen already."""
+
+
 class _Fault(NamedTuple):
-    """What is wrong, for the user. `locked`: the gateway has reported that it locked the project."""
+    """What is wrong, for the user. `locked`: the gateway has reported that it locked the project.
+
+    `ended`: nothing can be read through the mount any more, and it may have been the gateway that ended it.
+    """
 
     message: str
     locked: bool = False
+    ended: bool = False
 
 
 def run(directory: str, project: str) -> None:
@@ -105,20 +113,30 @@ def _fault(store: Store, mount: Mount, state: State) -> _Fault | None:
     """The first check that fails; None when all succeed."""
     if why := session_events.why_locked(store, mount.project):
         return _Fault(why, locked=True)
-    message = _message(store, mount, state)
+    if ended := _end(store, mount, state):
+        return _Fault(ended, ended=True)
+    message = _damage(store, mount, state)
     return _Fault(message) if message else None
 
 
-def _message(store: Store, mount: Mount, state: State) -> str:
-    entry = entries.find(mount)
+def _end(store: Store, mount: Mount, state: State) -> str:
+    """Which part of the mount has ended; "" for none. When the gateway ends a session, each of them does."""
     if state.connection is None or not processes.is_alive(state.connection.master):
         return "the connection to the gateway has closed"
-    if entry is None:
-        return "another program unmounted it"
     if not processes.is_alive(mount.sshfs):
         return "sshfs has ended"
+    if entries.find(mount) is None:
+        return "another program unmounted it"
     if not session_events.is_channel_open(store):
         return "its session on the gateway has ended"
+    return ""
+
+
+def _damage(store: Store, mount: Mount, state: State) -> str:
+    """What is wrong with a mount all of whose parts are there; "" for nothing."""
+    entry = entries.find(mount)
+    if entry is None or state.connection is None:
+        return _end(store, mount, state)
     if entry.path != mount.directory:
         return "its directory was moved"
     if entries.mounted_on(mount):
@@ -133,11 +151,21 @@ def _end_mount(store: Store, mount: Mount, state: State, fault: _Fault) -> None:
     now = store.read().current(mount)
     if now is None or now.ending:  # another process began to end it during the check
         return
+    if fault.ended and (why := session_events.wait_for_reason(store, mount.project, _REASON_SECONDS)):
+        fault = _Fault(why, locked=True)
     confirmed = teardown.end_mount(store, mount, seconds=0)
     if not confirmed and state.connection:
         session.forget(store, state)
-    end = "it is locked on the gateway" if confirmed else "the gateway did not answer, and locks it itself within 20 s"
-    message = fault.message if fault.locked else f"{fault.message}; {end}"
-    notification.send(
-        state.terminals.get(mount.terminal), f"{mount.project} is no longer mounted at {mount.directory}: {message}"
-    )
+    if not fault.locked and (why := session_events.why_locked(store, mount.project, asked=True)):
+        fault = _Fault(why, locked=True)
+    notification.send(state.terminals.get(mount.terminal), _report(mount, fault, confirmed))
+
+
+def _report(mount: Mount, fault: _Fault, confirmed: bool) -> str:
+    """What the user is told. `confirmed`: the gateway has answered our request to lock."""
+    unknown = "the gateway did not answer, and locks it itself within 20 s"
+    end = "it is locked" if fault.locked or confirmed else unknown
+    words = f"{mount.project} is no longer mounted at {mount.directory}: {fault.message}; {end}"
+    if fault.message.startswith(session_events.IDLE):
+        words += f". Text in an editor is not lost: `enc mount {mount.project}`, then save"
+    return words

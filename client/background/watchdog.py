@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from client.background import launcher, notification
+from client.background import launcher, notification, presence
 from client.background.sleep_inhibitor import SleepInhibitor
 from client.connection import session, session_events
 from client.errors import DamagedState
@@ -47,8 +47,11 @@ def run(directory: str, id_: str) -> None:
             if _is_over(store, terminal):
                 teardown.end_terminal(store, id_)
                 if not had_mounts:  # otherwise a monitor has reported it
-                    notification.send(terminal, "the connection to the gateway has closed; `enc login` opens a new one")
+                    why = session_events.why_closed(store) or "the connection to the gateway has closed"
+                    notification.send(terminal, f"logged out: {why}; `enc login` logs in again")
                 return
+            presence.keep(store, terminal)
+            notification.deliver()
             had_mounts = bool(store.read().mounts_of(id_))
             launcher.start_monitors(store, id_)
             _start_watchdogs(store, state)
@@ -96,7 +99,12 @@ def _warning(store: Store, terminal: Terminal, event: dict[str, Any]) -> str:
     if event["event"] != "warning" or not isinstance(seconds, int):
         return ""
     if not project:
-        return f"in {seconds} s the session will be closed because it is idle; use it to keep it open"
+        return f"your session will be closed in {seconds} s because it is idle; any command of enc keeps it open"
     if project not in [mount.project for mount in store.read().mounts_of(terminal.id)]:
         return ""
-    return f"in {seconds} s {project} will be locked because it is idle; read or write a file in it to keep it unlocked"
+    if presence.keep(store, terminal):
+        return ""
+    return (
+        f"{project} will be locked in {seconds} s because it is idle. To keep it unlocked, save a file in it, or type "
+        f"`enc touch {project}`. Text in an editor is not lost: after the lock, `enc mount {project}`, then save"
+    )

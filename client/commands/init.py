@@ -16,12 +16,15 @@ from client.errors import FromGateway, HostKeyRefused, NotAccepted, Usage
 from client.state import config
 from client.state.config import Profile
 
+_USUAL = "~/.ssh/id_ed25519"
+_AGENT = "agent"
+_ATTEMPTS = 3
 _FROM_SSH_CONFIG = "as ssh_config says"
 
 
 @click.command("init")
 @click.option("--name", help="Name for this gateway (default: the host).")
-@click.option("--host", help="A host, or an alias in ssh_config(5).")
+@click.option("--host", metavar="HOST", help="A host, or an alias in ssh_config(5).")
 @click.option("--user", help="The gateway's account (default: as ssh_config says).")
 @click.option("--port", type=click.IntRange(1, 65535), help="The gateway's port (default: as ssh_config says).")
 @options.IDENTITY
@@ -52,6 +55,8 @@ def command(
         user = user or _ask("Account on the gateway", _FROM_SSH_CONFIG if given.ssh_config else "enc")
         user = "" if user == _FROM_SSH_CONFIG else user
     key = given.identity or ("" if code else _ask_key(interactive))
+    if key and not code:
+        _check_key(key)
     profile = config.checked(Profile(name or host, host, user or "", port or 0, key, given.ssh_config))
     if code:
         _enrol(profile, code, fingerprint, as_json)
@@ -64,10 +69,16 @@ def command(
             raise
         _enrol(profile, code, fingerprint, as_json)
         return
-    profile = _pinned(profile, str(known.get("realm", "")))
+    profile = _pinned(profile, str(known.get("realm", "")))._replace(principal=_who(known))
     where = config.save(profile)
     fields = {"gateway": profile.name, "config": where, "principal": known["principal"]}
-    output.result(fields, f"connected to {profile.name} as {known['principal']}; saved in {where}", as_json)
+    output.result(fields, f"connected to {profile.name} as {profile.principal}; saved in {where}", as_json)
+
+
+def _who(known: dict[str, object]) -> str:
+    """Who the gateway says we are: a principal's name, or for a key without one its label."""
+    principal = str(known["principal"])
+    return str(known.get("label") or principal) if principal.startswith("SHA256:") else principal
 
 
 def _ask(question: str, default: str = "") -> str:
@@ -79,9 +90,50 @@ def _ask_key(interactive: bool) -> str:
     """The key file that the user names; "" leaves the choice to ssh and its agent."""
     if not interactive:
         return ""
-    usual = os.path.expanduser("~/.ssh/id_ed25519")
-    answer = _ask("Key file ('agent' to use the keys in ssh-agent)", usual if os.path.exists(usual) else "agent")
-    return "" if answer == "agent" else answer
+    usual = os.path.expanduser(_USUAL)
+    agent = bool(os.environ.get("SSH_AUTH_SOCK"))
+    if not os.path.exists(usual) and not agent:
+        output.note("You have no SSH key and no ssh-agent.")
+        if not click.confirm(f"Make a key at {_USUAL}?", default=True, err=True):
+            raise Usage("there is no key to log in with", "name yours with -i FILE")
+        _make(usual)
+        return usual
+    default = usual if os.path.exists(usual) else _AGENT
+    for _ in range(_ATTEMPTS):
+        answer = _ask(f"Key file, or '{_AGENT}' for the keys in ssh-agent", default)
+        if answer == _AGENT and not agent:
+            output.note("There is no ssh-agent: SSH_AUTH_SOCK is not set.")
+            continue
+        try:
+            return "" if answer == _AGENT else _check_key(answer)
+        except Usage as error:
+            output.note(f"{error}; {error.hint}.")
+    raise Usage("no key was named", "enc init -i FILE")
+
+
+def _check_key(answer: str) -> str:
+    """`answer`, if it is a key file. Raises Usage, which does not repeat an invitation's code."""
+    if answer.startswith(invitation.PREFIX):
+        raise Usage("that is an invitation code and no key file", "`enc init --invite -` asks for the code")
+    path = os.path.expanduser(answer)
+    if not os.path.isfile(path):
+        raise Usage(f"there is no key file {answer}", "`ssh-keygen -t ed25519` makes one")
+    info = ssh_keygen.describe(path)
+    if info is None:
+        raise Usage(f"{answer} is no SSH key", "name the private key, such as ~/.ssh/id_ed25519")
+    if "ED25519" not in info.kind:
+        raise Usage(
+            f"{answer} is a key of type {info.kind}", "gateways take Ed25519: `ssh-keygen -t ed25519` makes one"
+        )
+    return answer
+
+
+def _make(path: str) -> bool:
+    """Make the key if there is none; whether one was made. ssh-keygen asks for its passphrase."""
+    if not os.path.lexists(path) and not os.path.lexists(f"{path}.pub") and sys.stdin.isatty():
+        output.note(f"Making your SSH key {output.short(path)}. Choose a passphrase that protects the key itself;")
+        output.note("it has nothing to do with the passphrases of projects, and may be empty.")
+    return ssh_keygen.create(path)
 
 
 def _read_code() -> str:
@@ -103,9 +155,9 @@ def _ask_code(error: NotAccepted) -> invitation.Invitation | None:
 
 def _enrol(profile: Profile, code: invitation.Invitation, fingerprint: str | None, as_json: bool) -> None:
     """Hand in a key with the invitation. Writes the config last, so after an error nothing is set up."""
-    profile = config.checked(profile._replace(identity=profile.identity or "~/.ssh/id_ed25519"))
+    profile = config.checked(profile._replace(identity=profile.identity or _USUAL))
     with _trusting(profile, code, fingerprint):
-        made = ssh_keygen.create(profile.identity)
+        made = _make(profile.identity)
         try:
             answer = invitation.enrol(profile, code, f"{profile.identity}.pub")
         except (NotAccepted, FromGateway, HostKeyRefused) as error:
@@ -115,6 +167,7 @@ def _enrol(profile: Profile, code: invitation.Invitation, fingerprint: str | Non
             raise
     if made:
         output.note(f"created the key {profile.identity}")
+    profile = profile._replace(principal=str(answer["principal"]), waiting=str(answer["fingerprint"]))
     where = config.save(profile)
     text = (
         f"handed in the key {answer['fingerprint']} for {answer['principal']}; saved in {where}\n"

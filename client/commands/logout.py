@@ -11,6 +11,16 @@ from client.mount import teardown
 from client.state import store as stores
 from client.state import terminal as terminals
 from client.state.config import Profile
+from client.state.records import DETACHED, State
+
+
+def _others(state: State) -> str:
+    """Who still uses the connection."""
+    count = len([id_ for id_ in state.terminals if id_ != DETACHED])
+    detached = [mount.project for mount in state.mounts_of(DETACHED)]
+    users = [f"{count} other terminal{'s' if count > 1 else ''}"] if count else []
+    users += [f"{', '.join(detached)}, detached"] if detached else []
+    return " and ".join(users)
 
 
 @click.command("logout")
@@ -34,6 +44,6 @@ def command(profile: Profile, everything: bool, as_json: bool) -> None:
     if everything:
         session.close(store)
     closed = store.read().connection is None
-    stays = "" if closed else "; the connection stays open for other terminals or detached mounts"
+    stays = "" if closed else f"; the connection stays open for {_others(store.read())}"
     fields = {"gateway": profile.name, "unmounted": mounts, "closed": closed}
     output.result(fields, f"logged out of {profile.name}{stays}", as_json)

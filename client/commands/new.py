@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import click
 
 from client import options, output
-from client.errors import Usage
+from client.connection import request
+from client.errors import CannotCreate, EncError, FromGateway, Usage
 from client.operations import projects, unlocking
+from client.state import runtime_dir
+from client.state import store as stores
 from client.state.config import Profile
 from client.system import passphrase_prompt
+
+_TAKEN = "cannot-create"
 
 
 @click.command("new")
@@ -38,33 +44,83 @@ def command(
     Nobody can recover a passphrase or a key for you. With --recovery, a recovery code is shown once.
 
     With --from, enc copies the content of a directory into the project and then compares both completely. The directory
-    is not changed. What cannot be kept, such as sockets, is told.
+    is not changed. What cannot be kept, such as sockets, is told. The same words continue a copy that was interrupted.
     """
     projects.check_name(project)
-    survey = None
-    if source:
-        from client.operations import survey as surveys
-        from client.operations import upload
-
-        upload.check_installed()
-        survey = surveys.examine(source)
     if by_key and not (recovery or no_recovery):
         raise Usage("without a recovery code, a lost key is a lost project", "add --recovery, or --no-recovery")
     given = {"--key": by_key, "--recovery": recovery, "--no-recovery": no_recovery, "--allow-weak": allow_weak}
-    words = ["new", project, *(flag for flag, is_given in given.items() if is_given)]
-    if by_key:
-        secret, unlocks = unlocking.new_key(profile, project)
-    else:
-        secret = unlocks = passphrase_prompt.read_new(f"New passphrase of {project}: ")
-    answer = unlocking.send(profile, *words, secret=secret.removesuffix(b"\n"))
-    code = output.recovery_code(answer)
-    if not source or not survey:
-        fields = {"project": project, "created": True, "kinds": answer.get("kinds", []), **_code(answer)}
-        output.result(fields, f"created {project}{code}", as_json)
+    flags = [flag for flag, is_given in given.items() if is_given]
+    if source:
+        _copy(profile, project, source, flags, as_json)
         return
-    if code and not as_json:  # before what may fail
-        output.note(code.strip())
-    filled = upload.fill(profile, project, source, survey, unlocks.removesuffix(b"\n"))
+    answer = _create(profile, project, flags).answer
+    fields = {"project": project, "created": True, "kinds": answer.get("kinds", []), **_code(answer)}
+    output.result(fields, f"created {project}{output.recovery_code(answer)}", as_json)
+
+
+class _Created(NamedTuple):
+    """The gateway's answer, and what unlocks the project: its passphrase, or a signature."""
+
+    answer: dict[str, Any]
+    secret: bytes
+
+
+def _create(profile: Profile, project: str, flags: list[str], when_free: Callable[[], None] = lambda: None) -> _Created:
+    """Create the project. Its passphrase is asked for, or its key signs, after `when_free`, once the gateway says that
+    the project can be created.
+    """
+    given = []
+
+    def ask(said: str) -> bytes:
+        when_free()
+        if "--key" in flags:
+            key = unlocking.new_key(profile, project)
+            given.append(key.signature.removesuffix(b"\n"))
+            return key.lines.removesuffix(b"\n")
+        if passphrase_prompt.is_typed():
+            output.note(said)
+        given.append(passphrase_prompt.read_new(f"New passphrase of {project}: "))
+        return given[0]
+
+    words = ["new", project, *flags]
+    if store := stores.connected(profile):
+        answer = request.send_when_asked(store, *words, ask=ask)
+    else:
+        answer = request.send_directly_when_asked(profile, *words, ask=ask)
+    return _Created(answer, given[0])
+
+
+def _copy(profile: Profile, project: str, source: str, flags: list[str], as_json: bool) -> None:
+    from client.operations import survey as surveys
+    from client.operations import unfinished, upload
+
+    upload.check_installed()
+    runtime_dir.path()
+    survey = surveys.examine(source)
+    answer: dict[str, Any] = {}
+    secret = None
+    try:
+        answer, secret = _create(profile, project, flags, lambda: unfinished.begin(profile, project, source))
+    except (FromGateway, Usage) as error:
+        if error.slug != _TAKEN:
+            unfinished.end(profile, project)
+        if error.slug != _TAKEN or not unfinished.is_begun(profile, project, source):
+            raise
+        output.note(f"{project} exists, with a part of {source}; the copy continues")
+    if "code" in answer and not as_json:  # before what may fail
+        output.note(output.recovery_code(answer).strip())
+    hint = f"`enc new {project} --from {source}` continues, `enc rm {project}` removes it"
+    try:
+        filled = upload.fill(profile, project, source, survey, secret)
+    except KeyboardInterrupt:
+        output.note(f"\nenc: {project} exists, with a part of {source}; {hint}")
+        raise
+    except upload.CopyFailed as error:
+        raise upload.CopyFailed(str(error), f"{project} exists; {hint}") from error
+    except EncError as error:
+        raise CannotCreate(f"{project} exists, but nothing was copied: {error}", hint) from error
+    unfinished.end(profile, project)
     for note in filled.notes:
         output.note(note)
     fields = {"project": project, "created": True, "copied": filled.count, "skipped": len(survey.skipped)}

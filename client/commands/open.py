@@ -11,11 +11,12 @@ import click
 from client import options, output
 from client.completion import PROJECT
 from client.errors import Missing
-from client.mount import teardown
+from client.mount import condition, teardown
 from client.operations import projects
 from client.state import store as stores
 from client.state import terminal as terminals
 from client.state.config import Profile
+from client.state.store import Store
 from client.system import children
 
 
@@ -26,11 +27,16 @@ from client.system import children
 def command(profile: Profile, project: str, editor: bool, as_json: bool) -> int:
     """Mount PROJECT and open a shell in it, or with --editor an editor. When that ends, unmount and lock.
 
-    The exit status is that of the shell or editor.
+    If it is mounted already, it stays mounted. The exit status is that of the shell or editor.
     """
     store, terminal = stores.of(profile), terminals.this_process()
     argv = [*_editor(), "."] if editor else [os.environ.get("SHELL") or "/bin/sh"]
     program = "editor" if editor else "shell"
+    if there := _mounted(store, project):
+        output.note(f"{project} is mounted at {there}, and stays mounted when this {program} ends")
+        status = _run(argv, there)
+        output.result({"project": project, "exit": status}, f"{project} is still mounted at {there}", as_json)
+        return status
     try:
         made = projects.mount_project(profile, store, terminal, project)
         mount = made.mount
@@ -43,6 +49,12 @@ def command(profile: Profile, project: str, editor: bool, as_json: bool) -> int:
         teardown.end_terminal(store, terminal.id, teardown.ON_REQUEST)
     output.result({"project": project, "exit": status}, f"locked {project}", as_json)
     return status
+
+
+def _mounted(store: Store, project: str) -> str:
+    """Where the project is mounted already; "" if it is not, or not as it should be."""
+    mount = store.read().mounts.get(project)
+    return mount.directory if mount and condition.of(mount) in ("watched", "not watched") else ""
 
 
 def _editor() -> list[str]:

@@ -1,4 +1,4 @@
-"""Commands that only the gateway has: `enc help`, `enc idle P 60`."""
+"""Commands that only the gateway has."""
 
 from __future__ import annotations
 

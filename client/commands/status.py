@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from client import options, output
 from client.connection import remote_command, request
 from client.errors import Missing
-from client.mount import entries
+from client.mount import condition
 from client.state import store as stores
 from client.state.config import Profile
-from client.state.records import Mount
-from client.system import processes
+from client.state.records import State
 
 
 @click.command("status")
@@ -19,21 +20,56 @@ from client.system import processes
 def command(profile: Profile, as_json: bool) -> int:
     """Show what is mounted here, and your sessions on the gateway. This does not count as activity."""
     try:
-        mounts = list(stores.of(profile).read().mounts.values())
+        state = stores.of(profile).read()
     except Missing:
-        mounts = []
-    if not as_json:
-        for mount in mounts:
-            click.echo(f"{mount.project} is mounted at {mount.directory}: {_condition(mount)}")
+        state = State()
+    about = [
+        {
+            "project": mount.project,
+            "directory": mount.directory,
+            "condition": condition.of(mount),
+            "until": condition.until(state, mount),
+        }
+        for mount in state.mounts.values()
+    ]
+    if not as_json and not output.is_for_person():
+        for mount in about:
+            click.echo(f"{mount['project']} is mounted at {mount['directory']}: {mount['condition']}")
         return remote_command.run(profile, ["status"])
-    store = stores.connected(profile)
-    answer = request.send(store, "status") if store else request.send_directly(profile, "status")
-    about = [{"project": each.project, "directory": each.directory, "condition": _condition(each)} for each in mounts]
-    output.result({"mounts": about, **answer}, "", as_json)
+    answer = request.ask(profile, "status")
+    sessions = answer["sessions"]
+    own = state.connection.session if state.connection else ""
+    parts = [*_mounted(about), *(_session(one, own) for one in sessions)]
+    output.result({"mounts": about, **answer}, "\n\n".join(parts) or "nothing is mounted or unlocked", as_json)
     return 0
 
 
-def _condition(mount: Mount) -> str:
-    if entries.find(mount) is None or not processes.is_alive(mount.sshfs):
-        return "gone"
-    return "watched" if processes.is_alive(mount.monitor) else "not watched"
+def _mounted(about: list[dict[str, str]]) -> list[str]:
+    rows = [("MOUNTED", "AT", "UNTIL")]
+    for one in about:
+        until = one["until"] if one["condition"] == "watched" else one["condition"]
+        rows.append((one["project"], output.short(one["directory"]), until))
+    return [output.columns(rows)] if about else []
+
+
+def _session(one: dict[str, Any], own: str) -> str:
+    """A session in lines of at most 80 columns. A key has the label that it has on the gateway, if it has one."""
+    which = "this machine's" if one["id"] == own else f"from {one['address']}"
+    key = str(one.get("label") or one["fingerprint"])
+    if len(key) > _KEY_WIDTH:
+        key = key[:_KEY_WIDTH] + "..."
+    head = f"session {one['id']}, {which}, key {key}, since {output.when(str(one['since']))}"
+    views = [_row(str(view["project"]), view) for view in one["views"]]
+    rows = [("UNLOCKED", "LAST USE", "BY", "LOCKS IN"), *views, _row("(session)", one)]
+    return f"{head}\n{output.columns(rows)}"
+
+
+_KEY_WIDTH = 24
+
+
+def _row(name: str, one: dict[str, Any]) -> tuple[str, str, str, str]:
+    if "idle" not in one:
+        return name, "-" if one.get("answers", True) else "does not answer", "-", "now" if "locking" in one else "-"
+    programs = dict.fromkeys(by.partition(" from ")[0] for by in str(one["by"]).split(", ") if " from " in by)
+    by = ", ".join(programs) or str(one["last_activity"])
+    return name, output.ago(int(one["idle"])), by, output.duration(int(one["locks_in"]))

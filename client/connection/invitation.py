@@ -22,7 +22,7 @@ from client.errors import HostKeyRefused, NotAccepted, Usage
 from client.state import runtime_dir
 from client.state.config import Profile
 
-_PREFIX = "enc1-"
+PREFIX = "enc1-"
 _KIND = b"ssh-ed25519"
 
 
@@ -48,9 +48,9 @@ def parse(code: str) -> Invitation:
     hint = "paste all of it, as your sysadmin sent it"
     wrong = Usage("this is not an invitation code, or a part of it is missing", hint)
     code = "".join(code.split())
-    if not code.startswith(_PREFIX):
+    if not code.startswith(PREFIX):
         raise wrong
-    text = code.removeprefix(_PREFIX)
+    text = code.removeprefix(PREFIX)
     try:
         payload = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except ValueError:

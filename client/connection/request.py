@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import select
 import subprocess
+from collections.abc import Callable
 from typing import Any
 
 from client.connection import ssh, ssh_errors
 from client.errors import FromGateway, Unreachable
+from client.state import store as stores
 from client.state.config import Profile
 from client.state.store import Store
 from client.system import children
+
+_QUESTION_BYTES = 4096
+_END_SECONDS = 0.1
 
 
 def send(store: Store, *words: str, secret: bytes | None = None, seconds: float = 60.0) -> dict[str, Any]:
@@ -22,12 +29,65 @@ def send(store: Store, *words: str, secret: bytes | None = None, seconds: float 
     return _answer(argv, secret, seconds, ssh_errors.GATEWAY)
 
 
+def ask(profile: Profile, *words: str) -> dict[str, Any]:
+    """The answer to `words`, over the existing connection if there is one, else over a new one."""
+    store = stores.connected(profile)
+    return send(store, *words) if store else send_directly(profile, *words)
+
+
+def send_when_asked(store: Store, *words: str, ask: Callable[[str], bytes]) -> dict[str, Any]:
+    """As `send`, for a command that checks everything else before it reads its secret.
+
+    `ask` gets what the gateway says when it wants the secret, and returns that. It is not called when the gateway
+    refuses before.
+    """
+    argv = [*ssh.shared(store), "-T", "--", "enc", *ssh.command_line([*words, "--json"])]
+    return _dialogue(argv, ask, ssh_errors.GATEWAY)
+
+
+def send_directly_when_asked(profile: Profile, *words: str, ask: Callable[[str], bytes]) -> dict[str, Any]:
+    """The same over a new connection."""
+    argv = [*ssh.direct(profile), "-T", "--", profile.host, *ssh.command_line([*words, "--json"])]
+    return _dialogue(argv, ask, profile.host)
+
+
 def send_directly(
     profile: Profile, *words: str, secret: bytes | None = None, extra: dict[str, str] | None = None
 ) -> dict[str, Any]:
     """The same over a new connection, with `extra` ssh options. ssh may ask at the terminal, so there is no timeout."""
     argv = [*ssh.direct(profile, extra), "-T", "--", profile.host, *ssh.command_line([*words, "--json"])]
     return _answer(argv, secret, None, profile.host)
+
+
+def _dialogue(argv: list[str], ask: Callable[[str], bytes], host: str) -> dict[str, Any]:
+    """Run ssh. What it says on standard error while nothing is on its standard output is the gateway's question."""
+    pipe = subprocess.PIPE
+    try:
+        child = children.start(argv, stdin=pipe, stdout=pipe, stderr=pipe)
+    except FileNotFoundError as error:
+        raise ssh_errors.not_installed() from error
+    try:
+        assert child.stdin and child.stdout and child.stderr  # noqa: S101
+        ready, _, _ = select.select([child.stdout, child.stderr], [], [])
+        said = os.read(child.stderr.fileno(), _QUESTION_BYTES) if child.stderr in ready else b""
+        question = said.decode(errors="replace").strip()
+        asks = child.stdout not in ready and said and not question.startswith(ssh_errors.GATEWAYS_ERROR)
+        line = ask(question) + b"\n" if asks and not _has_ended(child) else b""
+        out, err = child.communicate(line)
+    except BaseException:
+        child.kill()
+        child.communicate()
+        raise
+    return _result(out, (said + err).decode(errors="replace"), child.returncode, host)
+
+
+def _has_ended(child: subprocess.Popen[bytes]) -> bool:
+    """Whether ssh ends, having said why: it needs a moment for that."""
+    try:
+        child.wait(_END_SECONDS)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 def _answer(argv: list[str], secret: bytes | None, seconds: float | None, host: str) -> dict[str, Any]:
@@ -38,18 +98,22 @@ def _answer(argv: list[str], secret: bytes | None, seconds: float | None, host: 
         raise ssh_errors.not_installed() from error
     except subprocess.TimeoutExpired as error:
         raise Unreachable(f"{host} does not answer", "the connection may be broken") from error
-    messages = done.stderr.decode(errors="replace")
-    if done.returncode == ssh.FAILED:
+    return _result(done.stdout, done.stderr.decode(errors="replace"), done.returncode, host)
+
+
+def _result(out: bytes, messages: str, status: int, host: str) -> dict[str, Any]:
+    """The gateway's answer, of an ssh that has ended. Raises the error in it, or ssh's own."""
+    if status == ssh.FAILED:
         raise ssh_errors.explain(messages, host)
     try:
-        answer = json.loads(done.stdout.splitlines()[-1])
+        answer = json.loads(out.splitlines()[-1])
     except (ValueError, IndexError, RecursionError):
         answer = None
     if not isinstance(answer, dict):
         message = ssh_errors.last_line(messages) or "the gateway gave no answer"
-        raise FromGateway(message, "", done.returncode or 70, "unknown")
-    if done.returncode:
-        raise refused(answer, done.returncode)
+        raise FromGateway(message, "", status or 70, "unknown")
+    if status:
+        raise refused(answer, status)
     return answer
 
 

@@ -10,16 +10,22 @@ from typing import Any
 from client.state.store import Store
 from client.system import files
 
-_LOCKED_BECAUSE = {
-    "unmount": "an `unmount` command locked it",
-    "logout": "a `logout` command closed the session",
-    "idle-view": "the gateway locked it because it was idle",
-    "idle-session": "the gateway closed the session because it was idle",
-    "revoked": "the gateway closed the session because your key was revoked",
-    "killed": "your sysadmin closed the session",
-    "shutdown": "the gateway is shutting down",
+_REASONS = {
+    "unmount": "it was locked by `unmount`, typed elsewhere",
+    "logout": "you logged out elsewhere",
+    "idle-view": "it was idle",
+    "idle-session": "your session was idle",
+    "hangup": "the connection ended",
+    "revoked": "your key was revoked, or it has expired",
+    "killed": "your sysadmin ended your session",
+    "paused": "your sysadmin paused the gateway",
+    "shutdown": "the gateway was shut down",
     "failed": "gocryptfs on the gateway ended unexpectedly",
 }
+"""By the slug of docs/protocol.md, what stands after "parser is no longer mounted: ". """
+_OF_OUR_OWN = ("unmount", "logout")
+IDLE = (_REASONS["idle-view"], _REASONS["idle-session"])
+"""How `why_locked` begins for a project that nobody used."""
 
 
 def read(store: Store) -> list[dict[str, Any]]:
@@ -38,17 +44,49 @@ def read(store: Store) -> list[dict[str, Any]]:
     return events
 
 
+def warned(store: Store) -> set[str]:
+    """The projects that will be locked because they are idle: of which the last that was said is a warning."""
+    last = {event["project"]: event["event"] for event in read(store) if isinstance(event.get("project"), str)}
+    return {project for project, event in last.items() if event == "warning" and project}
+
+
 def is_channel_open(store: Store) -> bool:
     """Whether the session's channel is open: ssh then has the file open, and with it the lock that `session` took."""
     return files.is_locked(store.events)
 
 
-def why_locked(store: Store, project: str) -> str:
-    """Why the gateway locked `project`, for a message; "" when the last event of the project is not `locked`."""
+def why_locked(store: Store, project: str, asked: bool = False) -> str:
+    """Why the gateway locked `project`, for a message; "" when it has not said that it is locked.
+
+    `asked`: we have asked the gateway to lock, so that this is no reason.
+    """
     event = _last(store, project)
-    if event.get("event") != "locked":
+    if event.get("event") not in ("locked", "closed"):
         return ""
-    return _LOCKED_BECAUSE.get(str(event.get("reason")), "the gateway locked it")
+    reason = str(event.get("reason"))
+    if asked and reason in _OF_OUR_OWN:
+        return ""
+    return _worded(event)
+
+
+def why_closed(store: Store) -> str:
+    """Why the gateway closed the session, for a message; "" when it has not said so."""
+    closed = [event for event in read(store) if event["event"] == "closed"]
+    return _worded(closed[-1]) if closed else ""
+
+
+def _worded(event: dict[str, Any]) -> str:
+    reason, seconds = str(event.get("reason")), event.get("seconds")
+    words = _REASONS.get(reason, f"the gateway locked it ({reason})")
+    return f"{words} for {seconds} s" if words in IDLE and isinstance(seconds, int) else words
+
+
+def wait_for_reason(store: Store, project: str, seconds: float) -> str:
+    """As `why_locked`, of a project whose view is gone: the gateway says why a moment later, or its channel closes."""
+    deadline = time.monotonic() + seconds
+    while not (why := why_locked(store, project)) and is_channel_open(store) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return why or why_locked(store, project)
 
 
 def wait_until_unlocked(store: Store, project: str, seconds: float = 5.0) -> None:
@@ -59,6 +97,6 @@ def wait_until_unlocked(store: Store, project: str, seconds: float = 5.0) -> Non
 
 
 def _last(store: Store, project: str) -> dict[str, Any]:
-    own = (event for event in read(store) if event.get("project") == project)
-    changes = [event for event in own if event["event"] in ("locked", "unlocked")]
+    own = (event for event in read(store) if event.get("project") == project or event["event"] == "closed")
+    changes = [event for event in own if event["event"] in ("locked", "unlocked", "closed")]
     return changes[-1] if changes else {}

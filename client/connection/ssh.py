@@ -43,8 +43,11 @@ def shared(store: Store) -> list[str]:
 
 
 def command_line(words: tuple[str, ...] | list[str]) -> list[str]:
-    """A gateway command as the single word in which ssh sends it; none for no words."""
-    return [shlex.join(words)] if words else []
+    """A gateway command as the single word in which ssh sends it; none for no words.
+
+    It begins with `enc`: so the gateway's hints name commands as a user of enc types them.
+    """
+    return [f"enc {shlex.join(words)}"] if words else []
 
 
 def memory_file(content: bytes) -> tuple[int, str]:
@@ -83,7 +86,7 @@ def start_master(profile: Profile, store: Store, out: IO[bytes], err: IO[bytes])
     extra = {"ControlMaster": "yes", "ServerAliveInterval": "5", "ServerAliveCountMax": "3"}
     try:
         words = [*direct(profile, {**extra, **_cipher(profile)}), "-S", ssh_options.escaped(store.socket)]
-        words += ["-f", "-T", "--", profile.host, "session --json"]
+        words += ["-f", "-T", "--", profile.host, *command_line(["session", "--json"])]
         return children.run(words, stdin=subprocess.DEVNULL, stdout=out, stderr=err).returncode
     except FileNotFoundError as error:
         raise ssh_errors.not_installed() from error

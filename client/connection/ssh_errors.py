@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 
 from client.errors import EncError, HostKeyRefused, Missing, NotAccepted, Unreachable
 
 GATEWAY = "the gateway"
 """The host in messages about a shared connection, which does not know its name."""
+GATEWAYS_ERROR = "enc: "
+"""How a line begins in which the gateway says what is wrong."""
+KEYGEN = "ssh-keygen"
+_REMOVE_WITH = re.compile(rf'{KEYGEN} -f "?([^"\n]+?)"? -R "?([^"\n]+?)"?\s*$', re.MULTILINE)
 _OFFENDING = re.compile(r"Offending \S+ key in (.+?):(\d+)")
 _CHECK_NETWORK = "check your network"
 _MESSAGES: tuple[tuple[str, type[EncError], str, str], ...] = (
@@ -67,12 +73,21 @@ def _changed(text: str, host: str) -> HostKeyRefused:
     at = f"{where[1]} line {where[2]}" if where else "known_hosts"
     hint = (
         "somebody may be intercepting the connection. Ask your sysadmin; "
-        f"if they changed the key, remove {at} and run `enc init`"
+        f"if they changed the key, `{_removal(text, host)}`, then `enc init`"
     )
     return HostKeyRefused(f"the host key of {host} is not the one in {at}", hint)
+
+
+def _removal(text: str, host: str) -> str:
+    """The command that removes all keys of the host: ssh names it, with the name under which the host is recorded."""
+    found = _REMOVE_WITH.search(text)
+    if found is None:
+        return f"{KEYGEN} -R {shlex.quote(host)}"
+    file = "" if found[1] == os.path.expanduser("~/.ssh/known_hosts") else f"-f {shlex.quote(found[1])} "
+    return f"{KEYGEN} {file}-R {shlex.quote(found[2])}"
 
 
 def last_line(text: str) -> str:
     """The last line of a program's messages, without the prefix that the gateway puts before its own; "" for none."""
     lines = text.strip().splitlines()
-    return lines[-1].removeprefix("enc: ") if lines else ""
+    return lines[-1].removeprefix(GATEWAYS_ERROR) if lines else ""

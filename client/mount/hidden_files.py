@@ -1,29 +1,31 @@
 """Files that were deleted while a program had them open: libfuse renames them, and removes them when they are closed.
 
-An sshfs that is killed (`enc unmount --force`, a terminal that closed) cannot remove them, and they would stay in the
-project for good. The kernel does not know the new names, but /proc shows in which directories a deleted file is open.
+An sshfs that is killed (`enc unmount --force`, a terminal that closed, a connection that broke) cannot remove them, and
+they would stay in the project for good. The kernel does not know the new names, but /proc shows in which directories a
+deleted file is open, and its inode, with which the new name begins: libfuse's own number of the file.
+
+Where the mount still answers, the names are looked up, and the files removed, at once. Otherwise what /proc shows is
+noted, and the files are removed after the next unlock by this `enc`, before anything is mounted: while the project was
+locked nobody had a file open in it.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
-import select
-import struct
+import re
 import subprocess
-import time
 
-from client.connection import ssh
+from client.mount import sftp
 from client.state.records import Mount
 from client.state.store import Store
-from client.system import children, linux
+from client.system import files, linux
 
 _NAME = ".fuse_hidden"
-_INIT, _REMOVE, _VERSION = 1, 13, 3
-"""Of the SSH File Transfer Protocol, version 3 (draft-ietf-secsh-filexfer-02)."""
-_LENGTH = 4
-"""Bytes of a packet's length, with which it begins."""
 _MOST = 100
-"""How many are removed: their requests fit into a pipe."""
+"""How many are removed at once."""
+_NOTE = re.compile(r"[0-9a-f]{8}")
 
 
 def open_in(mount: Mount, seconds: float) -> list[str]:
@@ -31,8 +33,8 @@ def open_in(mount: Mount, seconds: float) -> list[str]:
 
     Found within `seconds`, else none: the mount may not answer.
     """
-    deleted = [path for path in linux.files_open_in(mount.directory) if path.endswith(linux.DELETED)]
-    directories = sorted({os.path.dirname(path) for path in deleted})
+    found = linux.deleted_files_open_in(mount.mount_id, mount.directory)
+    directories = sorted({os.path.join(mount.directory, below) for below, _ in found})
     if not directories:
         return []
     argv = ["find", *directories, "-maxdepth", "1", "-name", f"{_NAME}*", "-type", "f", "-print0"]
@@ -54,38 +56,52 @@ def remove(store: Store, project: str, paths: list[str], seconds: float) -> None
     """Remove them on the gateway, over the connection, within `seconds`. What cannot be removed stays."""
     if not paths:
         return
-    requests = _packet(struct.pack(">BI", _INIT, _VERSION))
-    for number, path in enumerate(paths):
-        name = os.fsencode(os.path.join(project, path))
-        requests += _packet(struct.pack(">BII", _REMOVE, number, len(name)) + name)
-    argv = [*ssh.shared(store), "-T", "-s", "--", "enc", "sftp"]
-    try:
-        with children.start(
-            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0
-        ) as child:
-            try:
-                _exchange(child, requests, 1 + len(paths), time.monotonic() + seconds)
-            finally:
-                child.kill()
-    except OSError:
+    with contextlib.suppress(OSError), sftp.connected(store, project, seconds) as client:
+        for path in paths:
+            client.remove(os.path.join(project, path))
+
+
+def note(store: Store, mount: Mount) -> None:
+    """Note what would be left if sshfs ended now, for `remove_left`."""
+    found = linux.deleted_files_open_in(mount.mount_id, mount.directory)
+    if not found:
         return
+    noted = _noted(store, mount.project)
+    for below, inode in sorted(found)[:_MOST]:
+        noted.setdefault(below, []).append(f"{inode & 0xFFFFFFFF:08x}")
+    with contextlib.suppress(OSError, UnicodeError):  # no reason to leave a mount
+        files.replace(_file(store, mount.project), json.dumps(noted))
 
 
-def _exchange(child: subprocess.Popen[bytes], requests: bytes, count: int, deadline: float) -> None:
-    """Send the requests, and wait for `count` answers: at the end of its input the server would drop what is left."""
-    assert child.stdin and child.stdout  # noqa: S101
-    child.stdin.write(requests)
-    poll = select.poll()
-    poll.register(child.stdout, select.POLLIN)
-    answers = b""
-    while count and poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
-        if not (chunk := os.read(child.stdout.fileno(), 65536)):
-            return
-        answers += chunk
-        while len(answers) >= _LENGTH and len(answers) >= _LENGTH + int.from_bytes(answers[:_LENGTH], "big"):
-            answers = answers[_LENGTH + int.from_bytes(answers[:_LENGTH], "big") :]
-            count -= 1
+def remove_left(store: Store, project: str, seconds: float) -> None:
+    """Remove what is noted of a project that has just been unlocked. What cannot be removed in time stays."""
+    noted = _noted(store, project)
+    if not noted:
+        return
+    with contextlib.suppress(OSError):
+        os.unlink(_file(store, project))
+        with sftp.connected(store, project, seconds) as client:
+            for below, inodes in noted.items():
+                directory = os.path.normpath(os.path.join(project, below))
+                if not directory.startswith(project) or ".." in directory.split("/"):
+                    continue
+                beginnings = tuple(_NAME + inode for inode in inodes if _NOTE.fullmatch(inode))
+                for name in client.names(directory):
+                    if beginnings and name.startswith(beginnings):
+                        client.remove(f"{directory}/{name}")
 
 
-def _packet(content: bytes) -> bytes:
-    return len(content).to_bytes(_LENGTH, "big") + content
+def _file(store: Store, project: str) -> str:
+    return os.path.join(store.directory, f"hidden-{project}")
+
+
+def _noted(store: Store, project: str) -> dict[str, list[str]]:
+    """What is noted: for each directory, from the top of the project, inodes in hexadecimal."""
+    try:
+        with open(_file(store, project), encoding="utf-8") as file:
+            noted = json.load(file)
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(noted, dict) or not all(isinstance(value, list) for value in noted.values()):
+        return {}
+    return {str(key): [str(one) for one in value] for key, value in noted.items()}

@@ -48,7 +48,8 @@ def start(store: Store, project: str, directory: str, synchronous: bool, inherit
 
     Call `wait_for_mount` next. Raises Missing.
     """
-    network = {"ControlPath": ssh_options.quoted(store.socket), **ssh_options.SHARED}
+    # with a slash, sshfs takes what serves it for a line and not for a subsystem
+    network = {"sftp_server": f"sftp /{project}", "ControlPath": ssh_options.quoted(store.socket), **ssh_options.SHARED}
     chosen = [*_OPTIONS, *(("sshfs_sync",) if synchronous else ())]
     chosen += [f"{key}={value}".replace("\\", "\\\\").replace(",", "\\,") for key, value in network.items()]
     argv = [SSHFS, "-f", "-F", "none", "-o", ",".join(chosen), "--", source_name(project), directory]

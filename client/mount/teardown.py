@@ -38,9 +38,9 @@ def end_mount(store: Store, mount: Mount, seconds: float = _AT_TERMINAL_END, loc
             return True
         gone = bool(seconds) and unmount.gracefully(mount, seconds)
         if not gone:
-            hidden = (
-                hidden_files.open_in(mount, _REMOVE_SECONDS) if seconds else []
-            )  # 0: what is behind it does not answer
+            hidden_files.note(store, mount)
+            # 0: what is behind it does not answer
+            hidden = hidden_files.open_in(mount, _REMOVE_SECONDS) if seconds else []
             gone = unmount.by_force(mount)
             hidden_files.remove(store, mount.project, hidden, _REMOVE_SECONDS)
         processes.end(mount.sshfs)

@@ -99,6 +99,9 @@ def _fuse() -> Finding:
 
 
 def _runtime() -> Finding:
+    if runtime_dir.is_fallback():
+        says = f"XDG_RUNTIME_DIR is not set, so state is kept in {runtime_dir.path()}"
+        return Finding("runtime", "ok", says, "nothing has to be done")
     return Finding("runtime", "ok", f"state is kept in {runtime_dir.path()}")
 
 

@@ -21,7 +21,7 @@ def join(profile: Profile, store: Store, terminal: Terminal) -> tuple[Connection
         made = connection is None
         if connection is None:
             connection = session.open_session(profile, store)
-        _record(store, terminal, connection)
+        _record(store, terminal._replace(typing_counts=profile.typing_counts), connection)
     return connection, made
 
 

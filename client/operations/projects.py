@@ -10,7 +10,7 @@ from typing import NamedTuple
 from client.background import dead_man_switch, launcher
 from client.connection import request, session, session_events
 from client.errors import Busy, CannotCreate, NoSuchProject, NotMounted, Usage
-from client.mount import entries, mount_point, probe, sshfs, teardown, unmount
+from client.mount import entries, hidden_files, mount_point, probe, sshfs, teardown, unmount
 from client.mount.mount_point import MountPoint
 from client.operations import login, unlocking
 from client.state.config import Profile
@@ -21,6 +21,8 @@ from client.system import linux, processes
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _END_SECONDS = 6.0
 """How long to wait for an unmount that another process has begun: the gateway may not answer it."""
+_TIDY_SECONDS = 5.0
+"""For removing what an earlier mount left behind."""
 _WRITE_BACK_SECONDS = 30.0
 """How long an unmount that the user asked for may write back."""
 
@@ -66,6 +68,8 @@ def mount_project(
         connection, _ = login.join(profile, store, terminal)
         with mount_point.prepared(directory or mount_point.default_path(project)) as point:
             unlocked = _unlock(profile, store, connection, project, use_keys)
+            if unlocked:
+                hidden_files.remove_left(store, project, _TIDY_SECONDS)
             mounted = _mount(store, connection, reserved, point, synchronous)
     except BaseException:
         if unlocked:
@@ -116,8 +120,7 @@ def _unlock(
     """Unlock the project in the session; None when it already was. Asks for the passphrase only if it is needed."""
     listed = {each["name"]: each["state"] for each in request.send(store, "ls")["projects"]}
     if project not in listed:
-        hint = f"`enc new {project}` creates it; `enc ls` lists your projects"
-        raise NoSuchProject(f"you have no project {project}", hint)
+        raise _no_such_project(project, list(listed))
     if listed[project] == "unlocked":
         holder = _holder(store, project)
         if holder == connection.session:
@@ -129,6 +132,17 @@ def _unlock(
     opened = unlocking.ask(profile, project, "mount", project, use_keys=use_keys, store=store)
     session_events.wait_until_unlocked(store, project)
     return opened
+
+
+def _no_such_project(project: str, known: list[str]) -> NoSuchProject:
+    import difflib
+
+    begin = [name for name in known if name.startswith(project)]
+    near = begin if len(begin) == 1 else difflib.get_close_matches(project, known, 1, 0.75)
+    meant = f"did you mean {near[0]}? " if near else ""
+    return NoSuchProject(
+        f"you have no project {project}", f"{meant}`enc new {project}` creates it; `enc ls` lists yours"
+    )
 
 
 def _holder(store: Store, project: str) -> str:
@@ -174,7 +188,19 @@ def unmount_project(store: Store, project: str, force: bool) -> bool:
     if force:
         return teardown.end_mount(store, mount)
     if not teardown.end_mount_if_unused(store, mount, _WRITE_BACK_SECONDS):
-        pids = linux.processes_using(mount.directory)
-        users = ", ".join(f"{linux.program_name(pid)} ({pid})" for pid in pids[:5]) or "another program"
-        raise Busy(f"{project} is in use by {users}", f"close it, or `enc unmount --force {project}`")
+        raise _in_use(mount)
     return True
+
+
+def _in_use(mount: Mount) -> Busy:
+    """Who uses the mount: not we, who may have been called in it. The shell that called us can leave it."""
+    project, calling = mount.project, os.getppid()
+    pids = [pid for pid in linux.processes_using(mount.directory) if pid != os.getpid()]
+    here = linux.is_in(calling, mount.directory)
+    others = [f"{linux.program_name(pid)} ({pid})" for pid in pids if not here or pid != calling][:5]
+    force = f"`enc unmount --force {project}`"
+    if not here:
+        return Busy(f"{project} is in use by {', '.join(others) or 'another program'}", f"close it, or {force}")
+    if not others:
+        return Busy(f"{project} is in use by this shell", f"`cd` first, or {force}")
+    return Busy(f"{project} is in use by this shell and {', '.join(others)}", f"`cd` first and close them, or {force}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -11,6 +12,9 @@ from client.state import store as stores
 from client.state.config import Profile
 from client.state.store import Store
 from client.system import passphrase_prompt
+
+_WRONG = "wrong-secret"
+"""How the gateway names the error of a wrong passphrase."""
 
 
 class Opened(NamedTuple):
@@ -45,7 +49,7 @@ def ask(
     store: Store | None = None,
 ) -> Opened:
     """The command `words`, which opens `project`: by a key if there is one for it, else the user is asked for the
-    passphrase.
+    passphrase, for which a person at a terminal has several attempts.
 
     What `after` returns follows on its standard input. The slot `without` is not used. With `store`, only its
     connection is used. Raises FromGateway and what prevents it.
@@ -62,12 +66,20 @@ def ask(
             try:
                 return Opened(send_it(*words, secret=_joined(signature, more)), by)
             except FromGateway as error:
-                if error.slug != "wrong-secret":
+                if error.slug != _WRONG:
                     raise
                 note = f"{error}{'; ' if error.hint else ''}{error.hint}"
-    secret = passphrase_prompt.read(f"Passphrase of {project}: ")
-    more = more or after()
-    return Opened(send_it(*words, secret=_joined(secret, more)), "your passphrase", note)
+    left = passphrase_prompt.attempts()
+    while True:
+        secret = passphrase_prompt.read(f"Passphrase of {project}: ")
+        more = more or after()
+        try:
+            return Opened(send_it(*words, secret=_joined(secret, more)), "your passphrase", note)
+        except FromGateway as error:
+            left -= 1
+            if error.slug != _WRONG or not left:
+                raise
+            print(f"enc: {error}; try again", file=sys.stderr)
 
 
 def _joined(first: bytes, more: bytes) -> bytes:

@@ -9,6 +9,9 @@ port = 22
 identity = "~/.ssh/id_ed25519"
 ssh_config = "~/work/ssh_config"
 realm = "0123456789abcdef0123456789abcdef"    # written by `enc init`: SSH keys sign for this gateway alone
+principal = "dev1"                  # written by `enc init`: your name there
+waiting = "SHA256:..."              # written by `enc init`: the key that your sysadmin has not approved yet
+typing_counts = true                # typing on the terminal of a mount keeps its project unlocked
 """
 
 from __future__ import annotations
@@ -28,12 +31,21 @@ _TYPES: dict[str, type] = {
     "identity": str,
     "ssh_config": str,
     "realm": str,
+    "principal": str,
+    "waiting": str,
+    "typing_counts": bool,
 }
+_KINDS = {str: "a string", int: "a number", bool: "true or false"}
 _NO_GATEWAY = "run `enc init`, or name one with --host or ENC_HOST"
 
 
 class Profile(NamedTuple):
-    """One gateway. A field that is empty or 0 is left to ssh and its config."""
+    """One gateway. A field that is empty or 0 is left to ssh and its config.
+
+    `principal` is who the gateway said we are, "" if that is not known. `waiting` is the fingerprint of a key that was
+    handed in with an invitation and that no answer has shown to be approved. `typing_counts`: typing on the terminal of
+    a mount keeps the project unlocked.
+    """
 
     name: str
     host: str
@@ -42,6 +54,9 @@ class Profile(NamedTuple):
     identity: str = ""
     ssh_config: str = ""
     realm: str = ""
+    principal: str = ""
+    waiting: str = ""
+    typing_counts: bool = False
 
 
 class Config(NamedTuple):
@@ -110,7 +125,7 @@ def _profile(name: str, table: dict[str, Any]) -> Profile:
         if key not in _TYPES:
             raise _BadValue(key, f"unknown key {key!r}; the keys of a gateway are {', '.join(_TYPES)}")
         if type(value) is not _TYPES[key]:
-            raise _BadValue(key, f"`{key}` must be a {'number' if _TYPES[key] is int else 'string'}")
+            raise _BadValue(key, f"`{key}` must be {_KINDS[_TYPES[key]]}")
     if not table.get("host"):
         raise _BadValue(name, f"gateway {name!r} has no host")
     return checked(Profile(name=name, **table))

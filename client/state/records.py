@@ -20,12 +20,16 @@ class Connection(NamedTuple):
 
 
 class Terminal(NamedTuple):
-    """`followed` are the shell that called enc and the leader of its session: the terminal ends when either ends."""
+    """`followed` are the shell that called enc and the leader of its session: the terminal ends when either ends.
+
+    `typing_counts`: typing on it is use of the projects that are mounted for it.
+    """
 
     id: str
     followed: tuple[Process, ...]
     tty: str
     watchdog: Process | None = None
+    typing_counts: bool = False
 
 
 class Mount(NamedTuple):

@@ -1,26 +1,59 @@
-"""enc's directory on the user's tmpfs, $XDG_RUNTIME_DIR/enc: it ends with the login and only the user can read it."""
+"""enc's private directory for sockets and state: $XDG_RUNTIME_DIR/enc, which ends with the login.
+
+Without XDG_RUNTIME_DIR (after `su`, in cron, in a container) it is one in /run/user/UID if the user has that, else
+/dev/shm/enc-UID or /tmp/enc-UID. Others may write to the last two: enc uses a directory there only if it is the user's
+own and closed to others, and follows no link to it.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 
 from client.errors import Missing
 
-_HINT = "log in through systemd-logind, or set it to a private directory (mode 0700) on a tmpfs"
+_OF_LOGIN = f"/run/user/{os.geteuid()}"
+_OPEN_TO_ALL = ("/dev/shm", "/tmp")  # noqa: S108 - what is there is checked
+_HINT = "set XDG_RUNTIME_DIR to a private directory (mode 0700) on a tmpfs"
 
 
 def path() -> str:
     """The directory, created when it does not exist. Raises Missing."""
     base = os.environ.get("XDG_RUNTIME_DIR", "")
-    if not base:
-        raise Missing("XDG_RUNTIME_DIR is not set", _HINT)
+    return _below(base, "XDG_RUNTIME_DIR ") if base else _fallback()
+
+
+def is_fallback() -> bool:
+    """Whether XDG_RUNTIME_DIR is not set."""
+    return not os.environ.get("XDG_RUNTIME_DIR")
+
+
+def _below(base: str, what: str = "") -> str:
     try:
         about = os.stat(base)
-        if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.geteuid() or about.st_mode & 0o077:
-            raise Missing(f"XDG_RUNTIME_DIR ({base}) is not a private directory of yours", _HINT)
+        if not _is_private(about):
+            raise Missing(f"{what}({base}) is not a private directory of yours", _HINT)
         own = os.path.join(os.path.realpath(base), "enc")
         os.makedirs(own, 0o700, exist_ok=True)
     except OSError as error:
-        raise Missing(f"XDG_RUNTIME_DIR ({base}) cannot be used: {error.strerror}", _HINT) from error
+        raise Missing(f"{what}({base}) cannot be used: {error.strerror}", _HINT) from error
     return own
+
+
+def _fallback() -> str:
+    with contextlib.suppress(Missing):
+        return _below(_OF_LOGIN)
+    candidates = [f"{parent}/enc-{os.geteuid()}" for parent in _OPEN_TO_ALL]
+    for made in candidates:
+        with contextlib.suppress(OSError):
+            os.mkdir(made, 0o700)
+        with contextlib.suppress(OSError):
+            if _is_private(os.lstat(made)):
+                return _below(made)
+    message = f"XDG_RUNTIME_DIR is not set, and {' and '.join(candidates)} are not private directories of yours"
+    raise Missing(message, _HINT)
+
+
+def _is_private(about: os.stat_result) -> bool:
+    return stat.S_ISDIR(about.st_mode) and about.st_uid == os.geteuid() and not about.st_mode & 0o077

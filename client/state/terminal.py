@@ -17,7 +17,7 @@ def calling() -> Terminal:
             if pid != os.getpid():
                 followed.append(processes.of(pid))
     first = followed[0] if followed else processes.of(1)
-    return Terminal(id=f"{first.pid}-{first.start}", followed=tuple(followed), tty=_tty())
+    return Terminal(id=f"{first.pid}-{first.start}", followed=tuple(followed), tty=here())
 
 
 def this_process() -> Terminal:
@@ -32,7 +32,8 @@ def detached() -> Terminal:
     return Terminal(id=DETACHED, followed=(), tty="")
 
 
-def _tty() -> str:
+def here() -> str:
+    """The path of our terminal; "" if we have none."""
     for fd in (2, 1, 0):
         with contextlib.suppress(OSError):
             return os.ttyname(fd)
@@ -49,4 +50,5 @@ def lifetime(terminal: Terminal) -> str:
     if not terminal.followed:
         return "until you unmount it"
     shell = terminal.followed[0]
-    return f"until this terminal closes ({linux.program_name(shell.pid)}, pid {shell.pid})"
+    what = "this terminal closes" if terminal.tty else "the program that called enc ends"
+    return f"until {what} ({linux.program_name(shell.pid)}, pid {shell.pid})"

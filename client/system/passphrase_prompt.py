@@ -16,12 +16,24 @@ from client.system import children, linux, passphrases
 
 _MAX_BYTES = 2048
 """As the gateway."""
+_ATTEMPTS = 3
 _CHECK_PROGRAM = "check ENC_PASSPHRASE_COMMAND or SSH_ASKPASS"
 
 
 def read_new(prompt: str) -> bytes:
     """A new passphrase, by the rule for them; which a person types twice. Raises as `read`, and Usage for a bad one."""
     return passphrases.canonical(_read(prompt, twice=True))
+
+
+def is_typed() -> bool:
+    """Whether the passphrase is one that somebody types at our terminal."""
+    chosen = os.environ.get("SSH_ASKPASS") and os.environ.get("SSH_ASKPASS_REQUIRE") in ("force", "prefer")
+    return sys.stdin.isatty() and not os.environ.get("ENC_PASSPHRASE_COMMAND") and not chosen
+
+
+def attempts() -> int:
+    """How often to ask for a passphrase that may be wrong."""
+    return _ATTEMPTS if is_typed() else 1
 
 
 def read(prompt: str) -> bytes:
@@ -56,10 +68,14 @@ def _typed(prompt: str, twice: bool) -> bytes:
 
     try:
         typed = getpass.getpass(prompt).encode()
-        if twice and passphrases.canonical(getpass.getpass("Repeat the passphrase: ").encode()) != (
-            passphrases.canonical(typed)
-        ):
-            raise Usage("the two passphrases are different", "nothing was changed")
+        for left in range(_ATTEMPTS, 0, -1) if twice else ():
+            again = getpass.getpass("Repeat the passphrase: ").encode()
+            if passphrases.canonical(again) == passphrases.canonical(typed):
+                break
+            if left == 1:
+                raise Usage("the two passphrases are different", "nothing was changed")
+            print("enc: the two passphrases are different; once more", file=sys.stderr)
+            typed = getpass.getpass(prompt).encode()
     except EOFError:
         raise Usage("no passphrase was given", "the terminal was closed") from None
     except UnicodeError:

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from gateway.admin import output
 from gateway.base import privileges
 from gateway.config import loader
 from gateway.config.schema import Config
@@ -16,11 +17,23 @@ from gateway.errors import Misconfigured
 
 CONFIG = Path("/etc/enc/gateway.toml")
 
+
+def _config_before() -> Path:
+    """What stands before the command, as in `enc-gateway --config FILE sessions`; else the gateway's."""
+    context = click.get_current_context(silent=True)
+    while context:
+        given = context.params.get("settings")
+        if isinstance(given, Path):
+            return given
+        context = context.parent
+    return CONFIG
+
+
 config_path = click.option(
     "--config",
     "settings",
-    default=CONFIG,
-    show_default=True,
+    default=_config_before,
+    show_default=str(CONFIG),
     type=click.Path(path_type=Path, dir_okay=False),
     help="The gateway's configuration file.",
 )
@@ -38,14 +51,58 @@ def configured(command: Callable[..., Any]) -> Callable[..., Any]:
     return config_path(run)
 
 
+def configured_somehow(command: Callable[..., Any]) -> Callable[..., Any]:
+    """As `configured`, for a command that only looks or ends things: it has to work while gateway.toml is wrong."""
+
+    @functools.wraps(command)
+    def run(*args: Any, settings: Path, **options: Any) -> Any:
+        return command(*args, settings=load_usable_as_account(settings), **options)
+
+    return config_path(run)
+
+
 def load_as_account(path: Path) -> Config:
     """Load the configuration file at `path`. If we are root, also change to the account that owns the vaults; a step
     that needs root then uses `privileges.root`. Raises Misconfigured.
     """
     config = loader.load(str(path))
+    become_account(config)
+    return config
+
+
+def load_usable_as_account(path: Path) -> Config:
+    """The same; of a configuration that is wrong, what can be used, with a warning."""
+    config, ids, error = load_usable(path)
+    privileges.drop(*ids)
+    if error:
+        output.note(f"enc-gateway: warning: {error}; nobody can log in, `enc-gateway doctor` says more")
+        output.note(f"enc-gateway: going on with what can be used of it: sessions in {config.paths_run}")
+    return config
+
+
+def load_usable(path: Path) -> tuple[Config, tuple[int, int], Misconfigured | None]:
+    """What can be used of a configuration, uid and gid of the account, and what is wrong with the file.
+
+    Raises Misconfigured when that is too little to find the vaults.
+    """
+    config, error = loader.load_usable(str(path))
     try:
-        uid, gid = privileges.owner(config.paths_vaults)
+        return config, account_ids(config), error
+    except Misconfigured as problem:
+        raise (error if error and path.exists() else problem) from None
+
+
+def become_account(config: Config) -> None:
+    """If we are root, change to the account that owns the vaults. Raises Misconfigured."""
+    privileges.drop(*account_ids(config))
+
+
+def account_ids(config: Config) -> tuple[int, int]:
+    """Uid and gid of the account that owns the vaults. Raises Misconfigured."""
+    try:
+        return privileges.owner(config.paths_vaults)
+    except FileNotFoundError as error:
+        hint = "`sudo enc-gateway setup` makes this host a gateway"
+        raise Misconfigured(f"there is no {config.paths_vaults}", hint) from error
     except OSError as error:
         raise Misconfigured(f"{config.paths_vaults} cannot be read", error.strerror) from error
-    privileges.drop(uid, gid)
-    return config

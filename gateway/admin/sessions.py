@@ -6,12 +6,14 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
 import click
 
 from gateway.admin import options, output
+from gateway.admin.usage import Group
 from gateway.audit import administration
-from gateway.base import json
+from gateway.base import json, text
 from gateway.base.records import Record
 from gateway.config.schema import Config
 from gateway.errors import Internal, Misconfigured, NotUnlocked, Usage
@@ -115,16 +117,18 @@ def _clock(reported: object) -> IdleClock:
     )
 
 
-@click.group(invoke_without_command=True, name="sessions")
+@click.group(cls=Group, invoke_without_command=True, name="sessions")
 @click.option("--watch", is_flag=True, help="Print the list every 2 seconds, until Ctrl-C.")
-@options.configured
+@options.config_path
 @options.as_json
 @click.pass_context
-def sessions_(ctx: click.Context, watch: bool, settings: Config, as_json: bool) -> None:
+def sessions_(ctx: click.Context, watch: bool, settings: Path, as_json: bool) -> None:
     """List live sessions; `sessions kill` ends some."""
-    ctx.obj = settings
-    if ctx.invoked_subcommand is not None:
-        return
+    if ctx.invoked_subcommand is None:
+        _list(options.load_usable_as_account(settings), watch, as_json)
+
+
+def _list(settings: Config, watch: bool, as_json: bool) -> None:
     _show(settings, as_json)
     try:
         while watch:
@@ -138,36 +142,46 @@ def sessions_(ctx: click.Context, watch: bool, settings: Config, as_json: bool) 
 
 def _show(settings: Config, as_json: bool) -> None:
     listed = collect(settings)
-    rows = [_row(one) for one in listed]
-    words = output.table(_HEADER, rows, "no sessions; nothing is unlocked")
+    prints = output.Fingerprints(one.session.fingerprint for one in listed)
+    rows = [_row(one, prints) for one in listed]
+    header: tuple[str, ...] = _HEADER
+    if output.at_terminal():  # to fit 80 columns: since when, and what was done last, is in the pipe and in JSON
+        header, rows = _short(_HEADER), [_short(row) for row in rows]
+    words = output.table(header, rows, "no sessions; nothing is unlocked", whole=("SESSION", "FROM"))
     output.result({"sessions": [one.fields() for one in listed]}, words, as_json)
 
 
-_HEADER = ("SESSION", "PRINCIPAL", "KEY", "FROM", "SINCE", "LAST ACTIVITY", "LOCKS IN", "UNLOCKED")
+_HEADER = ("SESSION", "PRINCIPAL", "KEY", "FROM", "SINCE", "LAST ACTIVITY", "ACTIVE", "LOCKS IN", "UNLOCKED")
 
 
-def _row(one: LiveSession) -> tuple[str, ...]:
+def _short(row: tuple[str, ...]) -> tuple[str, ...]:
+    return (*row[:4], *row[6:])
+
+
+def _row(one: LiveSession, prints: output.Fingerprints) -> tuple[str, ...]:
     session, clock = one.session, one.clock
-    views = ", ".join(f"{name} ({_seconds(view.locks_in)})" for name, view in one.views)
-    activity = f"{clock.last_activity} {_seconds(clock.idle)} ago" if clock.last_activity else "-"
+    views = ", ".join(f"{name} ({_span(view.locks_in)})" for name, view in one.views)
+    active = f"{_span(clock.idle)} ago" if clock.idle is not None else "-"
     if not one.answers:
-        activity = "does not answer"
-    key = one.label or session.fingerprint
-    where = (session.id, session.principal, key, session.address, session.since)
-    return (*where, activity, _seconds(clock.locks_in), views or "-")
+        active = "does not answer"
+    key = one.label if one.label and output.at_terminal() else prints.named(session.fingerprint, one.label)
+    where = (session.id, prints.short(session.principal), key, session.address, output.when(session.since))
+    return (*where, clock.last_activity or "-", active, _span(clock.locks_in), views or "-")
 
 
-def _seconds(number: int | None) -> str:
-    return "-" if number is None else f"{number} s"
+def _span(seconds: int | None) -> str:
+    if seconds is None:
+        return "-"
+    return text.span(seconds) if output.at_terminal() else f"{seconds} s"
 
 
 @sessions_.command()
 @click.argument("ids", nargs=-1)
 @click.option("--principal", help="End all sessions of this principal.")
 @click.option("--all", "all_sessions", is_flag=True, help="End all sessions.")
+@options.configured_somehow
 @options.as_json
-@click.pass_obj
-def kill(settings: Config, ids: tuple[str, ...], principal: str | None, all_sessions: bool, as_json: bool) -> None:
+def kill(ids: tuple[str, ...], principal: str | None, all_sessions: bool, settings: Config, as_json: bool) -> None:
     """Lock all projects of sessions and end them.
 
     IDS are as `sessions` shows them. Returns when the sessions have ended.
@@ -180,9 +194,9 @@ def kill(settings: Config, ids: tuple[str, ...], principal: str | None, all_sess
 
 
 _KILL_WORDS = {
-    CLOSED: "closed {}",
-    KILLED: "killed {}: it did not answer",
-    REMAINS: "{} remains: it does not answer, and has no process that is its warden; look at its directory",
+    CLOSED: "ended {}: everything in it is locked",
+    KILLED: "ended {}: it did not answer and was killed; everything in it is locked",
+    REMAINS: "{} is still there: it does not answer, and no process is its warden; `enc-gateway doctor` says more",
 }
 
 
@@ -197,8 +211,12 @@ def _kill(
             f"no live session {output.visible(min(unknown))}", "`enc-gateway sessions` lists the live ones"
         )
     if not (ids or principal or all_sessions):
-        raise Usage("no session given", "give session ids, --principal or --all")
+        raise Usage(
+            "which sessions?", "name their ids, as `enc-gateway sessions` lists them, or give --principal NAME or --all"
+        )
     chosen = [one for one in live if all_sessions or one.id in ids or one.principal == principal]
+    if not chosen and not as_json:
+        click.echo(f"{output.visible(principal)} has no session" if principal else "no sessions; nothing is unlocked")
     how = []
     for one in termination.end(settings.paths_run, chosen, settings.lock_grace, log, command):
         how.append(one)

@@ -11,7 +11,7 @@ import click
 from gateway.admin import options, output
 from gateway.audit import administration
 from gateway.audit.log import AuditLog
-from gateway.base import files, privileges
+from gateway.base import files, privileges, text
 from gateway.config.schema import Config
 from gateway.errors import Misconfigured
 from gateway.identity import lint
@@ -34,9 +34,15 @@ def sweep(settings: Config) -> None:
     _tell_throttled(settings)
     sessions = cleanup.sweep(settings.paths_run, administration.log(settings), "enc-gateway sweep")
     removed = garbage.sweep(settings.paths_vaults, settings.trash_days)
-    projects = f"{removed.drafts} unfinished projects, {removed.trash} projects in the trash"
     staged = removed.staged + _remove_staged(settings)
-    click.echo(f"removed: {sessions} dead sessions, {projects}, {staged} unfinished files")
+    found = (
+        (sessions, "dead session"),
+        (removed.drafts, "unfinished project"),
+        (removed.trash, "project in the trash", "projects in the trash"),
+        (staged, "unfinished file"),
+    )
+    words = [text.counted(*one) for one in found if one[0]]
+    click.echo(f"removed: {', '.join(words)}" if words else "nothing to remove")
     for problem in removed.problems:
         click.echo(f"not removed: {output.visible(problem)}", err=True)
     sys.exit(Misconfigured.code if removed.problems else 0)

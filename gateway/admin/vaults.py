@@ -95,7 +95,7 @@ def _listed(vault: Vault, principal: Principal, principals: set[str], unlocked: 
         ownerless=principal not in principals,
         size=size,
         size_complete=complete,
-        last_used=clock.utc(used) if (used := lease.last_used(vault)) else "",
+        last_used=clock.utc(used) if (used := lease.last_used(vault)) and used >= 1 else "",
         slots=tuple(f"{slot.name} ({slot.kind.value})" for slot in slots),
         unbound=tuple(slot.name for slot in slots if not slot.binding),
     )
@@ -111,13 +111,14 @@ def _owner(vault: Vault) -> str:
 @click.command(name="vaults")
 @click.option("--ownerless", is_flag=True, help="Only projects whose principal has no key.")
 @click.option("--damaged", is_flag=True, help="Only damaged projects.")
-@options.configured
+@options.configured_somehow
 @options.as_json
 def vaults_(ownerless: bool, damaged: bool, settings: Config, as_json: bool) -> None:
     """List the projects of all principals, with size and state."""
     listed = [one for one in collect(settings) if one.ownerless >= ownerless and (one.state == "damaged") >= damaged]
-    rows = [_row(one) for one in listed]
-    words = output.table(_HEADER, rows, "no projects")
+    prints = output.Fingerprints(one.principal for one in listed)
+    rows = [(prints.short(one.principal), *_row(one)) for one in listed]
+    words = output.table(_HEADER, rows, "no projects", whole=("PROJECT",), optional=("REMARK",))
     fields = [{**one.as_dict(), "slots": list(one.slots), "unbound": list(one.unbound)} for one in listed]
     output.result({"vaults": fields}, words, as_json)
 
@@ -125,9 +126,15 @@ def vaults_(ownerless: bool, damaged: bool, settings: Config, as_json: bool) -> 
 _HEADER = ("PRINCIPAL", "PROJECT", "STATE", "SIZE", "LAST USED", "SLOTS", "REMARK")
 
 
+def _slots(one: ListedVault) -> str:
+    """The names of the slots, with their kinds where these say more."""
+    pairs = (slot.removesuffix(")").split(" (") for slot in one.slots)
+    return ", ".join(name if name == kind else f"{name} ({kind})" for name, kind in pairs)
+
+
 def _row(one: ListedVault) -> tuple[str, ...]:
     size = text.human_size(one.size) + ("" if one.size_complete else " or more")
     ownerless = "no key has this principal" if one.ownerless else ""
     unbound = f"not bound to this project: {', '.join(one.unbound)}" if one.unbound else ""
     remark = "; ".join(filter(None, (one.problem, ownerless, unbound)))
-    return one.principal, one.project, one.state, size, one.last_used or "-", ", ".join(one.slots) or "-", remark or "-"
+    return one.project, one.state, size, output.when(one.last_used, "never"), _slots(one) or "-", remark or "-"

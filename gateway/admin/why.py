@@ -10,17 +10,18 @@ from pathlib import Path
 import click
 
 from gateway.admin import options, output
+from gateway.admin.keys import lookup
 from gateway.base import interpreter, json, privileges, process
 from gateway.base.records import Record
-from gateway.config import loader
-from gateway.errors import Internal, Usage
-from gateway.identity import from_patterns
+from gateway.errors import Internal, NoSuchKey, Usage
+from gateway.identity import authorized_keys, from_patterns
 from gateway.identity.names import Principal
 
 
 class Step(Record):
-    """One check: the file (and line) that decides it, its result in words, and whether the caller passes."""
+    """As rshell.front.dry_run.Step."""
 
+    rule: str
     where: str
     says: str
     passes: bool
@@ -34,37 +35,51 @@ class Decision(Record):
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-@click.argument("fingerprint")
+@click.argument("key")
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[COMMAND]...")
 @options.config_path
 @click.option(
     "--from", "origin", default="", metavar="ADDRESS", help="The caller's IP address, to check the key's from= option."
 )
 @options.as_json
-def why(fingerprint: str, words: tuple[str, ...], settings: Path, origin: str, as_json: bool) -> None:
+def why(key: str, words: tuple[str, ...], settings: Path, origin: str, as_json: bool) -> None:
     """Explain whether a key may run a command.
 
-    FINGERPRINT is the key's, as `key list` shows it. Without COMMAND, the prompt is checked. Each line is one check of
-    a login, with the file that decides it. Nothing is done or recorded. Exits with 0, or with the caller's exit status
-    (255: sshd refuses the key). Options go before FINGERPRINT.
+    KEY is a fingerprint or the beginning of one, a label, or a principal who has one key: see `key list`. Without
+    COMMAND, the prompt is checked. Each line is one check of a login, by the name of its rule, with what decides it.
+    Nothing is done or recorded. Exits with 0, or with the caller's exit status (255: sshd refuses the key). Options go
+    before KEY.
     """
-    Principal.of_fingerprint(fingerprint)
     if origin and from_patterns.parse_address(origin) is None:
         raise Usage("--from takes an IP address", "for example --from 10.1.2.3")
+    fingerprint = key if lookup.is_whole(key) else _find(str(settings), key)
+    Principal.of_fingerprint(fingerprint)
     line = " ".join(words) if words else None
     decision = dry_run(str(settings), fingerprint, line, origin)
-    steps = [f"{'ok' if step.passes else 'NO'}  {step.where}: {step.says}" for step in decision.steps]
     verdict = f"It would be refused, with exit {decision.exit}." if decision.exit else "It would be carried out."
-    rows = [step.as_dict() for step in decision.steps]
     fields = {
         "fingerprint": fingerprint,
         "command": line,
         "allowed": not decision.exit,
         "exit": decision.exit,
-        "steps": rows,
+        "steps": [step.as_dict() for step in decision.steps],
     }
-    output.result(fields, output.visible_lines([*steps, verdict]), as_json)
+    output.result(fields, output.visible_lines([*map(_line, decision.steps), verdict]), as_json)
     sys.exit(decision.exit)
+
+
+def _line(step: Step) -> str:
+    where = f" ({step.where})" if step.where else ""
+    return f"{'ok' if step.passes else 'NO'}  {step.rule}: {step.says}{where}"
+
+
+def _find(settings: str, word: str) -> str:
+    """The fingerprint of the key that `word` names. Raises Usage, NoSuchKey."""
+    config, ids, _ = options.load_usable(Path(settings))
+    with privileges.account(*ids):
+        entries = authorized_keys.load(config.paths_authorized_keys)
+    hint = "`enc-gateway key list` lists fingerprints, principals and labels"
+    return lookup.find(word, lookup.of_entries(entries), NoSuchKey("no key has that name or fingerprint", hint))
 
 
 def dry_run(settings: str, fingerprint: str, line: str | None, origin: str = "") -> Decision:
@@ -74,7 +89,7 @@ def dry_run(settings: str, fingerprint: str, line: str | None, origin: str = "")
     try:
         with contextlib.ExitStack() as work:
             if privileges.invoker() == 0:
-                work.enter_context(privileges.account(*privileges.owner(loader.load(settings).paths_vaults)))
+                work.enter_context(privileges.account(*options.load_usable(Path(settings))[1]))
             status, output = process.run([*argv, str(fd)], [fd])
     finally:
         os.close(fd)

@@ -59,21 +59,14 @@ class Event(Record):
     def detail(self, name: str) -> str:
         return next((value for key, value in self.details if key == name), "")
 
-    def cells(self) -> tuple[str, ...]:
-        """A row of a table: time, event, principal, address, and the remaining fields as `name=value`."""
-        rest = [f"{name}={value}" for name in _FIRST_IN_REST if (value := getattr(self, name))]
-        rest += [f"status={self.status}"] if self.status is not None else []
-        rest += [f"{key}={value}" for key, value in self.details]
-        return self.time, self.event, self.principal or "-", self.address or "-", " ".join(rest)
-
     def fields(self) -> dict[str, object]:
-        """The fields that are not empty, with the verb of the request."""
+        """The fields that are not empty, with the verb of the request and the outcome."""
         own = {name: value for name, value in self.as_dict().items() if name != "details" and value not in ("", None)}
-        return {**own, **dict(self.details)}
+        outcome = {"outcome": self.outcome} if self.outcome else {}
+        return {**own, **outcome, **dict(self.details)}
 
 
 _KEY_FIELDS = ("key", "invite")
-_FIRST_IN_REST = ("session", "verb", "project", "decision", "reason")
 
 
 class Filter(Record):
@@ -105,43 +98,57 @@ _MAX_OPEN_REQUESTS = 10_000
 """Requests whose verb is remembered until their result: more than can be under way at once."""
 
 
+class Verbs:
+    """Gives each event the verb of the request that it belongs to."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, str] = {}
+
+    def complete(self, event: Event) -> Event:
+        """`event`, which comes after all that were completed before."""
+        if event.verb and event.request:
+            self._open[event.request] = event.verb
+            if len(self._open) > _MAX_OPEN_REQUESTS:
+                del self._open[next(iter(self._open))]
+        elif event.request in self._open:
+            verb = self._open.pop(event.request) if event.event == "result" else self._open[event.request]
+            return event.replace(verb=verb)
+        return event
+
+
 def events(path: str, wanted: Filter) -> Iterator[Event]:
     """The events in the log at `path` and in its rotated logs that match `wanted`, oldest first, read lazily.
 
     Lines that are not records are skipped; `gateway.audit.verification` reports them. Raises OSError.
     """
-    verbs: dict[str, str] = {}
-    for event in _all_events(path):
-        if event.verb and event.request:
-            verbs[event.request] = event.verb
-            if len(verbs) > _MAX_OPEN_REQUESTS:
-                del verbs[next(iter(verbs))]
-        elif event.request in verbs:
-            verb = verbs.pop(event.request) if event.event == "result" else verbs[event.request]
-            event = event.replace(verb=verb)
-        if wanted.matches(event):
-            yield event
+    return filter(wanted.matches, map(Verbs().complete, _all_events(path)))
 
 
 def _all_events(path: str) -> Iterator[Event]:
     """The current log is opened first, because it may be rotated while the older ones are read."""
     with lines.open_log(path) as current:
-        for archive in archives.archives(path):
-            try:
-                with lines.open_log(archive) as file:
-                    if not os.path.samestat(os.fstat(file.fileno()), os.fstat(current.fileno())):
-                        yield from events_in(file)
-            except FileNotFoundError:  # deleted by a rotation meanwhile
-                continue
+        yield from events_before(path, current)
         yield from events_in(current)
+
+
+def events_before(path: str, current: BinaryIO) -> Iterator[Event]:
+    """The events in the closed logs of `path`; `current` is the open log, which a rotation may have closed since."""
+    for archive in archives.archives(path):
+        try:
+            with lines.open_log(archive) as file:
+                if not os.path.samestat(os.fstat(file.fileno()), os.fstat(current.fileno())):
+                    yield from events_in(file)
+        except FileNotFoundError:  # deleted by a rotation meanwhile
+            continue
 
 
 def events_in(file: BinaryIO) -> Iterator[Event]:
     """The events in one open log, read lazily. Lines that are not records are skipped."""
-    return filter(None, map(_parse, lines.of(file)))
+    return filter(None, map(parse, lines.of(file)))
 
 
-def _parse(line: bytes) -> Event | None:
+def parse(line: bytes) -> Event | None:
+    """The event in a line of a log; None if it is no record."""
     try:
         values = json.loads(line.decode(errors="replace"))
     except (ValueError, RecursionError):

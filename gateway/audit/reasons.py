@@ -1,7 +1,7 @@
-"""Why a view or a session ended: each reason's slug, and its words for the user and for the sysadmin.
+"""Why something ended, failed or was refused: each reason's slug, and its words.
 
-This is the gateway's only table of these reasons. Audit records and `--json` events carry the slug (docs/protocol.md).
-The client words the slugs itself, because it imports nothing from here.
+This is the gateway's only table of reasons. Audit records and `--json` events carry the slug (docs/protocol.md). The
+client words the slugs itself, because it imports nothing from here.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _TABLE = (
     ),
     Reason(
         slug="killed",
-        user="the session was killed",
+        user="your sysadmin ended the session",
         sysadmin="a sysadmin killed the session",
         abrupt=True,
         in_close=True,
@@ -83,9 +83,36 @@ _TABLE = (
 REASONS = {reason.slug: reason for reason in _TABLE}
 
 
+_REFUSALS = {
+    "usage": "the command was used wrongly",
+    "unknown-command": "no such command",
+    "not-allowed-here": "the configuration does not allow it",
+    "denied": "this principal or key may not",
+    "wrong-secret": "wrong passphrase, signature or recovery code",
+    "busy": "another session has it, or a limit is reached",
+    "paused": "the gateway is paused",
+    "misconfigured": "the gateway's host or configuration is wrong",
+    "not-unlocked": "the project is locked",
+    "no-such-project": "there is no such project",
+    "no-such-key": "the key is not listed",
+    "damaged-vault": "the project is damaged",
+    "cannot-create": "it exists already, or could not be made",
+    "unread": "a part could not be read",
+    "dropped": "the connection ended before",
+    "stopped": "a limit of programs was reached",
+    "interrupted": "it was interrupted",
+    "internal": "an error of the gateway",
+    "no-instance": "no inotify instance is left: see docs/administration.md",
+    "watch-limit": "no inotify watch is left: see docs/administration.md",
+    "overflow": "too many changes at once to follow",
+    "uncertain": "not every directory is known to be watched",
+}
+"""Why something was refused or failed: the slugs of gateway.errors, and those of `tracking`."""
+
+
 def for_sysadmin(slug: str) -> str:
     """The sysadmin's words for a slug that was read from a log; "" when this version does not know it."""
-    return REASONS[slug].sysadmin if slug in REASONS else ""
+    return REASONS[slug].sysadmin if slug in REASONS else _REFUSALS.get(slug, "")
 
 
 def is_abrupt(slug: str) -> bool:

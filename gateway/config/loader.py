@@ -66,29 +66,53 @@ _FORBIDDEN_PATHS = frozenset(("", "dev", "proc", "sys", "tmp", "run", "home", "e
 """Directories that programs must not get as a whole: the sandbox has its own, or they contain secrets of the host."""
 
 
-def audit_path(text: str) -> str:
-    """The path of the audit log in a configuration that `parse` refuses, so that the refusal can be recorded there.
+_MOST_ERRORS = 100
+"""Lines that cannot be read, after which the rest of a file is not looked at."""
 
-    Only the lines before the first error count. Without a usable `paths.audit`, this is the default.
+
+def salvage(text: str) -> Config:
+    """What can be used of a configuration that `parse` refuses: each sound key, and the defaults of all others.
+
+    For what only looks or ends things, and to record a refusal where the sysadmin wants it. After a line that cannot be
+    read, nothing counts until the next [table]: those keys could belong to another one.
     """
-    return _path(text, "paths.audit", schema.DEFAULT_AUDIT)
+    given = _sound_lines(text)
+    values: dict[str, Any] = {}
+    for key in schema.KEYS:
+        located = given.get(key.name)
+        is_sound = located is not None and not _problem(key, located.value)
+        values[key.name.replace(".", "_")] = located.value if located and is_sound else key.default
+    return Config(**values)
 
 
-def run_path(text: str) -> str:
-    """As `audit_path`, for the run directory: the refusals are counted there."""
-    return _path(text, "paths.run", schema.DEFAULT_RUN)
-
-
-def _path(text: str, name: str, default: str) -> str:
-    lines = text.split("\n")
-    while True:
+def _sound_lines(text: str) -> dict[str, toml.Located]:
+    lines = text.encode("utf-8", "replace")[: toml.MAX_BYTES].decode(errors="ignore").split("\n")
+    for _ in range(_MOST_ERRORS):
         try:
-            located = toml.parse("\n".join(lines)).get(name)
+            return toml.parse("\n".join(lines))
         except toml.PlainTomlError as error:
-            lines[error.line - 1 :] = []
-            continue
-        value = located.value if located else None
-        return value if isinstance(value, str) and value.startswith("/") else default
+            wrong = error.line - 1
+            table = (at for at in range(wrong + 1, len(lines)) if lines[at].lstrip().startswith("["))
+            after = next(table, len(lines))
+            lines[wrong:after] = [""] * (after - wrong)
+    return {}
+
+
+def load_usable(path: str) -> tuple[Config, Misconfigured | None]:
+    """The configuration in the file `path`; if that is wrong, what can be used of it (`salvage`), and the error."""
+    try:
+        return load(path), None
+    except Misconfigured as error:
+        return salvage(_read_any(path)), error
+
+
+def _read_any(path: str) -> str:
+    """The text of a file, whatever its bytes are; "" if it cannot be read."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read(toml.MAX_BYTES)
+    except OSError:
+        return ""
 
 
 def load(path: str) -> Config:

@@ -51,6 +51,12 @@ KEYS = (
         doc="size in MiB at which `enc-gateway audit rotate --due` rotates the log; 0: never",
     ),
     Key(name="audit.keep", default=0, doc="how many rotated logs to keep; 0: all"),
+    Key(
+        name="audit.programs",
+        default="record",
+        choices=("record", "omit"),
+        doc='whether the audit log has the name of the host\'s program that `run` started: "record" or "omit" it',
+    ),
     Key(name="projects.create", default=("*",), doc='principals who may create projects; "*" for all, [] for none'),
     Key(
         name="passphrase.minimum",
@@ -133,11 +139,6 @@ ANY = "*"
 """In projects.create any principal, in run.commands any program."""
 
 
-DEFAULT_AUDIT, DEFAULT_RUN = (
-    next(str(key.default) for key in KEYS if key.name == name) for name in ("paths.audit", "paths.run")
-)
-
-
 class Config(Record):
     """The values of `KEYS`, with `_` for the dot in a key's name. Paths are absolute; units are those of `KEYS`."""
 
@@ -152,6 +153,7 @@ class Config(Record):
     audit_reserve: int
     audit_rotate: int
     audit_keep: int
+    audit_programs: str
     projects_create: tuple[str, ...]
     passphrase_minimum: int
     passphrase_wait_max: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gateway.audit import verification
+from gateway.base import text
 from gateway.doctor.finding import Finding, Target, fail, ok, warn
 
 TYPE_CHECKING = False
@@ -26,10 +27,11 @@ def check(target: Target) -> Iterator[Finding]:
         return
     if report.findings:
         first = report.findings[0]
-        state = f"{len(report.findings)} findings in {report.lines} lines, the first at {first.place()}"
+        counted = text.counted(len(report.findings), "finding")
+        state = f"{counted} in {text.counted(report.lines, 'line')}, the first at {first.place()}"
         yield fail("audit", state, "enc-gateway audit verify")
     else:
         closed = f"; {report.unread} of them in closed logs, as noted" if report.unread else ""
-        yield ok("audit", f"{report.lines} lines, no gap in the chain{closed}")
+        yield ok("audit", f"{text.counted(report.lines, 'line')}, no gap in the chain{closed}")
     if target.config.audit_when_full == "continue":
         yield warn("audit", "with a full disk, requests are carried out unrecorded", 'set audit.when_full = "refuse"')

@@ -43,7 +43,8 @@ def run_all(path: str, sessions: int) -> tuple[Finding, ...]:
         found.append(ok("configuration", f"{path} is valid"))
     except Misconfigured as error:
         settings = loader.parse("")
-        found.append(fail("configuration", str(error), "correct it: until then no login succeeds"))
+        missing = "enc-gateway setup" if not os.path.exists(path) else "correct that line: until then nobody can log in"
+        found.append(fail("configuration", str(error), missing))
     checked = target(path, settings, sessions)
     for check in _HOST_CHECKS:
         found += check(checked)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from gateway.base import text
 from gateway.doctor.finding import Finding, Target, fail, ok, warn
 from gateway.errors import Misconfigured
 from gateway.identity import authorized_keys, lint
@@ -33,5 +34,5 @@ def check(target: Target) -> Iterator[Finding]:
             "keys", f"{path} has no key: nobody can log in", "enc-gateway key invite NAME, or enc-gateway key add"
         )
     else:
-        more = f"; {warnings} warnings, see `enc-gateway key lint`" if warnings else ""
-        yield ok("keys", f"{len(entries)} keys{more}")
+        more = f"; {text.counted(warnings, 'warning')}: enc-gateway key lint" if warnings else ""
+        yield ok("keys", f"{text.counted(len(entries), 'line')}{more}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import os
 import pwd
 from pathlib import Path
@@ -29,6 +30,34 @@ def prepare(root: Path, owner: pwd.struct_passwd) -> None:
             raise Usage(
                 f"the account {owner.pw_name} cannot reach {root}", f"give it search permission (x) on {directory}"
             )
+
+
+def terminal_problem() -> str:
+    """Why logins cannot have a terminal here (`ssh -t`); "" if they can.
+
+    sshd gives a terminal to the group `tty`. Who is not root cannot, unless devpts is mounted with that group.
+    """
+    if os.geteuid() == 0:
+        return ""
+    try:
+        group = grp.getgrnam("tty").gr_gid
+    except KeyError:
+        return ""
+    try:
+        controller, terminal = os.openpty()
+    except OSError as error:
+        return f"`ssh -t` and `enc shell` do not work here: no terminal can be made: {error.strerror}"
+    try:
+        found = os.fstat(terminal)
+    finally:
+        os.close(controller)
+        os.close(terminal)
+    if found.st_gid == group:
+        return ""
+    return (
+        f"`ssh -t` and `enc shell` do not work here: /dev/pts is mounted without gid={group}, so sshd cannot make a "
+        f"terminal; root can change that: mount -o remount,gid={group},mode=620 /dev/pts"
+    )
 
 
 def _may_search(directory: Path, owner: pwd.struct_passwd) -> bool:

@@ -8,14 +8,14 @@ import os
 import select
 import signal
 import socket
-import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
 
 from gateway.audit import administration
-from gateway.base import json, privileges, process
+from gateway.base import privileges, process
 from gateway.config import loader
 from gateway.embedded import host, layout
 from gateway.errors import EncError, Misconfigured
@@ -23,6 +23,7 @@ from gateway.host import sshd
 from gateway.session import cleanup, registry, warden_process
 
 _PR_SET_CHILD_SUBREAPER = 36
+_STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _TIMEOUT = 15.0
 """Seconds for sshd to listen, and for all sessions to lock."""
 _PORT_ATTEMPTS = 5
@@ -32,10 +33,17 @@ _LISTENING = "Server listening on "
 log = structlog.get_logger()
 
 
-def run(directory: Path, port: int, keys: tuple[Path, ...], given: dict[str, str]) -> None:
-    """Run in the foreground until SIGTERM or SIGINT. Raises EncError when it cannot start, and when sshd ends.
+def run(
+    directory: Path,
+    port: int,
+    keys: tuple[Path, ...],
+    given: dict[str, str],
+    announce: Callable[[layout.Layout, int], None],
+) -> None:
+    """Run in the foreground until SIGTERM, SIGINT or SIGHUP. Raises EncError when it cannot start, and when sshd ends.
 
     `port` 0 takes a free one. `keys` are public key files to authorize. `given` are settings of gateway.toml.
+    `announce` is called with the paths and the port once it accepts logins.
     """
     account = host.account()
     directory = directory.resolve()
@@ -51,34 +59,39 @@ def run(directory: Path, port: int, keys: tuple[Path, ...], given: dict[str, str
     pid, port = _start_sshd(paths, port)
     listener = os.pidfd_open(pid)
     try:
-        _announce(paths, port)
-        signals.wait(listener)
+        announce(paths, port)
+        signals.wait(listener, str(paths.log))
     finally:
         _end(paths, listener)
 
 
 class _Signals:
-    """Waits for SIGTERM and SIGINT."""
+    """Waits for a signal to stop."""
 
     def __init__(self) -> None:
         self._reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(writer)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+        for number in (*_STOPS, signal.SIGCHLD):
+            if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+                continue  # nohup(1)
             signal.signal(number, lambda *_: None)
 
-    def wait(self, child: int) -> None:
+    def wait(self, child: int, log_path: str) -> None:
         """Return at a signal; until then, reap children. Raises Misconfigured when `child` (a pidfd) ends first."""
         poll = select.poll()
         for fd in (self._reader, child):
             poll.register(fd, select.POLLIN)
         while not self._stop_requested():
-            if any(fd == child for fd, _ in poll.poll()):
-                raise Misconfigured("sshd ended unexpectedly", "see log/sshd.log in the gateway's directory")
+            has_ended = any(fd == child for fd, _ in poll.poll())
+            if has_ended and not self._stop_requested():
+                raise Misconfigured("sshd ended unexpectedly", f"its log is {log_path}")
+            if has_ended:
+                return
             _reap_all()
 
     def _stop_requested(self) -> bool:
         try:
-            return bool({signal.SIGTERM, signal.SIGINT} & set(os.read(self._reader, 512)))
+            return bool({*_STOPS} & set(os.read(self._reader, 512)))
         except BlockingIOError:
             return False
 
@@ -109,7 +122,8 @@ def _spawn_listening(paths: layout.Layout) -> int:
     output = os.open(paths.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
         before = os.fstat(output).st_size
-        pid = process.spawn([sshd.PROGRAM, "-D", "-e", "-f", str(paths.sshd_config)], {1: output, 2: output})
+        argv = [sshd.PROGRAM, "-D", "-e", "-f", str(paths.sshd_config)]
+        pid = process.spawn(argv, {1: output, 2: output}, own_group=True)  # Ctrl-C is for us: we end it in order
     finally:
         os.close(output)
     deadline = time.monotonic() + _TIMEOUT
@@ -125,9 +139,9 @@ def _spawn_listening(paths: layout.Layout) -> int:
     return pid
 
 
-def _announce(paths: layout.Layout, port: int) -> None:
-    """Print the line that our caller waits for. It is a public interface (docs/protocol.md)."""
-    ready = {
+def ready(paths: layout.Layout, port: int) -> dict[str, object]:
+    """What our caller waits for, as JSON. It is a public interface (docs/protocol.md)."""
+    return {
         "event": "ready",
         "port": port,
         "ssh_config": str(paths.ssh_config),
@@ -138,8 +152,6 @@ def _announce(paths: layout.Layout, port: int) -> None:
         "account": paths.account.pw_name,
         "pid": os.getpid(),
     }
-    sys.stdout.write(json.dumps(ready) + "\n")
-    sys.stdout.flush()
 
 
 def _end(paths: layout.Layout, listener: int) -> None:
@@ -175,7 +187,7 @@ def _lock_all(run: str) -> None:
 def _record_ends(paths: layout.Layout) -> None:
     """Record the end of sessions that had to be killed."""
     try:
-        settings = loader.load(str(paths.config))
+        settings, _ = loader.load_usable(str(paths.config))
         cleanup.sweep(str(paths.run), administration.log(settings), "enc-gateway embedded")
     except (EncError, OSError) as error:
         log.warning("the ends of killed sessions are not recorded", error=str(error))

@@ -9,7 +9,11 @@ import shutil
 import stat
 
 from gateway.base import files
+from gateway.base.text import counted
 from gateway.base.tree import walk
+
+_NO_FILE = "/dev/null"
+"""In a diff: the file does not exist."""
 
 
 class File:
@@ -121,9 +125,23 @@ def diff(path: str, before: str | None, after: str | None) -> str:
     """A unified diff of a file's text; None is no file."""
     if before == after:
         return ""
-    old, new = ("/dev/null" if before is None else path), ("/dev/null" if after is None else path)
+    old, new = (_NO_FILE if before is None else path), (_NO_FILE if after is None else path)
     lines = difflib.unified_diff((before or "").splitlines(), (after or "").splitlines(), old, new, lineterm="")
     return "\n".join(lines) or f"--- {old}\n+++ {new}"  # an empty file has no lines to show
+
+
+def summary(change: str) -> str:
+    """A change in one line: of a diff, the path and how many lines it adds and removes."""
+    before, newline, rest = change.partition("\n")
+    after, _, body = rest.partition("\n")
+    if not newline or not before.startswith("--- ") or not after.startswith("+++ "):
+        return change
+    old, new = before.removeprefix("--- "), after.removeprefix("+++ ")
+    lines = body.splitlines()
+    added, removed = sum(line.startswith("+") for line in lines), sum(line.startswith("-") for line in lines)
+    if old == _NO_FILE:
+        return f"+ {new} ({counted(added, 'line')})"
+    return f"- {old}" if new == _NO_FILE else f"~ {new} ({counted(added, 'line')} added, {removed} removed)"
 
 
 def read(path: str) -> str | None:

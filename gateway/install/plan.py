@@ -17,6 +17,8 @@ from gateway.install.items import Account, Directory, Item, OpenFuse, RuntimeDir
 
 ETC = "/etc/enc"
 CONFIG = f"{ETC}/gateway.toml"
+VAULTS = "/var/lib/enc/vaults"
+"""Unless the configuration has another place."""
 KEPT = "/var/lib/enc/kept"
 """Removal moves what people wrote to a directory in it, named by the time."""
 _UNITS = "/etc/systemd/system"

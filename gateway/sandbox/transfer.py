@@ -30,12 +30,11 @@ def transfer_argv(
     arguments: Sequence[str],
     files: Mapping[str, int],
     patterns: Sequence[str] = (),
-    links: Sequence[str] = (),
 ) -> list[str]:
     """bwrap, inside a session, for one of PROGRAMS, with copies of `files` (path to descriptor).
 
     `patterns` are those of the last arguments ("" for none): the program gets the names of the files that they match.
-    `files` then has own_programs.GLOBBING. `links` are projects: /PROJECT leads to their views.
+    `files` then has own_programs.GLOBBING.
 
     Only the views are writable: a file elsewhere would be lost.
 
@@ -46,9 +45,6 @@ def transfer_argv(
     for node in ("null", "zero", "urandom"):
         words += ["--dev-bind", f"/dev/{node}", f"/dev/{node}"]
     words += ["--bind", paths.PROJECTS, paths.PROJECTS, "--setenv", "HOME", paths.PROJECTS]
-    for project in links:
-        if project not in _TAKEN:
-            words += ["--symlink", f"{paths.PROJECTS.lstrip('/')}/{project}", f"/{project}"]
     words += own_programs.interpreter_argv() if patterns else []
     words += ["--remount-ro", "/", "--chdir", paths.PROJECTS, "--"]
     if not patterns:
@@ -57,10 +53,6 @@ def transfer_argv(
     pairs = (word for pair in zip(arguments[first:], patterns, strict=True) for word in pair)
     globbing = own_programs.argv(own_programs.GLOBBING, PROGRAMS[program], str(first), *arguments[:first], *pairs)
     return [*words, *globbing]
-
-
-_TAKEN = frozenset(("usr", "bin", "sbin", "lib", "lib32", "lib64", "dev", "etc", "projects"))
-"""What a transfer's sandbox has at its top beside links to views."""
 
 
 def require_program(program: str) -> None:

@@ -85,7 +85,16 @@ class Close(Request):
 
 
 class Touch(Request):
-    """A line was typed at the session's prompt: nothing but activity."""
+    """The user is at work, on `project` ("": at the session's prompt): nothing but activity."""
+
+    project: str = ""
+
+
+class Limit(Request):
+    """From now on lock `project` after `seconds` without use."""
+
+    project: ProjectName
+    seconds: int
 
 
 class Ask(Request):
@@ -104,12 +113,15 @@ class Stdio(Record):
 
 class Attach(Request):
     """Run `program` (one of gateway.sandbox.transfer) with `arguments` among the views. `patterns` are those of the
-    last arguments, "" for one that is none, as gateway.sandbox.inside.globbing takes them.
+    last arguments, "" for one that is none, as gateway.sandbox.inside.globbing takes them. What it does counts as use
+    of `project`, and `traffic` tells when data last passed, as in Execute (None: only file I/O counts).
     """
 
+    project: ProjectName | None
     program: str
     arguments: tuple[Word, ...]
     patterns: tuple[Word, ...]
+    traffic: Fd | None
     stdio: Stdio
 
 
@@ -186,7 +198,7 @@ class Exited(Message):
 
 _KINDS: dict[str, type[Message]] = {
     kind.__name__: kind
-    for kind in (Unlock, Lock, Close, Touch, Ask, Attach, Execute, Done, Terminal, State, Failed, Exited)
+    for kind in (Unlock, Lock, Close, Touch, Limit, Ask, Attach, Execute, Done, Terminal, State, Failed, Exited)
 }
 
 

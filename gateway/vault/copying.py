@@ -16,6 +16,7 @@ import functools
 import os
 import stat
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from gateway.base import files, json, privileges, syscalls
@@ -49,12 +50,17 @@ counts sizes changes it.
 
 
 class CopyResult(Record):
-    """The result of backing up one vault; `problem` is "" if the copy is consistent and complete."""
+    """The result of backing up one vault; `problem` is "" if the copy is consistent and complete. `changed` tells
+    whether it differs from the copy before, `size` is that of the vault, `copied` what had to be copied (bytes).
+    """
 
     principal: str
     project: str
     attempts: int
     problem: str = ""
+    changed: bool = False
+    size: int = 0
+    copied: int = 0
 
 
 def back_up(account: Account, principal: str, vault: Vault, home: Path) -> CopyResult:
@@ -62,6 +68,8 @@ def back_up(account: Account, principal: str, vault: Vault, home: Path) -> CopyR
     target, old, snapshot_file = home / vault.name, home / f".old-{vault.name}", home / f".seen-{vault.name}"
     staged, earlier = home / f".new-{vault.name}", home / f".again-{vault.name}"
     unfinished = (staged, earlier, old, home / f"{_LINKS}{vault.name}")
+    known: Snapshot = {}
+    snapshot: Snapshot = {}
     try:
         if not target.exists() and old.exists():  # an earlier run was killed between the two renames
             old.rename(target)
@@ -83,7 +91,31 @@ def back_up(account: Account, principal: str, vault: Vault, home: Path) -> CopyR
         attempts, problem = 1, f"the gateway cannot read or copy a part of it: {_located(error)}"
     finally:
         _remove(*unfinished)
-    return CopyResult(principal=principal, project=vault.name, attempts=attempts, problem=problem)
+    if problem:
+        return CopyResult(principal=principal, project=vault.name, attempts=attempts, problem=problem)
+    return CopyResult(
+        principal=principal,
+        project=vault.name,
+        attempts=attempts,
+        changed=snapshot != known or not all(found[4] for found in snapshot.values()),
+        size=_bytes(snapshot.values()),
+        copied=_bytes(found for key, found in snapshot.items() if known.get(key) != found or not found[4]),
+    )
+
+
+def _bytes(entries: Iterable[tuple[int, ...]]) -> int:
+    """The sizes of files, each inode once."""
+    return sum({found[1]: found[2] for found in entries}.values())
+
+
+def copied_at(home: Path, project: str) -> float:
+    """When the copy of a project in the directory `home` was last made or found to be up to date (seconds since the
+    epoch); 0.0 if that is not known.
+    """
+    try:
+        return (home / f".seen-{project}").stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _remove(*paths: Path) -> None:

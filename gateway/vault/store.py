@@ -92,12 +92,16 @@ def find(principal_home: str, name: ProjectName) -> Vault:
     """The vault of project `name`. Raises NoSuchProject."""
     vault = Vault(name=name, path=os.path.join(principal_home, name))
     if not os.path.isdir(vault.path):
-        raise no_such_project(name)
+        from gateway.identity import nearest  # only after a mistake
+
+        raise no_such_project(name, nearest.closest(name, names(principal_home)))
     return vault
 
 
-def no_such_project(name: ProjectName) -> NoSuchProject:
-    return NoSuchProject(f"you have no project {name}", "`ls` lists your projects")
+def no_such_project(name: ProjectName, meant: str = "") -> NoSuchProject:
+    """`meant`: the project of a similar name that the caller has."""
+    hint = f"did you mean {meant}? " if meant else ""
+    return NoSuchProject(f"you have no project {name}", f"{hint}`ls` lists your projects")
 
 
 def restore_access(vault: Vault) -> None:
@@ -117,8 +121,11 @@ def restore_directory_access(directory: str) -> bool:
     return True
 
 
-def check(vault: Vault) -> tuple[stored.Slot, ...]:
-    """The slots of the vault. Raises DamagedVault if the vault is not valid, Misconfigured; changes nothing."""
+def check(vault: Vault, is_copy: bool = False) -> tuple[stored.Slot, ...]:
+    """The slots of the vault. Raises DamagedVault if the vault is not valid, Misconfigured; changes nothing.
+
+    A vault has to belong to our account; a copy in a backup may belong to another.
+    """
     from gateway.vault.slots import stored
 
     try:
@@ -126,7 +133,7 @@ def check(vault: Vault) -> tuple[stored.Slot, ...]:
             found = os.lstat(path)
             if not stat.S_ISDIR(found.st_mode):
                 raise DamagedVault(f"{vault.name} is damaged: {os.path.basename(path)} is not a directory")
-            if (found.st_uid, found.st_gid) != (os.geteuid(), os.getegid()):
+            if not is_copy and (found.st_uid, found.st_gid) != (os.geteuid(), os.getegid()):
                 raise DamagedVault(
                     f"{vault.name} is damaged: {os.path.basename(path)} belongs to another account",
                     "a sysadmin can chown -R it to the gateway's account and group",
@@ -146,8 +153,8 @@ def check(vault: Vault) -> tuple[stored.Slot, ...]:
 def read_metadata(vault: Vault) -> dict[str, toml.Value]:
     """What vault.toml says. Raises DamagedVault, Misconfigured."""
     try:
-        text = files.read(vault.metadata, toml.MAX_BYTES).decode()
-        return {key: located.value for key, located in toml.parse(text).items()}
+        content = files.read(vault.metadata, toml.MAX_BYTES).decode()
+        return {key: located.value for key, located in toml.parse(content).items()}
     except (OSError, ValueError) as error:
         raise damage.error(vault.name, _PART_MISSING, _RESTORE, error) from error
 

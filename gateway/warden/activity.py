@@ -61,6 +61,10 @@ class Activity:
         self.subjects[view] = Subject(limit or self._limits.view, now, "command", by)
         self.touch(now, "command", by)
 
+    def set_limit(self, view: str, limit: int) -> None:
+        """From its last activity on, a view has another limit."""
+        self.subjects[view].limit = limit
+
     def remove(self, view: str) -> None:
         self.subjects.pop(view, None)
 

@@ -46,6 +46,10 @@ class Idle:
         self._activity.add(view, boottime(), by, limit)
         self._plan()
 
+    def set_limit(self, view: str, limit: int) -> None:
+        self._activity.set_limit(view, limit)
+        self._plan()
+
     def remove(self, view: str) -> None:
         self._activity.remove(view)
         self._said.discard(view)
@@ -58,7 +62,7 @@ class Idle:
                 self._messages.relieved(name)
 
     def report(self, name: str) -> dict[str, object]:
-        """Last activity of a view or the session: what, by whom, how many seconds ago, and in how many it ends."""
+        """The last activity of a view or the session (what, by whom, when), when it ends, and its limit; in seconds."""
         subject = self._activity.subjects[name]
         moment = boottime()
         return {
@@ -66,6 +70,7 @@ class Idle:
             "by": subject.by,
             "idle": round(moment - subject.last),
             "locks_in": max(0, round(subject.ends - moment)),
+            "limit": subject.limit,
         }
 
     def window(self) -> float:
@@ -91,6 +96,8 @@ class Idle:
                 self._said.add(one.name)
                 self._messages.warning(one.name, one.seconds)
         expired = next((one.name for one in due if isinstance(one, Expired)), None)
+        if expired is not None:
+            self._messages.idle_for[expired] = self._activity.subjects[expired].limit
         if expired == SESSION:
             self._close()
             return

@@ -17,20 +17,36 @@ class Messages:
         self._session = session
         self._json = as_json
         self._out, self._err = _own(1), _own(2)
+        self.idle_for: dict[str, int] = {}
+        """By project ("": the session), the limit in seconds for which it was idle. Who locks it for that sets it."""
 
     def opened(self) -> None:
         self._say("session", {}, f"session {self._session}: open until you close it (Ctrl-C, or `logout`)")
+
+    def closed(self, reason: str) -> None:
+        words = f"session {self._session} is closed: {self._why('', reason)}"
+        self._say("closed", {"reason": reason, **self._idle("", reason)}, words)
 
     def unlocked(self, project: str) -> None:
         self._say("unlocked", {"project": project}, f"unlocked {project} in session {self._session}")
 
     def locked(self, project: str, reason: str) -> None:
-        self._say("locked", {"project": project, "reason": reason}, f"locked {project}: {REASONS[reason].user}")
+        fields = {"project": project, "reason": reason, **self._idle(project, reason)}
+        self._say("locked", fields, f"locked {project}: {self._why(project, reason)}")
+
+    def _idle(self, project: str, reason: str) -> dict[str, int]:
+        """For how many seconds the project or the session was idle, if that is the reason."""
+        name = {"idle-view": project, "idle-session": ""}.get(reason)
+        return {"seconds": self.idle_for[name]} if name in self.idle_for else {}
+
+    def _why(self, project: str, reason: str) -> str:
+        idle = self._idle(project, reason)
+        return f"idle for {idle['seconds']} s" if idle else REASONS[reason].user
 
     def warning(self, project: str, seconds: int) -> None:
         what = f"{project} will be locked" if project else "the session will be closed"
         stay = "read or write a file in it" if project else "run a command"
-        words = f"in {seconds} s {what} for want of use; {stay} to keep it"
+        words = f"in {seconds} s {what} because it is idle; {stay} to prevent that"
         self._say("warning", {"project": project, "seconds": seconds}, words)
 
     def relieved(self, project: str) -> None:

@@ -143,10 +143,14 @@ class Warden:
                 self._end(request.reason, front)
             case protocol.Touch():
                 server.reply(front, protocol.Done())
+            case protocol.Limit():
+                self._views.usable(request.project)
+                self._idle.set_limit(request.project, self._longest(request.seconds))
+                server.reply(front, protocol.Done())
             case protocol.Ask():
                 server.reply(front, protocol.State(report=json.dumps(self._report())))
             case protocol.Attach() if request.program in transfer.PROGRAMS:
-                execution.attach(self._programs, request, front, [view.project for view in self._views.live()])
+                execution.attach(self._programs, request, front)
             case protocol.Execute() if (request.terminal is None) != (request.stdio is None):
                 self._views.usable(request.project)
                 execution.start(self._programs, request, front)
@@ -191,14 +195,17 @@ class Warden:
             self.journal.record("unlocked", **view.opened_with(), took_ms=milliseconds_since(began))
             self._take_back(view, cannot_be_shown, front)
             return
-        limit = min(view.idle_limit, max(self._spec.idle.view, self._spec.idle.view_longest))
-        self._idle.add(view.project, self._origin, limit)
+        self._idle.add(view.project, self._origin, self._longest(view.idle_limit))
         self._following.add(view)
         self.journal.record("unlocked", **view.opened_with(), took_ms=milliseconds_since(began))
         if front:
             server.reply(front, protocol.Done())
         if not self._is_prompt(origin):
             self._messages.unlocked(view.project)
+
+    def _longest(self, limit: int) -> int:
+        """An idle limit that a user set, in seconds, and at most what the gateway allows now."""
+        return min(limit, max(self._spec.idle.view, self._spec.idle.view_longest))
 
     def _take_back(self, view: View, error: errors.EncError, front: socket.socket | None) -> None:
         """Lock a view that nobody would find."""
@@ -262,6 +269,8 @@ class Warden:
     def _end_everything(self, reason: str) -> Steps[None]:
         self._reserve.release()
         yield from self._views.end(reason)
+        if self._spec.anchor.name == "session":
+            self._messages.closed(reason)
         yield from processes.kill_the_rest()
         if self.journal.retire():
             self.journal.record("session-closed", reason=reason)

@@ -18,7 +18,7 @@ from rshell.session import execution, transfer
 
 GIT = "/usr/bin/git"
 _SERVICES = {
-    "git-upload-pack": ("upload-pack", "--strict"),
+    "git-upload-pack": ("upload-pack",),
     "git-receive-pack": ("receive-pack",),
     "git-upload-archive": ("upload-archive",),
 }

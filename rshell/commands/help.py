@@ -19,7 +19,7 @@ unlocks the project, and no passphrase: `help slot` says what it reads then. A
 lost key is a lost project, so that needs --recovery, or --no-recovery.
 """,
     "ls": """
-SIZE is the encrypted size on disk. `or more`: there was no time to count all.
+SIZE is the encrypted size on disk. "or more": there was no time to count all.
 """,
     "mount": """
 It asks for the passphrase (use ssh -t), or reads it from standard input. An SSH
@@ -51,8 +51,11 @@ It returns when everything is locked. --all ends all your sessions, on every
 connection.
 """,
     "idle": """
-The limit is for this project only, and at most the gateway's. It applies from
-the next `mount` on.
+Without SECONDS it shows the limit. The limit is for this project only, and at
+most the gateway's. It applies at once, also while the project is unlocked.
+""",
+    "touch": """
+It postpones the lock of the project as reading a file in it would.
 """,
     "passwd": """
 It asks for the passphrase (use ssh -t), or reads it from standard input, then
@@ -83,7 +86,7 @@ With stock tools, an SSH key unlocks a project like this (REALM is in the text):
         ssh gateway mount PROJECT
 It is for the key of this login if that is a way to unlock the project, else for
 SLOT. --new prints one for a key that is to be added, or for `new --key`. --json
-prints all, with their keys. `enc mount` does all of this by itself.
+prints all, with their keys. The client enc does all of this by itself.
 """,
     "recover": """
 It asks for the recovery code, then for a new passphrase (KIND passphrase, which
@@ -94,8 +97,8 @@ valid. A mistyped code is told from a wrong one.
 The project has to be locked. Its ways to unlock stay as they are.
 """,
     "trash": """
-Without an action it lists what you removed. `restore` gives the latest of that
-name its name back, `empty` deletes all of that name for good. After some days
+It lists what you removed. `trash restore` gives the latest of that name its
+name back, `trash empty` deletes all of that name for good. After some days
 your sysadmin's settings do that.
 """,
     "rm": """
@@ -107,6 +110,7 @@ It starts CMD in the project's directory and ends with its exit status. With
 ssh -t, CMD has a terminal. It runs in a sandbox: it can write to your unlocked
 projects and, in memory until it ends, to /tmp, /run, /dev/shm and $HOME.
 --time T stops it after T (300, 5m, 2h); the exit status is then 124.
+--directory DIR starts it in that directory of the project.
 --net gives it network access, if your sysadmin allows that.
 Shell syntax needs a shell, and quotes:
     ssh gateway "run PROJECT -- sh -c 'make && ./test'"
@@ -117,9 +121,9 @@ same options. Use ssh -t; without a terminal, bash reads commands from standard
 input.
 """,
     "fsck": """
-It asks for the passphrase, or takes a signature, reads every name and block (gocryptfs -fsck), and
-names the damaged files. What has lost its long name gets a new one, recovered-1.
-It changes nothing else, and the project stays locked.
+It asks for the passphrase, or takes a signature, reads every name and block
+(gocryptfs -fsck), and names the damaged files. What has lost its long name gets
+a new one, recovered-1. It changes nothing else, and the project stays locked.
 """,
     "sftp": """
 Unlock the project first. Then run on your machine:
@@ -136,6 +140,7 @@ Unlock the project first. Then run on your machine:
 """,
     "git-upload-pack": """
 Unlock the project first. Then run on your machine:
+    git clone gateway:PROJECT           (if PROJECT has a .git)
     git clone gateway:PROJECT/repo.git
 To create a repository:
     ssh gateway run PROJECT -- git init --bare repo.git

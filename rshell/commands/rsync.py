@@ -15,7 +15,7 @@ from gateway.session import registry
 from gateway.session.registry import Session
 from rshell.context import Context
 from rshell.language.command import Command
-from rshell.session import transfer, warden_client
+from rshell.session import execution, transfer
 from rshell.session.transfer import Paths
 
 _LETTERS = frozenset("ACDEHIJKLNORSUWXbcdgklmnopqrtuvxyz")
@@ -43,7 +43,7 @@ _WITH_PATH = frozenset(
 )
 """The value is joined by `=`, or is the next word. It is not checked: rsync's sandbox confines it."""
 
-_SECLUDED = "s"
+_SECLUDED, _SENDER = "s", "--sender"
 
 
 def run(context: Context, command: Command) -> int:
@@ -54,7 +54,7 @@ def run(context: Context, command: Command) -> int:
 
         words = (*words[:-1], words[-1].replace(_SECLUDED, "", 1), *secluded.words(secluded.read())[1:])
     session, arguments, paths = _judge(context, words)
-    return warden_client.run(context, session, "rsync", (*arguments, *paths.words), paths.patterns)
+    return execution.transfer(context, session, "rsync", arguments, paths)
 
 
 def check(context: Context, command: Command) -> Session:
@@ -72,6 +72,8 @@ def _judge(context: Context, words: tuple[str, ...]) -> tuple[Session, tuple[str
     if words[:1] != ("--server",) or words[count : count + 1] != (".",) or not paths:
         raise Usage("rsync is started by the rsync of your own machine", "run there: rsync -a DIR/ gateway:PROJECT/")
     named = transfer.paths_of(paths)
+    if _SENDER not in words[:count]:
+        transfer.require_projects(named.words)
     return transfer.session_of(context, named.words), (*_options(words[:count]), "--", "."), named
 
 
@@ -79,7 +81,7 @@ def is_secluded(words: tuple[str, ...]) -> bool:
     """Whether more of the client's words come on standard input: those of the line are `--server`, perhaps `--sender`,
     and short options with an s in front of the e, whose value may have one too.
     """
-    if words[:-1] not in (("--server",), ("--server", "--sender")) or _SECLUDED not in words[-1].partition("e")[0]:
+    if words[:-1] not in (("--server",), ("--server", _SENDER)) or _SECLUDED not in words[-1].partition("e")[0]:
         return False
     return _are_short_options(words[-1].replace(_SECLUDED, "", 1))
 

@@ -6,7 +6,7 @@ from gateway.errors import Usage
 from gateway.session.registry import Session
 from rshell.context import Context
 from rshell.language.command import Command
-from rshell.session import transfer, warden_client
+from rshell.session import execution, transfer
 from rshell.session.transfer import Paths
 
 _LETTERS = frozenset("rpdvqtf")
@@ -16,8 +16,7 @@ _DIRECTIONS = frozenset("tf")
 def run(context: Context, command: Command) -> int:
     """Run scp in the session that has the path."""
     session, letters, paths = check(context, command)
-    arguments = (*(f"-{letter}" for letter in letters), "--", *paths.words)
-    return warden_client.run(context, session, "scp", arguments, paths.patterns)
+    return execution.transfer(context, session, "scp", (*(f"-{letter}" for letter in letters), "--"), paths)
 
 
 def check(context: Context, command: Command) -> tuple[Session, str, Paths]:
@@ -28,6 +27,8 @@ def check(context: Context, command: Command) -> tuple[Session, str, Paths]:
     if letters is None or len(_DIRECTIONS & set(letters)) != 1 or not words:
         raise Usage("scp is started by the scp of your own machine", "run there: scp FILE gateway:PROJECT/")
     paths = transfer.paths_of(words)
+    if "t" in letters:
+        transfer.require_projects(paths.words)
     return transfer.session_of(context, paths.words), letters, paths
 
 

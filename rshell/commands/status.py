@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from gateway.base import text
 from gateway.errors import EncError
+from gateway.identity import authorized_keys
 from gateway.session.registry import Session
 from rshell.context import Context
 from rshell.language.command import Command
+from rshell.language.grammar import printable
 from rshell.session import warden_client
 from rshell.terminal import output
 
@@ -28,9 +30,11 @@ def run(context: Context, command: Command) -> int:
     sessions = context.sessions()
     states = warden_client.states(context, sessions)
     live = [_fields(session, states[session.id]) for session in sessions]
+    _add_labels(context, live)
     silent = next((state for state in states.values() if isinstance(state, EncError)), None)
     disk = _disk(context)
-    words = "\n".join(map(_text, live)) if live else "no sessions; nothing is unlocked"
+    show = _table if output.is_for_person() else _text
+    words = "\n".join(map(show, live)) if live else "no sessions; nothing is unlocked"
     if disk:
         words += f"\ndisk: {disk['used'] >> 20} of {disk['limit'] >> 20} MiB used"
     output.result({"sessions": live, **({"disk": disk} if disk else {})}, words, command.wants_json)
@@ -60,6 +64,35 @@ def _fields(session: Session, state: dict[str, Any] | EncError) -> dict[str, Any
     views = [{**view.as_dict(), **of_views.get(view.project, {})} for view in session.views]
     record = {key: value for key, value in session.as_dict().items() if key not in _HIDDEN}
     return {**record, "answers": answers, **state, "views": views}
+
+
+def _add_labels(context: Context, live: list[dict[str, Any]]) -> None:
+    """Add to each session and program the label that its key's line has in authorized_keys; "" for none."""
+    records = [record for session in live for record in (session, *session.get("attached", ()))]
+    known = {context.caller.fingerprint: context.label}
+    if any(record["fingerprint"] not in known for record in records):
+        for entry in authorized_keys.load(context.config.paths_authorized_keys):
+            if entry.principal == context.caller.principal and authorized_keys.is_key(entry.key_type, entry.blob):
+                known[authorized_keys.fingerprint(entry.blob)] = entry.label
+    for record in records:
+        record["label"] = printable(known.get(record["fingerprint"], ""))
+
+
+def _table(session: dict[str, Any]) -> str:
+    """A session for a person, in 80 columns."""
+    key = session["label"] or session["fingerprint"]
+    head = f"session {session['id']} of {key} from {session['address']}, since {session['since']}"
+    rows = [("PROJECT", "LAST USE", "BY", "LOCKS IN"), _short_row("(session)", session)]
+    rows += [_short_row(view["project"], view) for view in session["views"]]
+    return f"{head}\n{text.columns(rows)}"
+
+
+def _short_row(name: str, one: dict[str, Any]) -> tuple[str, str, str, str]:
+    if "idle" not in one:
+        return name, "-" if one.get("answers", True) else "does not answer", "-", "now" if "locking" in one else "-"
+    programs = dict.fromkeys(by.partition(" from ")[0] for by in one["by"].split(", ") if " from " in by)
+    by = ", ".join(programs) or one["last_activity"]
+    return name, text.ago(one["idle"]), by, text.duration(one["locks_in"])
 
 
 def _text(session: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ import os
 import time
 
 from gateway.audit.log import AuditLog
-from gateway.base import interpreter, json, toml
+from gateway.base import json, toml
 from gateway.base.records import Record
 from gateway.config import loader
 from gateway.errors import EncError
@@ -32,12 +32,23 @@ if TYPE_CHECKING:
 
 
 class Step(Record):
-    """One decision: the file that decides, with the line if there is one; the decision in words; whether it passes."""
+    """One check: the rule by its name in docs/administration.md, the place of what a sysadmin can change about it (a
+    line of a file, a vault; "": nothing), the result in words, and whether the caller passes.
+    """
 
+    rule: str
     where: str
     says: str
     passes: bool
 
+
+CONFIGURATION, KEY, COMMAND, PERMISSION, ENROLMENT, PROJECT, REQUEST = (
+    *("configuration", "key", "command", "permission", "enrolment"),
+    *("project", "request"),
+)
+"""The rules, in the order of the checks. PROJECT is about the project that the command names, REQUEST about what else
+the command needs.
+"""
 
 SSHD_REFUSES = 255
 """The exit status of `ssh` when sshd refuses the key. None of our code runs then."""
@@ -72,19 +83,20 @@ def main(config_path: str, fd: int) -> int:
 
 def _run_steps(config_path: str, fingerprint: str, origin: str, line: str | None, steps: list[Step]) -> None:
     """Append the steps that pass to `steps`. Raises Refusal at the first that does not."""
-    settings = _decide(config_path, lambda: loader.load(config_path))
-    steps.append(_passed(config_path, "the configuration is sound"))
+    settings = _decide(CONFIGURATION, config_path, lambda: loader.load(config_path))
+    steps.append(_passed(CONFIGURATION, config_path, "it is sound"))
     entry = _entry_of_key(settings.paths_authorized_keys, fingerprint, origin)
     where = f"{settings.paths_authorized_keys}:{entry.line}"
-    caller = _decide(where, lambda: authentication.of_entry(entry))
+    caller = _decide(KEY, where, lambda: authentication.of_entry(entry))
     if isinstance(caller, authentication.Invitation):
-        steps.append(_passed(where, f"the key is an invitation for {caller.principal}{_from_note(entry, origin)}"))
+        says = f"it is an invitation for {caller.principal}{_from_note(entry, origin)}"
+        steps.append(_passed(KEY, where, says))
         _enrolment(settings, caller, line, steps)
         return
     identity = caller
     entries = authorized_keys.load_key(settings.paths_authorized_keys, caller.blob)
-    _decide(where, lambda: authentication.require_listed(identity, entries))
-    steps.append(_passed(where, f"the key is {caller.principal}'s{_from_note(entry, origin)}"))
+    _decide(KEY, where, lambda: authentication.require_listed(identity, entries))
+    steps.append(_passed(KEY, where, f"it is {caller.principal}'s{_from_note(entry, origin)}"))
     log = AuditLog(settings.paths_audit)
     context = Context(config=settings, caller=caller, label=entry.label, audit=log, request="", began=0.0)
     _command(config_path, context, line, steps)
@@ -101,20 +113,19 @@ def _from_note(entry: authorized_keys.Entry, origin: str) -> str:
 def _enrolment(settings: Config, caller: authentication.Invitation, line: str | None, steps: list[Step]) -> None:
     from rshell.front import enrol
 
-    where = _location_of(enrol.authorize)
-    _decide(where, lambda: enrol.authorize(settings, caller, line))
-    steps.append(_passed(where, "it may hand in one key, once"))
+    _decide(ENROLMENT, "", lambda: enrol.authorize(settings, caller, line))
+    steps.append(_passed(ENROLMENT, "", "it may hand in one key, once"))
 
 
 def _command(config_path: str, context: Context, line: str | None, steps: list[Step]) -> None:
-    asked = command.PROMPT if line is None else _decide("", lambda: command.parse(line))
-    steps.append(_passed(_location_of(command.parse), f"it is {asked.verb.name}: {asked.verb.summary}"))
-    here = _location_of(policy.decisions)
+    asked = command.PROMPT if line is None else _decide(COMMAND, "", lambda: command.parse(line))
+    steps.append(_passed(COMMAND, "", f"it is {asked.verb.name}: {asked.verb.summary}"))
     for decision in policy.decisions(asked, context):
         if isinstance(decision, policy.Deny):
-            where = _setting_location(config_path, decision.setting) if decision.setting else here
-            raise Refusal(Step(where=where, says=decision.because.line(), passes=False), decision.because.code)
-    steps.append(_passed(here, "it is allowed"))
+            where = _setting_location(config_path, decision.setting) if decision.setting else ""
+            step = Step(rule=PERMISSION, where=where, says=decision.because.line(), passes=False)
+            raise Refusal(step, decision.because.code)
+    steps.append(_passed(PERMISSION, "", "it is allowed"))
     if asked is command.PROMPT or asked.wants_help:
         return
     module = __import__(f"rshell.commands.{asked.verb.module}", fromlist=["run"])
@@ -126,29 +137,32 @@ def _command(config_path: str, context: Context, line: str | None, steps: list[S
         where = os.path.join(home, asked.project)
         if not os.path.isdir(home):
             if asked.verb.name != "new":
-                _decide(where, lambda: store.find(home, asked.project))  # type: ignore[arg-type]
+                _decide(PROJECT, where, lambda: store.find(home, asked.project))  # type: ignore[arg-type]
             return
         if check is None:
-            _decide(where, lambda: context.vault(asked.project))
+            _decide(PROJECT, where, lambda: context.vault(asked.project))
     if check:
-        _decide(where, lambda: check(context, asked))
-        steps.append(_passed(where or _location_of(check), "nothing prevents it now"))
+        rule = PROJECT if asked.project else REQUEST
+        _decide(rule, where, lambda: check(context, asked))
+        steps.append(_passed(rule, where, "nothing prevents it now"))
 
 
-def _passed(where: str, says: str) -> Step:
-    return Step(where=where, says=says, passes=True)
+def _passed(rule: str, where: str, says: str) -> Step:
+    return Step(rule=rule, where=where, says=says, passes=True)
 
 
 def _entry_of_key(path: str, fingerprint: str, origin: str) -> authorized_keys.Entry:
     """The first line with the key that sshd accepts. Raises Refusal if there is none."""
-    entries = _decide(path, lambda: [one for one in authorized_keys.load(path) if _fingerprint(one) == fingerprint])
+    entries = _decide(
+        KEY, path, lambda: [one for one in authorized_keys.load(path) if _fingerprint(one) == fingerprint]
+    )
     problems = [_sshd_problem(entry, origin) for entry in entries]
     if "" in problems:
         return entries[problems.index("")]
     where, says = path, "no line has this key, so sshd refuses it"
     if entries:
         where, says = f"{path}:{entries[0].line}", f"sshd refuses the key of this line: {problems[0]}"
-    raise Refusal(Step(where=where, says=says, passes=False), SSHD_REFUSES)
+    raise Refusal(Step(rule=KEY, where=where, says=says, passes=False), SSHD_REFUSES)
 
 
 def _sshd_problem(entry: authorized_keys.Entry, origin: str) -> str:
@@ -169,33 +183,17 @@ def _fingerprint(entry: authorized_keys.Entry) -> str:
         return ""
 
 
-def _decide(where: str, check: Callable[[], T]) -> T:
-    """The result of `check`. An EncError becomes a Refusal at `where` ("": the line of our code that raised it)."""
+def _decide(rule: str, where: str, check: Callable[[], T]) -> T:
+    """The result of `check`. An EncError becomes a Refusal by `rule`."""
     try:
         return check()
     except EncError as error:
-        raise Refusal(Step(where=where or _raised_at(error), says=error.line(), passes=False), error.code) from error
+        step = Step(rule=rule, where=where, says=error.line(), passes=False)
+        raise Refusal(step, error.code) from error
 
 
 def _setting_location(config_path: str, name: str) -> str:
     """The line of the configuration file that sets a key."""
     with open(config_path, encoding="utf-8") as file:
         located = toml.parse(file.read()).get(name)
-    return f"{config_path}:{located.line}" if located else f"{config_path} ({name} is at its default)"
-
-
-def _raised_at(error: EncError) -> str:
-    """The file and line of our code that raised `error`."""
-    trace = error.__traceback__
-    while trace and trace.tb_next:
-        trace = trace.tb_next
-    return _relative(trace.tb_frame.f_code.co_filename, trace.tb_lineno) if trace else ""
-
-
-def _location_of(function: Callable[..., object]) -> str:
-    """The file and line where `function` is defined."""
-    return _relative(function.__code__.co_filename, function.__code__.co_firstlineno)
-
-
-def _relative(path: str, line: int) -> str:
-    return f"{os.path.relpath(path, interpreter.code_root())}:{line}"
+    return f"{config_path}:{located.line} ({name})" if located else f"{config_path} ({name} is at its default)"

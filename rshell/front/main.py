@@ -14,7 +14,7 @@ from gateway.identity import authentication, authorized_keys
 from gateway.limits import rates
 from rshell.context import Context
 from rshell.front import misconfiguration, policy, refusal, throttle
-from rshell.language import command
+from rshell.language import command, verbs
 from rshell.terminal import output
 
 TYPE_CHECKING = False
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _HOST = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
 """What a system call says when the host is out of something, or a disk does not work."""
 
+_CLIENT = "enc "
 _MAX_DESCRIPTORS = 1 << 16
 """More than sshd could have left open. All of them but 0, 1 and 2 are closed."""
 
@@ -36,11 +37,11 @@ def main(config_path: str) -> int:
     os.umask(0o077)
     os.closerange(3, _MAX_DESCRIPTORS)
     rlimits.impose()
-    line = environ.get("SSH_ORIGINAL_COMMAND")
+    line = _without_client(environ.get("SSH_ORIGINAL_COMMAND"))
     as_json = wants_json(line)
     try:
         signals.unblock()
-        settings = misconfiguration.load(config_path, environ)
+        settings = misconfiguration.load(config_path, environ, line)
         caller = authentication.of_environment(environ)
         if isinstance(caller, authentication.Invitation):
             from rshell.front import enrol
@@ -54,6 +55,14 @@ def main(config_path: str) -> int:
         where = " at ".join(errors.fault_fields(fault).values())
         output.failure(errors.Internal(f"internal error of the gateway ({where})", "tell your sysadmin"), as_json)
         return errors.Internal.code
+
+
+def _without_client(line: str | None) -> str | None:
+    """The line without the word `enc` before it: who typed that, or whose client sent it, reads of `enc` commands."""
+    if line is None or not line.startswith(_CLIENT):
+        return line
+    output.name_commands_after(_CLIENT.strip(), verbs.TYPED)
+    return line.removeprefix(_CLIENT)
 
 
 def identify(settings: Config, caller: authentication.Identity, kind: str) -> Context:
@@ -127,7 +136,7 @@ def _authorize(context: Context, line: str | None) -> tuple[Command | int, Audit
         refused = asked if isinstance(asked, errors.EncError) else _policy_refusal(asked, context.replace(audit=log))
     decision, reason = ("deny", refused.slug) if refused else ("allow", "authorized")
     try:
-        fields = {"at_prompt": context.at_prompt, **_audit_fields(known)}
+        fields = {"at_prompt": context.at_prompt, **_audit_fields(known, context.config)}
         log.write("request", decision=decision, reason=reason, **fields)
     except errors.Misconfigured as error:
         refused = refused or error
@@ -163,8 +172,10 @@ def _words(line: str | None) -> list[str]:
     return (line or "").split()
 
 
-def _audit_fields(asked: Command | None) -> dict[str, object]:
-    """The audit fields of a command: values that were parsed, so nothing of a line that is no command."""
+def _audit_fields(asked: Command | None, config: Config) -> dict[str, object]:
+    """The audit fields of a command: values that were parsed, so nothing of a line that is no command; of the words of
+    a program only its name, and that only if it is the host's.
+    """
     if asked is None:
         return {}
     fields: dict[str, object] = {"verb": asked.verb.name}
@@ -172,6 +183,10 @@ def _audit_fields(asked: Command | None) -> dict[str, object]:
         fields["project"] = asked.project
     if "--net" in asked.flags:
         fields["network"] = True
+    if asked.verb.takes_command and asked.arguments and config.audit_programs == "record":
+        from gateway.audit import program_names
+
+        fields["program"] = program_names.of_host(asked.arguments[0], config.run_paths)
     return fields
 
 

@@ -27,7 +27,7 @@ class Command(Record):
 
     `words` are all words as parsed (for transfers), `topic` the command that `help` is to explain, `value` the word of
     `takes_value` or of a form, `action` the word of a form in small letters, `arguments` the words of the program to
-    run, `seconds` its `--time` (0: none given).
+    run, `seconds` its `--time` (0: none given), `directory` its `--directory` ("": none given).
     """
 
     verb: Verb
@@ -38,6 +38,7 @@ class Command(Record):
     action: str = ""
     arguments: tuple[str, ...] = ()
     seconds: int = 0
+    directory: str = ""
     flags: frozenset[str] = frozenset()
 
     @property
@@ -65,7 +66,11 @@ def parse(line: str) -> Command:
         raise UnknownCommand("the command is empty", _SEE_HELP)
     name = "sftp" if words[0].rsplit("/", 1)[-1] in _SFTP_SPELLINGS else words[0]
     if name not in verbs.VERBS:
-        raise UnknownCommand(f"unknown command {grammar.printable(words[0], 40)}", _SEE_HELP)
+        from gateway.identity import nearest  # only after a mistake
+
+        meant = nearest.closest(name, verbs.TYPED)
+        hint = f"did you mean `{meant}`? {_SEE_HELP}" if meant else _SEE_HELP
+        raise UnknownCommand(f"unknown command {grammar.printable(words[0], 40)}", hint)
     verb = verbs.VERBS[name]
     if verb.is_transfer:
         return Command(verb=verb, words=words, flags=frozenset({"--help"} & set(words[1:2])))
@@ -84,22 +89,24 @@ def _help(verb: Verb, words: tuple[str, ...]) -> Command:
 
 def _arguments(verb: Verb, words: tuple[str, ...]) -> Command:
     words, arguments = _split_program(verb, words)
-    words, seconds = _extract_time(verb, words)
+    words, time = _extract(verb, words, verbs.TIME)
+    seconds = 0 if time is None else _seconds(verb, time)
+    words, directory = _extract(verb, words, verbs.DIRECTORY)
     flags = {word for word in words[1:] if word.startswith("--")}
     if "--help" in flags:
         return Command(verb=verb, words=words, flags=frozenset(("--help",)))
     names = [word for word in words[1:] if word not in flags]
     if unknown := flags - set(verb.flags):
-        raise Usage(f"{verb.name} has no option {grammar.printable(min(unknown), 40)}", f"usage: {verb.usage}")
+        raise Usage(f"{verb.name} has no option {grammar.printable(min(unknown), 40)}", f"usage: `{verb.usage}`")
     takes = _form(verb, names) if verb.forms else verb.takes
-    if takes is None or len(names) != len(takes):
+    if takes is None or not len(takes) - verb.value_is_optional <= len(names) <= len(takes):
         wanted = " or ".join(filter(None, verb.forms)) or " and ".join(verb.takes) or "no names"
-        raise Usage(f"{verb.name} takes {wanted}", f"usage: {verb.usage}")
+        raise Usage(f"{verb.name} takes {wanted}", f"usage: `{verb.usage}`")
     if verb.takes_command and not arguments:
-        raise Usage("no program to run; write it after `--`", f"usage: {verb.usage}")
+        raise Usage("no program to run; write it after `--`", f"usage: `{verb.usage}`")
     if arguments and not grammar.is_safe(arguments[0]):  # who cannot start it says so with its name
         raise Usage("the name of a program may not have control characters", "start it with sh -c")
-    given = dict(zip(takes, names, strict=True))
+    given = dict(zip(takes, names, strict=False))  # an optional value may be missing
     project = ProjectName.of(given.pop("PROJECT")) if "PROJECT" in given else None
     action = next((word for word in given if word.islower()), "")
     value = next((name for word, name in given.items() if word.isupper()), "")
@@ -111,6 +118,7 @@ def _arguments(verb: Verb, words: tuple[str, ...]) -> Command:
         action=action,
         arguments=arguments,
         seconds=seconds,
+        directory=directory or "",
         flags=frozenset(flags),
     )
 
@@ -138,14 +146,18 @@ _UNITS = {"s": 1, "m": 60, "h": 3600}
 _MAX_DIGITS = 7
 
 
-def _extract_time(verb: Verb, words: tuple[str, ...]) -> tuple[tuple[str, ...], int]:
-    """The words without `--time T`, and T in seconds (0: not given). T is a number, or a number and s, m or h."""
-    if verbs.TIME not in verb.flags or verbs.TIME not in words:
-        return words, 0
-    at = words.index(verbs.TIME)
-    text = words[at + 1] if at + 1 < len(words) else ""
-    unit = _UNITS.get(text[-1:], 0)
-    digits = text[:-1] if unit else text
+def _extract(verb: Verb, words: tuple[str, ...], option: str) -> tuple[tuple[str, ...], str | None]:
+    """The words without `option` and its value, and the value: None when it is not given, "" when it has none."""
+    if option not in verb.flags or option not in words:
+        return words, None
+    at = words.index(option)
+    return words[:at] + words[at + 2 :], words[at + 1] if at + 1 < len(words) else ""
+
+
+def _seconds(verb: Verb, given: str) -> int:
+    """The seconds that T of `--time T` stands for: a number, or a number and s, m or h. Raises Usage."""
+    unit = _UNITS.get(given[-1:], 0)
+    digits = given[:-1] if unit else given
     if not (digits.isascii() and digits.isdecimal() and len(digits) <= _MAX_DIGITS and int(digits)):
-        raise Usage("--time takes seconds, or minutes or hours as in 5m and 2h", f"usage: {verb.usage}")
-    return words[:at] + words[at + 2 :], int(digits) * (unit or 1)
+        raise Usage("--time takes seconds, or minutes or hours as in 5m and 2h", f"usage: `{verb.usage}`")
+    return int(digits) * (unit or 1)

@@ -9,7 +9,8 @@ class Verb(Record):
     """One command: what it takes, and what kind it is.
 
     takes_project    the name of a project must follow
-    takes_value      then one more word must follow, called this in the usage ("": none)
+    takes_value      then one more word follows, called this in the usage ("": none)
+    value_is_optional  that word may be left out
     forms            the words that may follow instead, one of these: PROJECT, in capitals any other value, in small
                      letters themselves (which of them was written is the command's action)
     takes_command    then `--` and the words of a program must follow
@@ -24,6 +25,7 @@ class Verb(Record):
     summary: str
     takes_project: bool = False
     takes_value: str = ""
+    value_is_optional: bool = False
     forms: tuple[str, ...] = ()
     takes_command: bool = False
     flags: tuple[str, ...] = ()
@@ -38,18 +40,21 @@ class Verb(Record):
 
     @property
     def usage(self) -> str:
-        flags = [f"[{flag} T]" if flag == TIME else f"[{flag}]" for flag in self.flags]
-        takes = [" | ".join(self.forms)] if self.forms else self.takes
+        flags = [f"[{flag} {VALUES[flag]}]" if flag in VALUES else f"[{flag}]" for flag in self.flags]
+        takes = (*self.takes[:-1], f"[{self.takes_value}]") if self.value_is_optional else self.takes
+        takes = (" | ".join(self.forms),) if self.forms else takes
         return " ".join([self.name, *takes, *flags, *(("-- CMD ARG...",) if self.takes_command else ())])
 
     @property
     def takes(self) -> tuple[str, ...]:
-        """The words that must follow, as the usage names them."""
+        """The words that follow, as the usage names them."""
         return tuple(word for word in ("PROJECT" if self.takes_project else "", self.takes_value) if word)
 
 
 TIME = "--time"
-"""The only option that takes a value."""
+DIRECTORY = "--directory"
+VALUES = {TIME: "T", DIRECTORY: "DIR"}
+"""The options that take a value, and what the usage calls it."""
 
 
 VERBS = {
@@ -93,12 +98,14 @@ VERBS = {
         ),
         Verb(
             name="idle",
-            summary="set after how many idle seconds a project is locked",
+            summary="show or set after how many idle seconds a project is locked",
             takes_project=True,
             takes_value="SECONDS",
+            value_is_optional=True,
             flags=("--json",),
             needs_admission=True,
         ),
+        Verb(name="touch", summary="count as use of an unlocked project", takes_project=True, flags=("--json",)),
         Verb(
             name="passwd",
             summary="change the passphrase of a project",
@@ -153,9 +160,14 @@ VERBS = {
             summary="run a program in an unlocked project",
             takes_project=True,
             takes_command=True,
-            flags=("--net", TIME),
+            flags=("--net", TIME, DIRECTORY),
         ),
-        Verb(name="shell", summary="open a shell in an unlocked project", takes_project=True, flags=("--net", TIME)),
+        Verb(
+            name="shell",
+            summary="open a shell in an unlocked project",
+            takes_project=True,
+            flags=("--net", TIME, DIRECTORY),
+        ),
         Verb(
             name="fsck",
             summary="check a locked project for damage",
@@ -186,3 +198,5 @@ VERBS = {
         ),
     )
 }
+TYPED = frozenset(name for name, verb in VERBS.items() if not verb.is_transfer)
+"""The commands that people type."""

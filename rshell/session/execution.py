@@ -1,4 +1,5 @@
-"""A front's side of `run`, `shell` and git: ask the session, copy what goes through a terminal, wait for the end.
+"""A front's side of `run`, `shell`, git, rsync and scp: ask the session, copy what goes through a terminal, and wait
+for the end.
 
 Without a terminal the program gets our standard descriptors themselves, unless its output is limited.
 """
@@ -15,9 +16,10 @@ from gateway.sandbox import cgroups, paths, syscall_filter
 from gateway.sandbox.limits import Limits
 from gateway.sandbox.target import Target
 from gateway.session import channel, protocol, registry, traffic, warden_process
-from gateway.session.protocol import Cgroup, Execute, NewTerminal, Stdio
+from gateway.session.protocol import Attach, Cgroup, Execute, NewTerminal, Stdio
 from gateway.session.registry import Session
 from rshell.session import warden_client
+from rshell.session.transfer import Paths, project_of
 from rshell.terminal.relay import Relay, dropped
 
 TYPE_CHECKING = False
@@ -67,19 +69,37 @@ def run(context: Context, wanted: Wanted) -> int:
         held.callback(os.close, times)
         limits = cgroups.Limits(memory=config.run_memory, processes=config.run_processes)
         cgroup = held.enter_context(cgroups.program_cgroup(target, limits))
-        status = _through(context, session, _request(context, wanted, filter_, namespace, cgroup, times))
+        request = _request(context, wanted, filter_, namespace, cgroup, times)
+        status = _through(context, session, request, times, config.run_output << 20)
         if status and cgroup and cgroup.was_oom_killed():
             raise Stopped(f"the program was stopped: it used more than {config.run_memory} MiB of memory")
         return status
 
 
-def _through(context: Context, session: Session, request: Execute) -> int:
-    """The same with the session's help."""
+def transfer(context: Context, session: Session, program: str, arguments: tuple[str, ...], paths: Paths) -> int:
+    """Run a transfer's `program` for `paths`, its last arguments, in the session that has them; return its exit status.
+
+    The data that passes and its processor time count as use: it can compare for an hour and read no file.
+    """
+    arguments = (*arguments, *paths.words)
+    with ExitStack() as held:
+        held.callback(os.close, warden_client.take_place(context))
+        times = traffic.memory()
+        held.callback(os.close, times)
+        request = warden_client.attach(context, program, arguments).replace(
+            project=next(filter(None, map(project_of, paths.words)), None),
+            patterns=paths.patterns if any(paths.patterns) else (),
+            traffic=times,
+        )
+        return _through(context, session, request, times)
+
+
+def _through(context: Context, session: Session, request: Execute | Attach, times: Fd, limit: int = 0) -> int:
+    """The same with the session's help. `times` is the memory of data that passes, `limit` is of output, in bytes."""
     try:
-        data_passed = traffic.Recorder(request.traffic).data_passed
-        limit = context.config.run_output << 20
+        data_passed = traffic.Recorder(times).data_passed
         with warden_client.connection(context, session) as answers, Relay(limit, data_passed) as relay:
-            if request.terminal is None:
+            if not isinstance(request, Execute) or request.terminal is None:
                 stdin, stdout, stderr = relay.standard()
                 request = request.replace(stdio=Stdio(stdin=stdin, stdout=stdout, stderr=stderr))
             warden_client.send(context, answers, request)

@@ -31,7 +31,7 @@ def kind_of(word: str, *allowed: str) -> Kind:
 def require_allowed(context: Context, kind: Kind) -> None:
     """Raise Denied if `unlock.kinds` does not have it."""
     if kind.value not in context.config.unlock_kinds:
-        raise Denied(f"your sysadmin does not allow to add a {kind.value} here", "see `unlock.kinds` of gateway.toml")
+        raise Denied(f"your sysadmin does not allow to add a {kind.value} here", "see unlock.kinds of gateway.toml")
 
 
 def require_room(slots: tuple[Slot, ...], kind: Kind) -> None:
@@ -90,6 +90,7 @@ def key(context: Context, vault_id: str, slots: tuple[Slot, ...], check: Callabl
         output.note(f"Sign these {challenge.LINES} lines twice on your machine:\n")
         output.note(f"ssh-keygen -Y sign -q -n {namespace} -f ~/.ssh/id_ed25519 <<'END'\n{asked.text}END\n")
     else:
+        output.note("reading a challenge and two signatures of it from standard input")  # the client waits for it
         asked = challenge.parse(questions.lines(challenge.LINES, check))
     if asked.realm != realm or asked.vault != (vault_id or asked.vault):
         raise Usage("that is the challenge of another project or gateway", "`challenge PROJECT --new` prints one")
@@ -142,7 +143,7 @@ def require_way_back(slots: tuple[Slot, ...], context: Context, flags: frozenset
     """
     kinds = {each.kind for each in slots}
     if context.config.unlock_recovery == "required" and Kind.RECOVERY not in kinds:
-        raise Denied("your sysadmin requires a recovery code here", "see `unlock.recovery` of gateway.toml")
+        raise Denied("your sysadmin requires a recovery code here", "see unlock.recovery of gateway.toml")
     if kinds == {Kind.SSH_KEY} and "--no-recovery" not in flags:
         raise Usage(
             "without a passphrase or a recovery code, a lost key is a lost project",

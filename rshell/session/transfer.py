@@ -6,7 +6,7 @@ The paths are checked for a clear message, not for safety: the program sees noth
 from __future__ import annotations
 
 from gateway.base.records import Record
-from gateway.errors import Busy
+from gateway.errors import Busy, Usage
 from gateway.identity.names import ProjectName
 from gateway.sandbox.paths import PROJECTS
 from gateway.session import registry
@@ -55,6 +55,13 @@ def session_of(context: Context, paths: tuple[str, ...]) -> Session:
     if len({session.id for session in chosen.values()}) > 1:
         raise Busy("those projects are unlocked in different sessions", "copy them one by one")
     return chosen[named[0]]
+
+
+def require_projects(paths: tuple[str, ...]) -> None:
+    """Raise Usage for what is to be written beside the projects."""
+    for path in paths:
+        if project_of(path) is None:
+            raise Usage("the destination names no project", "write gateway:PROJECT/ or a path below it")
 
 
 def project_of(path: str) -> ProjectName | None:

@@ -39,7 +39,7 @@ def ask(vault: Vault, slots: tuple[Slot, ...], check: Callable[[], None], or_cod
     code = or_code and bool(of_kind(slots, Kind.RECOVERY))
     phrase = bool(of_kind(slots, Kind.PASSPHRASE))
     if os.isatty(0) and not (phrase or code):
-        hint = "`enc` signs with your key; `help challenge` has the commands for stock tools"
+        hint = "the client enc signs with your key; `help challenge` has the commands for stock tools"
         raise Usage(f"{vault.name} has no passphrase: it is unlocked by an SSH key", hint)
     what = "Passphrase or recovery code" if phrase and code else "Recovery code" if code else "Passphrase"
     return questions.secret_or_signature(f"{what} of {vault.name}: ", check)

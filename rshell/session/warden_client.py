@@ -69,34 +69,29 @@ def close(
     return closed, failed
 
 
-def run(
-    context: Context, session: Session, program: str, arguments: tuple[str, ...], patterns: tuple[str, ...] = ()
-) -> int:
-    """Run `program` in `session` on our standard descriptors; return its exit status. `patterns`: protocol.Attach."""
-    take_place(context)
-    request = attach(context, program, arguments, (Fd(0), Fd(1), Fd(2)), patterns)
-    reply = _talk(context, session, request, None)
-    if not isinstance(reply, protocol.Exited):
-        raise Internal("the session gave no proper answer")
-    return reply.status
-
-
 def attach(
-    context: Context,
-    program: str,
-    arguments: tuple[str, ...],
-    stdio: tuple[Fd, Fd, Fd],
-    patterns: tuple[str, ...] = (),
+    context: Context, program: str, arguments: tuple[str, ...], stdio: tuple[int, int, int] = (0, 1, 2)
 ) -> protocol.Attach:
     """The request for a transfer on these descriptors."""
     return protocol.Attach(
         principal=context.caller.principal,
         origin=context.origin,
+        project=None,
         program=program,
         arguments=arguments,
-        patterns=patterns if any(patterns) else (),
-        stdio=protocol.Stdio(stdin=stdio[0], stdout=stdio[1], stderr=stdio[2]),
+        patterns=(),
+        traffic=None,
+        stdio=protocol.Stdio(stdin=Fd(stdio[0]), stdout=Fd(stdio[1]), stderr=Fd(stdio[2])),
     )
+
+
+def run(context: Context, session: Session, request: protocol.Attach) -> int:
+    """Run a transfer in `session`; return its exit status."""
+    take_place(context)
+    reply = _talk(context, session, request, None)
+    if not isinstance(reply, protocol.Exited):
+        raise Internal("the session gave no proper answer")
+    return reply.status
 
 
 def send(context: Context, link: socket, request: protocol.Request) -> None:

@@ -29,9 +29,14 @@ def secret(prompt: str, check: Callable[[], None]) -> bytes:
 
     From here on no other process can read our memory. Raises Usage for no line, and for one that is too long or late.
     """
-    if not os.isatty(0):
-        output.note("reading one line from standard input; what you type is visible: use ssh -t to hide it")
+    _announce()
     return _unseen(prompt, lambda: _line(check))
+
+
+def _announce() -> None:
+    """Say that a line is read, where no terminal asks for it. The client knows, and asks by itself."""
+    if not os.isatty(0) and not output.reader_uses_client():
+        output.note("reading one line from standard input; what you type is visible: use ssh -t to hide it")
 
 
 def _unseen(prompt: str, read: Callable[[], bytes]) -> bytes:
@@ -50,8 +55,7 @@ def _unseen(prompt: str, read: Callable[[], bytes]) -> bytes:
 
 def secret_or_signature(prompt: str, check: Callable[[], None]) -> bytes:
     """The same, or an armoured SSH signature with all its lines, if the first line begins one."""
-    if not os.isatty(0):
-        output.note("reading one line from standard input; what you type is visible: use ssh -t to hide it")
+    _announce()
     return _unseen(prompt, lambda: _rest_of_signature(_line(check), check))
 
 

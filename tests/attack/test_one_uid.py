@@ -136,7 +136,9 @@ for kind in (
     lambda about: protocol.Touch(**about),
     lambda about: protocol.Lock(project=ProjectName("work"), **about),
     lambda about: protocol.Close(reason="logout", **about),
-    lambda about: protocol.Attach(program="sftp-server", arguments=(), patterns=(), stdio=stdio, **about),
+    lambda about: protocol.Attach(
+        project=None, program="sftp-server", arguments=(), patterns=(), traffic=None, stdio=stdio, **about
+    ),
 ):
     with channel.connect(sys.argv[2], "sock") as link:
         channel.send(link, kind({"principal": principal, "origin": "x"}))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import stat
+import struct
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -15,7 +18,7 @@ import pytest
 from gateway.identity.names import ProjectName
 from gateway.vault import ciphertext
 from gateway.vault.store import Vault
-from tests.harness import PASSPHRASE, Gateway, Person, admin, eventually, need
+from tests.harness import PASSPHRASE, Gateway, Person, admin, bindir, eventually, need, run
 from tests.life import keep_doing, sshfs
 
 
@@ -334,6 +337,37 @@ def test_holes_links_and_times_come_back_and_sizes_are_right(kept: Gateway, owne
     assert len(sizes) == 2 and max(sizes) < 21_000_000
 
 
+def access_list(*entries: tuple[int, int, int]) -> bytes:
+    """An ACL as an extended attribute: tag, permissions, id (linux/posix_acl_xattr.h)."""
+    return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+
+
+NOBODY = 0xFFFFFFFF
+ANOTHER_MAY_READ = access_list((1, 7, NOBODY), (2, 5, 12345), (4, 0, NOBODY), (16, 5, NOBODY), (32, 0, NOBODY))
+
+
+def test_a_view_has_no_access_lists_and_those_of_the_store_do_not_come_back(
+    kept: Gateway, owner: Person, tmp_path: Path
+) -> None:
+    """A sysadmin may have put some there, for a backup of another kind: new files inherit them."""
+    cipher, backup = kept.vaults / f"u-{owner.name}" / "work" / "cipher", tmp_path / "backup"
+    os.setxattr(cipher, "system.posix_acl_default", ANOTHER_MAY_READ)
+    os.setxattr(cipher, "system.posix_acl_access", ANOTHER_MAY_READ)
+    own = access_list((1, 6, NOBODY), (4, 4, NOBODY), (16, 4, NOBODY), (32, 0, NOBODY))
+    attempt = f'import os; os.setxattr("file", "system.posix_acl_access", {own!r})'.replace("'", '"')
+    said = program(owner, f"echo content >file; python3 -c '\\''{attempt}'\\'' 2>&1 | tail -n 1; cp -a file copy")
+    assert "Operation not supported" in said
+    assert any("system.posix_acl_access" in os.listxattr(path) for path in cipher.iterdir() if path.stat().st_size)
+    assert copied(kept, backup)[owner.name, "work"] == ""
+    assert admin(kept, "restore", str(backup), owner.name, "work").status == 0
+    restored = kept.vaults / f"u-{owner.name}" / "work.restored"
+    for top in (backup / f"u-{owner.name}" / "work", restored):
+        found = [name for path in (top, *top.rglob("*")) for name in os.listxattr(path)]
+        assert not [name for name in found if "acl" in name]
+    assert opened(restored, tmp_path, "file") == b"content\n"
+    assert owner.ssh("fsck", "work.restored", stdin=PASSPHRASE + "\n").status == 0
+
+
 def test_an_unchanged_file_is_not_copied_again_and_one_of_another_place_is(
     kept: Gateway, owner: Person, tmp_path: Path
 ) -> None:
@@ -437,3 +471,35 @@ def _text(path: Path) -> str:
 )
 def test_the_sizes_of_ciphertext(size: int, whole: bool) -> None:
     assert ciphertext.is_valid_size(size) == whole
+
+
+def test_a_backup_says_what_changed_lists_its_copies_and_checks_them(
+    make_gateway: Callable[..., Gateway], tmp_path: Path
+) -> None:
+    gateway, to = make_gateway(), tmp_path / "backup"
+    someone = gateway.person("someone", "someone")
+    someone.new("one")
+    someone.new("two")
+    first = admin(gateway, "backup", str(to))
+    assert re.search(r"^2 projects, .*: 2 copied \(.*\), 0 unchanged; \d+\.\d s$", first.out, re.MULTILINE), first
+    with someone.mounted("one"):
+        assert someone.sftp(f"put {__file__} one/file").status == 0
+    second = admin(gateway, "backup", str(to))
+    results = {line.split()[1]: line.split()[-1] for line in second.out.splitlines() if line.startswith("someone")}
+    assert results == {"one": "copied", "two": "unchanged"} and "1 copied" in second.out
+    third = json.loads(admin(gateway, "backup", str(to), "--json").out)
+    assert [one["changed"] for one in third["vaults"]] == [False, False] and third["seconds"] > 0
+    program = str(bindir() / "enc-gateway")
+    listed = run([program, "backup", "list", str(to), "--json"]).json["copies"]
+    assert isinstance(listed, list) and [one["project"] for one in listed] == ["one", "two"] and listed[0]["copied"]
+    shown = admin(gateway, "restore", str(to))
+    assert f"enc-gateway restore {to} someone one" in shown.out and shown.out.count("\nsomeone ") == 2
+    assert admin(gateway, "restore", str(to), "nobody").out == "no copies\n"
+    assert admin(gateway, "restore", str(tmp_path)).status == 66
+    sound = run([program, "backup", "verify", str(to)])
+    assert (sound.status, sound.out.splitlines()[-1]) == (0, "2 copies, none damaged")
+    next((to / "u-someone" / "two" / "cipher").glob(ciphertext.DIRIV)).unlink()
+    damaged = run([program, "backup", "verify", str(to)])
+    assert damaged.status == 65 and damaged.out.splitlines()[-1] == "2 copies, 1 damaged"
+    assert re.search(r"^someone +two +DAMAGED: ", damaged.out, re.MULTILINE), damaged
+    assert re.search(r"^someone +one +sound$", damaged.out, re.MULTILINE)

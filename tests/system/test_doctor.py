@@ -11,7 +11,7 @@ import pytest
 from gateway.doctor import programs
 from tests.harness import Gateway, Result, bindir, need_root, run
 
-DEPENDS_ON_HOST = ("clock", "disk")
+DEPENDS_ON_HOST = ("clock", "disk", "limits of programs")
 """Subjects whose level differs between machines that run tests."""
 
 

@@ -112,12 +112,11 @@ def test_a_missing_sshfs_ssh_or_fuse(mine: Laptop) -> None:
     refused(mine, mine.enc("ls", PATH=str(tools)), 69, "ssh is not installed", "apt install")
 
 
-def test_no_runtime_directory_or_one_that_others_can_read(mine: Laptop) -> None:
-    refused(mine, mine.enc("mount", "one", XDG_RUNTIME_DIR=""), 69, "XDG_RUNTIME_DIR is not set")
+def test_a_runtime_directory_that_others_can_read(mine: Laptop) -> None:
     shared = mine.root / "shared"
     shared.mkdir(mode=0o755)
     refused(mine, mine.enc("login", XDG_RUNTIME_DIR=str(shared)), 69, "not a private directory of yours")
-    assert mine.enc("ls", XDG_RUNTIME_DIR="").status == 0, "asking needs no state"
+    assert mine.enc("ls", XDG_RUNTIME_DIR=str(shared)).status == 0, "asking needs no state"
 
 
 def test_a_home_that_cannot_be_written(mine: Laptop) -> None:
@@ -150,7 +149,7 @@ def test_errors_are_json_for_programs(mine: Laptop) -> None:
     assert done.json == {
         "error": "no-such-project",
         "message": "you have no project other",
-        "hint": "`enc new other` creates it; `enc ls` lists your projects",
+        "hint": "`enc new other` creates it; `enc ls` lists yours",
         "exit": 66,
     }
     assert mine.enc("mount", "--json").json["exit"] == 64
@@ -218,7 +217,7 @@ def test_the_doctor_finds_what_is_wrong_and_says_how_to_put_it_right(mine: Lapto
     ill = mine.enc("doctor", XDG_RUNTIME_DIR="", ENC_IDENTITY="/nowhere")
     assert ill.status == 69
     wrong = [line for line in ill.out.splitlines() if line.startswith("wrong")]
-    assert len(wrong) >= 3 and all("; " in line for line in wrong), ill
+    assert len(wrong) >= 2 and all("; " in line for line in wrong), ill
 
 
 def test_a_passphrase_comes_from_a_helper_or_a_desktops_dialog(mine: Laptop) -> None:
@@ -251,7 +250,7 @@ def test_a_folder_is_uploaded_and_compared_before_it_is_said_to_be_there(mine: L
 
 
 def test_commands_that_are_the_gateways_alone_are_passed_on(mine: Laptop) -> None:
-    assert "usage: idle" in mine.enc("idle", "--help").out
+    assert "Usage: enc idle" in mine.enc("idle", "--help").out
     assert mine.enc("idle", "one", "60").status == 0
     assert mine.enc("ls").out == mine.who.ssh("ls").out
     gone = mine.enc("run", "one", "--", "true")

@@ -194,7 +194,7 @@ def test_a_host_that_then_shows_another_key_is_refused_and_not_recorded(
     known, before = tmp_path / "known_hosts", "# a comment\n"
     known.write_text(before)
     more = (host_fingerprint(gateway),) if words == ("--fingerprint",) else ()
-    own = {"ENC_SSH_CONFIG": str(config), "ENC_IDENTITY": str(tmp_path / "id")}
+    own = {"ENC_SSH_CONFIG": str(config), "ENC_IDENTITY": "" if more else str(tmp_path / "id")}
     done = mine.enc("init", *words, *more, stdin=code + "\n", **own)
     nothing_was_set_up(mine, tmp_path, done, 76, "is not the one in")
     assert known.read_text() == before

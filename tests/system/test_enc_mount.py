@@ -46,7 +46,8 @@ def test_a_project_is_mounted_for_its_user_alone_and_unmounting_locks_it(mine: L
     again = mine.enc("mount", "one")
     assert (again.status, again.err.count("\n")) == (73, 1) and str(at) in again.err
     status = mine.enc("status", "--json").json
-    assert status["mounts"] == [{"project": "one", "directory": str(at), "condition": "watched"}]
+    about = {"project": "one", "directory": str(at), "condition": "watched"}
+    assert status["mounts"] == [{**about, "until": "the program that called enc ends"}]
     done = mine.enc("unmount", "one", "--json")
     assert done.json == {"unmounted": ["one"], "locked": True}
     assert mine.views() == [] and not mine.entries()

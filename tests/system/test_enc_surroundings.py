@@ -391,6 +391,31 @@ def test_a_file_deleted_while_open_does_not_stay_after_an_unmount_by_force(mine:
     assert sorted(path.name for path in again.rglob("*")) == ["d x", "kept"]
 
 
+@pytest.mark.parametrize("what", ["sshfs", "connection"])
+def test_a_file_deleted_while_open_is_removed_at_the_next_unlock(mine: Laptop, what: str) -> None:
+    at = mine.mount("one")
+    (at / "d x").mkdir()
+    opened = [(at / name).open("w") for name in ("file", "d x/other")]
+    for name in ("file", "d x/other"):
+        (at / name).unlink()
+    hidden = sorted(path.name for path in at.rglob(".fuse_hidden*"))
+    assert len(hidden) == 2
+    for file in opened:
+        inode = dict(line.split() for line in Path(f"/proc/self/fdinfo/{file.fileno()}").read_text().splitlines())
+        assert any(name.startswith(f".fuse_hidden{int(inode['ino:']):08x}") for name in hidden)
+    (at / f"{hidden[0][:-12]}ffff{'0' * 8}").write_text("another's")
+    mount, connection = mine.mounted("one"), mine.state.connection
+    assert connection
+    kill(mount.sshfs if what == "sshfs" else connection.master)
+    eventually(lambda: "one" not in mine.state.mounts, 20)
+    for file in opened:
+        with contextlib.suppress(OSError):
+            file.close()
+    again = mine.mount("one")
+    assert sorted(path.name for path in again.rglob("*")) == [f"{hidden[0][:-12]}ffff{'0' * 8}", "d x"]
+    assert not list(Path(mine.store.directory).glob("hidden-*"))
+
+
 def test_a_crash_in_the_background_leaves_a_trace_that_has_a_limit(mine: Laptop) -> None:
     """A watchdog that has to start a monitor, and finds a directory in the place of the lock for that."""
     mine.mount("one")

@@ -76,6 +76,19 @@ def test_the_name_of_the_directory_is_a_name(uploading: Laptop, tmp_path: Path, 
     assert Result(0, done.stdout, "").json["copied"] == 1
 
 
+@pytest.mark.parametrize("name", ["x y", "it's", "'", "two''quotes 'in' \"it\"", "back\\slash", "100%d", "-e sh"])
+def test_so_is_that_of_the_runtime_directory_and_of_the_home(uploading: Laptop, tmp_path: Path, name: str) -> None:
+    (tmp_path / "f").write_text("x")
+    runtime, home = uploading.runtime / name, uploading.home / name
+    for path in (runtime, home):
+        path.mkdir(mode=0o700)
+    project = f"runtime{abs(hash(name)) % 10**6}"
+    done = upload(uploading, project, str(tmp_path), XDG_RUNTIME_DIR=str(runtime), HOME=str(home))
+    assert done.status == 0, done
+    assert done.json["copied"] == 1
+    assert uploading.enc("logout", XDG_RUNTIME_DIR=str(runtime), HOME=str(home)).status in (0, 69)
+
+
 def test_what_rsync_cannot_copy_is_skipped_with_a_word(uploading: Laptop, tmp_path: Path) -> None:
     (tmp_path / ".git").mkdir()
     with socket.socket(socket.AF_UNIX) as daemon:

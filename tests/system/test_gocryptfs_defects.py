@@ -71,6 +71,24 @@ def test_no_program_makes_a_hard_link_that_corrupts(at: UnlockedProject) -> None
     assert ("failed to create hard link 'b' => 'a': Operation not permitted" in said.err) == has(defects.HARD_LINKS)
 
 
+WAYS = [
+    "cp -l a b",
+    'python3 -c \'import os; os.link("a", "b")\'',
+    'perl -e \'link("a", "b")\'',
+    "mkdir s d; cp -p a s/a; rsync -a --link-dest=$PWD s/ d/; mv d/a b",
+    "tar cf - a | tar xf - --transform=s,a,b,",
+]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_nor_does_any_other_way_to_make_one(at: UnlockedProject, way: str) -> None:
+    said = at.sh(
+        f"rm -rf a b s d; printf hello >a; {{ {way}; }} 2>/dev/null; echo more >>a; cat a; test ! -e b || cat b"
+    ).out
+    assert said in ("hellomore\n", "hellomore\nhellomore\n", "hellomore\nhello")
+    assert at.sh("find . -links +1 -type f").out == "" or not has(defects.HARD_LINKS)
+
+
 def test_git_copies_what_it_cannot_link(at: UnlockedProject) -> None:
     made = at.sh(
         "git init -q r; cd r; echo x >f; git add f; git -c user.name=a -c user.email=b commit -qm x; cd ..;"

@@ -121,7 +121,7 @@ def test_a_session_without_a_command_for_its_limit_is_closed(make_gateway: Calla
         assert held.wait(3 + SLACK).status == 75
         assert time.monotonic() - began > 2
     assert "the session will be closed" in held.said
-    assert "locked work: idle (no activity in the session)" in held.said
+    assert "locked work: idle for " in held.said
     assert lock_reasons(gateway, "work") == ["idle-session"]
     assert gateway.events("session-closed")[-1]["reason"] == "idle-session"
     eventually(lambda: not gateway.leftovers())
@@ -193,7 +193,7 @@ def test_an_idle_view_is_locked_while_another_in_the_session_is_at_work(limited:
             keep_doing(lambda: (at / "f").write_bytes(b"x"), 0.5, LONG)
             assert locked_after(limited, "idle", began, 0, LONG) == "idle-view"
             assert not lock_reasons(limited, "busy")
-            held.read_until("locked idle: idle (no file in it was read or written)")
+            held.read_until("locked idle: idle for ")
         assert locked_after(limited, "busy", time.monotonic(), 0, LIMIT) == "idle-view"
         assert held.process.poll() is None, "the session lives on without a view"
         unlock(who, "idle", shared)
@@ -443,8 +443,8 @@ def test_the_warning_says_what_will_lock_and_how_to_stay(make_gateway: Callable[
         time.sleep(0.2)
         terminal.send("correct horse battery staple\r")
         terminal.expect("unlocked work")
-        terminal.expect("in 2 s work will be locked for want of use; read or write a file in it to keep it")
-        terminal.expect("locked work: idle (no file in it was read or written)")
+        terminal.expect("in 2 s work will be locked because it is idle; read or write a file in it to prevent that")
+        terminal.expect("locked work: idle for ")
         assert terminal.wait() == 75
         assert terminal.seen.count("will be") == 1, "one warning for a view and the session that it holds"
     finally:

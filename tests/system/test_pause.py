@@ -22,7 +22,9 @@ def paused(make_gateway: Callable[..., Gateway]) -> Iterator[tuple[Gateway, Pers
     assert admin(gateway, "resume").out == "resumed\n"
     person = gateway.person("dev")
     person.new("p")
-    assert admin(gateway, "pause", "--message", "new disks, back at 14:00").out == "paused; live sessions: 0\n"
+    assert admin(gateway, "pause", "--message", "new disks, back at 14:00").out == (
+        "paused; live sessions: 0\nusers see: the gateway is paused: new disks, back at 14:00\n"
+    )
     yield gateway, person
 
 
@@ -51,13 +53,14 @@ def test_what_is_live_goes_on_until_it_is_locked_now(make_gateway: Callable[...,
     typing = person.terminal("mount", "q")
     typing.expect("Passphrase of q:")
     with person.mounted("p") as held:
-        assert json.loads(admin(gateway, "pause", "--json").out) == {"paused": True, "ended": [], "live": 1}
+        told = {"paused": True, "was_paused": False, "message": "", "ended": [], "live": 1}
+        assert json.loads(admin(gateway, "pause", "--json").out) == told
         typing.send(PASSPHRASE + "\n")  # allowed before the pause, but typed late
         typing.expect("the gateway is paused")
         assert typing.wait() == 75
         assert person.sftp("cd p", "put /etc/hostname f").status == 0
         done = admin(gateway, "pause", "--lock-now", "--message", "now")
-        assert done.out == "paused; sessions ended: 1, live sessions: 0\n"
+        assert done.out.startswith("was paused already; sessions ended: 1, live sessions: 0\n")
         assert held.wait().status == 75
         assert gateway.events("locked", project="p", reason="paused")
     eventually(lambda: not gateway.leftovers())

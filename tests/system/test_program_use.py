@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import subprocess
 import time
@@ -23,19 +24,26 @@ EVERY = 3.0
 
 @dataclass
 class Case:
-    """A program in the project of a person of its own. `types` is what the person types or sends, every few seconds."""
+    """A program in the project of a person of its own. `types` is what the person types or sends, every few seconds.
+    Without `words` it is an rsync that only compares, on a line that carries `rate` bytes a second.
+    """
 
     label: str
     kept: bool
     words: tuple[str, ...]
     terminal: bool = False
     types: str = ""
+    rate: int = 0
     began: float = 0.0
     locked: float = 0.0
     running: Terminal | subprocess.Popen[bytes] | None = None
 
     def start(self, who: Person) -> None:
-        argv = (self.words[0], "work", *self.words[1:])
+        if not self.words:
+            self.running = compare(who, self.rate)
+            self.began = time.monotonic()
+            return
+        argv = self.words if self.words[0] == "rsync" else (self.words[0], "work", *self.words[1:])
         if self.terminal:
             self.running = who.terminal(*argv)
         else:
@@ -68,12 +76,40 @@ CASES = [
     Case("a loop that does next to nothing", False, sh("while sleep 1; do :; done")),
     Case("a server that waits", False, ("run", "--", "python3", "-m", "http.server")),
     Case("900 that sleep", False, sh("for i in $(seq 900); do sleep 600 & done; wait")),
+    Case("an rsync that is sent nothing", False, ("rsync", "--server", "-n", ".", "work/")),
     Case("one that computes", True, sh('while :; do timeout 0.1 sh -c "while :; do :; done"; sleep 0.9; done')),
     Case("one that prints a line now and then", True, sh(f"while sleep {EVERY}; do echo; done")),
     Case("one that is typed at", True, ("run", "--", "sleep", "600"), terminal=True, types="x"),
     Case("one that is sent a line now and then", True, sh("while read line; do :; done"), types="x\n"),
+    Case("an rsync that compares", True, (), rate=4000),
     Case("one that reads a file now and then", True, sh(f"while sleep {EVERY}; do cat file; done >/dev/null")),
 ]
+
+
+SLOW = """
+import os, subprocess, sys, time
+rate = int(sys.argv[1])
+child = subprocess.Popen(sys.argv[2:], stdin=subprocess.PIPE)
+try:
+    while data := os.read(0, rate):
+        child.stdin.write(data)
+        child.stdin.flush()
+        time.sleep(1)
+except BrokenPipeError:
+    pass
+"""
+
+
+def compare(who: Person, rate: int) -> subprocess.Popen[bytes]:
+    """Tell by the names of 3,000 files, whose list is 200 KB, what would be copied."""
+    local = who.key.parent / f"{who.name}-files"
+    local.mkdir()
+    for number in range(3000):
+        (local / f"{hashlib.sha256(bytes(number)).hexdigest()}").touch()
+    slow = local.with_suffix(".py")
+    slow.write_text(SLOW)
+    words = ["rsync", "-an", "-e", " ".join(("python3", str(slow), str(rate), "ssh", *who.options))]
+    return subprocess.Popen([*words, f"{local}/", "gateway:work/"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
 
 
 def unlock(who: Person, stack: contextlib.ExitStack) -> Held:
@@ -87,10 +123,15 @@ def test_a_project_is_kept_by_programs_that_do_something_alone(make_gateway: Cal
     gateway = make_gateway(**{"idle.view": f"{LIMIT:.0f}", "idle.warning": "4"})
     people = [gateway.person(f"p{number}") for number in range(len(CASES))]
     with contextlib.ExitStack() as stack, ThreadPoolExecutor(4) as pool:
-        held = list(pool.map(lambda who: unlock(who, stack), people))
-        for case, who in zip(CASES, people, strict=True):
-            case.start(who)
+
+        def begin(pair: tuple[Case, Person]) -> Held:
+            case, who = pair
+            held = unlock(who, stack)
+            case.start(who)  # before others are unlocked: on a slow machine that takes longer than the limit
             stack.callback(case.end)
+            return held
+
+        held = list(pool.map(begin, zip(CASES, people, strict=True)))
         watch(gateway, people, 2.5 * LIMIT)
         assert {case.label: bool(case.locked) for case in CASES} == {case.label: not case.kept for case in CASES}
         for case, mount in zip(CASES, held, strict=True):

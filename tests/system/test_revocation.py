@@ -179,7 +179,7 @@ def test_the_sysadmin_lists_and_ends_sessions(make_gateway: Callable[..., Gatewa
         ended = admin(gateway, "sessions", "kill", ids["redone"])
         assert ended.status == 0 and ids["redone"] in ended.out
         assert gateway.events("locked", project="one", principal="red", reason="killed")
-        assert first.wait().status == 75 and "the session was killed" in first.said
+        assert first.wait().status == 75 and "your sysadmin ended the session" in first.said
         assert second.process.poll() is None and third.process.poll() is None
         assert admin(gateway, "sessions", "kill", "--principal", "red").status == 0
         assert second.wait().status == 75 and third.process.poll() is None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -134,8 +136,8 @@ def test_the_audit_is_filtered_by_key_and_its_table_is_the_same(busy: Gateway) -
     records = shown(busy)
     assert len(records) == len(busy.audit())
     table = admin(busy, "audit", "show").out.splitlines()
-    assert len(table) == len(records) + 1
-    assert admin(busy, "audit", "show", "--outcome", "odd").status == 2
+    assert len(table) == len(records) + 1 and any(row.endswith("  unlocked play") for row in table)
+    assert admin(busy, "audit", "show", "--outcome", "odd").status == 64
     assert admin(busy, "audit", "show", "--since", "odd").status == 64
 
 
@@ -163,15 +165,60 @@ def test_the_report_is_seen_in_a_browser(busy: Gateway, tmp_path: Path) -> None:
     dom = browser("--dump-dom", f"--screenshot={picture}", "--window-size=1200,1600", page.as_uri())
     assert picture.stat().st_size > 20_000
     text = re.sub(r"<[^>]*>", " ", dom)
-    for said in ("ENC gateway report", "Sessions over time", "Logins by key", "Refused", "Locks by reason"):
+    for said in ("Sessions over time", "Logins by key", "Refused", "Why projects were locked"):
         assert said in text
+    assert f"ENC gateway {socket.gethostname()}" in text and "The log was verified: " in text
     assert dom.count('<rect class="session"') == 2 and dom.count('<rect class="view"') == 2
-    rows = {row.split("<td>")[1].partition("<")[0]: row for row in dom.split("<tr>") if 'class="bar"' in row}
-    assert rows.keys() == {"hangup", "logout"}
-    (refused,) = [row for row in dom.split("<tr>") if "unknown-command" in row]
-    assert "red" in refused and '<td class="number">1</td>' in refused
-    assert "wrong-secret" in text and "invited" in text
+    rows = [re.sub(r"<[^>]*>", " ", row) for row in dom.split("<tr>")]
+    locks = {" ".join(row.split()) for row in rows if row.lstrip().startswith(("The connection", "The user"))}
+    assert {"The connection ended 1", "The user logged out 1"} == {lock.partition(" Sessions")[0] for lock in locks}
+    (refused,) = [row for row in rows if "no such command" in row]
+    assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d +red +127\.0\.0\.1 +\(no command\) +no such command", refused)
+    assert sum("could not unlock play: wrong passphrase" in row for row in rows) == 1
+    assert "invitation made" in text and "<strong>1</strong> refused" in dom
     assert page.stat().st_mode & 0o777 == 0o644 and not list(tmp_path.glob(".*"))
+
+
+MEASURE = """
+const page = document.querySelector("iframe").contentDocument, root = page.documentElement, sizes = [];
+const walk = page.createTreeWalker(page.body, NodeFilter.SHOW_TEXT);
+for (let node; node = walk.nextNode();) {
+    if (!node.textContent.trim() || node.parentElement.closest("title")) continue;
+    const svg = node.parentElement.closest("svg"), scale = svg ? svg.getBoundingClientRect().width / 1000 : 1;
+    sizes.push(parseFloat(page.defaultView.getComputedStyle(node.parentElement).fontSize) * scale);
+}
+const links = [...page.querySelectorAll("a")].map(link => link.getAttribute("href").slice(1));
+const [red, green, blue] = page.defaultView.getComputedStyle(page.body).backgroundColor.match(/[0-9]+/g).map(Number);
+const timeline = page.querySelector("figure.scroll");
+document.body.innerText = "FACTS" + JSON.stringify({
+    overflow: root.scrollWidth - root.clientWidth, smallest: Math.min(...sizes), links: links.length,
+    dead: links.filter(id => !page.getElementById(id)).length, light: (red + green + blue) / 3,
+    scrolls: timeline.scrollWidth - timeline.clientWidth, wide: [...page.querySelectorAll("div.scroll")].filter(
+        one => one.scrollWidth > one.clientWidth).length}) + "FACTS";
+"""
+
+
+def layout(page: Path, width: int, *flags: str) -> dict[str, float]:
+    """What Chromium makes of the report in a frame of that width: a frame, for the page itself runs no script."""
+    frame = f'<iframe width="{width}" height="900" style="border:0" srcdoc="{html.escape(page.read_text())}"></iframe>'
+    around = page.with_name(f"around-{width}.html")
+    around.write_text(f"<!DOCTYPE html><body>{frame}<script>onload = () => {{ {MEASURE} }}</script></body>")
+    found: dict[str, float] = json.loads(browser("--dump-dom", *flags, around.as_uri()).split("FACTS")[-2])
+    return found
+
+
+def test_the_report_can_be_read_on_a_phone_and_in_the_dark(busy: Gateway, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    assert admin(busy, "audit", "report", str(page)).status == 0
+    narrow, wide = layout(page, 420), layout(page, 1200)
+    for found in (narrow, wide):
+        assert found["overflow"] <= 0, "nothing but the timeline scrolls sideways"
+        assert found["smallest"] >= 12, found
+        assert found["links"] >= 2 and found["dead"] == 0, "sessions and what happened in them"
+    assert narrow["scrolls"] > 100 and wide["scrolls"] <= 0
+    assert narrow["wide"] == 0, "there each row is a card"
+    assert wide["light"] > 200
+    assert layout(page, 420, "--blink-settings=preferredColorScheme=0")["light"] < 60
 
 
 HOSTILE = [
@@ -207,7 +254,7 @@ def test_what_users_wrote_is_text_in_the_report(tmp_path: Path) -> None:
     done = run([str(bindir() / "enc-gateway"), "audit", "report", str(page), "--file", str(log)])
     assert done.status == 0, done
     dom = browser("--dump-dom", "--virtual-time-budget=2000", page.as_uri())
-    assert "<title>ENC gateway report" in dom
+    assert "<title>ENC gateway " in dom and "The log was NOT verified" in dom
     assert "<script" not in dom and "<img" not in dom
     for text in HOSTILE:
         assert dom.count(text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")) >= 1
@@ -333,6 +380,6 @@ def test_a_long_log_takes_no_more_memory_and_makes_no_longer_page(
     assert len(text) < 2_000_000
     assert f"<strong>{SESSIONS}</strong> sessions" in text and "<strong>0</strong> still open" in text
     assert f"Sessions (the newest 500 of {SESSIONS})" in text and f"Failures (the newest 500 of {SESSIONS})" in text
-    assert "Logins by key (the most frequent 500 of 200" in text and "Refused (the most frequent 500 of 2000)" in text
+    assert "Logins by key (the most frequent 500 of 200" in text and "How often (the most frequent 500 of 2000)" in text
     assert f"The 300 newest; {SESSIONS - 300} earlier ones are not drawn." in text
     assert f"s-{SESSIONS - 1:012x}" in text and f"s-{SESSIONS - 501:012x}" not in text

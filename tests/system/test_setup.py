@@ -54,7 +54,8 @@ def host(package: Path) -> Iterator[Host]:
 def installed(host: Host) -> Iterator[Host]:
     """A host with a gateway, on which `dev` may log in."""
     result = host.setup()
-    assert result.status == 0, result
+    assert result.status == 0 and "+++" not in result.out, result
+    assert "This host is a gateway: " in result.out and "enc-gateway key invite NAME" in result.out.splitlines()[-1]
     key = host.machine.read("/root/dev.pub")
     host.machine.write("/etc/enc/authorized_keys", f'restrict,pty,environment="ENC_USER=dev1" {key}')
     yield host
@@ -62,15 +63,22 @@ def installed(host: Host) -> Iterator[Host]:
     host.machine.ok("rm", "-rf", "/var/lib/enc")
 
 
-def test_the_dry_run_shows_each_change_as_a_diff_and_makes_none(host: Host) -> None:
+def test_the_dry_run_lists_each_change_with_verbose_as_a_diff_and_makes_none(host: Host) -> None:
     before = host.state()
-    result = host.setup("--dry-run")
-    assert result.status == 0, result
+    result, diffs = host.setup("--dry-run"), host.setup("--dry-run", "--verbose")
+    assert result.status == diffs.status == 0, result
     for path in (DROP_IN, "/etc/enc/gateway.toml", "/etc/enc/authorized_keys"):
-        assert f"--- /dev/null\n+++ {path}\n" in result.out
-    assert "+ account enc" in result.out
+        assert re.search(rf"^\+ {re.escape(path)} \(\d+ lines\)$", result.out, re.MULTILINE)
+        assert f"--- /dev/null\n+++ {path}\n" in diffs.out
+    assert "+ account enc" in result.out and len(result.out.splitlines()) < 30
+    assert result.out.endswith(
+        "changes, none of them made; `enc-gateway setup --dry-run --verbose` shows them as diffs."
+        "\nNext: enc-gateway setup\n"
+    )
     assert host.state() == before
     assert host.machine.run("id", "enc").status != 0
+    alone = host.machine.ok("enc-gateway")
+    assert f": not set up\n  {DROP_IN} is missing" in alone and "sudo enc-gateway setup" in alone
 
 
 def test_what_was_set_up_works_and_a_second_time_changes_nothing(installed: Host) -> None:
@@ -79,6 +87,7 @@ def test_what_was_set_up_works_and_a_second_time_changes_nothing(installed: Host
     assert (again.status, again.out) == (0, "nothing to change\n"), again
     assert installed.state() == state
     assert '"dev1"' in installed.dev("whoami", "--json").out
+    assert ": ready\n  sessions  0 sessions, 0 projects unlocked\n" in installed.machine.ok("enc-gateway")
     assert installed.dev("new", "p", stdin=PASSPHRASE + "\n").status == 0
     held = installed.hold("/root/dev", "enc", "mount", "p", stdin=PASSPHRASE + "\n")
     try:
@@ -158,8 +167,9 @@ def test_removing_takes_back_all_but_the_vaults_and_what_people_wrote(host: Host
     held.read_until("unlocked")
     host.machine.write(userns.PROFILE, userns.PROFILE_TEXT)  # as a host with AppArmor has it
     host.machine.ok("enc-gateway", "pause")
-    dry = host.setup("--remove", "--dry-run")
-    assert f"--- {DROP_IN}\n+++ /dev/null" in dry.out
+    dry, diffs = host.setup("--remove", "--dry-run"), host.setup("--remove", "--dry-run", "--verbose")
+    assert f"- {DROP_IN}\n" in dry.out and "+++" not in dry.out and len(dry.out.splitlines()) < 30
+    assert f"--- {DROP_IN}\n+++ /dev/null" in diffs.out
     result = host.setup("--remove")
     assert (result.status, held.wait().status) == (0, 75), result
     assert host.dev("ls").status == 255
@@ -170,6 +180,25 @@ def test_removing_takes_back_all_but_the_vaults_and_what_people_wrote(host: Host
     assert host.setup("--remove").out == "nothing to change\n"
     host.machine.ok("rm", "-rf", "/var/lib/enc")
     host.machine.ok("userdel", "enc")
+
+
+def test_the_keys_that_removing_kept_let_the_same_people_in_again(host: Host) -> None:
+    """As docs/administration.md says."""
+    assert host.setup().status == 0
+    host.machine.write("/etc/enc/authorized_keys", host.machine.read("/root/dev.pub"))
+    assert host.dev("ls").status == 0
+    assert host.setup("--remove").status == 0
+    assert host.setup().status == 0 and host.dev("ls").status == 255
+    page = (ROOT / "docs" / "administration.md").read_text(encoding="utf-8")
+    (written,) = re.findall(
+        r"^    # (install -m 644 /var/lib/enc/kept/\S+ /etc/enc/authorized_keys)$", page, re.MULTILINE
+    )
+    moved = re.sub(r"kept/[^/]+/", "kept/*/", written)
+    host.machine.ok("sh", "-euc", moved)
+    assert host.machine.run("enc-gateway", "key", "lint").status <= 1
+    assert host.dev("ls").status == 0
+    assert host.setup("--remove").status == 0
+    host.machine.ok("rm", "-rf", "/var/lib/enc")
 
 
 LEFT_BY_THE_ACCOUNT = """
@@ -372,17 +401,45 @@ def test_the_page_for_the_sysadmin_does_what_it_says(host: Host, package: Path) 
     machine.ok("userdel", "enc")
 
 
+SECTIONS = ("EXIT STATUS", "ENVIRONMENT", "FILES", "EXAMPLES")
+
+
 def test_the_manual_has_every_command_and_every_key(host: Host) -> None:
     for page, words in (
-        ("man8/enc-gateway.8", ("setup", "doctor", "pause", "resume", "audit rotate", "audit verify", "sessions kill")),
+        (
+            "man8/enc-gateway.8",
+            (
+                *("setup", "doctor", "pause", "resume", "audit rotate", "audit verify", "sessions kill"),
+                *("EXAMPLES", "FILES", "ENVIRONMENT", "EXIT STATUS", "enc-gateway restore /backup/enc dev1 billing"),
+            ),
+        ),
         ("man5/gateway.toml.5", tuple(key.name for key in schema.KEYS)),
-        ("man1/enc.1", ("enc login", "enc mount", "enc unmount", "enc doctor")),
+        ("man1/enc.1", ("enc login", "enc mount", "enc unmount", "enc doctor", *SECTIONS)),
     ):
         # in 200 columns, so that no name is broken across lines
         show = f"zcat /usr/share/man/{page}.gz | MANWIDTH=200 man --warnings -P cat -l - 2>&1 | col -b"
         shown = host.machine.ok("sh", "-c", show)
         assert ": warning: " not in shown
         assert [word for word in words if word not in shown] == []
+        assert page != "man1/enc.1" or shown.count("--host NAME") == 1, "what all commands take is told once"
+
+
+def test_the_package_has_completion_of_enc_for_each_shell(host: Host) -> None:
+    for path in (
+        "bash-completion/completions/enc",
+        "zsh/vendor-completions/_enc",
+        "fish/vendor_completions.d/enc.fish",
+    ):
+        assert "_ENC_COMPLETE" in host.machine.ok("cat", f"/usr/share/{path}")
+
+
+def test_bash_completes_the_commands_of_the_package(host: Host) -> None:
+    for program, typed, expected in (("enc-gateway", "key inv", "invite invites"), ("enc", "unm", "unmount")):
+        words = f"COMP_WORDS=({program} {typed}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))"
+        function = f"_{program.replace('-', '_')}_completion"
+        loaded = f". /usr/share/bash-completion/completions/{program}"
+        script = f'{loaded}; {words}; {function} {program}; echo "${{COMPREPLY[@]}}"'
+        assert host.machine.ok("bash", "-c", script) == f"{expected}\n"
 
 
 def test_an_update_of_the_package_keeps_the_gateway(installed: Host) -> None:

@@ -2,56 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import re
-import socket
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.harness import Gateway, Person, Result, eventually, need, run
+from tests.harness import Gateway, Result, need, run
 from tests.life import connection
-
-
-@dataclass(frozen=True)
-class Two:
-    """Somebody with the projects p and q, unlocked in two sessions on connections of their own, and `locked`. `shared`
-    are the options of a third connection.
-    """
-
-    person: Person
-    shared: tuple[str, ...]
-
-    def ssh(self, line: str, stdin: bytes | str = b"") -> Result:
-        return self.person.ssh(line, stdin=stdin, extra=self.shared)
-
-    def sh(self, project: str, script: str) -> Result:
-        quoted = script.replace("'", "'\\''")
-        return self.ssh(f"run {project} -- sh -c '{quoted}'")
-
-    def rsync(self, *words: str, directory: Path | None = None) -> Result:
-        remote = " ".join(("ssh", *self.person.options, *self.shared))
-        where = ["env", "-C", str(directory)] if directory else []
-        return run([*where, "rsync", "-e", remote, *words])
-
-    def scp(self, *words: str) -> Result:
-        return run(["scp", *self.person.options, *self.shared, *words])
+from tests.stock import Two, older_key_exchange, sessions, sshfs
 
 
 @pytest.fixture(scope="module")
 def two(gateway: Gateway) -> Iterator[Two]:
-    person = gateway.person("stock")
-    for project in ("p", "q", "locked"):
-        person.new(project)
-    with person.mounted("p"), person.mounted("q"), connection(person) as shared:
-        made = Two(person, shared)
-        script = "mkdir -p src/deep; echo one >a.c; echo two >b.c; echo three >'x [1].c'; echo dot >.hidden.c"
-        for project in ("p", "q"):
-            assert made.sh(project, f"{script}; echo {project} >name; echo below >src/deep/f").status == 0
+    with sessions(gateway.person("stock")) as made:
         yield made
 
 
@@ -109,28 +74,6 @@ def test_openssh_scp_shows_the_refusal_once(two: Two, here: Path) -> None:
 def test_curl_fetches_by_scp(two: Two, older: int, path: str) -> None:
     result = curl(two, older, f"scp://{{}}{path}")
     assert (result.status, result.out) == (0, "p\n"), result
-
-
-@contextlib.contextmanager
-def older_key_exchange(gateway: Gateway) -> Iterator[int]:
-    """The gateway's sshd once more, on the port that this yields, with the key exchange that libssh2 has: ours is
-    stricter (40-enc-transport.conf).
-    """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
-    text = (gateway.root / "sshd_config").read_text()
-    text = re.sub(r"(?m)^Port .*$", f"Port {port}", re.sub(r"(?m)^(KexAlgorithms|Ciphers|MACs|PidFile) .*$", "", text))
-    config = gateway.root / "sshd_config.older"
-    config.write_text(text)
-    process = subprocess.Popen(["/usr/sbin/sshd", "-D", "-e", "-f", str(config)], stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    try:
-        assert any("Server listening" in line for line in process.stderr)
-        yield port
-    finally:
-        process.terminate()
-        process.communicate()
 
 
 @pytest.fixture(scope="module")
@@ -327,19 +270,6 @@ def test_scp_in_sftp_mode_reaches_both(two: Two, here: Path, tool: str) -> None:
         assert (here / "name").read_text() == f"{project[-1]}\n"
 
 
-@contextlib.contextmanager
-def sshfs(two: Two, remote: str, at: Path) -> Iterator[Path]:
-    need(Path("/usr/bin/sshfs").exists() and Path("/dev/fuse").exists(), "sshfs and FUSE")
-    at.mkdir()
-    options = ["-F", str(two.person.gateway.ssh_config), "-o", f"IdentityFile={two.person.key}"]
-    result = run(["sshfs", *options, f"gateway:{remote}", str(at)])
-    assert result.status == 0, result
-    try:
-        yield at
-    finally:
-        eventually(lambda: subprocess.run(["fusermount3", "-q", "-u", str(at)], check=False).returncode == 0)
-
-
 @pytest.mark.parametrize("remote", ["p", "q", "/q", "/projects/q/", ""])
 def test_sshfs_reaches_the_session_of_its_path(two: Two, here: Path, remote: str) -> None:
     project = remote.strip("/")[-1:] or "q"
@@ -412,3 +342,20 @@ def test_one_session_takes_a_path_from_the_root_as_well(gateway: Gateway, here: 
         assert sftp(one, f"put {here}/f /alone/f", "cd /alone", "ls").status == 0
         assert one.scp("gateway:/alone/f", str(here / "g")).status == 0
         assert one.scp("-O", "gateway:/alone/f", str(here / "h")).status == 0
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "git-lfs-authenticate p/r.git download",
+        "git-lfs-transfer p/r.git upload",
+        "git-annex-shell 'configlist' '/p/r.git'",
+        "hg -R p serve --stdio",
+        "borg serve --restrict-to-path p",
+        "svnserve -t",
+    ],
+)
+def test_a_service_that_is_not_there_is_an_unknown_command(two: Two, line: str) -> None:
+    result = two.ssh(line)
+    assert (result.status, result.out) == (127, "")
+    assert result.err == f"enc: unknown command {line.split()[0]}; `help` lists the commands\n"

@@ -29,7 +29,7 @@ def sweep(gateway: Gateway) -> str:
 
 def _removed(sessions: int) -> str:
     """The output of `sweep` when it removed only dead sessions."""
-    return f"removed: {sessions} dead sessions, 0 unfinished projects, 0 projects in the trash, 0 unfinished files"
+    return f"removed: {sessions} dead session{'' if sessions == 1 else 's'}" if sessions else "nothing to remove"
 
 
 def records(gateway: Gateway) -> list[Path]:

@@ -1,4 +1,4 @@
-"""`enc-gateway why` says what a login then gets, and where that is decided."""
+"""`enc-gateway why` says what a login then gets, and by which rule."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from pathlib import Path
 import pytest
 
 from tests.harness import Gateway, Person, Result, bindir, run
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def why(gateway: Gateway, fingerprint: str, *words: str) -> Result:
@@ -35,40 +33,43 @@ def owner(gateway: Gateway) -> Person:
 
 
 @pytest.mark.parametrize(
-    ("words", "where"),
+    ("words", "rule", "where"),
     [
-        pytest.param(("ls",), r"rshell/front/policy\.py:\d+", id="a plain command"),
-        pytest.param(("whoami",), r"rshell/front/policy\.py:\d+", id="another"),
-        pytest.param(("lss",), r"rshell/language/command\.py:\d+", id="no command"),
-        pytest.param(("ls; id",), r"rshell/language/command\.py:\d+", id="an operator"),
-        pytest.param(("ls", "x"), r"rshell/language/command\.py:\d+", id="a word too many"),
-        pytest.param(("unmount", "../x"), r"gateway/identity/names\.py:\d+", id="no name"),
-        pytest.param(("unmount", "none"), r".*/u-owner-of-two/none", id="no project"),
-        pytest.param(("unmount", "myproj"), r".*/u-owner-of-two/myproj", id="a locked project"),
-        pytest.param(("new", "myproj"), r".*/u-owner-of-two/myproj", id="a name that is taken"),
-        pytest.param(("mount", "broken"), r".*/u-owner-of-two/broken", id="a damaged vault"),
-        pytest.param(("rsync", "--server", "--daemon", "."), r"rshell/commands/rsync\.py:\d+", id="rsync as a daemon"),
-        pytest.param(("run", "myproj", "--", "true"), r".*/u-owner-of-two/myproj", id="a program in a locked project"),
+        pytest.param(("ls",), "permission", "", id="a plain command"),
+        pytest.param(("whoami",), "permission", "", id="another"),
+        pytest.param(("lss",), "command", "", id="no command"),
+        pytest.param(("ls; id",), "command", "", id="an operator"),
+        pytest.param(("ls", "x"), "command", "", id="a word too many"),
+        pytest.param(("unmount", "../x"), "command", "", id="no name"),
+        pytest.param(("unmount", "none"), "project", r".*/u-owner-of-two/none", id="no project"),
+        pytest.param(("unmount", "myproj"), "project", r".*/u-owner-of-two/myproj", id="a locked project"),
+        pytest.param(("new", "myproj"), "project", r".*/u-owner-of-two/myproj", id="a name that is taken"),
+        pytest.param(("mount", "broken"), "project", r".*/u-owner-of-two/broken", id="a damaged vault"),
+        pytest.param(("rsync", "--server", "--daemon", "."), "request", "", id="rsync as a daemon"),
+        pytest.param(
+            ("run", "myproj", "--", "true"), "project", r".*/u-owner-of-two/myproj", id="a program in a locked project"
+        ),
         pytest.param(
             ("run", "--net", "myproj", "--", "true"),
+            "permission",
             r".*/gateway\.toml \(run\.network is at its default\)",
             id="what a setting forbids",
         ),
-        pytest.param(("git-upload-pack", "x/../y"), r"rshell/commands/git\.py:\d+", id="git to nowhere"),
-        pytest.param(("scp", "-t", "myproj"), r"gateway/session/registry\.py:\d+", id="scp to a locked project"),
+        pytest.param(("git-upload-pack", "x/../y"), "request", "", id="git to nowhere"),
+        pytest.param(("scp", "-t", "myproj"), "request", "", id="scp to a locked project"),
     ],
 )
-def test_the_login_gets_what_why_says(gateway: Gateway, owner: Person, words: tuple[str, ...], where: str) -> None:
+def test_the_login_gets_what_why_says(
+    gateway: Gateway, owner: Person, words: tuple[str, ...], rule: str, where: str
+) -> None:
     told = why(gateway, owner.fingerprint, *words)
     got = owner.ssh(*words)
     assert told.status == told.json["exit"] == got.status
     last = steps(told)[-1]
     assert last["passes"] == (got.status == 0)
-    assert re.fullmatch(where, str(last["where"])), last
+    assert last["rule"] == rule and re.fullmatch(where, str(last["where"])), last
     if got.status:
         assert str(last["says"]) in got.err + got.out
-    named = re.fullmatch(r"((?:rshell|gateway)/\S+\.py):(\d+)", str(last["where"]))
-    assert named is None or int(named[2]) <= len((ROOT / named[1]).read_text().splitlines())
 
 
 def test_the_line_of_the_key_is_named(gateway: Gateway, owner: Person) -> None:
@@ -78,8 +79,9 @@ def test_the_line_of_the_key_is_named(gateway: Gateway, owner: Person) -> None:
     lines = gateway.authorized_keys.read_text().splitlines()
     number = next(number for number, line in enumerate(lines, 1) if blob in line)
     assert {
+        "rule": "key",
         "where": f"{gateway.authorized_keys}:{number}",
-        "says": "the key is owner-of-two's",
+        "says": "it is owner-of-two's",
         "passes": True,
     } in steps(told)
     assert why(gateway, owner.fingerprint).status == 0, "the prompt"
@@ -118,8 +120,7 @@ def test_what_sshd_would_refuse_is_said(make_gateway: Callable[..., Gateway]) ->
     broken = run(
         [str(bindir() / "enc-gateway"), "why", "--config", str(gateway.root / "gateway.toml"), who.fingerprint]
     )
-    assert broken.status == 75 and "line 1" in broken.err
-    assert run([str(bindir() / "enc-gateway"), "why", "SHA256:x", "ls"]).status == 64
+    assert broken.status == 75 and "line 1" in broken.err + broken.out
 
 
 FROM = ["127.0.0.2", "127.0.0.1/8", "127.*", "*,!127.0.0.0/30", "!127.0.0.2", "127.0.0.2,", "127.2", "[127.0.0.2]"]

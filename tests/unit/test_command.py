@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import EncError, UnknownCommand, Usage
 from rshell.language.command import Command, parse
-from rshell.language.verbs import TIME, VERBS
+from rshell.language.verbs import TIME, VALUES, VERBS
 
 SIMPLE = ("whoami", "ls", "session", "status", "logout")
 PROJECT = ("new", "mount", "unmount", "rm")
@@ -101,7 +101,6 @@ USAGE = [
     pytest.param("mount \u00e9", id="an accent"),
     pytest.param("help nonsense", id="help for what is not there"),
     pytest.param("help mount ls", id="help for two"),
-    pytest.param("idle p", id="idle without a value"),
     pytest.param("idle", id="idle without anything"),
     pytest.param("idle p 60 60", id="idle with a word too many"),
     pytest.param("idle .. 60", id="idle of the parent"),
@@ -187,12 +186,12 @@ def test_every_verb_has_a_module_a_summary_and_a_usage_that_parses(name: str) ->
     assert verb.name == name and verb.summary
     assert verb.usage.split()[0] == name
     if not verb.is_transfer and name != "help":
-        flags = [f"{flag} 5" if flag == TIME else flag for flag in verb.flags]
+        flags = [f"{flag} 5" if flag in VALUES else flag for flag in verb.flags]
         program = ["--", "true"] if verb.takes_command else []
         for form in verb.forms or (" ".join(verb.takes),):
             given = ["p" if word == "PROJECT" else "1" if word.isupper() else word for word in form.split()]
             asked = parse(" ".join([name, *given, *flags, *program]))
-            assert asked.flags == set(verb.flags) - {TIME}
+            assert asked.flags == set(verb.flags) - set(VALUES)
             assert asked.seconds == (5 if TIME in verb.flags else 0)
             assert (asked.project is not None) == ("PROJECT" in form)
             assert asked.action == "".join(word for word in form.split() if word.islower())

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config import loader, schema
+from gateway.config import loader
 from gateway.config.schema import KEYS, Config, Key
 from gateway.embedded.layout import Layout, config_text
 from gateway.errors import Misconfigured, Usage
@@ -132,18 +132,32 @@ def test_who_may_create_projects_is_a_principal_or_everybody() -> None:
             loader.parse(f'[projects]\ncreate = ["dev1", "{wrong}"]')
 
 
+DEFAULT = loader.parse("").paths_audit
+
+
 @pytest.mark.parametrize(
     ("text", "place"),
     [
-        pytest.param("", schema.DEFAULT_AUDIT, id="nothing"),
+        pytest.param("", DEFAULT, id="nothing"),
         pytest.param("[paths]\naudit = '/a/log'\n[idle]\nview = soon\n", "/a/log", id="wrong behind it"),
-        pytest.param("= x\n[paths]\naudit = '/a/log'\n", schema.DEFAULT_AUDIT, id="wrong before it"),
-        pytest.param("[paths]\naudit = 'a/log'\nx = 1\n", schema.DEFAULT_AUDIT, id="not absolute"),
+        pytest.param("= x\n[paths]\naudit = '/a/log'\n", "/a/log", id="wrong before it"),
+        pytest.param("[paths]\n= x\naudit = '/a/log'\n", DEFAULT, id="wrong before it in its table"),
+        pytest.param(
+            "[paths]\naudit = '/a/log'\n[idle]\n[idle]\n[paths]\naudit = '/b/log'\n", "/a/log", id="tables twice"
+        ),
+        pytest.param("= x\n" * 16000 + "[paths]\naudit = '/a/log'\n", "/a/log", id="many errors"),
+        pytest.param("[paths]\naudit = 'a/log'\nx = 1\n", DEFAULT, id="not absolute"),
         pytest.param("[paths]\naudit = '/a/log'\nunknown = 1\n", "/a/log", id="an unknown key"),
     ],
 )
 def test_a_broken_configuration_still_tells_where_the_audit_is(text: str, place: str) -> None:
-    assert loader.audit_path(text) == place
+    assert loader.salvage(text).paths_audit == place
+
+
+def test_what_is_sound_in_a_broken_configuration_counts_and_the_rest_is_at_its_default() -> None:
+    text = "[idle]\nview = 77\nsession = soon\n[lock]\ngrace = -1\n[run]\nnetwork = 'nat'\nnothing = 1\n"
+    found = loader.salvage(text)
+    assert (found.idle_view, found.idle_session, found.lock_grace, found.run_network) == (77, 600, 2, "nat")
 
 
 @pytest.mark.parametrize("path", ["opt", "/", "//", "/etc", "/etc/", "/home", "/proc", "/opt/../etc", "/projects"])

@@ -77,7 +77,14 @@ def json_of(message: Message, **changes: object) -> bytes:
 
 STDIO = Stdio(stdin=Fd(0), stdout=Fd(1), stderr=Fd(2))
 ATTACH = Attach(
-    principal=Principal("dev1"), origin="192.0.2.7:5", program="rsync", arguments=("-a", "p/"), patterns=(), stdio=STDIO
+    principal=Principal("dev1"),
+    origin="192.0.2.7:5",
+    project=ProjectName("p"),
+    program="rsync",
+    arguments=("-a", "p/"),
+    patterns=(),
+    traffic=None,
+    stdio=STDIO,
 )
 LOCK = Lock(principal=Principal("dev1"), origin="192.0.2.7:5", project=ProjectName("p"))
 UNLOCK = Unlock(

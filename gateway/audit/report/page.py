@@ -6,27 +6,43 @@ anything.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
 
-from gateway.audit import reasons
+from gateway.audit import wording
+from gateway.audit.query import Event
 from gateway.audit.report import timeline
 from gateway.audit.report.style import CSS
 from gateway.audit.report.summary import MAX_ROWS, Events, Span, Summary
+from gateway.base.records import Record
+from gateway.base.text import counted
 
 _CONTENT_SECURITY_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 _MAX_CELL = 300
 """Characters; longer text is cut off."""
 
 
-def html(summary: Summary, chosen: str, now: str) -> str:
-    """The page. `chosen` names the filters in force ("" for none); `now` is RFC 3339 in UTC."""
+class About(Record):
+    """What the page says of itself: the gateway's host, the filters in force ("" for none), when it was written (RFC
+    3339, UTC), and whether the log is as it was written, also in words.
+    """
+
+    host: str
+    chosen: str
+    written: str
+    chain: str
+    is_sound: bool
+
+
+def html(summary: Summary, about: About) -> str:
+    """The page."""
     span = f"{_readable(summary.first)} to {_readable(summary.last)} UTC" if summary.records else "no records"
     body = "\n".join(
         (
-            f'<header><h1>ENC gateway report</h1><p class="span">{escape(span)}</p>',
-            f"<p>{summary.records} audit records{escape(': ' + chosen) if chosen else ''}.",
-            f"Written {_readable(now)} UTC.</p></header>",
+            f'<header><h1>ENC gateway {escape(about.host)}</h1><p class="span">{escape(span)}</p>',
+            f"<p>{counted(summary.records, 'audit record')}{escape(': ' + about.chosen) if about.chosen else ''}.",
+            f"Written {_readable(about.written)} UTC.</p>",
+            f'<p class="{"sound" if about.is_sound else "broken"}">{escape(_sentence(about.chain))}</p></header>',
             "<main>",
             _cards(summary),
             _timeline(summary),
@@ -34,9 +50,10 @@ def html(summary: Summary, chosen: str, now: str) -> str:
             _refusals(summary),
             _locks(summary),
             _sessions(summary),
-            _events("failures", "Failures", summary.failures, "Nothing failed."),
+            _events("failures", "Failures", summary, summary.failures, "Nothing failed."),
             _events(
-                "administration", "Keys and projects", summary.administration, "No key and no project was changed."
+                *("administration", "Keys and projects", summary, summary.administration),
+                empty="No key and no project was changed.",
             ),
             "</main>",
         )
@@ -45,9 +62,13 @@ def html(summary: Summary, chosen: str, now: str) -> str:
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_CONTENT_SECURITY_POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>ENC gateway report, {escape(span)}</title>\n<style>{CSS}</style></head>\n"
+        f"<title>ENC gateway {escape(about.host)}: report, {escape(span)}</title>\n<style>{CSS}</style></head>\n"
         f"<body>\n{body}\n</body></html>\n"
     )
+
+
+def _sentence(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:]}."
 
 
 def _readable(text: str) -> str:
@@ -57,15 +78,16 @@ def _readable(text: str) -> str:
 
 def _cards(summary: Summary) -> str:
     numbers = (
-        ("sessions", summary.sessions.count, ""),
-        ("still open", summary.sessions.still_open, ""),
-        ("projects unlocked", summary.views.count, ""),
-        ("keys used", len(summary.logins), ""),
-        ("refused", sum(one.times for one in summary.refusals), "warn"),
-        ("failures", summary.failures.count, "bad"),
+        (summary.sessions.count, "session", "sessions", ""),
+        (summary.sessions.still_open, "still open", "still open", ""),
+        (summary.views.count, "project unlocked", "projects unlocked", ""),
+        (len(summary.logins), "key used", "keys used", ""),
+        (summary.refused.count, "refused", "refused", "warn"),
+        (summary.failures.count, "failure", "failures", "bad"),
     )
     cards = (
-        f'<li class="{kind if number else ""}"><strong>{number}</strong> {name}</li>' for name, number, kind in numbers
+        f'<li class="{kind if number else ""}"><strong>{number}</strong> {one if number == 1 else many}</li>'
+        for number, one, many, kind in numbers
     )
     return f'<ul class="cards" aria-label="In numbers">{"".join(cards)}</ul>'
 
@@ -79,7 +101,10 @@ def _timeline(summary: Summary) -> str:
         f'<span class="abrupt"></span> ended by a revoked key, a sysadmin, a shutdown or a failure.{note}</p>'
     )
     return _section(
-        "timeline", "Sessions over time", f"{legend}<figure>{picture}</figure>" if picture else "", _NO_SESSIONS
+        "timeline",
+        "Sessions over time",
+        f'{legend}<figure class="scroll" tabindex="0">{picture}</figure>' if picture else "",
+        _NO_SESSIONS,
     )
 
 
@@ -108,26 +133,42 @@ def _logins(summary: Summary) -> str:
 
 
 def _refusals(summary: Summary) -> str:
-    rows = tuple(
-        (_principal(one.what[0]), *map(_text, one.what[1:]), _number(one.times)) for one in summary.refusals[:MAX_ROWS]
-    )
-    table = _table(("Principal", "Command", "Reason", "#Times"), rows)
-    return _section("refusals", f"Refused{_most_frequent_of(len(summary.refusals))}", table, "Nothing was refused.")
+    sessions = _Sessions(summary)
+    rows = [
+        (
+            _time(event.time),
+            _principal(event.principal),
+            _text(event.address),
+            _text(wording.command(event)),
+            _text(wording.why(event.reason)),
+            sessions.link(event),
+        )
+        for event in reversed(summary.refused.newest)
+    ]
+    table = _table(("Time", "Principal", "From", "Command", "Why", "Session"), rows)
+    if table and len(summary.refusals) < summary.refused.count:
+        often = tuple(
+            (_principal(who), _text(what), _text(wording.why(reason)), _number(one.times))
+            for one in summary.refusals[:MAX_ROWS]
+            for who, what, reason in (one.what,)
+        )
+        title = f"<h3>How often{_most_frequent_of(len(summary.refusals))}</h3>"
+        table += title + _table(("Principal", "Command", "Why", "#Times"), often)
+    return _section("refusals", f"Refused{_newest_of(summary.refused.count)}", table, "Nothing was refused.")
 
 
 def _locks(summary: Summary) -> str:
     most = max((one.times for one in summary.locks), default=1)
     rows = tuple(
         (
-            _text(one.what[0]),
-            _text(reasons.for_sysadmin(one.what[0])),
+            _text(_sentence(wording.why(one.what[0])).rstrip(".")),
             _number(one.times),
             f'<td class="bar" aria-hidden="true"><span style="width: {100 * one.times / most:.0f}%"></span></td>',
         )
         for one in summary.locks
     )
-    table = _table(("Reason", "Means", "#Times", ""), rows)
-    return _section("locks", "Locks by reason", table, "Nothing was locked.")
+    table = _table(("Reason", "#Times", ""), rows)
+    return _section("locks", "Why projects were locked", table, "Nothing was locked.")
 
 
 def _sessions(summary: Summary) -> str:
@@ -143,23 +184,45 @@ def _sessions(summary: Summary) -> str:
 def _session(one: Span, projects: str) -> tuple[str, ...]:
     ended = _time(one.ended) if one.ended else "<td>still open</td>"
     return (
-        _code(one.session),
+        f'<td id="{escape(one.session)}"><code>{escape(one.session)}</code></td>',
         _principal(one.principal),
         _text(one.address),
         _time(one.began),
         ended,
-        _text(one.reason),
+        _text(wording.why(one.reason)),
         _text(projects),
     )
 
 
-def _events(id_: str, title: str, events: Events, empty: str) -> str:
-    rows = []
-    for event in reversed(events.newest):
-        when, name, principal, address, what = event.cells()
-        rows.append((_time(when), _text(name), _principal(principal), _text(address), _text(what)))
-    table = _table(("Time", "Event", "Principal", "From", "What"), tuple(rows))
+def _events(id_: str, title: str, summary: Summary, events: Events, empty: str) -> str:
+    sessions = _Sessions(summary)
+    rows = [
+        (
+            _time(event.time),
+            _principal(event.principal),
+            _key(next(iter(event.keys), "")),
+            _text(event.address),
+            _text(wording.describe(event)),
+            sessions.link(event),
+        )
+        for event in reversed(events.newest)
+    ]
+    table = _table(("Time", "Principal", "Key", "From", "What", "Session"), rows)
     return _section(id_, title + _newest_of(events.count), table, empty)
+
+
+class _Sessions:
+    """The sessions that the page lists, to link an event to its own: it names it, or came over the same connection."""
+
+    def __init__(self, summary: Summary) -> None:
+        self._listed = {one.session for one in summary.sessions.newest}
+        self._of_connection = {(one.principal, one.address, one.port): one.session for one in summary.sessions.newest}
+
+    def link(self, event: Event) -> str:
+        found = event.session or self._of_connection.get((event.principal, event.address, event.port), "")
+        if not found or found not in self._listed:
+            return _text(found)
+        return f'<td><a href="#{escape(found)}"><code>{escape(found)}</code></a></td>'
 
 
 def _newest_of(count: int) -> str:
@@ -175,15 +238,21 @@ def _section(id_: str, title: str, content: str, empty: str) -> str:
     return f'<section id="{id_}" aria-labelledby="{id_}-h"><h2 id="{id_}-h">{title}</h2>{content}</section>'
 
 
-def _table(header: Iterable[str], rows: Sequence[tuple[str, ...]]) -> str:
-    """Rows are made of the cell functions below. A heading that begins with # is of a column of numbers."""
+def _table(header: Sequence[str], rows: Sequence[tuple[str, ...]]) -> str:
+    """Rows are made of the cell functions below. A heading that begins with # is of a column of numbers. Each cell has
+    its heading as well: on a narrow screen every row is a card.
+    """
     if not rows:
         return ""
     heads = "".join(
         f'<th scope="col"{" class=number" * name.startswith("#")}>{name.removeprefix("#")}</th>' for name in header
     )
-    body = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
-    return f'<div class="scroll"><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>'
+    names = [f'<td data-name="{name.removeprefix("#")}"' for name in header]
+    lines = []
+    for row in rows:
+        cells = (name + cell.removeprefix("<td") for name, cell in zip(names, row, strict=True))
+        lines.append(f"<tr>{''.join(cells)}</tr>")
+    return f'<div class="scroll"><table><thead><tr>{heads}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
 
 
 def _text(text: str) -> str:
@@ -196,6 +265,11 @@ def _principal(principal: str) -> str:
     if not principal.startswith("SHA256:"):
         return _text(principal)
     return f'<td><span title="{escape(principal)}">{escape(principal[:19])}\u2026</span></td>'
+
+
+def _key(fingerprint: str) -> str:
+    """A fingerprint, shortened; a pointer shows it in full."""
+    return f'<td><code title="{escape(fingerprint)}">{escape(fingerprint[:19])}</code></td>'
 
 
 def _code(text: str) -> str:

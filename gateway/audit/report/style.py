@@ -14,6 +14,10 @@ h1 { font-size: 28px; line-height: 1.2; margin: 0 0 4px; letter-spacing: -0.01em
 h2 { font-size: 18px; margin: 0 0 12px; }
 header p { margin: 0; color: var(--soft); }
 header .span { color: var(--ink); font-size: 17px; }
+header .broken { color: var(--abrupt); font-weight: 600; }
+h3 { font-size: 15px; margin: 20px 0 8px; }
+a { color: var(--view); }
+:target { outline: 2px solid var(--view); outline-offset: 3px; border-radius: 3px; }
 section, .cards li { background: var(--card); border: 1px solid var(--line); border-radius: 10px; }
 section { padding: 20px; margin: 16px 0; }
 .cards { list-style: none; padding: 0; margin: 24px 0 16px; display: grid; gap: 12px;
@@ -36,7 +40,7 @@ td.bar { width: 30%; }
 td.bar span { display: block; height: 12px; margin-top: 5px; border-radius: 3px; background: var(--view); }
 .none { margin: 0; color: var(--soft); }
 figure { margin: 0; }
-.timeline { width: 100%; height: auto; display: block; }
+.timeline { width: 100%; min-width: 1000px; height: auto; display: block; }
 .timeline text { font-size: 12px; fill: var(--soft); }
 .timeline .who { fill: var(--ink); font-size: 13px; }
 .timeline .tick { stroke: var(--line); }
@@ -49,9 +53,17 @@ figure { margin: 0; }
 .legend .session { background: var(--session); }
 .legend .view { background: var(--view); }
 .legend .abrupt { background: var(--abrupt); width: 10px; border-radius: 50%; }
+@media screen and (max-width: 640px) { header { padding: 16px 12px 0; } main { padding: 0 12px; }
+  section { padding: 14px; overflow-wrap: anywhere; }
+  .cards { grid-template-columns: 1fr 1fr; }
+  thead { display: none; } table, tbody, tr, td, td.bar { display: block; width: auto; }
+  tr { padding: 8px 0; border-bottom: 1px solid var(--line); }
+  th, td { padding: 1px 0; border: 0; } td.number { text-align: left; } td:empty { display: none; }
+  td::before { content: attr(data-name) " "; color: var(--soft); font-size: 13px; } td.bar::before { content: none; }
+  code { white-space: normal; } }
 @media print { :root { --page: #fff; --ink: #000; --soft: #333; --card: #fff; --line: #bbb; }
   body { font-size: 11px; } header, main { max-width: none; padding: 0; } section { padding: 8px 0; border: 0; }
   .cards { grid-template-columns: repeat(6, 1fr); } tr, figure, .cards { break-inside: avoid; }
-  h2 { break-after: avoid; } .scroll { overflow: visible; }
+  h2 { break-after: avoid; } .scroll { overflow: visible; } .timeline { min-width: 0; }
   .timeline, td.bar span, .legend span { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
 """

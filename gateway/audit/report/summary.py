@@ -7,7 +7,7 @@ grow with the log.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 
 from gateway.audit.query import Event
 from gateway.base.records import Record
@@ -26,6 +26,7 @@ class Span(Record):
     principal: str
     fingerprint: str
     address: str
+    port: str
     project: str
     began: str
     ended: str = ""
@@ -66,7 +67,9 @@ class Events(Record):
 
 
 class Summary(Record):
-    """Spans and events are oldest first, logins by commands and counts by times, highest first."""
+    """Spans and events are oldest first, logins by commands and counts by times, highest first. `refusals` counts what
+    `refused` has the newest of.
+    """
 
     first: str
     last: str
@@ -75,6 +78,7 @@ class Summary(Record):
     views: Spans
     logins: tuple[Logins, ...]
     refusals: tuple[Count, ...]
+    refused: Events
     locks: tuple[Count, ...]
     failures: Events
     administration: Events
@@ -104,8 +108,9 @@ class _Summarizer:
         self._connections = _BoundedSet()
         self._refusals: Counter[tuple[str, ...]] = Counter()
         self._locks: Counter[tuple[str, ...]] = Counter()
-        self._failures = _NewestEvents(_FAILURES)
-        self._administration = _NewestEvents(_ADMINISTRATION)
+        self._refused = _NewestEvents(lambda event: event.decision == "deny")
+        self._failures = _NewestEvents(lambda event: event.event in _FAILURES)
+        self._administration = _NewestEvents(lambda event: event.event in _ADMINISTRATION)
 
     def add(self, event: Event) -> None:
         self._first = self._first or event.time
@@ -113,7 +118,7 @@ class _Summarizer:
         self._records += 1
         for part in (self._sessions, self._views):
             part.add(event, self._first)
-        for kind in (self._failures, self._administration):
+        for kind in (self._refused, self._failures, self._administration):
             kind.add(event)
         if event.decision == "deny":
             self._refusals[event.principal, event.verb or "(no command)", event.reason] += 1
@@ -143,6 +148,7 @@ class _Summarizer:
             views=self._views.spans(),
             logins=tuple(sorted(self._logins.values(), key=lambda one: -one.commands)),
             refusals=_most_common(self._refusals),
+            refused=self._refused.events(),
             locks=_most_common(self._locks),
             failures=self._failures.events(),
             administration=self._administration.events(),
@@ -174,15 +180,15 @@ class _BoundedSet:
 
 
 class _NewestEvents:
-    """Counts the events of some kinds, and keeps the newest."""
+    """Counts the events that are of a kind, and keeps the newest."""
 
-    def __init__(self, kinds: frozenset[str]) -> None:
-        self._kinds = kinds
+    def __init__(self, is_one: Callable[[Event], bool]) -> None:
+        self._is_one = is_one
         self._count = 0
         self._kept: deque[Event] = deque(maxlen=MAX_ROWS)
 
     def add(self, event: Event) -> None:
-        if event.event in self._kinds:
+        if self._is_one(event):
             self._count += 1
             self._kept.append(event)
 
@@ -229,7 +235,7 @@ class _SpanCollector:
 
 
 def _span(event: Event, began: str) -> Span:
-    names = ("session", "principal", "fingerprint", "address", "project")
+    names = ("session", "principal", "fingerprint", "address", "port", "project")
     return Span(began=began, **{name: getattr(event, name) for name in names})
 
 

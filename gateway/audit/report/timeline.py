@@ -10,6 +10,7 @@ from gateway.audit import reasons
 from gateway.audit.query import timestamp
 from gateway.audit.report.summary import Span
 from gateway.base.records import Record
+from gateway.base.text import counted
 
 MAX_SESSIONS = 300
 """Only the newest are drawn: more could not be told apart."""
@@ -42,17 +43,23 @@ def svg(sessions: Sequence[Span], views: Sequence[Span], first: str, last: str) 
     drawn = sessions[-MAX_SESSIONS:]
     if not drawn:
         return ""
-    begin, end = timestamp(first), max(timestamp(last), timestamp(first) + 1)
+    begin, end = _period(drawn, first, last)
     rows = _rows(drawn, end)
     height = rows[-1].top + rows[-1].lanes * _LANE + _GAP
     parts = [
         f'<svg class="timeline" viewBox="0 0 {_WIDTH:.0f} {height:.0f}" role="img" aria-labelledby="timeline-title">',
-        f'<title id="timeline-title">{len(drawn)} sessions between {escape(first)} and {escape(last)}</title>',
+        f'<title id="timeline-title">{counted(len(drawn), "session")} from {escape(first)} to {escape(last)}</title>',
         _axis(begin, end, height),
     ]
     for row in rows:
         parts.append(_row(row, views, begin, end))
     return "\n".join((*parts, "</svg>"))
+
+
+def _period(drawn: Sequence[Span], first: str, last: str) -> tuple[float, float]:
+    """What is drawn: from the first session, or from `first`, to `last`."""
+    begin = max(timestamp(first), min(timestamp(span.began) for span in drawn))
+    return begin, max(timestamp(last), begin + 1)
 
 
 def _rows(spans: Sequence[Span], end: float) -> tuple[Row, ...]:
@@ -103,6 +110,7 @@ def _row(row: Row, views: Sequence[Span], begin: float, end: float) -> str:
     ]
     for bar in row.bars:
         y = row.top + bar.lane * _LANE
+        parts.append(f'<a href="#{escape(bar.span.session)}">')
         parts.append(_rect("session", bar.span, bar.began, bar.ended, begin, end, y, _LANE - 4))
         for view in views:
             if view.session == bar.span.session:
@@ -111,6 +119,7 @@ def _row(row: Row, views: Sequence[Span], begin: float, end: float) -> str:
         if reasons.is_abrupt(bar.span.reason):
             x = _x(bar.ended, begin, end)
             parts.append(f'<circle class="abrupt" cx="{x:.1f}" cy="{y + (_LANE - 4) / 2:.1f}" r="3.5"/>')
+        parts.append("</a>")
     return "".join(parts)
 
 
@@ -119,7 +128,7 @@ def _rect(
 ) -> str:
     left, right = _x(began, begin, end), _x(ended, begin, end)
     left = min(left, _WIDTH - _RIGHT - _MIN_WIDTH)
-    until = f"{span.ended} ({span.reason})" if span.ended else "still open"
+    until = f"{span.ended} ({reasons.for_sysadmin(span.reason) or span.reason})" if span.ended else "still open"
     what = f"{span.project} in {span.session}" if span.project else f"{span.session} from {span.address}"
     title = escape(f"{span.principal}: {what}, {span.began} to {until}")
     return (

@@ -25,7 +25,7 @@ from gateway.warden.programs.programs import Program, Programs
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 _TERMINALS = "/tmp/terminals-"  # noqa: S108 - the sandbox's own
 _numbers = itertools.count(1)
@@ -33,8 +33,8 @@ _numbers = itertools.count(1)
 _WITH_JOBS = "shell"
 
 
-def attach(programs: Programs, request: protocol.Attach, front: socket.socket, projects: Iterable[str]) -> None:
-    """Start a transfer; `projects` are unlocked. Raises EncError, and then nothing runs."""
+def attach(programs: Programs, request: protocol.Attach, front: socket.socket) -> None:
+    """Start a transfer. Raises EncError, and then nothing runs."""
     transfer.require_program(request.program)
     program = _program(request, request.program, front)
     if len(request.patterns) > len(request.arguments):
@@ -44,8 +44,14 @@ def attach(programs: Programs, request: protocol.Attach, front: socket.socket, p
     if patterns:
         made[own_programs.GLOBBING] = own_programs.SOURCES[own_programs.GLOBBING]
     with host_files.opened((host_files.LINKER_CACHE,), made) as files:
-        argv = transfer.transfer_argv(request.program, request.arguments, files, patterns, tuple(projects))
-        programs.start(argv, program, _standard(request.stdio), files.values())
+        argv = transfer.transfer_argv(request.program, request.arguments, files, patterns)
+        with contextlib.ExitStack() as unstarted:
+            if request.traffic is not None:
+                times = Fd(os.dup(request.traffic))
+                unstarted.callback(os.close, times)
+                program = program.replace(view=request.project or "", traffic=times)
+            programs.start(argv, program, _standard(request.stdio), files.values())
+            unstarted.pop_all()
 
 
 def _program(request: protocol.Request, label: str, front: socket.socket) -> Program:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 from collections import deque
 
-from gateway.base.records import Fd
 from gateway.errors import Internal, NotUnlocked
 from gateway.session import channel, protocol
 from rshell.session import warden_client
-from rshell.session.sftp import packets
+from rshell.session.sftp import SERVER, SERVER_ARGUMENTS, packets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,14 +19,17 @@ if TYPE_CHECKING:
 
     Answer = Callable[[bytes], bytes]
 
-ARGUMENTS = ("-e", "-l", "QUIET")
 FULL = 4 * packets.LARGEST
 """Bytes that wait for one side; then nothing more is read for it."""
 _CHUNK = 256 * 1024
+_ID = slice(5, 9)
+"""Of a packet with its length in front."""
 
 
 class Backend:
-    """`number` tells its handles from those of others. `link` is readable when it has ended."""
+    """`number` tells its handles from those of others: it is put in front of them, unless it is 0. `link` is readable
+    when it has ended. Number 0 is still to be sent INIT; the others have been.
+    """
 
     def __init__(self, context: Context, session: Session, number: int) -> None:
         """Start it. Raises EncError."""
@@ -35,15 +37,16 @@ class Backend:
         self.number = number
         self.to_send = bytearray()
         self._received = bytearray()
-        self._answers: deque[Answer | None] = deque()
-        warden_client.take_place(context)
+        self._answers: deque[tuple[bytes, Answer | None]] = deque()
+        self.has_ended = False
+        self._place = warden_client.take_place(context)
         theirs, ours = os.pipe2(os.O_CLOEXEC)
         answers, answering = os.pipe2(os.O_CLOEXEC)
         self.requests, self.answers = ours, answers
         try:
             self.link = warden_client.connection(context, session)
-            stdio = (Fd(theirs), Fd(answering), Fd(2))
-            warden_client.send(context, self.link, warden_client.attach(context, "sftp-server", ARGUMENTS, stdio))
+            request = warden_client.attach(context, SERVER, SERVER_ARGUMENTS, (theirs, answering, 2))
+            warden_client.send(context, self.link, request)
         except OSError as error:
             raise NotUnlocked(f"session {session.id} has just ended") from error
         finally:
@@ -51,17 +54,28 @@ class Backend:
             os.close(answering)
         for fd in (ours, answers):
             os.set_blocking(fd, False)
-        self.ask(packets.framed(bytes([packets.INIT]) + b"\0\0\0\3"), lambda _: b"")
+        if number:
+            self.ask(packets.framed(bytes([packets.INIT]) + b"\0\0\0\3"), lambda _: b"")
 
     def ask(self, packet: bytes, answer: Answer | None = None) -> None:
         """Send `packet`; what comes for it (a packet's body) goes through `answer`, which says what the client gets, or
         to the client as it comes.
         """
         self.to_send += packet
-        self._answers.append(answer)
+        self._answers.append((packet[_ID], answer))
+
+    def expect_answer(self, id_: bytes) -> None:
+        """A request was added to `to_send`, whose answer goes to the client as it comes."""
+        self._answers.append((id_, None))
+
+    def number_handles(self, body: bytes) -> bytes:
+        """An answer for the client: a handle with our number."""
+        if body[0] != packets.HANDLE or len(body) < 9:
+            return packets.framed(body)
+        return packets.handle(body[1:5], bytes([self.number]) + body[9:])
 
     def flush(self) -> None:
-        """Pass on what it takes now. Raises OSError when it has ended."""
+        """Pass on what it takes now. If it has ended, `link` will say so."""
         try:
             while self.to_send:
                 with memoryview(self.to_send) as waiting, waiting[:_CHUNK] as chunk:
@@ -69,6 +83,8 @@ class Backend:
                 del self.to_send[:written]
         except BlockingIOError:
             return
+        except BrokenPipeError:
+            self.to_send.clear()
 
     def collect(self, to_client: bytearray) -> None:
         """Add what the client gets of its answers. Raises Malformed."""
@@ -81,7 +97,7 @@ class Backend:
             while end := packets.end(self._received, at):
                 if not self._answers:
                     raise packets.Malformed
-                answer = self._answers.popleft()
+                _, answer = self._answers.popleft()
                 if answer:
                     to_client += received[begin:at]
                     to_client += answer(bytes(received[at + 4 : end]))
@@ -89,6 +105,20 @@ class Backend:
                 at = end
             to_client += received[begin:at]
         del self._received[:at]
+
+    def end(self, code: int, why: str) -> bytes:
+        """It has ended, and the others go on: what the client gets for the requests that are open."""
+        self.has_ended = True
+        said = b""
+        while self._answers:
+            id_, answer = self._answers.popleft()
+            status = packets.status(id_, code, why)
+            said += answer(status[4:]) if answer else status
+        self.to_send.clear()
+        self.link.close()
+        for fd in (self.requests, self.answers, self._place):
+            os.close(fd)
+        return said
 
     @property
     def is_busy(self) -> bool:

@@ -10,29 +10,25 @@ from gateway.base.records import Record
 LARGEST = 256 * 1024
 """Bytes of a packet, as OpenSSH's sftp-server has it."""
 
-INIT, VERSION, CLOSE, WRITE, OPENDIR, READDIR, READ = 1, 2, 4, 6, 11, 12, 5
-STATUS, HANDLE, NAME, ATTRS, EXTENDED_REPLY = 101, 102, 104, 105, 201
-EOF, NO_SUCH_FILE, FAILURE, BAD_MESSAGE, UNSUPPORTED = 1, 2, 4, 5, 8
-LSTAT = 7
+INIT, VERSION, CLOSE, OPENDIR, READDIR = 1, 2, 4, 11, 12
+STATUS, HANDLE, NAME, ATTRS = 101, 102, 104, 105
+EOF, NO_SUCH_FILE, PERMISSION_DENIED, FAILURE, UNSUPPORTED = 1, 2, 3, 4, 8
+LSTAT, REALPATH = 7, 16
 
 _BY_PATH = frozenset((3, 7, 9, 11, 13, 14, 15, 16, 17, 19))
 _BY_HANDLE = frozenset((4, 5, 6, 8, 10, 12))
 _RENAME, _SYMLINK, _EXTENDED = 18, 20, 200
+_BY_PATHS = frozenset((_RENAME, _SYMLINK))
 
-LIMITS = b"limits@openssh.com"
-EXTENSIONS = {
-    b"posix-rename@openssh.com": b"1",
-    b"statvfs@openssh.com": b"2",
-    b"fstatvfs@openssh.com": b"2",
-    b"hardlink@openssh.com": b"1",
-    b"fsync@openssh.com": b"1",
-    b"lsetstat@openssh.com": b"1",
-    LIMITS: b"1",
-    b"expand-path@openssh.com": b"1",
-}
 _EXTENSIONS_BY_PATH = frozenset((b"statvfs@openssh.com", b"lsetstat@openssh.com", b"expand-path@openssh.com"))
 _EXTENSIONS_BY_PATHS = frozenset((b"posix-rename@openssh.com", b"hardlink@openssh.com"))
 _EXTENSIONS_BY_HANDLE = frozenset((b"fstatvfs@openssh.com", b"fsync@openssh.com"))
+_COPY = b"copy-data"
+_EXTENSIONS_OF_ALL = frozenset((b"limits@openssh.com", b"home-directory", b"users-groups-by-id@openssh.com"))
+_EXTENSIONS = (
+    _EXTENSIONS_BY_PATH | _EXTENSIONS_BY_PATHS | _EXTENSIONS_BY_HANDLE | _EXTENSIONS_OF_ALL | frozenset((_COPY,))
+)
+"""Those of OpenSSH that we can lead to a session."""
 
 
 class Malformed(ValueError):
@@ -44,59 +40,56 @@ class Unknown(ValueError):
 
 
 class Asked(Record):
-    """A request in parts: `head` is what comes before its paths or handle (with the type and the id), `names` are its
-    paths, or its one handle, and `rest` is what follows. `is_target_first`: the first path of two is only text.
+    """A request in parts: `head` is what comes before its paths or handles (with the type and the id), `names` are its
+    paths or handles, with `between` between them, and `rest` is what follows. With no names, any session can answer.
+    `is_target_first`: the first path of two is only text.
     """
 
     kind: int
     id: bytes
     head: bytes
-    names: tuple[bytes, ...]
-    rest: bytes
+    names: tuple[bytes, ...] = ()
+    between: bytes = b""
+    rest: bytes = b""
     has_handle: bool = False
     is_target_first: bool = False
-    extension: bytes = b""
 
     def packet(self, names: tuple[bytes, ...]) -> bytes:
-        """The whole of it with other paths, or another handle."""
-        return framed(b"".join((self.head, *map(string, names), self.rest)))
+        """The whole of it with other paths, or other handles."""
+        return framed(self.head + self.between.join(map(string, names)) + self.rest)
 
 
 def asked(body: bytes) -> Asked:
     """The request in the body of a packet. Raises Malformed, Unknown."""
     if len(body) < 5:
         raise Malformed
-    kind, id_, head = body[0], body[1:5], body[:5]
-    if kind in _BY_PATH or kind in _BY_HANDLE:
-        name, at = _string(body, 5)
-        return Asked(kind=kind, id=id_, head=head, names=(name,), rest=body[at:], has_handle=kind in _BY_HANDLE)
-    if kind in (_RENAME, _SYMLINK):
-        first, at = _string(body, 5)
-        second, at = _string(body, at)
-        both = (first, second)
-        return Asked(kind=kind, id=id_, head=head, names=both, rest=body[at:], is_target_first=kind == _SYMLINK)
-    if kind != _EXTENDED:
+    kind, id_, at = body[0], body[1:5], 5
+    extension = between = b""
+    if kind == _EXTENDED:
+        extension, at = _string(body, 5)
+        if extension not in _EXTENSIONS:
+            raise Unknown
+        if extension in _EXTENSIONS_OF_ALL:
+            return Asked(kind=kind, id=id_, head=body)
+    elif kind not in _BY_PATH and kind not in _BY_HANDLE and kind not in _BY_PATHS:
         raise Unknown
-    extension, at = _string(body, 5)
     head = body[:at]
-    if extension == LIMITS:
-        return Asked(kind=kind, id=id_, head=head, names=(), rest=b"", extension=extension)
-    names: list[bytes] = []
-    count = 2 if extension in _EXTENSIONS_BY_PATHS else 1
-    if extension not in _EXTENSIONS_BY_PATH | _EXTENSIONS_BY_PATHS | _EXTENSIONS_BY_HANDLE:
-        raise Unknown
-    for _ in range(count):
+    name, at = _string(body, at)
+    names = [name]
+    if extension == _COPY:  # from where, and how much
+        between, at = body[at : at + 16], at + 16
+    if extension == _COPY or extension in _EXTENSIONS_BY_PATHS or kind in _BY_PATHS:
         name, at = _string(body, at)
         names.append(name)
-    has_handle = extension in _EXTENSIONS_BY_HANDLE
     return Asked(
         kind=kind,
         id=id_,
         head=head,
         names=tuple(names),
+        between=between,
         rest=body[at:],
-        has_handle=has_handle,
-        extension=extension,
+        has_handle=kind in _BY_HANDLE or extension == _COPY or extension in _EXTENSIONS_BY_HANDLE,
+        is_target_first=kind == _SYMLINK,
     )
 
 
@@ -115,18 +108,6 @@ def framed(body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + body
 
 
-def take(buffer: bytearray) -> bytes | None:
-    """The body of the first packet in `buffer`, which is removed there; None when it is not all there. Raises
-    Malformed.
-    """
-    at = end(buffer)
-    if not at:
-        return None
-    body = bytes(memoryview(buffer)[4:at])
-    del buffer[:at]
-    return body
-
-
 def end(buffer: bytearray, begin: int = 0) -> int:
     """Where the packet ends that begins there; 0 when it is not all there. Raises Malformed."""
     if len(buffer) < begin + 4:
@@ -142,33 +123,48 @@ _HANDLE_AT = 13
 """In a packet that begins with length, type, id and the length of a handle."""
 
 
-def data_handle(buffer: bytearray, at: int) -> int:
-    """The first byte of the handle of a READ or WRITE whose packet ends `at`; -1 for anything else."""
-    if at <= _HANDLE_AT or buffer[4] not in (READ, WRITE):
+def id_at(buffer: bytearray, begin: int) -> bytes:
+    """The id of the packet there, which has one."""
+    return bytes(buffer[begin + 5 : begin + 9])
+
+
+def first_of_handle(buffer: bytearray, begin: int, end: int) -> int:
+    """The first byte of the handle that the packet there names; -1 for a packet without one."""
+    at = begin + _HANDLE_AT
+    if end <= at or buffer[begin + 4] not in _BY_HANDLE:
         return -1
-    length = int.from_bytes(buffer[9:_HANDLE_AT], "big")
-    return buffer[_HANDLE_AT] if 1 <= length <= at - _HANDLE_AT else -1
+    length = int.from_bytes(buffer[at - 4 : at], "big")
+    return buffer[at] if 1 <= length <= end - at else -1
 
 
-def pass_on(buffer: bytearray, at: int, to: bytearray) -> None:
-    """Move the packet that ends `at` from `buffer` to `to`, without the first byte of its handle."""
-    to += struct.pack(">I", at - 5)
-    to += buffer[4:9]
-    to += struct.pack(">I", int.from_bytes(buffer[9:_HANDLE_AT], "big") - 1)
+def path(buffer: bytearray, begin: int, end: int) -> bytes:
+    """The path that the packet there names, if that is one path alone; b"" for another packet."""
+    at = begin + _HANDLE_AT
+    if end < at or buffer[begin + 4] not in _BY_PATH:
+        return b""
+    length = int.from_bytes(buffer[at - 4 : at], "big")
+    return bytes(buffer[at : at + length]) if length <= end - at else b""
+
+
+def without_first_of_handle(buffer: bytearray, begin: int, end: int, to: bytearray) -> None:
+    """Add that packet to `to` without this byte."""
+    at = begin + _HANDLE_AT
+    to += struct.pack(">I", end - begin - 5)
+    to += buffer[begin + 4 : begin + 9]
+    to += struct.pack(">I", int.from_bytes(buffer[at - 4 : at], "big") - 1)
     with memoryview(buffer) as view:
-        to += view[_HANDLE_AT + 1 : at]
-    del buffer[:at]
+        to += view[at + 1 : end]
 
 
-def version() -> bytes:
-    """The answer to INIT: version 3, and what we lead on of OpenSSH's extensions."""
-    words = b"".join(string(name) + string(number) for name, number in EXTENSIONS.items())
-    return framed(struct.pack(">BI", VERSION, 3) + words)
-
-
-def limits(id_: bytes) -> bytes:
-    """OpenSSH's: a packet, what can be read and written at once, and handles (0: not said)."""
-    return framed(bytes([EXTENDED_REPLY]) + id_ + struct.pack(">QQQQ", LARGEST, LARGEST - 1024, LARGEST - 1024, 0))
+def version(body: bytes) -> bytes:
+    """The VERSION of a session for the client: with the extensions that we know. Raises Malformed."""
+    kept, at = body[:5], 5
+    while at < len(body):
+        name, after = _string(body, at)
+        _, after = _string(body, after)
+        kept += body[at:after] if name in _EXTENSIONS else b""
+        at = after
+    return framed(kept)
 
 
 def status(id_: bytes, code: int, message: str = "") -> bytes:

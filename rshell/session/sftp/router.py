@@ -1,9 +1,10 @@
-"""One SFTP channel for several sessions of a principal: each request goes to the session that has the project of its
-path. The directory of the projects shows those of all sessions.
+"""One SFTP channel for all sessions of a principal: each request goes to the session that has the project of its path.
+The directory of the projects shows those of all sessions. What is unlocked later is found as well, and a locked project
+is told from one that does not exist.
 
 A view is mounted in its session's namespace alone, so there is an sftp-server in each session that is asked for
-something, and this process between them and the client. It reads of a request what tells where it goes; an answer goes
-back as it comes, but that handles have the number of the session in front.
+something, and this process between them and the client. What is for the first of them passes as it is: only where its
+packets begin and what they are for is read. A handle of another has the number of its session in front.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import select
 import time
 
 from gateway.base import rlimits
-from gateway.errors import EncError
+from gateway.errors import Busy, Denied, EncError, NoSuchProject, NotUnlocked
+from gateway.sandbox.paths import PROJECTS
 from gateway.session import registry
 from rshell.session.sftp import packets
 from rshell.session.sftp.backend import FULL, Backend
@@ -29,7 +31,9 @@ if TYPE_CHECKING:
 
 _CHUNK = 256 * 1024
 _OVERALL = 0xFF
-"""The first byte of a handle of the directory of the projects."""
+"""The first byte of a handle of the directory of the projects. sftp-server counts its own in four bytes: a 0 first."""
+_NOBODY = 0xFE
+_PROJECTS = f"{PROJECTS}/".encode()
 _SECONDS = 1.0
 """For which a list of sessions is good."""
 _ELSEWHERE = "those projects are unlocked in different sessions; copy, and remove the first"
@@ -45,19 +49,19 @@ class Router:
     def __init__(self, context: Context, sessions: tuple[Session, ...]) -> None:
         self._context = context
         self._sessions = sessions
-        self._looked = time.monotonic()
+        self._looked = 0.0
+        self._of_first: set[bytes] = set()
         self._backends: list[Backend] = []
         self._received = bytearray()
         self._to_client = bytearray()
         self._listings: dict[bytes, bool] = {}
+        self._opened = 0
         self._began = False
         self._is_open = True
         self._backend(registry.of_connection(sessions, context.caller.connection) or sessions[0])  # see `run`
 
     def run(self) -> int:
-        """Returns the exit status. Raises EncError when a session ends: there is always one, which ends us with our
-        key.
-        """
+        """Returns the exit status. Raises EncError when the first session ends, and when our key is gone."""
         rlimits.lift_processor_time()
         for fd in (0, 1):
             os.set_blocking(fd, False)
@@ -79,9 +83,9 @@ class Router:
         can_take = all(len(one.to_send) < FULL for one in self._backends)
         if self._is_open and can_take and len(self._to_client) < FULL:
             waiting.register(0, select.POLLIN)
-        if self._to_client:
-            waiting.register(1, select.POLLOUT)
-        for one in self._backends:
+        waiting.register(1, select.POLLOUT if self._to_client else 0)  # in any case we hear of its end
+        backends = [one for one in self._backends if not one.has_ended]
+        for one in backends:
             if len(self._to_client) < FULL:
                 waiting.register(one.answers, select.POLLIN)
             if one.to_send:
@@ -90,28 +94,59 @@ class Router:
         ready = dict(waiting.poll())
         if ready.get(1, 0) & (select.POLLERR | select.POLLHUP):
             raise BrokenPipeError
-        for one in self._backends:
+        for one in backends:
             if one.answers in ready:
                 one.collect(self._to_client)
             if one.link.fileno() in ready:
-                raise Ended(one.status())
+                self._end(one)
         if 0 in ready:
             self._read()
         for one in self._backends:
-            one.flush()
+            if not one.has_ended:
+                one.flush()
         self._write()
+
+    def _end(self, one: Backend) -> None:
+        """It has ended. With the first we end, and with our key. Of another, the session is gone or about to go: the
+        client keeps the others. Raises Ended, EncError.
+        """
+        why: EncError = NotUnlocked("the project was locked")
+        try:
+            status = one.status()
+            if not one.number:
+                raise Ended(status)
+        except EncError as error:
+            if not one.number or isinstance(error, Denied):
+                raise
+            why = error
+        self._to_client += one.end(_code(why), f"enc: {why.line()}")
 
     def _read(self) -> None:
         read = os.read(0, _CHUNK)
         self._is_open = bool(read)
-        self._received += read
-        while at := packets.end(self._received):
-            number = packets.data_handle(self._received, at) if self._began else -1
-            if 0 <= number < len(self._backends):  # nearly all of them, and the largest: copied once
-                packets.pass_on(self._received, at, self._backends[number].to_send)
-                self._backends[number].ask(b"")
+        received = self._received
+        received += read
+        first = self._backends[0]
+        begin = at = 0  # what lies between is for the first session
+        while end := packets.end(received, at):
+            number = packets.first_of_handle(received, at, end) if self._began else -1
+            if number == 0 or (number < 0 and self._began and self._is_for_first(packets.path(received, at, end))):
+                first.expect_answer(packets.id_at(received, at))
             else:
-                self._to_client += self._asked(packets.take(self._received) or b"")
+                first.to_send += received[begin:at]
+                begin = end
+                if 0 < number < len(self._backends) and not (other := self._backends[number]).has_ended:
+                    packets.without_first_of_handle(received, at, end, other.to_send)
+                    other.expect_answer(packets.id_at(received, at))
+                else:
+                    self._to_client += self._asked(bytes(received[at + 4 : end]))
+            at = end
+        first.to_send += received[begin:at]
+        del received[:at]
+
+    def _is_for_first(self, path: bytes) -> bool:
+        """Whether the path can go to the first session as it is written. What is not plain is left to `_by_path`."""
+        return is_plain(path, self._of_first) and time.monotonic() - self._looked <= _SECONDS
 
     def _write(self) -> None:
         try:
@@ -128,66 +163,84 @@ class Router:
             self._began = True
             if body[0] != packets.INIT:
                 raise packets.Malformed
-            return packets.version()
+            self._backends[0].ask(packets.framed(body), packets.version)
+            return b""
         try:
             asked = packets.asked(body)
         except packets.Unknown:
             return packets.status(body[1:5], packets.UNSUPPORTED, "not supported")
-        if asked.extension == packets.LIMITS:
-            return packets.limits(asked.id)
         if asked.has_handle:
             return self._by_handle(asked)
         try:
             return self._by_path(asked)
         except EncError as error:
-            return packets.status(asked.id, packets.NO_SUCH_FILE, error.line())
+            return packets.status(asked.id, _code(error), f"enc: {error.line()}")
 
     def _by_handle(self, asked: Asked) -> bytes:
-        (handle,) = asked.names
-        number, theirs = handle[0] if handle else len(self._backends), handle[1:]
+        numbers = {name[0] if name else _NOBODY for name in asked.names}
+        if len(numbers) > 1:
+            return packets.status(asked.id, packets.FAILURE, _ELSEWHERE)
+        (number,) = numbers
         if number == _OVERALL:
-            return self._overall(asked, handle)
-        if number >= len(self._backends):
+            return self._overall(asked, asked.names[0])
+        if number >= len(self._backends) or self._backends[number].has_ended:
             return packets.status(asked.id, packets.FAILURE, "no such handle")
-        self._backends[number].ask(asked.packet((theirs,)))
+        theirs = tuple(name[1:] for name in asked.names) if number else asked.names
+        self._backends[number].ask(asked.packet(theirs))
         return b""
 
     def _by_path(self, asked: Asked) -> bytes:
         places = [located(path) for path in asked.names[1 if asked.is_target_first else 0 :]]
         if asked.kind == packets.OPENDIR and places[0] == (None, located(b"/")[1]):
-            handle = bytes([_OVERALL]) + len(self._listings).to_bytes(4, "big")
+            self._opened += 1
+            handle = bytes([_OVERALL]) + self._opened.to_bytes(4, "big")
             self._listings[handle] = False
             return packets.handle(asked.id, handle)
+        if asked.kind == packets.REALPATH and not self._exists(places[0][0]):  # of what is to be made
+            places = [(None, places[0][1])]
         chosen = {session.id: session for session in (self._session(project) for project, _ in places)}
         if len(chosen) > 1:
             return packets.status(asked.id, packets.FAILURE, _ELSEWHERE)
-        backend = self._backend(next(iter(chosen.values())))
+        backend = self._backend(next(iter(chosen.values()), self._backends[0].session))
         paths = tuple(path for _, path in places)
         names = (asked.names[0], *paths) if asked.is_target_first else paths
-        backend.ask(asked.packet(names), lambda body: _answer(body, backend.number))
+        backend.ask(asked.packet(names), backend.number_handles if backend.number else None)
         return b""
 
     def _session(self, project: ProjectName | None) -> Session:
-        """The session that has it, and the first for what is no project of the caller. Raises NotUnlocked."""
+        """The session that has it, and the first for no project. Raises NoSuchProject, NotUnlocked."""
         if project is None:
             return self._backends[0].session
+        looked_before = self._looked
         if time.monotonic() - self._looked > _SECONDS:
-            self._sessions = self._context.sessions()
-            self._looked = time.monotonic()
+            self._look()
         for session in self._sessions:
             if session.has(project):
                 return session
+        self._context.vault(project)
+        if self._looked == looked_before:
+            self._look()
+        return registry.with_project(self._sessions, project)
+
+    def _exists(self, project: ProjectName | None) -> bool:
         try:
-            self._context.vault(project)
-        except EncError:
-            return self._backends[0].session
-        return registry.with_project((), project)  # its words
+            return project is None or bool(self._context.vault(project))
+        except NoSuchProject:
+            return False
+
+    def _look(self) -> None:
+        self._sessions = self._context.sessions()
+        self._looked = time.monotonic()
+        first = self._backends[0].session.id
+        self._of_first = {view.project.encode() for one in self._sessions if one.id == first for view in one.views}
 
     def _backend(self, session: Session) -> Backend:
         """The sftp-server in it. Raises EncError when none can be started."""
         for one in self._backends:
-            if one.session.id == session.id:
+            if one.session.id == session.id and not one.has_ended:
                 return one
+        if len(self._backends) == _NOBODY:  # numbers are not used again: the client may have handles with them
+            raise Busy("this connection has seen too many sessions", "connect again")
         self._backends.append(Backend(self._context, session, len(self._backends)))
         return self._backends[-1]
 
@@ -230,8 +283,15 @@ class _Listing:
         return collect
 
 
-def _answer(body: bytes, number: int) -> bytes:
-    """An answer of a session for the client: a handle becomes ours."""
-    if body[0] != packets.HANDLE or len(body) < 9:
-        return packets.framed(body)
-    return packets.handle(body[1:5], bytes([number]) + body[9:])
+def is_plain(path: bytes, projects: set[bytes]) -> bool:
+    """Whether `path` is as `located` would make it, and of one of `projects`."""
+    if not path.startswith(_PROJECTS) or b"/.." in path:
+        return False
+    return path[len(_PROJECTS) :].partition(b"/")[0] in projects
+
+
+def _code(error: EncError) -> int:
+    """The status that tells a client most: with it, many show words of their own in place of ours."""
+    if isinstance(error, NoSuchProject):
+        return packets.NO_SUCH_FILE
+    return packets.PERMISSION_DENIED if isinstance(error, NotUnlocked) else packets.FAILURE

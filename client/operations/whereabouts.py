@@ -1,0 +1,57 @@
+"""Which project the user means who names none: the one in whose mount the current directory is."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from client.errors import EncError, Usage
+from client.state import config
+from client.state import store as stores
+from client.state.config import GatewayOptions, Profile
+
+
+class Place(NamedTuple):
+    """`below` is the current directory as a path in the project; "" for its top."""
+
+    profile: Profile
+    project: str
+    below: str
+
+
+def find(given: GatewayOptions) -> Place | None:
+    """Where the current directory is, in a mount of the given gateway, or of any of the config when none is given."""
+    try:
+        current = os.getcwd()
+    except OSError:
+        return None
+    chosen = config.choose(given) if given.host or config.load().default else None
+    others = [] if given.host else [one for one in config.load().gateways.values() if one != chosen]
+    for profile in [*([chosen] if chosen else []), *others]:
+        try:
+            mounts = stores.of(profile).read().mounts.values()
+        except EncError:
+            continue
+        for mount in mounts:
+            if mount.directory and (current == mount.directory or current.startswith(f"{mount.directory}/")):
+                return Place(profile, mount.project, current[len(mount.directory) + 1 :])
+    return None
+
+
+def resolve(given: GatewayOptions, project: str, directory: str | None) -> Place:
+    """The project of that name ("": the one in which we are), and a directory in it.
+
+    `directory` is relative to where we are in the project, else to its top; an absolute one is a path in the mount.
+    Without one it is where we are. Raises Usage.
+    """
+    here = find(given)
+    if not project and here is None:
+        hint = "name it: `enc run PROJECT -- CMD`, or `cd` into a mount first"
+        raise Usage("the current directory is in no project that is mounted", hint)
+    place = here if here and project in ("", here.project) else Place(config.choose(given), project, "")
+    if directory is None:
+        return place
+    path = os.path.normpath(os.path.join(place.below, directory))
+    if os.path.isabs(directory) or path.split("/")[0] == "..":
+        raise Usage(f"{directory} is not in {place.project}", "write -C with a path in the project")
+    return place._replace(below="" if path == "." else path)

@@ -1,0 +1,1 @@
+"""Commands about the host: `enc-gateway setup`, `doctor` and `embedded`."""

@@ -1,0 +1,1 @@
+"""`enc-gateway key`: authorized_keys and invitations."""

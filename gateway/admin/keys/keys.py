@@ -1,0 +1,153 @@
+"""`enc-gateway key`: edit authorized_keys. The file may also be edited by hand."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import IO
+
+import click
+
+from gateway.admin import options, output
+from gateway.admin.keys import approval, invitation, lookup, rows
+from gateway.admin.keys.line_options import expires_option, networks, origin_option
+from gateway.admin.usage import Group
+from gateway.audit import administration
+from gateway.base import privileges
+from gateway.config.schema import Config
+from gateway.errors import NoSuchKey
+from gateway.identity import authorized_keys, enrolment, invitations, keyfile, lint, timespec
+from gateway.identity.authorized_keys import Entry
+from gateway.identity.names import Principal
+from gateway.session import registry
+from gateway.vault.slots import survey
+
+
+@click.group(cls=Group)
+def key() -> None:
+    """Manage keys and invitations (authorized_keys)."""
+
+
+for _command in (invitation.invite, invitation.invites_, approval.approve):
+    key.add_command(_command)
+
+
+@key.command()
+@click.argument("file", type=click.File(encoding="utf-8", errors="replace"))
+@click.option("--principal", default="", show_default="its fingerprint", help="Name of the key's principal.")
+@expires_option
+@origin_option
+@options.configured
+@options.as_json
+def add(file: IO[str], principal: str, expires: str, origin: str, settings: Config, as_json: bool) -> None:
+    """Authorize the public key in FILE (-: standard input)."""
+    new = enrolment.parse_key(file.read())
+    named = Principal.of(principal) if principal else ""
+    chosen = invitations.key_options(named, timespec.expiry(expires) if expires else "", networks(origin))
+    fingerprint = authorized_keys.fingerprint(new.blob)
+    line = authorized_keys.dump(chosen, new.key_type, new.blob, output.visible(new.label))
+
+    def change(lines: list[str]) -> None:
+        invitations.require_unlisted(keyfile.entries(lines), new.blob)
+        keyfile.append(lines, line)
+        administration.record(settings, "key-added", key=fingerprint, principal=named or fingerprint)
+
+    with privileges.root():
+        keyfile.edit(settings.paths_authorized_keys, change)
+    fields = {"fingerprint": fingerprint, "principal": named or fingerprint, "line": line}
+    output.result(fields, f"added {fingerprint}, principal {named or fingerprint}", as_json)
+
+
+@key.command(name="list")
+@options.configured_somehow
+@options.as_json
+def list_(settings: Config, as_json: bool) -> None:
+    """List the keys in authorized_keys."""
+    found = [rows.row(entry) for entry in authorized_keys.load(settings.paths_authorized_keys)]
+    prints = output.Fingerprints(str(one["fingerprint"]) for one in found)
+    no_keys = "no keys; `enc-gateway key invite NAME` invites somebody, `enc-gateway key add` adds a key"
+    words = output.table(
+        _HEADER, [_cells(one, prints) for one in found], no_keys, ("FINGERPRINT",), ("EXPIRES", "FROM")
+    )
+    output.result({"keys": found}, words, as_json)
+
+
+_HEADER = ("LINE", "FINGERPRINT", "PRINCIPAL", "STATE", "EXPIRES", "FROM", "LABEL")
+
+
+def _cells(row: dict[str, object], prints: output.Fingerprints) -> tuple[str, ...]:
+    fingerprint, principal = str(row["fingerprint"]), str(row["principal"])
+    return (
+        str(row["line"]),
+        prints.short(fingerprint) or "-",
+        prints.short(principal) or "-",
+        str(row["state"]),
+        output.when(str(row["expires"])),
+        str(row["from"]) or "-",
+        str(row["label"]) or "-",
+    )
+
+
+_LEFT = """
+It is still a way to unlock {slots}.
+Nobody can log in with it, but whoever has the key, and another key of that user or a copy of the disk, can unlock them.
+Their owner removes it: ssh -t GATEWAY slot rm PROJECT SLOT"""
+
+
+@key.command()
+@click.argument("which", metavar="KEY")
+@options.configured_somehow
+@options.as_json
+def revoke(which: str, settings: Config, as_json: bool) -> None:
+    """Remove a key or an invitation, and end its sessions.
+
+    KEY is a fingerprint or the beginning of one, a label, or a principal who has one key: see `key list`. All lines
+    with that key are removed. Its sessions lock within 2 seconds.
+    """
+    removed: list[Entry] = []
+    found: list[str] = []
+
+    def change(lines: list[str]) -> None:
+        entries = keyfile.entries(lines)
+        none = NoSuchKey("no line of authorized_keys has that key", "`enc-gateway key list` lists the keys")
+        found.append(lookup.find(which, lookup.of_entries(entries), none))
+        removed.extend(entry for entry in entries if lookup.fingerprint(entry) == found[-1])
+        for entry in reversed(removed):
+            del lines[entry.line - 1]
+        administration.record(
+            settings, "key-revoked", required=False, key=found[-1], principal=rows.principal(removed[0])
+        )
+
+    with privileges.root():
+        keyfile.edit(settings.paths_authorized_keys, change)
+    fingerprint, named = found[-1], rows.principal(removed[0])
+    enrolment.discard(settings.paths_enrolments, fingerprint)
+    ending = [one.id for one in registry.live(settings.paths_run) if one.fingerprint == fingerprint]
+    words = f"revoked {fingerprint} of {named}" + (f"; ending sessions: {' '.join(ending)}" if ending else "")
+    lines = [entry.line for entry in removed]
+    left = [f"{found.name} ({slot.name})" for found, slot in survey.with_key(settings.paths_vaults, removed[0].blob)]
+    if left:
+        words += _LEFT.format(slots=", ".join(left))
+    fields = {"revoked": fingerprint, "principal": named, "lines": lines, "sessions": ending, "slots": left}
+    output.result(fields, words, as_json)
+
+
+@key.command(name="lint")
+@options.configured_somehow
+@options.as_json
+def lint_(settings: Config, as_json: bool) -> None:
+    """Check authorized_keys for errors.
+
+    Exits with 0, 1 after a warning, 2 after an error.
+    """
+    path = settings.paths_authorized_keys
+    findings = lint.examine(path, time.time())
+    fields = [{**finding.as_dict(), "level": finding.level.value} for finding in findings]
+    words = [_finding(path, finding) for finding in findings]
+    output.result({"findings": fields}, output.visible_lines(words) if words else f"{path}: no problems", as_json)
+    sys.exit(lint.exit_code(findings))
+
+
+def _finding(path: str, finding: lint.Finding) -> str:
+    where = f"{path}:{finding.line}" if finding.line else path
+    return f"{finding.level.value:5}  {where}: {finding.problem}" + (f"; {finding.fix}" if finding.fix else "")

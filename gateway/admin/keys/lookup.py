@@ -1,0 +1,70 @@
+"""Find the key that a sysadmin names: by fingerprint or the beginning of one, by label, or by its only principal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gateway.base.records import Record
+from gateway.errors import NoSuchKey, Usage
+from gateway.identity import authorized_keys
+from gateway.identity.authorized_keys import Entry
+
+_PREFIX = "SHA256:"
+_LENGTH = len(_PREFIX) + 43
+_SHORTEST = 4
+"""Characters after the prefix."""
+_LISTED = 5
+
+
+class Named(Record):
+    """A key, and what else it is called."""
+
+    fingerprint: str
+    principal: str
+    label: str
+
+
+def of_entries(entries: Iterable[Entry]) -> tuple[Named, ...]:
+    """The keys of authorized_keys, in its order. What is no key is left out."""
+    found = ((fingerprint(entry), entry) for entry in entries)
+    return tuple(
+        Named(fingerprint=of, principal=entry.invitation_for or entry.principal or of, label=entry.label)
+        for of, entry in found
+        if of
+    )
+
+
+def fingerprint(entry: Entry) -> str:
+    """The fingerprint of a line's key; "" for what is no key."""
+    try:
+        return authorized_keys.fingerprint(entry.blob)
+    except ValueError:
+        return ""
+
+
+def is_whole(word: str) -> bool:
+    """Whether `word` is a fingerprint in full."""
+    return word.startswith(_PREFIX) and len(word) == _LENGTH
+
+
+def find(word: str, keys: Iterable[Named], none: NoSuchKey) -> str:
+    """The fingerprint of the only key that `word` names. Raises `none`, or Usage when it names several."""
+    known = tuple(keys)
+    for names in (_by_fingerprint, _by_name):
+        found = {one.fingerprint: one for one in known if names(word, one)}
+        if len(found) > 1:
+            listed = [f"{one.fingerprint} {one.label or one.principal}" for one in found.values()][:_LISTED]
+            raise Usage(f"{word} names {len(found)} keys", f"name one of them: {', '.join(listed)}")
+        if found:
+            return next(iter(found))
+    raise none
+
+
+def _by_fingerprint(word: str, key: Named) -> bool:
+    start = word.removesuffix("\u2026").removesuffix("...")
+    is_long_enough = start.startswith(_PREFIX) and len(start) >= len(_PREFIX) + _SHORTEST
+    return is_long_enough and key.fingerprint.startswith(start)
+
+
+def _by_name(word: str, key: Named) -> bool:
+    return word != "" and word in (key.principal, key.label)

@@ -1,0 +1,160 @@
+"""What an audit record says, in words: for the tables of `audit show` and of the report.
+
+The record on the disk says `decision` allow or deny (docs/protocol.md); for people a request is allowed or refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gateway.audit import reasons
+from gateway.audit.query import Event
+
+Words = Callable[[Event], str]
+
+_HIDDEN = frozenset(
+    ("key_type", "at_prompt", "took_ms", "anchor", "forced", "key", "invite", "by", "program", "network")
+)
+"""Details that the words or another column have, or that nobody reads a table for. `audit show --json` has them."""
+
+
+def describe(event: Event) -> str:
+    """One phrase, without time, principal, key and address. It has text from the log: make it visible."""
+    words, used = _WORDS.get(event.event, (_other, frozenset()))
+    rest = [f"{name}={value}" for name, value in event.details if name not in _HIDDEN | used]
+    by = event.detail("by")
+    return "; ".join(filter(None, (words(event), " ".join(rest), f"by {by}" if by else "")))
+
+
+def why(slug: str) -> str:
+    """The words for a reason; the slug itself if this version does not know it."""
+    return reasons.for_sysadmin(slug) or slug
+
+
+def command(event: Event) -> str:
+    """The command that a request asked for, as far as it is recorded: of a line that is no command, nothing is."""
+    program = event.detail("program")
+    network = " --net" if event.detail("network") else ""
+    return (
+        " ".join(filter(None, (event.verb or "(no command)", event.project))) + network + (program and f": {program}")
+    )
+
+
+def _because(event: Event) -> str:
+    return f": {why(event.reason)}" if event.reason else ""
+
+
+def _request(event: Event) -> str:
+    if event.decision == "deny":
+        return f"refused: {f'{command(event)}: ' if event.verb else ''}{why(event.reason)}"
+    return f"allowed: {command(event)}"
+
+
+def _result(event: Event) -> str:
+    asked = event.verb or "the command"
+    return f"{asked} ended with {event.status}" if event.status else f"{asked} done"
+
+
+def _throttled(event: Event) -> str:
+    return f"too many requests: {event.detail('refused')} were refused, {event.detail('passed') or 0} let pass"
+
+
+def _checked(event: Event) -> str:
+    if event.detail("sound") == "True":
+        return f"checked {event.project}: sound"
+    return f"checked {event.project}: damaged or not readable"
+
+
+def _backup(event: Event) -> str:
+    return f"backup of {event.detail('vaults')} projects, {event.detail('incomplete')} of them incomplete"
+
+
+def _project(what: str) -> Words:
+    return lambda event: f"{what} {event.project}{_because(event)}"
+
+
+def _session(what: str) -> Words:
+    return lambda event: f"session {event.session} {what}{_because(event)}"
+
+
+_KINDS = {"passphrase": "a passphrase", "ssh-key": "an SSH key", "recovery": "a recovery code"}
+"""The words for each kind of slot."""
+_SLOT = frozenset(("slot", "kind", "with_slot"))
+
+
+def _unlock(what: str) -> Words:
+    """A passphrase is not named: it is what everybody expects."""
+
+    def words(event: Event) -> str:
+        kind = event.detail("kind")
+        by = f" with {_KINDS.get(kind, kind)}" if kind not in ("", "passphrase") else ""
+        return f"{what} {event.project}{by}{_because(event)}"
+
+    return words
+
+
+def _created(event: Event) -> str:
+    kinds = [words for kind, words in _KINDS.items() if f"'{kind}'" in event.detail("kinds")]
+    by = f", unlocked by {' or '.join(kinds)}" if kinds and kinds != [_KINDS["passphrase"]] else ""
+    return f"created {event.project}{by}{_because(event)}"
+
+
+def _slot(what: str) -> Words:
+    def words(event: Event) -> str:
+        kind, by = event.detail("kind"), event.detail("with_slot")
+        to = f"{_KINDS.get(kind, kind)} (slot {event.detail('slot')}) of {event.project}"
+        return f"{what} {to}{f', with {by}' if by else ''}{_because(event)}"
+
+    return words
+
+
+def _renamed(event: Event) -> str:
+    return f"renamed {event.project} to {event.detail('to')}{_because(event)}"
+
+
+def _plain(what: str) -> Words:
+    return lambda event: what + _because(event)
+
+
+def _other(event: Event) -> str:
+    return f"{event.event} {event.project}".rstrip() + _because(event)
+
+
+_WORDS: dict[str, tuple[Words, frozenset[str]]] = {
+    "request": (_request, frozenset()),
+    "result": (_result, frozenset()),
+    "throttled": (_throttled, frozenset(("refused", "passed"))),
+    "session-opened": (_session("opened"), frozenset()),
+    "session-closed": (_session("closed"), frozenset()),
+    "unlocked": (_unlock("unlocked"), _SLOT),
+    "unlock-failed": (_unlock("could not unlock"), _SLOT),
+    "locked": (_project("locked"), frozenset()),
+    "lock-incomplete": (_project("could not wholly lock"), frozenset()),
+    "created": (_created, frozenset(("kinds",))),
+    "slot-added": (_slot("added"), _SLOT),
+    "slot-changed": (_slot("changed"), _SLOT),
+    "slot-removed": (_slot("removed"), _SLOT),
+    "renamed": (_renamed, frozenset(("to",))),
+    "deleted": (_project("deleted for good"), frozenset(("removed",))),
+    "removed": (_project("removed"), frozenset()),
+    "checked": (_checked, frozenset(("sound", "unread"))),
+    "invited": (_plain("invitation made"), frozenset()),
+    "enrolled": (_plain("key handed in"), frozenset()),
+    "approved": (_plain("key approved"), frozenset()),
+    "denied": (_plain("key denied"), frozenset()),
+    "key-added": (_plain("key added"), frozenset()),
+    "key-revoked": (_plain("key revoked"), frozenset()),
+    "backup": (_backup, frozenset(("vaults", "incomplete"))),
+    "restored": (_project("restored"), frozenset()),
+    "paused": (_plain("gateway paused"), frozenset()),
+    "resumed": (_plain("gateway resumed"), frozenset()),
+    "keys-unreadable": (_plain("authorized_keys could not be read"), frozenset()),
+    "misconfigured": (lambda event: f"wrong configuration: {event.detail('where')}", frozenset(("where",))),
+    "rotated": (_plain("log rotated"), frozenset()),
+    "fault": (_plain("error of the gateway"), frozenset()),
+    "program-ended": (
+        lambda event: f"{event.detail('program')} in {event.project} ended{_because(event)}",
+        frozenset(),
+    ),
+}
+"""The words for each event, and the details that they use."""
