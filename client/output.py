@@ -97,3 +97,11 @@ def printable(text: str) -> str:
     Some of it comes from the gateway, and a false gateway must not send escape sequences to the terminal.
     """
     return "".join(char if char.isprintable() or char == "\n" else "?" for char in text)
+
+
+def recovery_code(answer: dict[str, Any]) -> str:
+    """The words for the recovery code in the gateway's answer; "" when it has none."""
+    if "code" not in answer:
+        return ""
+    keep = "Write it down and keep it away from your machine. Whoever has it and can log in as you opens the project."
+    return f"\nThe recovery code, which is shown once:\n\n    {answer['code']}\n\n{keep}"

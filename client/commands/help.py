@@ -8,7 +8,16 @@ from client import options, output
 from client.errors import NoSuchCommand
 from client.errors import Usage as UsageError
 
-_GATEWAYS = ("session", "sftp", "scp", "rsync", "git-upload-pack", "git-receive-pack", "git-upload-archive")
+_GATEWAYS = (
+    "session",
+    "challenge",
+    "sftp",
+    "scp",
+    "rsync",
+    "git-upload-pack",
+    "git-receive-pack",
+    "git-upload-archive",
+)
 
 
 @click.command("help")

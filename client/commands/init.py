@@ -69,7 +69,7 @@ def command(
             raise
         _enrol(profile, code, fingerprint, as_json)
         return
-    profile = profile._replace(principal=_who(known))
+    profile = _pinned(profile, str(known.get("realm", "")))._replace(principal=_who(known))
     where = config.save(profile)
     fields = {"gateway": profile.name, "config": where, "principal": known["principal"]}
     output.result(fields, f"connected to {profile.name} as {profile.principal}; saved in {where}", as_json)
@@ -221,6 +221,16 @@ def _accept(profile: Profile, key: host_key.HostKey, fingerprint: str | None) ->
         raise HostKeyUnknown(profile.host, "enc init --fingerprint SHA256:...")
     if not click.confirm("Is this the fingerprint that your sysadmin gave you?", default=False, err=True):
         raise HostKeyRefused("you did not accept the host key", "nothing was written")
+
+
+def _pinned(profile: Profile, realm: str) -> Profile:
+    """With the realm for which keys sign. One that changed is said: this is the place to accept it."""
+    before = config.load().gateways.get(profile.name, profile).realm
+    if before and realm and before != realm:
+        output.note(
+            f"The realm of {profile.name} was {before} and is {realm} now: it is another gateway, or was made anew."
+        )
+    return profile._replace(realm=realm or before)
 
 
 def _whoami(profile: Profile) -> dict[str, object]:

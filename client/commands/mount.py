@@ -23,15 +23,30 @@ from client.state.config import Profile
 @click.option(
     "--sync", is_flag=True, help="Each write waits for the gateway, so that its error is reported by that write."
 )
+@click.option("--passphrase", is_flag=True, help="Ask for the passphrase, whatever keys there are.")
 @options.gateway
-def command(profile: Profile, project: str, directory: str | None, detach: bool, sync: bool, as_json: bool) -> None:
+def command(
+    profile: Profile,
+    project: str,
+    directory: str | None,
+    detach: bool,
+    sync: bool,
+    passphrase: bool,
+    as_json: bool,
+) -> None:
     """Unlock PROJECT and mount it at DIRECTORY (default: ~/enc/PROJECT). Logs in first if needed.
+
+    It is unlocked by an SSH key of yours if it has a slot for it (`enc slot add PROJECT key`), else by the passphrase.
 
     The mount belongs to this terminal: when its shell, or the script that called enc, ends, enc unmounts and locks the
     project. enc checks the mount every 3 s, and unmounts it when it does not answer or was tampered with.
     """
     terminal = terminals.detached() if detach else terminals.calling()
-    mount = projects.mount_project(profile, stores.of(profile), terminal, project, directory or "", sync)
-    fields = {"project": project, "directory": mount.directory, "detached": detach}
+    made = projects.mount_project(profile, stores.of(profile), terminal, project, directory or "", sync, not passphrase)
+    if made.note:
+        output.note(made.note)
+    where = made.mount.directory
+    fields = {"project": project, "directory": where, "detached": detach, "unlocked_by": made.by}
     until = terminals.lifetime(terminal)
-    output.result(fields, f"{project} is mounted at {output.bold(mount.directory)} {until}", as_json)
+    by = f", unlocked by {made.by}," if made.by else ""
+    output.result(fields, f"{project} is mounted at {output.bold(where)}{by} {until}", as_json)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import click
 
 from client import options, output
 from client.connection import request
-from client.errors import CannotCreate, EncError, FromGateway
-from client.operations import projects
+from client.errors import CannotCreate, EncError, FromGateway, Usage
+from client.operations import projects, unlocking
 from client.state import runtime_dir
 from client.state import store as stores
 from client.state.config import Profile
@@ -20,64 +21,98 @@ _TAKEN = "cannot-create"
 
 @click.command("new")
 @click.argument("project")
+@click.option("--key", "by_key", is_flag=True, help="Unlock it by your SSH key, and by no passphrase.")
+@click.option("--recovery", is_flag=True, help="Also make a recovery code, which is shown once.")
+@click.option("--no-recovery", is_flag=True, help="With --key: no recovery code. A lost key is a lost project then.")
 @click.option("--allow-weak", is_flag=True, help="Accept a passphrase that the gateway considers too short.")
 @click.option(
     "--from", "source", type=click.Path(exists=True, file_okay=False), help="Copy this directory into the project."
 )
 @options.gateway
-def command(profile: Profile, project: str, allow_weak: bool, source: str | None, as_json: bool) -> None:
-    """Create PROJECT, encrypted with a passphrase. Nobody can recover the passphrase for you.
+def command(
+    profile: Profile,
+    project: str,
+    by_key: bool,
+    recovery: bool,
+    no_recovery: bool,
+    allow_weak: bool,
+    source: str | None,
+    as_json: bool,
+) -> None:
+    """Create PROJECT, encrypted with a passphrase, or with --key by your SSH key.
+
+    Nobody can recover a passphrase or a key for you. With --recovery, a recovery code is shown once.
 
     With --from, enc copies the content of a directory into the project and then compares both completely. The directory
     is not changed. What cannot be kept, such as sockets, is told. The same words continue a copy that was interrupted.
     """
     projects.check_name(project)
+    if by_key and not (recovery or no_recovery):
+        raise Usage("without a recovery code, a lost key is a lost project", "add --recovery, or --no-recovery")
+    given = {"--key": by_key, "--recovery": recovery, "--no-recovery": no_recovery, "--allow-weak": allow_weak}
+    flags = [flag for flag, is_given in given.items() if is_given]
     if source:
-        _copy(profile, project, source, allow_weak, as_json)
+        _copy(profile, project, source, flags, as_json)
         return
-    _create(profile, project, allow_weak)
-    output.result({"project": project, "created": True}, f"created {project}", as_json)
+    answer = _create(profile, project, flags).answer
+    fields = {"project": project, "created": True, "kinds": answer.get("kinds", []), **_code(answer)}
+    output.result(fields, f"created {project}{output.recovery_code(answer)}", as_json)
 
 
-def _create(profile: Profile, project: str, allow_weak: bool, when_free: Callable[[], None] = lambda: None) -> bytes:
-    """Create the project; its passphrase. It is asked for, after `when_free`, once the gateway says that it can be."""
-    words = ["new", project, *(["--allow-weak"] if allow_weak else [])]
+class _Created(NamedTuple):
+    """The gateway's answer, and what unlocks the project: its passphrase, or a signature."""
+
+    answer: dict[str, Any]
+    secret: bytes
+
+
+def _create(profile: Profile, project: str, flags: list[str], when_free: Callable[[], None] = lambda: None) -> _Created:
+    """Create the project. Its passphrase is asked for, or its key signs, after `when_free`, once the gateway says that
+    the project can be created.
+    """
     given = []
 
     def ask(said: str) -> bytes:
         when_free()
+        if "--key" in flags:
+            key = unlocking.new_key(profile, project)
+            given.append(key.signature.removesuffix(b"\n"))
+            return key.lines.removesuffix(b"\n")
         if passphrase_prompt.is_typed():
             output.note(said)
         given.append(passphrase_prompt.read_new(f"New passphrase of {project}: "))
         return given[0]
 
-    store = stores.connected(profile)
-    if store:
-        request.send_when_asked(store, *words, ask=ask)
+    words = ["new", project, *flags]
+    if store := stores.connected(profile):
+        answer = request.send_when_asked(store, *words, ask=ask)
     else:
-        request.send_directly_when_asked(profile, *words, ask=ask)
-    return given[0]
+        answer = request.send_directly_when_asked(profile, *words, ask=ask)
+    return _Created(answer, given[0])
 
 
-def _copy(profile: Profile, project: str, source: str, allow_weak: bool, as_json: bool) -> None:
+def _copy(profile: Profile, project: str, source: str, flags: list[str], as_json: bool) -> None:
     from client.operations import survey as surveys
     from client.operations import unfinished, upload
 
     upload.check_installed()
     runtime_dir.path()
     survey = surveys.examine(source)
+    answer: dict[str, Any] = {}
+    secret = None
     try:
-        passphrase = _create(profile, project, allow_weak, lambda: unfinished.begin(profile, project, source))
-    except FromGateway as error:
+        answer, secret = _create(profile, project, flags, lambda: unfinished.begin(profile, project, source))
+    except (FromGateway, Usage) as error:
         if error.slug != _TAKEN:
             unfinished.end(profile, project)
         if error.slug != _TAKEN or not unfinished.is_begun(profile, project, source):
             raise
         output.note(f"{project} exists, with a part of {source}; the copy continues")
-        passphrase = passphrase_prompt.read(f"Passphrase of {project}: ")
+    if "code" in answer and not as_json:  # before what may fail
+        output.note(output.recovery_code(answer).strip())
     hint = f"`enc new {project} --from {source}` continues, `enc rm {project}` removes it"
     try:
-        filled = upload.fill(profile, project, source, survey, passphrase)
+        filled = upload.fill(profile, project, source, survey, secret)
     except KeyboardInterrupt:
         output.note(f"\nenc: {project} exists, with a part of {source}; {hint}")
         raise
@@ -89,5 +124,10 @@ def _copy(profile: Profile, project: str, source: str, allow_weak: bool, as_json
     for note in filled.notes:
         output.note(note)
     fields = {"project": project, "created": True, "copied": filled.count, "skipped": len(survey.skipped)}
+    fields |= _code(answer)
     text = f"created {project}; {filled.count} files and directories copied and compared"
     output.result({**fields, "notes": list(filled.notes)}, text, as_json)
+
+
+def _code(answer: dict[str, Any]) -> dict[str, Any]:
+    return {"code": answer["code"]} if "code" in answer else {}

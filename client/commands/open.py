@@ -38,7 +38,10 @@ def command(profile: Profile, project: str, editor: bool, as_json: bool) -> int:
         output.result({"project": project, "exit": status}, f"{project} is still mounted at {there}", as_json)
         return status
     try:
-        mount = projects.mount_project(profile, store, terminal, project)
+        made = projects.mount_project(profile, store, terminal, project)
+        mount = made.mount
+        if made.note:
+            output.note(made.note)
         output.note(f"{project} is mounted at {mount.directory}; it is locked when this {program} ends")
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the shell
         status = _run(argv, mount.directory)

@@ -50,6 +50,16 @@ def command_line(words: tuple[str, ...] | list[str]) -> list[str]:
     return [f"enc {shlex.join(words)}"] if words else []
 
 
+def memory_file(content: bytes) -> tuple[int, str]:
+    """An anonymous file with `content`, for a program that we start with it open, and its path there. The caller
+    closes it.
+    """
+    fd = os.memfd_create("enc")
+    os.write(fd, content)
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd, f"/proc/self/fd/{fd}"
+
+
 def run_attached(argv: list[str], host: str) -> int:
     """Run ssh on our own standard descriptors; the exit status of the command. Raises when ssh itself fails.
 

@@ -10,6 +10,9 @@ from client.connection import ssh_errors
 from client.errors import CannotCreate
 
 _SSH_KEYGEN = "ssh-keygen"
+_SIGN_SECONDS = 60.0
+"""An agent may ask its user (ssh-add -c)."""
+_ASKING = ("SSH_ASKPASS", "DISPLAY", "WAYLAND_DISPLAY")
 
 
 class KeyInfo(NamedTuple):
@@ -49,3 +52,30 @@ def create(path: str) -> bool:
     if done.returncode:
         raise CannotCreate(f"ssh-keygen did not make a key at {path}")
     return True
+
+
+def sign(path: str, namespace: str, text: bytes, pass_fds: tuple[int, ...] = ()) -> bytes | None:
+    """The armoured signature of `text` by the private key at `path`, or by the agent's key if `path` has a public one.
+
+    None when there is none: it asks for nothing, so a key file with a passphrase signs only through an agent. Raises
+    Missing.
+    """
+    argv = [_SSH_KEYGEN, "-Y", "sign", "-q", "-n", namespace, "-f", path]
+    environment = {name: value for name, value in os.environ.items() if name not in _ASKING}
+    try:
+        done = subprocess.run(
+            argv,
+            input=text,
+            capture_output=True,
+            check=False,
+            env={**environment, "SSH_ASKPASS_REQUIRE": "never"},
+            pass_fds=pass_fds,
+            start_new_session=True,  # without a terminal, it has nowhere to ask
+            timeout=_SIGN_SECONDS,
+        )
+    except FileNotFoundError as error:
+        raise ssh_errors.not_installed() from error
+    except subprocess.TimeoutExpired:
+        return None
+    signed = not done.returncode and done.stdout.startswith(b"-----BEGIN SSH SIGNATURE-----")
+    return done.stdout if signed else None

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 import time
+from typing import NamedTuple
 
 from client.background import dead_man_switch, launcher
 from client.connection import request, session, session_events
-from client.errors import Busy, CannotCreate, FromGateway, NoSuchProject, NotMounted, Usage
+from client.errors import Busy, CannotCreate, NoSuchProject, NotMounted, Usage
 from client.mount import entries, hidden_files, mount_point, probe, sshfs, teardown, unmount
 from client.mount.mount_point import MountPoint
-from client.operations import login
+from client.operations import login, unlocking
 from client.state.config import Profile
 from client.state.records import Connection, Mount, State, Terminal
 from client.state.store import Store
-from client.system import linux, passphrase_prompt, processes
+from client.system import linux, processes
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
-_WRONG = "wrong-secret"
-"""How the gateway names the error of a wrong passphrase."""
 _END_SECONDS = 6.0
 """How long to wait for an unmount that another process has begun: the gateway may not answer it."""
 _TIDY_SECONDS = 5.0
@@ -37,12 +35,27 @@ def check_name(project: str) -> str:
     return project
 
 
+class Mounted(NamedTuple):
+    """A mount, what opened the project ("": it was open), and what the user should know."""
+
+    mount: Mount
+    by: str
+    note: str
+
+
 def mount_project(
-    profile: Profile, store: Store, terminal: Terminal, project: str, directory: str = "", synchronous: bool = False
-) -> Mount:
+    profile: Profile,
+    store: Store,
+    terminal: Terminal,
+    project: str,
+    directory: str = "",
+    synchronous: bool = False,
+    use_keys: bool = True,
+) -> Mounted:
     """Log in if needed, unlock the project, mount it for `terminal`, and start its monitor.
 
-    When it fails, everything that it did is undone. `synchronous`: each write waits for the gateway.
+    When it fails, everything that it did is undone. `synchronous`: each write waits for the gateway. Without
+    `use_keys`, the passphrase is asked for whatever keys there are.
     """
     check_name(project)
     sshfs.check_installed()
@@ -50,13 +63,11 @@ def mount_project(
     _finish_earlier(store, project)
     new = terminal.id not in store.read().terminals
     _reserve(store, reserved)
-    unlocked = False
+    unlocked: unlocking.Opened | None = None
     try:
         connection, _ = login.join(profile, store, terminal)
         with mount_point.prepared(directory or mount_point.default_path(project)) as point:
-            unlocked = _unlock(store, connection, project)
-            if unlocked:
-                hidden_files.remove_left(store, project, _TIDY_SECONDS)
+            unlocked = _unlock(profile, store, connection, project, use_keys)
             mounted = _mount(store, connection, reserved, point, synchronous)
     except BaseException:
         if unlocked:
@@ -66,7 +77,7 @@ def mount_project(
             teardown.end_terminal(store, terminal.id)
         raise
     launcher.start_monitors(store, terminal.id)
-    return mounted
+    return Mounted(mounted, unlocked.by if unlocked else "", unlocked.note if unlocked else "")
 
 
 def _finish_earlier(store: Store, project: str) -> None:
@@ -101,34 +112,23 @@ def _already_mounted(there: Mount) -> CannotCreate:
     return CannotCreate(f"{project} is already mounted at {directory}", f"`enc unmount {project}` unmounts it")
 
 
-def _unlock(store: Store, connection: Connection, project: str) -> bool:
-    """Unlock the project in the session; False when it already was. Asks for the passphrase only if it is needed. One
+def _unlock(
+    profile: Profile, store: Store, connection: Connection, project: str, use_keys: bool
+) -> unlocking.Opened | None:
+    """Unlock the project in the session; None when it already was. Asks for the passphrase only if it is needed. One
     that another machine has is ours as well from then on.
     """
     listed = {each["name"]: each["state"] for each in request.send(store, "ls")["projects"]}
     if project not in listed:
         raise _no_such_project(project, list(listed))
-    if listed[project] == "unlocked" and _is_held_here(store, connection, project):
-        return False
-    _ask_and_send(store, project)
+    was_locked = listed[project] != "unlocked"
+    if not was_locked and _is_held_here(store, connection, project):
+        return None
+    opened = unlocking.ask(profile, project, "mount", project, use_keys=use_keys, store=store)
     session_events.wait_until_unlocked(store, project)
-    return True
-
-
-def _ask_and_send(store: Store, project: str) -> None:
-    """Unlock it with a passphrase, for which a person at a terminal has several attempts."""
-    left = passphrase_prompt.attempts()
-    while True:
-        secret = passphrase_prompt.read(f"Passphrase of {project}: ")
-        try:
-            request.send(store, "mount", project, secret=secret)
-        except FromGateway as error:
-            left -= 1
-            if error.slug != _WRONG or not left:
-                raise
-            print(f"enc: {error}; try again", file=sys.stderr)
-        else:
-            return
+    if was_locked:  # nobody has a file of it open
+        hidden_files.remove_left(store, project, _TIDY_SECONDS)
+    return opened
 
 
 def _no_such_project(project: str, known: list[str]) -> NoSuchProject:

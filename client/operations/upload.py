@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from client.connection import request, session, ssh
 from client.errors import EncError, Missing
 from client.mount import teardown
-from client.operations import login
+from client.operations import login, unlocking
 from client.operations.survey import Survey
 from client.state import store as stores
 from client.state import terminal as terminals
@@ -66,15 +66,19 @@ def check_installed() -> None:
         raise Missing("rsync is not installed", "apt install rsync")
 
 
-def fill(profile: Profile, project: str, source: str, survey: Survey, passphrase: bytes) -> Filled:
-    """Copy the content of `source`, as `survey` found it, into `project`, compare it, and lock the project.
+def fill(profile: Profile, project: str, source: str, survey: Survey, secret: bytes | None) -> Filled:
+    """Copy the content of `source`, as `survey` found it, into `project`, compare it, and lock the project. `secret`
+    unlocks it; None: a key of the user, or the passphrase, which is asked for.
 
     Raises CopyFailed; then the project keeps what was copied.
     """
     store, terminal = stores.of(profile), terminals.this_process()
     try:
         login.join(profile, store, terminal)
-        request.send(store, "mount", project, secret=passphrase)
+        if secret is None:
+            unlocking.ask(profile, project, "mount", project, store=store)
+        else:
+            request.send(store, "mount", project, secret=secret)
         upload = _Upload(store, project, source, survey)
         return Filled(count=survey.count, notes=tuple(_notes(survey, upload.run())))
     finally:

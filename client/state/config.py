@@ -4,10 +4,11 @@ default = "work"
 
 [gateways.work]
 host = "gateway.example.org"        # or an alias of ssh_config(5)
-user = "enc"                        # these four are optional: without them, ssh_config decides
+user = "enc"                        # these are optional: without them, ssh_config decides
 port = 22
 identity = "~/.ssh/id_ed25519"
 ssh_config = "~/work/ssh_config"
+realm = "0123456789abcdef0123456789abcdef"    # written by `enc init`: SSH keys sign for this gateway alone
 principal = "dev1"                  # written by `enc init`: your name there
 waiting = "SHA256:..."              # written by `enc init`: the key that your sysadmin has not approved yet
 typing_counts = true                # typing on the terminal of a mount keeps its project unlocked
@@ -29,6 +30,7 @@ _TYPES: dict[str, type] = {
     "port": int,
     "identity": str,
     "ssh_config": str,
+    "realm": str,
     "principal": str,
     "waiting": str,
     "typing_counts": bool,
@@ -51,6 +53,7 @@ class Profile(NamedTuple):
     port: int = 0
     identity: str = ""
     ssh_config: str = ""
+    realm: str = ""
     principal: str = ""
     waiting: str = ""
     typing_counts: bool = False

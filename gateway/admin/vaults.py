@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 import time
 
 import click
@@ -12,13 +11,13 @@ from gateway.admin import options, output
 from gateway.base import clock, text
 from gateway.base.records import Record
 from gateway.config.schema import Config
-from gateway.errors import DamagedVault, Misconfigured, Usage
+from gateway.errors import DamagedVault, Misconfigured
 from gateway.identity import authorized_keys
 from gateway.identity.names import Principal, ProjectName
 from gateway.limits.disk import usage
 from gateway.session import registry
 from gateway.vault import lease, store
-from gateway.vault.slots import Slot
+from gateway.vault.slots.stored import Slot
 from gateway.vault.store import Vault
 
 _SIZES_TIMEOUT = 30.0
@@ -61,17 +60,7 @@ def collect(settings: Config) -> tuple[ListedVault, ...]:
 
 def homes(settings: Config) -> list[tuple[Principal, str]]:
     """Each principal and their directory. Other entries are skipped, links among them."""
-    found = []
-    for name in sorted(os.listdir(settings.paths_vaults)):
-        path = os.path.join(settings.paths_vaults, name)
-        try:
-            principal = Principal.of_directory(name)
-        except Usage:
-            continue
-        if stat.S_ISDIR(os.lstat(path).st_mode):
-            store.restore_directory_access(path)
-            found.append((principal, path))
-    return found
+    return store.homes(settings.paths_vaults)
 
 
 def _names(home: str) -> tuple[ProjectName, ...]:

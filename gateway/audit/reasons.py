@@ -88,7 +88,7 @@ _REFUSALS = {
     "unknown-command": "no such command",
     "not-allowed-here": "the configuration does not allow it",
     "denied": "this principal or key may not",
-    "wrong-secret": "wrong passphrase",
+    "wrong-secret": "wrong passphrase, signature or recovery code",
     "busy": "another session has it, or a limit is reached",
     "paused": "the gateway is paused",
     "misconfigured": "the gateway's host or configuration is wrong",

@@ -77,6 +77,41 @@ def _session(what: str) -> Words:
     return lambda event: f"session {event.session} {what}{_because(event)}"
 
 
+_KINDS = {"passphrase": "a passphrase", "ssh-key": "an SSH key", "recovery": "a recovery code"}
+"""The words for each kind of slot."""
+_SLOT = frozenset(("slot", "kind", "with_slot"))
+
+
+def _unlock(what: str) -> Words:
+    """A passphrase is not named: it is what everybody expects."""
+
+    def words(event: Event) -> str:
+        kind = event.detail("kind")
+        by = f" with {_KINDS.get(kind, kind)}" if kind not in ("", "passphrase") else ""
+        return f"{what} {event.project}{by}{_because(event)}"
+
+    return words
+
+
+def _created(event: Event) -> str:
+    kinds = [words for kind, words in _KINDS.items() if f"'{kind}'" in event.detail("kinds")]
+    by = f", unlocked by {' or '.join(kinds)}" if kinds and kinds != [_KINDS["passphrase"]] else ""
+    return f"created {event.project}{by}{_because(event)}"
+
+
+def _slot(what: str) -> Words:
+    def words(event: Event) -> str:
+        kind, by = event.detail("kind"), event.detail("with_slot")
+        to = f"{_KINDS.get(kind, kind)} (slot {event.detail('slot')}) of {event.project}"
+        return f"{what} {to}{f', with {by}' if by else ''}{_because(event)}"
+
+    return words
+
+
+def _renamed(event: Event) -> str:
+    return f"renamed {event.project} to {event.detail('to')}{_because(event)}"
+
+
 def _plain(what: str) -> Words:
     return lambda event: what + _because(event)
 
@@ -91,11 +126,16 @@ _WORDS: dict[str, tuple[Words, frozenset[str]]] = {
     "throttled": (_throttled, frozenset(("refused", "passed"))),
     "session-opened": (_session("opened"), frozenset()),
     "session-closed": (_session("closed"), frozenset()),
-    "unlocked": (_project("unlocked"), frozenset()),
-    "unlock-failed": (_project("could not unlock"), frozenset()),
+    "unlocked": (_unlock("unlocked"), _SLOT),
+    "unlock-failed": (_unlock("could not unlock"), _SLOT),
     "locked": (_project("locked"), frozenset()),
     "lock-incomplete": (_project("could not wholly lock"), frozenset()),
-    "created": (_project("created"), frozenset()),
+    "created": (_created, frozenset(("kinds",))),
+    "slot-added": (_slot("added"), _SLOT),
+    "slot-changed": (_slot("changed"), _SLOT),
+    "slot-removed": (_slot("removed"), _SLOT),
+    "renamed": (_renamed, frozenset(("to",))),
+    "deleted": (_project("deleted for good"), frozenset(("removed",))),
     "removed": (_project("removed"), frozenset()),
     "checked": (_checked, frozenset(("sound", "unread"))),
     "invited": (_plain("invitation made"), frozenset()),

@@ -172,14 +172,18 @@ def sealed_size(fd: int) -> int:
     return os.fstat(fd).st_size
 
 
-def run(argv: list[str], pass_fds: Iterable[int] = (), seconds: float = 60) -> tuple[int, str]:
-    """Run `argv` and wait: its exit status, and its output (stdout and stderr, the first 64 KiB).
+def run(
+    argv: list[str], pass_fds: Iterable[int] = (), seconds: float = 60, stdin: int | None = None
+) -> tuple[int, str]:
+    """Run `argv` and wait: its exit status, and its output (stdout and stderr, the first 64 KiB). `stdin` is a
+    descriptor (None: /dev/null).
 
     Raises Internal if it takes longer than `seconds`; it is killed then.
     """
     output = os.memfd_create("output")
     try:
-        pid = spawn(argv, {1: output, 2: output}, pass_fds)
+        given = {} if stdin is None else {0: stdin}
+        pid = spawn(argv, {**given, 1: output, 2: output}, pass_fds)
         status = None
         try:
             status = wait(pid, seconds)

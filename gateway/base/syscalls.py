@@ -33,6 +33,15 @@ def umount(target: str, flags: int = 0) -> None:
     _checked(_libc.umount2(os.fsencode(target), flags))
 
 
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
+
+
+def exchange(one: str, other: str) -> None:
+    """renameat2(2) with RENAME_EXCHANGE: each gets the other's name, in one step."""
+    paths = os.fsencode(one), os.fsencode(other)
+    _checked(_libc.renameat2(_AT_FDCWD, paths[0], _AT_FDCWD, paths[1], ctypes.c_uint(_RENAME_EXCHANGE)))
+
+
 def syncfs(fd: int) -> None:
     """syncfs(2)."""
     _checked(_libc.syncfs(fd))

@@ -65,6 +65,17 @@ KEYS = (
         doc="least number of characters of a new passphrase, unless `new` has --allow-weak",
     ),
     Key(name="passphrase.wait_max", default=30, doc="longest wait after wrong passphrases, in seconds"),
+    Key(
+        name="unlock.kinds",
+        default=("passphrase", "ssh-key", "recovery"),
+        doc="kinds of ways to unlock that users may add to a project; those that it has already stay",
+    ),
+    Key(
+        name="unlock.recovery",
+        default="optional",
+        choices=("optional", "required"),
+        doc='whether a new project gets a recovery code: "optional" (new --recovery), or "required"',
+    ),
     Key(name="idle.session", default=600, minimum=1, doc="seconds without activity after which a session is closed"),
     Key(
         name="idle.view",
@@ -146,6 +157,8 @@ class Config(Record):
     projects_create: tuple[str, ...]
     passphrase_minimum: int
     passphrase_wait_max: int
+    unlock_kinds: tuple[str, ...]
+    unlock_recovery: str
     idle_session: int
     idle_view: int
     idle_view_longest: int

@@ -20,6 +20,7 @@ from gateway.doctor import (
     running,
     sandboxing,
     sshd,
+    unlocking,
 )
 from gateway.doctor.finding import Finding, Target, fail, ok
 from gateway.errors import Misconfigured
@@ -27,7 +28,7 @@ from gateway.host import account
 
 _HOST_CHECKS = (programs.check, sandboxing.check, running.check, sshd.check, inotify.check, memory.check)
 """These read what only root can change. The one of sshd needs root."""
-_ACCOUNT_CHECKS = (keys.check, owners.check, clock.check, disk.check, live.check, auditing.check)
+_ACCOUNT_CHECKS = (keys.check, owners.check, clock.check, disk.check, live.check, auditing.check, unlocking.check)
 """These read what the gateway's account can write, so root runs them with the account's identity."""
 
 

@@ -25,12 +25,14 @@ if TYPE_CHECKING:
 
 
 class Unlock(Request):
-    """Make a view of `project`. `secret` is the passphrase's pipe, `attempt` the lock of the attempt
-    (gateway.limits.backoff), and `place` the lock that counts the view (gateway.limits.concurrency).
+    """Make a view of `project`. `secret` is the pipe with what opens `slot`, which is of the kind `slot_kind`,
+    `attempt` the lock of the attempt (gateway.limits.backoff), and `place` the lock that counts the view
+    (gateway.limits.concurrency).
     """
 
     project: ProjectName
     slot: SlotName
+    slot_kind: Word
     secret: Fd
     attempt: Fd
     place: Fd

@@ -12,6 +12,7 @@ from gateway.base import files
 from gateway.base.records import Record
 from gateway.base.tree.walk import remove
 from gateway.vault.lifecycle import TRASH
+from gateway.vault.slots.change import DRAFT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ def sweep_home(home: str, trash_days: int) -> Removed:
     return Removed(
         drafts=_remove(_abandoned(home, problems), problems),
         trash=_remove(old, problems),
-        staged=sum(map(files.remove_abandoned, _entries(home, problems))),
+        staged=sum(map(files.remove_abandoned, _entries(home, problems)))
+        + sum(_remove(_drafts(vault), problems) for vault in _entries(home, problems)),
         problems=tuple(dict.fromkeys(problems)),
     )
 
@@ -72,6 +74,12 @@ def _abandoned(home: str, problems: list[str]) -> tuple[str, ...]:
     except OSError as error:
         problems.append(f"{home}: {error.strerror}")
         return ()
+
+
+def _drafts(vault: str) -> Iterator[str]:
+    """Drafts of the slots of a vault that have lost their maker. No link is followed."""
+    if not os.path.islink(vault):
+        yield from (path for path in files.abandoned(vault) if os.path.basename(path).startswith(DRAFT))
 
 
 def _is_old(path: str, days: int, problems: list[str]) -> bool:

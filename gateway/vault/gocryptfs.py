@@ -17,6 +17,7 @@ LOST_NAME = ': "gocryptfs.longname.'
 _NO_CIPHER, _INIT_FAILED, _EMPTY_SECRET, _BAD_CONFIG, _WRONG_SECRET, _UNFIT_CONFIG = 6, 7, 9, 11, 12, 27
 _NOT_SERVED = 19
 _CORRUPT = 26
+_NOT_THIS_KEY = "use another agent with the same key, or another way to unlock (`slots` lists them)"
 
 
 def require() -> None:
@@ -29,14 +30,20 @@ def version_text() -> str:
     return process.run([PROGRAM, "-version"])[1][:4096].strip()
 
 
-def create(cipher: str, config: str, secret_fd: int) -> None:
-    """Create a gocryptfs file system (AES-256-GCM, scrypt at the default cost) in the empty directory `cipher`.
+PASSPHRASE_LOG_N = 16
+"""The cost of a secret that a person chose: gocryptfs's default, 64 MiB of memory."""
+STRONG_LOG_N = 10
+"""The cost of one of 256 bits, which nobody can guess: the least that gocryptfs has."""
+
+
+def create(cipher: str, config: str, secret_fd: int, log_n: int = PASSPHRASE_LOG_N) -> None:
+    """Create a gocryptfs file system (AES-256-GCM, scrypt at the cost 2^`log_n`) in the empty directory `cipher`.
 
     The passphrase is the first line read from `secret_fd`. Raises CannotCreate, Misconfigured.
     """
     require()
     secret = f"/proc/self/fd/{secret_fd}"
-    argv = [PROGRAM, "-init", "-q", "-nosyslog", "-config", config, "-passfile", secret, cipher]
+    argv = [PROGRAM, "-init", "-q", "-nosyslog", "-scryptn", str(log_n), "-config", config, "-passfile", secret, cipher]
     status, output = process.run(argv, [secret_fd])
     if status == _EMPTY_SECRET:
         raise CannotCreate("the passphrase is empty")
@@ -64,6 +71,23 @@ def fsck_argv(cipher: str, config_fd: int, secret_fd: int) -> list[str]:
     return [PROGRAM, "-fsck", "-nosyslog", *_by_descriptor(config_fd, secret_fd), cipher]
 
 
+def change_secret(cipher: str, config: str, directory_fd: int, secrets_fd: int, log_n: int) -> None:
+    """Wrap the master key in the file `config` under another secret, which costs 2^`log_n` to check.
+
+    The old and the new secret are the two lines that are read from `secrets_fd`. gocryptfs writes a file beside
+    `config`, and renames it. `cipher` is not looked at, but must be there. Both paths go through `directory_fd`
+    (/proc/self/fd/N). Raises EncError, and then changes nothing.
+    """
+    require()
+    argv = [PROGRAM, "-passwd", "-q", "-nosyslog", "-scryptn", str(log_n), "-config", config, cipher]
+    status, output = process.run(argv, [directory_fd], stdin=secrets_fd)
+    if status == 0:
+        return
+    if "no space left" in output:
+        raise CannotCreate("the way to unlock could not be made: no space left on the gateway's disk")
+    raise failure(status)
+
+
 def _by_descriptor(config_fd: int, secret_fd: int) -> tuple[str, ...]:
     return "-config", f"/proc/self/fd/{config_fd}", "-passfile", f"/proc/self/fd/{secret_fd}"
 
@@ -80,12 +104,21 @@ def is_proof(status: int) -> bool:
     return status == _NOT_SERVED
 
 
-def failure(status: int) -> EncError:
-    """The error for a gocryptfs (`mount_argv`, `fsck_argv`) that ended with `status` before it served."""
+def failure(status: int, kind: str = "passphrase") -> EncError:
+    """The error for a gocryptfs (`mount_argv`, `fsck_argv`) that ended with `status` before it served. `kind` is that
+    of the slot.
+    """
     if status in (_WRONG_SECRET, _EMPTY_SECRET):
-        return WrongSecret("wrong passphrase")
+        return wrong_secret(kind)
     if status in (_BAD_CONFIG, _UNFIT_CONFIG):
         return DamagedVault("the project's unlock slot is damaged", "a sysadmin can restore slots/ from a backup")
     if status == _NO_CIPHER:
         return DamagedVault("the project's ciphertext is missing", "a sysadmin can restore cipher/ from a backup")
-    return Internal(f"gocryptfs ended with exit status {status} before the project was mounted")
+    return Internal(f"gocryptfs ended with exit status {status} before it was done")
+
+
+def wrong_secret(kind: str) -> WrongSecret:
+    """The error for a secret that does not open a slot of that kind."""
+    if kind == "ssh-key":  # the signature was verified
+        return WrongSecret("your key or agent signs differently each time, so it cannot unlock", _NOT_THIS_KEY)
+    return WrongSecret(f"wrong {'recovery code' if kind == 'recovery' else kind}")

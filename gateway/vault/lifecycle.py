@@ -11,9 +11,14 @@ from gateway.base.clock import utc_now
 from gateway.base.tree import walk
 from gateway.errors import CannotCreate
 from gateway.identity.names import ProjectName, SlotName
-from gateway.vault import damage, gocryptfs, gocryptfs_config, lease, slots, store
+from gateway.vault import damage, gocryptfs, lease, store
 from gateway.vault.lease import LeaseHolder
+from gateway.vault.slots import change, stored
 from gateway.vault.store import Vault
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 FIRST_SLOT = SlotName("passphrase")
 TRASH = ".trash"
@@ -24,62 +29,86 @@ def creation_lock(home: str) -> locks.DirectoryLock:
     return locks.DirectoryLock(home)
 
 
-def create(home: str, name: ProjectName, fingerprint: str, secret_fd: int) -> Vault:
-    """Create an empty vault with one passphrase slot in the principal's directory `home`.
+def new_id() -> str:
+    """The id of a vault that is to be made."""
+    return os.urandom(8).hex()
 
-    The passphrase is the first line read from `secret_fd`. Raises CannotCreate, and then leaves nothing behind.
+
+def create(
+    home: str,
+    name: ProjectName,
+    fingerprint: str,
+    secret_fd: int,
+    first: stored.Slot | None = None,
+    vault_id: str = "",
+    complete: Callable[[Vault, stored.Slot], object] | None = None,
+) -> Vault:
+    """Create an empty vault in the principal's directory `home`, with the slot `first` (by default a passphrase slot).
+
+    Its secret is the first line read from `secret_fd`. `complete` is called with the vault and that slot before the
+    vault gets its name. Raises CannotCreate and what `complete` raises, and then leaves nothing behind.
     """
     vault = Vault(name=name, path=os.path.join(home, name))
     if os.path.lexists(vault.path):
-        raise CannotCreate(f"you already have a project {name}")
+        raise _taken(name)
     staged = Vault(name=name, path=files.staged_name(vault.path))
     try:
-        _build(staged, fingerprint, secret_fd)
+        made = _build(staged, fingerprint, secret_fd, first or passphrase_slot(fingerprint), vault_id or new_id())
+        if complete:
+            complete(staged, made)
         os.rename(staged.path, vault.path)
         files.sync(home)
     except ValueError as error:
         raise CannotCreate("the project could not be created: gocryptfs made a config that is unknown here") from error
     except OSError as error:
         if error.errno in (errno.EEXIST, errno.ENOTEMPTY):  # created since the check above; rename(2) returns either
-            raise CannotCreate(f"you already have a project {name}") from error
+            raise _taken(name) from error
         raise CannotCreate("the project could not be created", error.strerror) from error
     finally:
         walk.remove(staged.path)
     return vault
 
 
-def _build(vault: Vault, fingerprint: str, secret_fd: int) -> None:
-    for path in (vault.path, vault.cipher, vault.slots):
-        os.mkdir(path, 0o700)
-    config = slots.config_path(vault.slots, FIRST_SLOT)
-    gocryptfs.create(vault.cipher, config, secret_fd)
-    id_ = os.urandom(8).hex()
-    checked = gocryptfs_config.checked(files.read(config, gocryptfs_config.MAX_BYTES))
-    slot = slots.Slot(
+def passphrase_slot(fingerprint: str, principal: str = "") -> stored.Slot:
+    """A new slot for a passphrase, made by who logged in with that key."""
+    return stored.Slot(
         name=FIRST_SLOT,
-        kind=slots.Kind.PASSPHRASE,
+        kind=stored.Kind.PASSPHRASE,
         label="passphrase",
         created=utc_now(),
         fingerprint=fingerprint,
-        binding=gocryptfs_config.binding(id_, checked),
+        id=os.urandom(8).hex(),
+        principal=principal,
     )
-    _write(slots.description_path(vault.slots, FIRST_SLOT), slot.dump())
+
+
+def _build(vault: Vault, fingerprint: str, secret_fd: int, first: stored.Slot, vault_id: str) -> stored.Slot:
+    for path in (vault.path, vault.cipher, vault.slots):
+        os.mkdir(path, 0o700)
+    log_n = gocryptfs.PASSPHRASE_LOG_N if first.kind is stored.Kind.PASSPHRASE else gocryptfs.STRONG_LOG_N
+    gocryptfs.create(vault.cipher, stored.config_path(vault.slots, first.name), secret_fd, log_n)
     metadata: dict[str, toml.Value] = {
         "format": store.FORMAT,
-        "id": id_,
+        "id": vault_id,
         "created": utc_now(),
         "owner": fingerprint,
     }
     _write(vault.metadata, toml.dump(metadata))
+    made = change.describe(vault, first)
     _write(vault.lock, "")
     for directory, _, names in os.walk(vault.path):
         for entry in (*names, "."):
             files.sync(os.path.join(directory, entry))
+    return made
 
 
 def _write(path: str, text: str) -> None:
     with open(path, "x", encoding="utf-8") as file:
         file.write(text)
+
+
+def _taken(name: ProjectName) -> CannotCreate:
+    return CannotCreate(f"you already have a project {name}")
 
 
 def remove(home: str, vault: Vault, holder: LeaseHolder) -> str:
@@ -95,5 +124,19 @@ def remove(home: str, vault: Vault, holder: LeaseHolder) -> str:
         return target
     except OSError as error:
         raise damage.error(vault.name, "it cannot be moved to the trash", "tell your sysadmin", error) from error
+    finally:
+        lease.release(fd)
+
+
+def rename(home: str, vault: Vault, new: ProjectName, holder: LeaseHolder) -> None:
+    """Rename a locked vault. The caller holds the creation lock. Raises Busy, CannotCreate, Misconfigured."""
+    if os.path.lexists(target := os.path.join(home, new)):
+        raise _taken(new)
+    fd = lease.acquire(vault, holder)
+    try:
+        os.rename(vault.path, target)
+        files.sync(home)
+    except OSError as error:
+        raise damage.error(vault.name, "it cannot be renamed", "tell your sysadmin", error) from error
     finally:
         lease.release(fd)

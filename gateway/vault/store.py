@@ -14,7 +14,7 @@ import stat
 
 from gateway.base import files, toml
 from gateway.base.records import Record
-from gateway.errors import DamagedVault, Misconfigured, NoSuchProject
+from gateway.errors import DamagedVault, Misconfigured, NoSuchProject, Usage
 from gateway.identity.names import Principal, ProjectName
 from gateway.vault import damage
 
@@ -22,7 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from gateway.base.records import Fd
     from gateway.identity.names import SlotName
-    from gateway.vault import slots
+    from gateway.vault.slots import stored
 
 FORMAT = 1
 _PART_MISSING = "a part of its vault is missing or is not what it should be"
@@ -60,6 +60,21 @@ def home(root: str, principal: Principal) -> str:
     except OSError as error:
         raise Misconfigured("the gateway cannot write its vault directory", error.strerror) from error
     return path
+
+
+def homes(root: str) -> list[tuple[Principal, str]]:
+    """Each principal and their directory. Other entries are skipped, links among them. Raises OSError."""
+    found = []
+    for name in sorted(os.listdir(root)):
+        path = os.path.join(root, name)
+        try:
+            principal = Principal.of_directory(name)
+        except Usage:
+            continue
+        if stat.S_ISDIR(os.lstat(path).st_mode):
+            restore_directory_access(path)
+            found.append((principal, path))
+    return found
 
 
 def names(principal_home: str) -> tuple[ProjectName, ...]:
@@ -106,12 +121,12 @@ def restore_directory_access(directory: str) -> bool:
     return True
 
 
-def check(vault: Vault, is_copy: bool = False) -> tuple[slots.Slot, ...]:
+def check(vault: Vault, is_copy: bool = False) -> tuple[stored.Slot, ...]:
     """The slots of the vault. Raises DamagedVault if the vault is not valid, Misconfigured; changes nothing.
 
     A vault has to belong to our account; a copy in a backup may belong to another.
     """
-    from gateway.vault import slots
+    from gateway.vault.slots import stored
 
     try:
         for path in (vault.path, vault.cipher, vault.slots):
@@ -132,7 +147,7 @@ def check(vault: Vault, is_copy: bool = False) -> tuple[slots.Slot, ...]:
     version = about["format"]
     if type(version) is not int or version != FORMAT:
         raise DamagedVault(f"{vault.name} has format {version}; this gateway only reads format {FORMAT}")
-    return slots.load(vault.name, vault.slots, str(about.get("id")))
+    return stored.load(vault.name, vault.slots, str(about.get("id")))
 
 
 def read_metadata(vault: Vault) -> dict[str, toml.Value]:
@@ -146,9 +161,14 @@ def read_metadata(vault: Vault) -> dict[str, toml.Value]:
 
 def open_config(vault: Vault, slot: SlotName) -> Fd:
     """The gocryptfs config of a slot in a memory file, which the caller closes. Raises DamagedVault, Misconfigured."""
-    from gateway.vault import slots
+    from gateway.vault.slots import stored
 
-    return slots.open_config(vault.name, vault.slots, slot, str(read_metadata(vault).get("id")))
+    return stored.open_config(vault.name, vault.slots, slot, identity(vault))
+
+
+def identity(vault: Vault) -> str:
+    """The vault's id: 16 hexadecimal digits. Raises DamagedVault, Misconfigured."""
+    return str(read_metadata(vault).get("id"))
 
 
 def idle_limit(vault: Vault) -> int:

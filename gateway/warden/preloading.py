@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 PRELOADED = (
-    *("binascii", "encodings.ascii", "json", "gateway.sandbox.limits", "gateway.vault.slots"),
+    *("binascii", "encodings.ascii", "json", "gateway.sandbox.limits", "gateway.vault.slots.stored"),
     "gateway.identity.nearest",
     *("gateway.warden.key_watch", "gateway.warden.tracking.tracker"),
 )

@@ -190,12 +190,12 @@ class Warden:
             else:
                 self._open()
         except errors.EncError as cannot_be_shown:
-            self.journal.record("unlocked", project=view.project, took_ms=milliseconds_since(began))
+            self.journal.record("unlocked", **view.opened_with(), took_ms=milliseconds_since(began))
             self._take_back(view, cannot_be_shown, front)
             return
         self._idle.add(view.project, request.origin, self._spec.idle.allowed(view.idle_limit))
         self._following.add(view)
-        self.journal.record("unlocked", project=view.project, took_ms=milliseconds_since(began))
+        self.journal.record("unlocked", **view.opened_with(), took_ms=milliseconds_since(began))
         if front:
             server.reply(front, protocol.Done())
         self._audience.unlocked(view.project, self._holders.prompt_of(request.origin))

@@ -1,4 +1,4 @@
-"""Check a project with `gocryptfs -fsck`, in a sandbox of its own. It needs the passphrase."""
+"""Check a project with `gocryptfs -fsck`, in a sandbox of its own. It needs the passphrase, or a signature."""
 
 from __future__ import annotations
 
@@ -13,18 +13,21 @@ from gateway.limits import backoff
 from gateway.sandbox import paths
 from gateway.sandbox.fsck import check_argv, mend_argv
 from gateway.sandbox.host import require_host
-from gateway.vault import fsck_report, gocryptfs, lease, slots, store
+from gateway.vault import fsck_report, gocryptfs, lease, store
 from gateway.vault.lease import LeaseHolder
+from gateway.vault.slots.change import Opened
 from gateway.vault.store import Vault
 from rshell.commands import mount
 from rshell.context import Context, required
 from rshell.language.command import Command
-from rshell.session import spelling
+from rshell.session import unlocking
 from rshell.terminal import output, questions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from gateway.base.records import Fd
 
 _KEY_CHECK_MS = 500
 _LARGEST = 256 * 1024
@@ -32,14 +35,15 @@ _LARGEST = 256 * 1024
 
 
 def run(context: Context, command: Command) -> int:
-    """Ask for the passphrase and check. Prints the names of damaged files, to the caller alone. What has lost its long
-    name gets a new one; nothing else is written.
+    """Ask for the passphrase, or take a signature, and check. Prints the names of damaged files, to the caller alone.
+
+    What has lost its long name gets a new one; nothing else is written.
 
     Raises DamagedVault if there are any, Unread if some could not be read, and as `mount`. It holds the vault's lock,
     so nobody can unlock it meanwhile.
     """
     store.restore_access(context.vault(command.project))
-    slot = check(context, command)
+    slots = check(context, command)
     require_host()
     project = required(command.project)
     vault = context.vault(project)
@@ -47,12 +51,14 @@ def run(context: Context, command: Command) -> int:
     held = lease.acquire(vault, holder)
     try:
         require_key = context.key_checker()
-        line = questions.secret(f"Passphrase of {project}: ", require_key)
+        given = unlocking.ask(vault, slots, require_key)
         context.require_key()
-        status, said, passphrase = _check(context, vault, slot, line, require_key)
-        recovered = _mend(vault, slot, passphrase, require_key) if gocryptfs.LOST_NAME in said else []
+        opened, attempt = unlocking.begin(context, vault, slots, given, require_key)
+        status, said = _check(vault, opened, attempt, require_key)
+        recovered = _mend(vault, opened, require_key) if gocryptfs.LOST_NAME in said else []
         if recovered:
-            status, said, _ = _check(context, vault, slot, passphrase, require_key)
+            attempt = unlocking.begin_attempt(context, project, require_key)
+            status, said = _check(vault, opened, attempt, require_key)
         report = fsck_report.parse(said)
         failed = fsck_report.unreadable(vault, _between(require_key)) if report.disk else 0
     finally:
@@ -99,37 +105,33 @@ def _and_unread(report: fsck_report.Report) -> str:
 check = mount.check_locked
 
 
-def _check(
-    context: Context, vault: Vault, slot: slots.Slot, line: bytes, require_key: Callable[[], None]
-) -> tuple[int, str, bytes]:
-    """gocryptfs's exit status (0, or that of a corrupt vault), its output, and the passphrase as it opens the project.
-    Raises EncError for other failures.
+def _check(vault: Vault, opened: Opened, attempt: Fd, require_key: Callable[[], None]) -> tuple[int, str]:
+    """gocryptfs's exit status (0, or that of a corrupt vault), and its output. Ends the attempt. Raises EncError for
+    other failures.
     """
-    attempt = mount.begin_attempt(context, vault.name, require_key)
-    passphrase = spelling.choose(vault, slot, line, attempt)
     right = None
     try:
-        status, said = _run(vault, slot, questions.pipe(passphrase), require_key)
+        status, said = _run(vault, opened, require_key)
         if status == 0 or gocryptfs.is_corrupt(status):
             right = True
-            return status, said, passphrase
-        error = gocryptfs.failure(status)
+            return status, said
+        error = gocryptfs.failure(status, opened.slot.kind.value)
         right = False if isinstance(error, WrongSecret) else None
         raise error
     finally:
         backoff.end_attempt(attempt, vault.name, right)
 
 
-def _run(vault: Vault, slot: slots.Slot, secret: int, require_key: Callable[[], None]) -> tuple[int, str]:
+def _run(vault: Vault, opened: Opened, require_key: Callable[[], None]) -> tuple[int, str]:
     inside = Vault(name=vault.name, path=paths.VAULTS)
-    config = store.open_config(vault, slot.name)
+    config, secret = store.open_config(vault, opened.slot.name), questions.pipe(opened.secret)
     argv = check_argv(vault.path, gocryptfs.fsck_argv(inside.cipher, config, secret))
     return _in_sandbox(argv, config, secret, require_key, with_errors=True)
 
 
-def _mend(vault: Vault, slot: slots.Slot, secret: bytes, require_key: Callable[[], None]) -> list[str]:
+def _mend(vault: Vault, opened: Opened, require_key: Callable[[], None]) -> list[str]:
     """The new names of what had lost its own (gateway.vault.lost_names). Raises Dropped, Denied."""
-    config, passphrase = store.open_config(vault, slot.name), questions.pipe(secret)
+    config, passphrase = store.open_config(vault, opened.slot.name), questions.pipe(opened.secret)
     argv = mend_argv(vault.path, config, passphrase)
     status, said = _in_sandbox(argv, config, passphrase, require_key, with_errors=False)
     return [str(path) for path in json.loads(said)] if status == 0 else []

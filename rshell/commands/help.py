@@ -14,12 +14,16 @@ It asks twice for a passphrase (use ssh -t), or reads one line from standard
 input. The passphrase encrypts every file and every file name (gocryptfs,
 AES-256-GCM). Nobody can recover it. --allow-weak accepts one that is shorter
 than the gateway's minimum. When the project is created, unlock it with `mount`.
+--recovery also makes a recovery code, which is shown once. With --key an SSH key
+unlocks the project, and no passphrase: `help slot` says what it reads then. A
+lost key is a lost project, so that needs --recovery, or --no-recovery.
 """,
     "ls": """
 SIZE is the encrypted size on disk. "or more": there was no time to count all.
 """,
     "mount": """
-It asks for the passphrase (use ssh -t), or reads it from standard input.
+It asks for the passphrase (use ssh -t), or reads it from standard input. An SSH
+signature of the project's challenge is taken in its place (`help challenge`).
 The project stays unlocked until this command ends. To lock it, press Ctrl-C,
 run `unmount` elsewhere, or close the connection. It is also locked when it is
 idle for too long; `status` shows when.
@@ -56,10 +60,53 @@ most the gateway's. It applies at once, also while the project is unlocked.
     "touch": """
 It postpones the lock of the project as reading a file in it would.
 """,
+    "passwd": """
+It asks for the passphrase (use ssh -t), or reads it from standard input, then
+for the new one. An SSH signature or a recovery code is taken in place of the
+old one. The project may be unlocked. The old passphrase opens nothing
+afterwards, but copies from before, as in backups.
+""",
+    "slots": """
+A slot is one way to unlock the project. LAST USED is when what it unlocked was
+locked.
+""",
+    "slot": """
+It asks for the passphrase, or takes a signature or a recovery code. Then:
+slot add PROJECT recovery prints a recovery code, once.
+slot add PROJECT passphrase asks for another passphrase.
+slot add PROJECT key reads a challenge and two signatures of it. The key is an
+Ed25519 key, from a file or an agent. With stock tools:
+    ssh gateway challenge PROJECT --new >c
+    sign() { ssh-keygen -Y sign -q -n unlock@REALM -f KEY_FILE <c; }
+    (echo "$passphrase"; cat c; sign; sign) | ssh gateway slot add PROJECT key
+REALM is in the challenge. slot rm PROJECT SLOT is told another way to unlock
+than the one that goes. The last way is not removed.
+""",
+    "challenge": """
+With stock tools, an SSH key unlocks a project like this (REALM is in the text):
+    ssh gateway challenge PROJECT |
+        ssh-keygen -Y sign -q -n unlock@REALM -f KEY_FILE |
+        ssh gateway mount PROJECT
+It is for the key of this login if that is a way to unlock the project, else for
+SLOT. --new prints one for a key that is to be added, or for `new --key`. --json
+prints all, with their keys. The client enc does all of this by itself.
+""",
+    "recover": """
+It asks for the recovery code, then for a new passphrase (KIND passphrase, which
+is usual), or reads what `slot add PROJECT key` reads (KIND key). The code stays
+valid. A mistyped code is told from a wrong one.
+""",
+    "mv": """
+The project has to be locked. Its ways to unlock stay as they are.
+""",
+    "trash": """
+It lists what you removed. `trash restore` gives the latest of that name its
+name back, `trash empty` deletes all of that name for good. After some days
+your sysadmin's settings do that.
+""",
     "rm": """
 It asks you to type the project's name; --yes skips the question. It refuses an
-unlocked project: lock it first. Your sysadmin can restore a project from the
-trash for some time.
+unlocked project: lock it first. `trash restore` brings it back for some time.
 """,
     "run": """
 It starts CMD in the project's directory and ends with its exit status. With
@@ -77,9 +124,9 @@ same options. Use ssh -t; without a terminal, bash reads commands from standard
 input.
 """,
     "fsck": """
-It asks for the passphrase, reads every name and block (gocryptfs -fsck), and
-names the damaged files. What has lost its long name gets a new one, recovered-1.
-It changes nothing else, and the project stays locked.
+It asks for the passphrase, or takes a signature, reads every name and block
+(gocryptfs -fsck), and names the damaged files. What has lost its long name gets
+a new one, recovered-1. It changes nothing else, and the project stays locked.
 """,
     "sftp": """
 Unlock the project first. Then run on your machine:

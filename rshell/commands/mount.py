@@ -6,36 +6,36 @@ from __future__ import annotations
 
 import os
 
-from gateway.base.records import Fd
 from gateway.identity.names import ProjectName
-from gateway.limits import backoff, concurrency
+from gateway.limits import concurrency
 from gateway.sandbox.host import require_host
 from gateway.session import launch, maintenance, protocol, registry
 from gateway.session.registry import Session
 from gateway.session.spec import Anchor
 from gateway.vault import gocryptfs, lease, store
-from gateway.vault.slots import Slot
+from gateway.vault.slots.stored import Slot
 from rshell.context import Context, required
 from rshell.language.command import Command
-from rshell.session import spelling
+from rshell.session import unlocking
 from rshell.terminal import output, questions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from gateway.errors import EncError
 
 
 def run(context: Context, command: Command) -> int:
-    """Ask for the passphrase and unlock. Without a session on this connection, become one and do not return."""
+    """Ask for the passphrase, or take a signature, and unlock.
+
+    Without a session on this connection, become one and do not return.
+    """
     project = required(command.project)
     store.restore_access(context.vault(project))
-    slot = check(context, command)
+    slots = check(context, command)
     if live := _live(context, project):
-        return _join(context, command, slot, live)
+        return _join(context, command, slots, live)
     _require_room(context)
-    request = _request(context, project, slot, concurrency.VIEWS, context.config.limits_views)
+    request = _request(context, project, slots, concurrency.VIEWS, context.config.limits_views)
     with request:  # the prompt lives on, and both locks are held as long as anybody has their descriptors
         context.require_key()  # typing, and waiting, took their time
         maintenance.require_running(context.config.paths_pause)
@@ -51,7 +51,7 @@ def run(context: Context, command: Command) -> int:
     return 0
 
 
-def _join(context: Context, command: Command, slot: Slot, live: Session) -> int:
+def _join(context: Context, command: Command, slots: tuple[Slot, ...], live: Session) -> int:
     """Hold what `live` has unlocked: by this channel, until its end, if the connection has no session. It is one view,
     and counts as one; a channel that holds it counts as a session.
     """
@@ -60,7 +60,7 @@ def _join(context: Context, command: Command, slot: Slot, live: Session) -> int:
     project, here = required(command.project), context.session_here()
     stays = here is None and not context.at_prompt
     kind, limit = (concurrency.SESSIONS, context.config.limits_sessions) if stays else (concurrency.VIEWS, 0)
-    with _request(context, project, slot, kind, limit) as request:
+    with _request(context, project, slots, kind, limit) as request:
         joining.prove(context, request, live)
         place = os.dup(request.place)
     try:
@@ -78,56 +78,57 @@ def _join(context: Context, command: Command, slot: Slot, live: Session) -> int:
     return 0
 
 
-def _request(context: Context, project: ProjectName, slot: Slot, kind: str, limit: int) -> protocol.Unlock:
-    """The request to unlock, with a place of that kind, the passphrase, and the attempt. Without one, nothing of it
+def _request(context: Context, project: ProjectName, slots: tuple[Slot, ...], kind: str, limit: int) -> protocol.Unlock:
+    """The request to unlock, with a place of that kind, the secret, and the attempt. Without one, nothing of it
     stays open: the prompt lives on.
     """
     require_key, vault = context.key_checker(), context.vault(project)
     held = [concurrency.acquire(context.config.paths_run, context.caller.principal, kind, limit)]
     try:
-        line = questions.secret(f"Passphrase of {project}: ", require_key)
-        attempt = begin_attempt(context, project, require_key)
-        held.append(questions.pipe(spelling.choose(vault, slot, line, attempt)))
+        given = unlocking.ask(vault, slots, require_key)
+        opened, attempt = unlocking.begin(context, vault, slots, given, require_key)
         held.append(attempt)
+        held.append(questions.pipe(opened.secret))
     except BaseException:
         for fd in held:
             os.close(fd)
         raise
-    place, secret, attempt = held
+    place, attempt, secret = held
     return protocol.Unlock(
         principal=context.caller.principal,
         origin=context.origin,
         project=project,
-        slot=slot.name,
+        slot=opened.slot.name,
+        slot_kind=opened.slot.kind.value,
         secret=secret,
         attempt=attempt,
         place=place,
     )
 
 
-def check(context: Context, command: Command) -> Slot:
-    """The slot to unlock. Raises the errors that can be found before the passphrase is asked for."""
-    slot, project = _slot(context, command), required(command.project)
+def check(context: Context, command: Command) -> tuple[Slot, ...]:
+    """The slots that the caller can unlock with. Raises the errors that can be found before a secret is asked for."""
+    slots, project = _slots(context, command), required(command.project)
     live = _live(context, project)
     if live and (live.protocol < registry.HAS_HOLDERS or live.is_held_on(context.caller.connection, project)):
         raise _unlocked_already(project, live)
-    return slot
+    return slots
 
 
-def check_locked(context: Context, command: Command) -> Slot:
+def check_locked(context: Context, command: Command) -> tuple[Slot, ...]:
     """The same for what only works on a locked project."""
-    slot, project = _slot(context, command), required(command.project)
+    slots, project = _slots(context, command), required(command.project)
     if live := _live(context, project):
         raise _unlocked_already(project, live)
-    return slot
+    return slots
 
 
-def _slot(context: Context, command: Command) -> Slot:
+def _slots(context: Context, command: Command) -> tuple[Slot, ...]:
     gocryptfs.require()
     vault = context.vault(command.project)
-    slot = store.check(vault)[0]
+    slots = unlocking.own(store.check(vault), context.caller.principal, context.caller.principal)
     lease.require_writable(vault)
-    return slot
+    return slots
 
 
 def _require_room(context: Context) -> None:
@@ -148,22 +149,6 @@ def _unlocked_already(project: ProjectName, live: Session) -> EncError:
     since = next(view.since for view in live.views if view.project == project)
     by = f"session {live.id} from {live.address} since {since}"
     return Busy(f"{project} is unlocked already by {by}", f"`unmount {project}` locks it")
-
-
-def begin_attempt(context: Context, project: ProjectName, check: Callable[[], None]) -> Fd:
-    """Wait as long as the principal's earlier wrong passphrases for the project cost. `check` is called twice a second;
-    what it raises ends the wait, and the attempt.
-    """
-    attempt = backoff.begin_attempt(context.config.paths_run, context.caller.principal, check)
-    try:
-        seconds = backoff.delay(attempt, project, context.config.passphrase_wait_max)
-        if seconds >= 0.05:  # less is none at a tenth of a second
-            output.note(f"waiting {seconds:.1f} s after wrong passphrases")
-            backoff.wait(seconds, check)
-    except BaseException:  # Ctrl-C at the prompt: the lock would keep everybody of the principal from unlocking
-        os.close(attempt)
-        raise
-    return attempt
 
 
 def _anchor(context: Context, name: str, as_json: bool) -> Anchor:

@@ -26,6 +26,6 @@ def run(context: Context, command: Command) -> int:
     with SignalsBlocked():
         lifecycle.remove(context.vaults_home, vault, holder)
         context.audit.write("removed", project=vault.name)
-        words = f"removed {vault.name}; your sysadmin can restore it from the trash"
+        words = f"removed {vault.name}; `trash restore {vault.name}` brings it back"
         output.result({"project": vault.name, "removed": True}, words, command.wants_json)
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gateway.base import text
+from gateway.vault import realm as realms
 from rshell.context import Context
 from rshell.language.command import Command
 from rshell.language.grammar import printable
@@ -14,7 +15,8 @@ def run(context: Context, command: Command) -> int:
     caller = context.caller
     live = [session.id for session in context.sessions()]
     label = printable(context.label)
-    fields = {**caller.as_fields(), "label": label, "sessions": live}
+    realm = realms.of(context.config.paths_vaults)
+    fields = {**caller.as_fields(), "label": label, "sessions": live, "realm": realm}
     rows = [
         ("principal", caller.principal),
         ("key", f"{caller.fingerprint} ({caller.key_type})"),

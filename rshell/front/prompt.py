@@ -13,7 +13,7 @@ from gateway.vault import store
 from rshell.context import Context
 from rshell.front import main
 from rshell.language.command import Command
-from rshell.language.verbs import VERBS
+from rshell.language.verbs import VERBS, Verb
 from rshell.session import warden_client
 from rshell.terminal import editing, output
 
@@ -96,8 +96,19 @@ def _completions(context: Context, before: list[str]) -> list[str]:
     verb = VERBS.get(before[0])
     if verb is None:
         return []
-    projects = list(store.names(context.vaults_home)) if verb.takes_project and len(before) == 1 else []
-    return projects + [flag for flag in verb.flags if flag not in before]
+    words = [] if before[-1].startswith("-") else _next_words(verb, before[1:])
+    projects = list(store.names(context.vaults_home)) if "PROJECT" in words else []
+    return projects + [word for word in words if word.islower()] + [flag for flag in verb.flags if flag not in before]
+
+
+def _next_words(verb: Verb, given: list[str]) -> list[str]:
+    """What may follow `given`: PROJECT, or a word of a form."""
+    forms = [form.split() for form in verb.forms] or [list(verb.takes)]
+    at = len(given)
+    fits = (
+        form for form in forms if at < len(form) and all(a in (b, a.upper()) for a, b in zip(form, given, strict=False))
+    )
+    return list(dict.fromkeys(form[at] for form in fits))
 
 
 def _close(context: Context, reason: str) -> None:

@@ -26,8 +26,8 @@ class Command(Record):
     """A well-formed command.
 
     `words` are all words as parsed (for transfers), `topic` the command that `help` is to explain, `value` the word of
-    `takes_value`, `arguments` the words of the program to run, `seconds` its `--time` (0: none given), `directory` its
-    `--directory` ("": none given).
+    `takes_value` or of a form, `action` the word of a form in small letters, `arguments` the words of the program to
+    run, `seconds` its `--time` (0: none given), `directory` its `--directory` ("": none given).
     """
 
     verb: Verb
@@ -35,6 +35,7 @@ class Command(Record):
     project: ProjectName | None = None
     topic: str = ""
     value: str = ""
+    action: str = ""
     arguments: tuple[str, ...] = ()
     seconds: int = 0
     directory: str = ""
@@ -97,25 +98,40 @@ def _arguments(verb: Verb, words: tuple[str, ...]) -> Command:
     names = [word for word in words[1:] if word not in flags]
     if unknown := flags - set(verb.flags):
         raise Usage(f"{verb.name} has no option {grammar.printable(min(unknown), 40)}", f"usage: `{verb.usage}`")
-    fewest = len(verb.takes) - verb.value_is_optional
-    if not fewest <= len(names) <= len(verb.takes):
-        raise Usage(f"{verb.name} takes {' and '.join(verb.takes) or 'no names'}", f"usage: `{verb.usage}`")
+    takes = _form(verb, names) if verb.forms else verb.takes
+    if takes is None or not len(takes) - verb.value_is_optional <= len(names) <= len(takes):
+        wanted = " or ".join(filter(None, verb.forms)) or " and ".join(verb.takes) or "no names"
+        raise Usage(f"{verb.name} takes {wanted}", f"usage: `{verb.usage}`")
     if verb.takes_command and not arguments:
         raise Usage("no program to run; write it after `--`", f"usage: `{verb.usage}`")
     if arguments and not grammar.is_safe(arguments[0]):  # who cannot start it says so with its name
         raise Usage("the name of a program may not have control characters", "start it with sh -c")
-    project = ProjectName.of(names[0]) if verb.takes_project else None
-    value = names[1] if verb.takes_value and len(names) > 1 else ""
+    given = dict(zip(takes, names, strict=False))  # an optional value may be missing
+    project = ProjectName.of(given.pop("PROJECT")) if "PROJECT" in given else None
+    action = next((word for word in given if word.islower()), "")
+    value = next((name for word, name in given.items() if word.isupper()), "")
     return Command(
         verb=verb,
         words=words,
         project=project,
         value=value,
+        action=action,
         arguments=arguments,
         seconds=seconds,
         directory=directory or "",
         flags=frozenset(flags),
     )
+
+
+def _form(verb: Verb, names: list[str]) -> tuple[str, ...] | None:
+    """The words of the form of `verb` that `names` have; None if they have none."""
+    for form in verb.forms:
+        words = tuple(form.split())
+        if len(words) == len(names) and all(
+            word in (name, word.upper()) for word, name in zip(words, names, strict=True)
+        ):
+            return words
+    return None
 
 
 def _split_program(verb: Verb, words: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:

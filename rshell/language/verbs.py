@@ -11,6 +11,8 @@ class Verb(Record):
     takes_project    the name of a project must follow
     takes_value      then one more word follows, called this in the usage ("": none)
     value_is_optional  that word may be left out
+    forms            the words that may follow instead, one of these: PROJECT, in capitals any other value, in small
+                     letters themselves (which of them was written is the command's action)
     takes_command    then `--` and the words of a program must follow
     is_transfer      it speaks a protocol on stdin and stdout and checks its own words; it does not work at the prompt
     needs_admission  what it starts or changes outlives it: it is refused while the gateway is paused, and while the
@@ -24,6 +26,7 @@ class Verb(Record):
     takes_project: bool = False
     takes_value: str = ""
     value_is_optional: bool = False
+    forms: tuple[str, ...] = ()
     takes_command: bool = False
     flags: tuple[str, ...] = ()
     is_transfer: bool = False
@@ -39,6 +42,7 @@ class Verb(Record):
     def usage(self) -> str:
         flags = [f"[{flag} {VALUES[flag]}]" if flag in VALUES else f"[{flag}]" for flag in self.flags]
         takes = (*self.takes[:-1], f"[{self.takes_value}]") if self.value_is_optional else self.takes
+        takes = (" | ".join(self.forms),) if self.forms else takes
         return " ".join([self.name, *takes, *flags, *(("-- CMD ARG...",) if self.takes_command else ())])
 
     @property
@@ -62,7 +66,7 @@ VERBS = {
             name="new",
             summary="create an encrypted project",
             takes_project=True,
-            flags=("--allow-weak", "--json"),
+            flags=("--key", "--recovery", "--no-recovery", "--allow-weak", "--json"),
             needs_admission=True,
         ),
         Verb(name="ls", summary="list your projects: locked or unlocked, size, last use", flags=("--json",)),
@@ -108,6 +112,48 @@ VERBS = {
             needs_admission=True,
         ),
         Verb(name="touch", summary="count as use of an unlocked project", takes_project=True, flags=("--json",)),
+        Verb(
+            name="passwd",
+            summary="change the passphrase of a project",
+            takes_project=True,
+            flags=("--allow-weak", "--json"),
+            needs_admission=True,
+        ),
+        Verb(name="slots", summary="list the ways to unlock a project", takes_project=True, flags=("--json",)),
+        Verb(
+            name="slot",
+            summary="add a way to unlock a project (key, recovery, passphrase), or remove one",
+            forms=("add PROJECT KIND", "rm PROJECT SLOT"),
+            flags=("--allow-weak", "--no-recovery", "--json"),
+            needs_admission=True,
+        ),
+        Verb(
+            name="challenge",
+            summary="print what an SSH key signs to unlock a project",
+            forms=("PROJECT", "PROJECT SLOT"),
+            flags=("--new", "--json"),
+        ),
+        Verb(
+            name="recover",
+            summary="set a new passphrase (or key) with a recovery code",
+            forms=("PROJECT", "PROJECT KIND"),
+            flags=("--allow-weak", "--json"),
+            needs_admission=True,
+        ),
+        Verb(
+            name="mv",
+            summary="rename a locked project",
+            forms=("PROJECT NEW",),
+            flags=("--json",),
+            needs_admission=True,
+        ),
+        Verb(
+            name="trash",
+            summary="list removed projects, bring one back, or delete it for good",
+            forms=("", "restore PROJECT", "empty PROJECT"),
+            flags=("--yes", "--json"),
+            needs_admission=True,
+        ),
         Verb(
             name="rm",
             summary="move a project to the trash",

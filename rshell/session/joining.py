@@ -47,7 +47,7 @@ def prove(context: Context, request: Unlock, session: Session) -> None:
         status, _ = process.run(gocryptfs.mount_argv(vault.cipher, passed[2], request.secret, null), passed)
         right = gocryptfs.is_proof(status)
         if not right:
-            error = gocryptfs.failure(status)
+            error = gocryptfs.failure(status, request.slot_kind)
             right = False if isinstance(error, WrongSecret) else None
             log = context.audit.best_effort().bound(session=session.id)
             log.write("unlock-failed", project=request.project, reason=error.slug)

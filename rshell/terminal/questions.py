@@ -7,6 +7,7 @@ import time
 
 from gateway.base.records import Fd
 from gateway.errors import Usage
+from gateway.vault.slots import sshsig
 from rshell.terminal import output, passphrases
 
 TYPE_CHECKING = False
@@ -28,19 +29,62 @@ def secret(prompt: str, check: Callable[[], None]) -> bytes:
 
     From here on no other process can read our memory. Raises Usage for no line, and for one that is too long or late.
     """
+    _announce()
+    return _unseen(prompt, lambda: _line(check))
+
+
+def _announce() -> None:
+    """Say that a line is read, where no terminal asks for it. The client knows, and asks by itself."""
+    if not os.isatty(0) and not output.reader_uses_client():
+        output.note("reading one line from standard input; what you type is visible: use ssh -t to hide it")
+
+
+def _unseen(prompt: str, read: Callable[[], bytes]) -> bytes:
     from gateway.base.syscalls import make_undumpable
 
     make_undumpable()
     if not os.isatty(0):
-        if not output.reader_uses_client():  # which knows, and asks by itself
-            output.note("reading one line from standard input; what you type is visible: use ssh -t to hide it")
-        return _line(check)
+        return read()
     with _EchoOff():  # before the prompt: TCSAFLUSH discards input, and what is typed after the prompt must be kept
         try:
             output.write(2, prompt)
-            return _line(check)
+            return read()
         finally:
             output.write(2, "\n")
+
+
+def secret_or_signature(prompt: str, check: Callable[[], None]) -> bytes:
+    """The same, or an armoured SSH signature with all its lines, if the first line begins one."""
+    _announce()
+    return _unseen(prompt, lambda: _rest_of_signature(_line(check), check))
+
+
+def signature(prompt: str, check: Callable[[], None]) -> bytes:
+    """An armoured SSH signature, or the line that was given in its place. Empty lines before it fall away: who pastes
+    adds them. Raises as `secret`.
+    """
+
+    def read() -> bytes:
+        while not (first := _line(check)).strip():
+            continue
+        return _rest_of_signature(first, check)
+
+    return _unseen(prompt, read)
+
+
+def lines(count: int, check: Callable[[], None]) -> list[bytes]:
+    """`count` lines. Raises as `secret`."""
+    return [_line(check) for _ in range(count)]
+
+
+def _rest_of_signature(first: bytes, check: Callable[[], None]) -> bytes:
+    read = [first]
+    if first.rstrip(b"\r") == sshsig.BEGIN:
+        while read[-1].rstrip(b"\r") != sshsig.END:
+            if len(read) > sshsig.MAX_LINES:
+                raise Usage("the SSH signature has no end", "pass on what `ssh-keygen -Y sign` prints as it is")
+            read.append(_line(check))
+    return b"\n".join(read)
 
 
 def line(prompt: str, check: Callable[[], None]) -> str:

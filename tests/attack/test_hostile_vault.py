@@ -102,7 +102,9 @@ def test_a_key_that_is_another_projects_opens_nothing(who: Person, binding: str)
     vault, gateway = who.vault("work"), who.gateway
     of_the_other(vault / "slots" / "passphrase.conf")
     description = vault / "slots" / "passphrase.toml"
-    text = "".join(line for line in description.read_text().splitlines(True) if not line.startswith("binding"))
+    text = "".join(
+        line for line in description.read_text().splitlines(True) if not line.startswith(("binding", "version"))
+    )
     if binding == "forged":
         text += f'binding = "{forged_binding(vault)}"\n'
     exchange(description, text.encode())
@@ -127,7 +129,7 @@ def forged_binding(vault: Path) -> str:
 
 def test_a_project_from_before_slots_were_bound_opens_and_that_is_told(who: Person) -> None:
     description = who.vault("work") / "slots" / "passphrase.toml"
-    lines = [line for line in description.read_text().splitlines(True) if not line.startswith("binding")]
+    lines = [line for line in description.read_text().splitlines(True) if not line.startswith(("binding", "version"))]
     exchange(description, "".join(lines).encode())
     with who.mounted("work"):
         assert who.sftp("ls work/file0").status == 0

@@ -88,7 +88,7 @@ def test_the_minimum_counts_characters_and_not_bytes(person: Person) -> None:
 
 def test_new_without_a_terminal_reads_one_line_and_says_that_it_is_visible(person: Person) -> None:
     result = person.ssh("new", "piped", "--json", stdin=PASSPHRASE + "\nmore\n")
-    assert (result.status, result.json) == (0, {"project": "piped", "created": True})
+    assert (result.status, result.json) == (0, {"project": "piped", "created": True, "kinds": ["passphrase"]})
     assert "visible" in result.err and "ssh -t" in result.err
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.harness import PASSPHRASE, Gateway, bindir, run
+from tests.system.test_slots import add_key, code_of
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "recovery.md"
 LINES = [line.strip() for line in PAGE.read_text().splitlines() if line.startswith("    ")]
@@ -16,6 +17,8 @@ def test_the_page_s_commands_open_a_project_from_a_backup(make_gateway: Callable
     gateway = make_gateway()
     who = gateway.person("dev1", "dev1")
     who.new("myproj")
+    code = code_of(who.ssh("slot", "add", "myproj", "recovery", stdin=PASSPHRASE + "\n"))
+    assert add_key(who, "myproj").status == 0
     with who.mounted("myproj"):
         assert who.sftp("mkdir myproj/src", f"put {PAGE} myproj/src/page").status == 0
         script = (
@@ -28,12 +31,11 @@ def test_the_page_s_commands_open_a_project_from_a_backup(make_gateway: Callable
     assert made.status == 0, made
     work = ground / "work"
     work.mkdir()
-    script = "\n".join(LINES).replace("/backup/", f"{ground}/backup/")
-    asked = script.count("gocryptfs -")
-    assert asked == 2
+    script = "\n".join(LINES).replace("/backup/", f"{ground}/backup/").replace("~/.ssh/id_ed25519", str(who.key))
+    assert script.count("gocryptfs -") == 4 and script.count("-passfile") == 1
     try:
-        done = run(["sh", "-euc", f"cd {work}\n{script}"], stdin=(PASSPHRASE + "\n") * asked)
-        assert done.status == 0 and "no problems found" in done.out + done.err, done
+        done = run(["sh", "-euc", f"cd {work}\n{script}"], stdin=f"{PASSPHRASE}\n{PASSPHRASE}\n{code}\n")
+        assert done.status == 0 and (done.out + done.err).count("no problems found") == 3, done
         assert (work / "rescued" / "src" / "page").read_bytes() == PAGE.read_bytes()
         assert (work / "rescued" / "src" / "page").stat().st_mtime_ns == 1234567890_123456789
         assert (work / "rescued" / "src" / "closed").stat().st_mode & 0o7777 == 0
@@ -48,7 +50,7 @@ def test_the_wrong_passphrase_opens_nothing(gateway: Gateway, ground: Path) -> N
     who = gateway.person("forgetful")
     who.new("myproj")
     vault = who.vault("myproj")
-    (fsck,) = [line for line in LINES if "-fsck" in line]
+    (fsck,) = [line for line in LINES if "-fsck" in line and "passphrase.conf" in line]
     words = fsck.replace("myproj/", f"{vault}/").split()
     assert gateway.as_account(*words, stdin="another passphrase\n").status == 12
     assert gateway.as_account(*words, stdin=PASSPHRASE + "\n").status == 0

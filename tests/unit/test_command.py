@@ -188,9 +188,24 @@ def test_every_verb_has_a_module_a_summary_and_a_usage_that_parses(name: str) ->
     if not verb.is_transfer and name != "help":
         flags = [f"{flag} 5" if flag in VALUES else flag for flag in verb.flags]
         program = ["--", "true"] if verb.takes_command else []
-        asked = parse(" ".join([name, *("p" if word == "PROJECT" else "1" for word in verb.takes), *flags, *program]))
-        assert asked.flags == set(verb.flags) - set(VALUES)
-        assert asked.seconds == (5 if TIME in verb.flags else 0)
+        for form in verb.forms or (" ".join(verb.takes),):
+            given = ["p" if word == "PROJECT" else "1" if word.isupper() else word for word in form.split()]
+            asked = parse(" ".join([name, *given, *flags, *program]))
+            assert asked.flags == set(verb.flags) - set(VALUES)
+            assert asked.seconds == (5 if TIME in verb.flags else 0)
+            assert (asked.project is not None) == ("PROJECT" in form)
+            assert asked.action == "".join(word for word in form.split() if word.islower())
+            assert bool(asked.value) == any(word.isupper() and word != "PROJECT" for word in form.split())
+
+
+NO_FORM = ["slot", "slot add p", "slot p add key", "slot ADD p key", "slot list p x", "trash p", "trash restore"]
+NO_FORM += ["trash empty p q", "mv p", "mv p q r", "challenge", "challenge p s x", "recover", "slot add ../p key"]
+
+
+@pytest.mark.parametrize("line", NO_FORM)
+def test_what_has_no_form_of_a_verb_is_refused(line: str) -> None:
+    with pytest.raises(Usage):
+        parse(line)
 
 
 OURS = [name for name, verb in VERBS.items() if not verb.is_transfer and name not in ("help", "run", "shell")]

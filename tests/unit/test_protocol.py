@@ -94,6 +94,7 @@ UNLOCK = Unlock(
     origin="",
     project=ProjectName("p"),
     slot=SlotName("passphrase"),
+    slot_kind="passphrase",
     secret=Fd(0),
     attempt=Fd(1),
     place=Fd(2),

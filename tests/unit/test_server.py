@@ -27,6 +27,7 @@ def unlock(principal: Principal, blob: str = "AAAA") -> protocol.Unlock:
         blob=blob,
         project=ProjectName("p"),
         slot=SlotName("passphrase"),
+        slot_kind="passphrase",
         secret=Fd(0),
         attempt=Fd(1),
         place=Fd(2),

@@ -13,22 +13,25 @@ from hypothesis import strategies as st
 
 from gateway.errors import DamagedVault, EncError
 from gateway.identity.names import SlotName
-from gateway.vault import gocryptfs_config, slots
-from gateway.vault.slots import Kind, Slot
+from gateway.vault import gocryptfs_config
+from gateway.vault.slots import stored as slots
+from gateway.vault.slots.stored import Kind, Role, Slot
 
 
 def slot(name: str = "passphrase", kind: Kind = Kind.PASSPHRASE, **more: str) -> Slot:
-    return Slot(
-        name=SlotName.of(name),
-        kind=kind,
-        label=more.get("label", "laptop"),
-        created="2024-01-01T00:00:00Z",
-        fingerprint="SHA256:x",
-        salt=more.get("salt", ""),
-        binding=more.get("binding", ""),
+    """As it is stored, bound to CONFIG and VAULT."""
+    made = Slot(
+        name=SlotName.of(name), kind=kind, label="laptop", created="2024-01-01T00:00:00Z", fingerprint="SHA256:x", id=ID
     )
+    return made.replace(**more).bound(VAULT, gocryptfs_config.checked(json.dumps(CONFIG).encode()))
 
 
+def old_slot(binding: str = "") -> Slot:
+    """One of version 1."""
+    return slot().replace(version=1, id="", binding=binding)
+
+
+ID = "0011223344556677"
 CONFIG = {
     "Creator": "gocryptfs 2.3",
     "EncryptedKey": "a2V5",
@@ -37,6 +40,13 @@ CONFIG = {
     "FeatureFlags": ["HKDF", "GCMIV128", "DirIV", "EMENames", "LongNames", "Raw64"],
 }
 VAULT = "0123456789abcdef"
+FIRST_FORMAT = """\
+kind = "passphrase"
+label = "passphrase"
+created = "2024-01-01T00:00:00Z"
+fingerprint = "SHA256:x"
+salt = ""
+"""
 
 
 def write(directory: Path, *some: Slot) -> None:
@@ -53,7 +63,7 @@ def test_slots_of_every_kind_are_read_as_they_were_written_by_name(tmp_path: Pat
     made = [
         slot("recovery", Kind.RECOVERY),
         slot("passphrase"),
-        slot("key-1", Kind.SSH_KEY, salt="00ff", label='dev@host "x"'),
+        slot("key-1", Kind.SSH_KEY, salt="00ff" * 16, public_key="AAAA", label='dev@host "x"'),
     ]
     write(tmp_path, *made)
     assert load(tmp_path) == (made[2], made[1], made[0])
@@ -198,7 +208,7 @@ def test_a_config_that_gocryptfs_must_not_get_is_damage(tmp_path: Path, content:
 @pytest.mark.parametrize("content", [config(), config(N=1 << 10), config(N=1 << 18), config(LongNameMax=200)])
 def test_gocryptfs_gets_the_config_that_was_checked(tmp_path: Path, content: bytes) -> None:
     """Also when a field stands there twice (Go would merge the two), or the file is replaced afterwards."""
-    write(tmp_path, slot())
+    write(tmp_path, old_slot())
     (tmp_path / "passphrase.conf").write_bytes(b'{"ScryptObject": {"N": 268435456, "X": 1}, ' + content[1:])
     fd = slots.open_config("p", str(tmp_path), SlotName("passphrase"), VAULT)
     (tmp_path / "passphrase.conf").unlink()
@@ -207,9 +217,16 @@ def test_gocryptfs_gets_the_config_that_was_checked(tmp_path: Path, content: byt
     assert json.loads(given) == json.loads(content) and b"268435456" not in given
 
 
-def test_a_slot_of_another_vault_is_damage(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(lambda checked: slot().bound(VAULT, checked), id="version 2"),
+        pytest.param(lambda checked: old_slot(gocryptfs_config.binding(VAULT, checked)), id="version 1"),
+    ],
+)
+def test_a_slot_of_another_vault_is_damage(tmp_path: Path, make: Callable[[str], Slot]) -> None:
     checked = gocryptfs_config.checked(config())
-    write(tmp_path, slot(binding=gocryptfs_config.binding(VAULT, checked)))
+    write(tmp_path, make(checked))
     assert len(load(tmp_path)) == 1
     with pytest.raises(DamagedVault):
         slots.load("p", str(tmp_path), "another")
@@ -219,11 +236,43 @@ def test_a_slot_of_another_vault_is_damage(tmp_path: Path) -> None:
 
 
 def test_a_slot_from_before_there_was_a_binding_is_taken(tmp_path: Path) -> None:
+    write(tmp_path, old_slot())
+    (tmp_path / "passphrase.toml").write_text(FIRST_FORMAT)
+    (found,) = load(tmp_path)
+    assert (found.version, found.binding, found.id, found.role, found.principal) == (1, "", "", Role.OWNER, "")
+
+
+ALTERED = [
+    ("kind", '"passphrase"', '"recovery"'),
+    ("role", '"owner"', '"reader"'),
+    ("principal", '""', '"mallory"'),
+    ("expires", '""', '"2030-01-01T00:00:00Z"'),
+    ("id", '"0011223344556677"', '"ff11223344556677"'),
+    ("label", '"laptop"', '"desktop"'),
+    ("fingerprint", '"SHA256:x"', '"SHA256:y"'),
+    ("version", "2", "1"),
+    ("version", "2", "3"),
+    ("version", "2", '"2"'),
+    ("version", "2", "true"),
+]
+
+
+@pytest.mark.parametrize(("field", "old", "new"), ALTERED)
+def test_a_slot_of_which_one_field_was_altered_is_damage(tmp_path: Path, field: str, old: str, new: str) -> None:
     write(tmp_path, slot())
     description = tmp_path / "passphrase.toml"
-    description.write_text(description.read_text().replace('binding = ""\n', ""))
-    assert "binding" not in description.read_text()
-    assert load(tmp_path)[0].binding == ""
+    text = description.read_text()
+    assert f"{field} = {old}\n" in text
+    description.write_text(text.replace(f"{field} = {old}\n", f"{field} = {new}\n"))
+    with pytest.raises(DamagedVault):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("more", [{"salt": ""}, {"salt": "00" * 31}, {"public_key": ""}])
+def test_a_key_slot_without_salt_or_key_is_damage(tmp_path: Path, more: dict[str, str]) -> None:
+    write(tmp_path, slot("key", Kind.SSH_KEY, **{"salt": "00" * 32, "public_key": "AAAA", **more}))
+    with pytest.raises(DamagedVault):
+        load(tmp_path)
 
 
 @given(

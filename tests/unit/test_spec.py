@@ -33,6 +33,7 @@ def spec(fds: list[Fd]) -> Spec:
         origin="192.0.2.7:5",
         project=ProjectName("p"),
         slot=SlotName("passphrase"),
+        slot_kind="passphrase",
         secret=fds[0],
         attempt=fds[1],
         place=fds[2],

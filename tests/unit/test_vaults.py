@@ -18,8 +18,9 @@ from gateway.base import toml
 from gateway.errors import Busy, CannotCreate, DamagedVault, EncError, Misconfigured, NoSuchProject
 from gateway.identity.names import Principal, ProjectName, SlotName
 from gateway.limits.disk import usage
-from gateway.vault import damage, gocryptfs, lease, lifecycle, slots, store
+from gateway.vault import damage, gocryptfs, lease, lifecycle, store
 from gateway.vault.lease import LeaseHolder
+from gateway.vault.slots import stored as slots
 from gateway.vault.store import Vault
 
 P = ProjectName.of("p")

@@ -13,11 +13,11 @@ from gateway.admin import options, output, vaults
 from gateway.admin.backup import copies
 from gateway.admin.usage import Group
 from gateway.audit import administration
-from gateway.base import privileges, text
+from gateway.base import files, privileges, text
 from gateway.config.schema import Config
 from gateway.errors import Busy, DamagedVault, EncError, Usage
 from gateway.identity.names import Principal
-from gateway.vault import copying, store
+from gateway.vault import copying, realm, store
 from gateway.vault.copying import CopyResult
 from gateway.vault.store import Vault
 
@@ -73,6 +73,7 @@ def _make(directory: Path, settings: Config, as_json: bool) -> None:
         for name in names:
             vault = Vault(name=name, path=os.path.join(home, name))
             copied.append(_copy_one(account, principal, vault, directory / principal.directory))
+    _copy_realm(settings, directory)
     failed = [one for one in copied if one.problem]
     administration.record(settings, "backup", vaults=len(copied), incomplete=len(failed))
     seconds = time.monotonic() - began
@@ -84,6 +85,14 @@ def _make(directory: Path, settings: Config, as_json: bool) -> None:
     }
     output.result(fields, _words(copied, seconds), as_json)
     sys.exit(Busy.code if failed else 0)
+
+
+def _copy_realm(settings: Config, directory: Path) -> None:
+    """The realm of the vaults: without it no SSH key unlocks what is restored elsewhere."""
+    known = realm.peek(settings.paths_vaults)
+    if known:
+        with privileges.root():
+            files.replace(directory / realm.FILE, known + "\n")
 
 
 def _words(copied: list[CopyResult], seconds: float) -> str:

@@ -10,12 +10,12 @@ import click
 from gateway.admin import options, output
 from gateway.admin.backup import copies
 from gateway.audit import administration
-from gateway.base import privileges
+from gateway.base import files, privileges
 from gateway.base.tree.walk import remove
 from gateway.config.schema import Config
 from gateway.errors import CannotCreate, DamagedVault, NoSuchProject
 from gateway.identity.names import Principal, ProjectName
-from gateway.vault import ciphertext, copying, store
+from gateway.vault import ciphertext, copying, realm, store
 from gateway.vault.store import Vault
 
 _STAGED = ".restoring-"
@@ -64,6 +64,7 @@ def restore(directory: Path, principal: str, project: str, name: str, settings: 
         _check(staged)
         _require_absent(final)
         os.rename(staged.path, final.path)
+        _restore_realm(settings, directory)
     finally:
         remove(staged.path)
     administration.record(settings, "restored", principal=whose, project=new)
@@ -73,6 +74,14 @@ def restore(directory: Path, principal: str, project: str, name: str, settings: 
 
 def _principal(text: str) -> Principal:
     return Principal.of_fingerprint(text) if text.startswith("SHA256:") else Principal.of(text)
+
+
+def _restore_realm(settings: Config, directory: Path) -> None:
+    """Give a store that has no realm yet the one of the backup: that of a new gateway in the place of the old one."""
+    with privileges.root():
+        known = realm.peek(str(directory))
+    if known and not realm.peek(settings.paths_vaults):
+        files.replace(os.path.join(settings.paths_vaults, realm.FILE), known + "\n")
 
 
 def _require_absent(vault: Vault) -> None:

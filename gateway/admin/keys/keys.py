@@ -20,6 +20,7 @@ from gateway.identity import authorized_keys, enrolment, invitations, keyfile, l
 from gateway.identity.authorized_keys import Entry
 from gateway.identity.names import Principal
 from gateway.session import registry
+from gateway.vault.slots import survey
 
 
 @click.group(cls=Group)
@@ -87,6 +88,12 @@ def _cells(row: dict[str, object], prints: output.Fingerprints) -> tuple[str, ..
     )
 
 
+_LEFT = """
+It is still a way to unlock {slots}.
+Nobody can log in with it, but whoever has the key, and another key of that user or a copy of the disk, can unlock them.
+Their owner removes it: ssh -t GATEWAY slot rm PROJECT SLOT"""
+
+
 @key.command()
 @click.argument("which", metavar="KEY")
 @options.configured_somehow
@@ -118,7 +125,11 @@ def revoke(which: str, settings: Config, as_json: bool) -> None:
     ending = [one.id for one in registry.live(settings.paths_run) if one.keys == {fingerprint}]
     words = f"revoked {fingerprint} of {named}" + (f"; ending sessions: {' '.join(ending)}" if ending else "")
     lines = [entry.line for entry in removed]
-    output.result({"revoked": fingerprint, "principal": named, "lines": lines, "sessions": ending}, words, as_json)
+    left = [f"{found.name} ({slot.name})" for found, slot in survey.with_key(settings.paths_vaults, removed[0].blob)]
+    if left:
+        words += _LEFT.format(slots=", ".join(left))
+    fields = {"revoked": fingerprint, "principal": named, "lines": lines, "sessions": ending, "slots": left}
+    output.result(fields, words, as_json)
 
 
 @key.command(name="lint")

@@ -58,9 +58,11 @@ class GocryptfsProcess:
         self._ended = ended
         self._output = b""
         self._told = -1
+        self._kind = ""
 
     def start(self, request: Unlock, fuse: int, holder: LeaseHolder, quota: Quota | None, hard_links: bool) -> None:
         """On the FUSE descriptor `fuse`, which is the caller's as those of `request` are. Raises EncError, OSError."""
+        self._kind = request.slot_kind
         reader, writer = os.pipe2(os.O_CLOEXEC)
         passed = [request.secret, fuse, *([quota.ledger] if quota else [])]
 
@@ -145,7 +147,7 @@ class GocryptfsProcess:
         self.pid = 0
         told = self._what_was_told()
         if self._concluded:
-            self._conclude(_refusal(told) or gocryptfs.failure(status))
+            self._conclude(_refusal(told) or gocryptfs.failure(status, self._kind))
         self._ended()
 
     def _conclude(self, error: EncError | None) -> None:

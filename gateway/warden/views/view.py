@@ -16,6 +16,7 @@ from gateway.limits import backoff
 from gateway.sandbox.paths import VAULTS
 from gateway.vault import lease
 from gateway.vault.lease import LeaseHolder
+from gateway.vault.slots import stored
 from gateway.vault.store import Vault
 from gateway.warden import mounts
 from gateway.warden.loop import Loop
@@ -26,7 +27,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.identity.names import ProjectName
+    from gateway.identity.names import ProjectName, SlotName
     from gateway.session.protocol import Unlock
     from gateway.session.spec import Quota
     from gateway.warden.loop import Steps
@@ -45,12 +46,16 @@ _UNCOUNTED = 30.0
 
 
 class View:
-    """`since` (UTC, RFC 3339) is empty until the view is live; `is_locking` says that `lock` is under way."""
+    """`since` (UTC, RFC 3339) is empty until the view is live; `is_locking` says that `lock` is under way. `slot` and
+    `kind` are what it was unlocked with.
+    """
 
     def __init__(self, loop: Loop, project: ProjectName) -> None:
         self.project = project
         self.since = ""
         self.is_locking = False
+        self.slot: SlotName | None = None
+        self.kind = ""
         self._loop = loop
         self._served_by = GocryptfsProcess(loop, project, self._conclude, self._ended)
         self._attempt: int | None = None
@@ -60,6 +65,10 @@ class View:
     def idle_limit(self) -> int:
         """Seconds, as the project asks for; 0 for the usual."""
         return self._served_by.idle_limit
+
+    def opened_with(self) -> dict[str, object]:
+        """The audit fields of its unlock."""
+        return {"project": self.project, "slot": self.slot, "kind": self.kind}
 
     @property
     def pid(self) -> int:
@@ -83,6 +92,7 @@ class View:
         can make one in the view.
         """
         self._unlocked, self._died = unlocked, died
+        self.slot, self.kind = request.slot, request.slot_kind
         try:
             self._attempt, self._place = os.dup(request.attempt), os.dup(request.place)
             fuse = mounts.attach_fuse(self.project)
@@ -161,7 +171,7 @@ class View:
         """What `ls` shows as the last use is when the vault was locked."""
         vault = Vault(name=self.project, path=os.path.join(VAULTS, self.project))
         try:
-            pid, reader = process.fork(lambda _: lease.note_use(vault))
+            pid, reader = process.fork(lambda _: self._note_use_of(vault))
         except EncError:
             return
         os.close(reader)
@@ -169,6 +179,12 @@ class View:
         self._loop.on_exit(pid, done.append)
         if not (yield lambda: bool(done), _NOTE):
             processes.kill(pid, signal.SIGKILL)
+
+    def _note_use_of(self, vault: Vault) -> None:
+        """In a child."""
+        if self.slot:
+            stored.note_use(vault.slots, self.slot)
+        lease.note_use(vault)
 
     def when_gone(self, gone: Callable[[], None]) -> None:
         """After a `lock` that left gocryptfs stuck: call `gone` when it has ended, and so the vault is free."""

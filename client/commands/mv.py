@@ -1,0 +1,19 @@
+"""`enc mv`."""
+
+from __future__ import annotations
+
+import click
+
+from client import options
+from client.completion import PROJECT
+from client.connection import remote_command
+from client.state.config import Profile
+
+
+@click.command("mv")
+@PROJECT
+@click.argument("new")
+@options.gateway
+def command(profile: Profile, project: str, new: str, as_json: bool) -> int:
+    """Rename PROJECT, which must be locked, to NEW."""
+    return remote_command.run(profile, ["mv", project, new, *(["--json"] if as_json else [])])

@@ -1,0 +1,143 @@
+"""How a project is opened: by a key of the user where the project has a slot for it, else by the passphrase."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from client.connection import request, signing
+from client.errors import FromGateway, Misconfigured, Usage
+from client.state import store as stores
+from client.state.config import Profile
+from client.state.store import Store
+from client.system import passphrase_prompt
+
+_WRONG = "wrong-secret"
+"""How the gateway names the error of a wrong passphrase."""
+
+
+class Opened(NamedTuple):
+    """The gateway's answer, the words for what opened the project, and what the user should know ("": nothing)."""
+
+    answer: dict[str, Any]
+    by: str
+    note: str = ""
+
+
+class NewKey(NamedTuple):
+    """What hands a key in: the challenge, and two signatures of it; and one of them alone, which unlocks."""
+
+    lines: bytes
+    signature: bytes
+
+
+def send(profile: Profile, *words: str, secret: bytes | None = None) -> dict[str, Any]:
+    """The gateway's answer, over the connection that is open, else over a new one."""
+    if store := stores.connected(profile):
+        return request.send(store, *words, secret=secret)
+    return request.send_directly(profile, *words, secret=secret)
+
+
+def ask(
+    profile: Profile,
+    project: str,
+    *words: str,
+    after: Callable[[], bytes] = bytes,
+    use_keys: bool = True,
+    without: str = "",
+    store: Store | None = None,
+) -> Opened:
+    """The command `words`, which opens `project`: by a key if there is one for it, else the user is asked for the
+    passphrase, for which a person at a terminal has several attempts.
+
+    What `after` returns follows on its standard input. The slot `without` is not used. With `store`, only its
+    connection is used. Raises FromGateway and what prevents it.
+    """
+
+    def send_it(*words: str, secret: bytes | None = None) -> dict[str, Any]:
+        return request.send(store, *words, secret=secret) if store else send(profile, *words, secret=secret)
+
+    note, more = "", b""
+    if use_keys:
+        signature, by, note = _by_key(profile, project, send_it, without)
+        if signature:
+            more = after()
+            try:
+                return Opened(send_it(*words, secret=_joined(signature, more)), by)
+            except FromGateway as error:
+                if error.slug != _WRONG:
+                    raise
+                note = f"{error}{'; ' if error.hint else ''}{error.hint}"
+    left = passphrase_prompt.attempts()
+    while True:
+        secret = passphrase_prompt.read(f"Passphrase of {project}: ")
+        more = more or after()
+        try:
+            return Opened(send_it(*words, secret=_joined(secret, more)), "your passphrase", note)
+        except FromGateway as error:
+            left -= 1
+            if error.slug != _WRONG or not left:
+                raise
+            print(f"enc: {error}; try again", file=sys.stderr)
+
+
+def _joined(first: bytes, more: bytes) -> bytes:
+    return first.removesuffix(b"\n") + (b"\n" + more.removesuffix(b"\n") if more else b"")
+
+
+def _by_key(
+    profile: Profile, project: str, send_it: Callable[..., dict[str, Any]], without: str
+) -> tuple[bytes, str, str]:
+    """A signature that unlocks the project, the words for whose it is, and why there is none: for a key that should.
+
+    Raises Usage when nothing but a key opens the project, and none of the user's does.
+    """
+    try:
+        asked = send_it("challenge", project)
+    except FromGateway as error:
+        if error.slug == "unknown-command":  # a gateway from before there were keys
+            return b"", "", ""
+        raise
+    wanted = {str(each["public_key"]): each for each in asked["challenges"] if each["slot"] != without}
+    note = ""
+    for key in signing.keys(profile) if wanted else []:
+        if key.blob not in wanted:
+            continue
+        each = wanted[key.blob]
+        try:
+            signature = signing.sign(profile, key, str(each["text"]))
+        except Misconfigured as error:
+            note = f"{error}; {error.hint}"
+            break
+        if signature:
+            return signature, f"your SSH key {each['fingerprint']}", ""
+        note = f"{each['fingerprint']} did not sign: the agent refused, or the key file has a passphrase (ssh-add it)"
+    if "passphrase" not in asked["kinds"]:
+        hint = note or f"`enc slots {project}` lists its keys; `enc recover {project}` takes the recovery code"
+        raise Usage(f"{project} has no passphrase, and no key here unlocks it", hint)
+    return b"", "", note
+
+
+def new_key(profile: Profile, project: str, identity: str = "") -> NewKey:
+    """Sign a new challenge twice, with the key of the file `identity`, or the first of the user's keys. Raises Usage
+    when there is none, it does not sign, or signs differently each time.
+    """
+    asked = send(profile, "challenge", project, "--new")
+    found = signing.keys(profile._replace(identity=identity or profile.identity))
+    if identity:
+        found = [key for key in found if key.blob == signing.of_file(identity)]
+    if not found:
+        hint = "name a key file with --key-file, or load one: ssh-add ~/.ssh/id_ed25519"
+        raise Usage("no Ed25519 key is in the agent or in the config", hint)
+    text = str(asked["text"])
+    first, second = (signing.sign(profile, found[0], text) for _ in range(2))
+    if not (first and second):
+        hint = (
+            "the agent refused (as for ssh-add -h and -c), or went away, or the key file has a passphrase: ssh-add it"
+        )
+        raise Usage(f"the key {found[0].comment or found[0].path} did not sign", hint)
+    if first != second:
+        hint = "use the key file instead of the agent, or a passphrase"
+        raise Usage("your agent signs differently each time, so its key cannot unlock a project", hint)
+    return NewKey(text.encode() + first + second, first)

@@ -1,0 +1,61 @@
+"""Print what an SSH key signs to unlock a project, or to become a way to unlock it."""
+
+from __future__ import annotations
+
+from gateway.errors import Usage
+from gateway.identity.authorized_keys import fingerprint
+from gateway.vault import lifecycle, store
+from gateway.vault import realm as realms
+from gateway.vault.slots import challenge
+from gateway.vault.slots.stored import Kind, Slot
+from rshell.context import Context, required
+from rshell.language.command import Command
+from rshell.session import unlocking
+from rshell.terminal import output
+
+
+def run(context: Context, command: Command) -> int:
+    """Print the challenge of one slot: the one named, that of the key of this login, or the only one. With --json, all.
+    With --new, print one for a slot that does not exist yet; the project may not exist either.
+    """
+    realm = realms.of(context.config.paths_vaults)
+    project = required(command.project)
+    namespace = realms.namespace(realm)
+    fields: dict[str, object] = {"project": project, "realm": realm, "namespace": namespace}
+    if "--new" in command.flags:
+        exists = project in store.names(context.vaults_home)
+        vault_id = store.identity(context.vault(project)) if exists else lifecycle.new_id()
+        asked = challenge.new(realm, vault_id)
+        output.result({**fields, "text": asked.text}, asked.text.rstrip("\n"), command.wants_json)
+        return 0
+    vault = context.vault(project)
+    slots = unlocking.own(store.check(vault), context.caller.principal, context.caller.principal)
+    keys = unlocking.of_kind(slots, Kind.SSH_KEY)
+    vault_id = store.identity(vault)
+    if command.wants_json:
+        listed = [_fields(slot, challenge.of(slot, vault_id).text) for slot in keys if slot.realm == realm]
+        output.result({**fields, "challenges": listed, "kinds": sorted({slot.kind.value for slot in slots})}, "", True)
+        return 0
+    slot = _choose(context, vault.name, keys, command.value)
+    if slot.realm != realm:
+        raise Usage(f"{slot.name} was made in another realm, that is on another gateway", "unlock it in another way")
+    output.note(f"sign it with: ssh-keygen -Y sign -q -n {namespace} -f KEY_FILE")
+    output.write(1, challenge.of(slot, vault_id).text)
+    return 0
+
+
+def _fields(slot: Slot, text: str) -> dict[str, object]:
+    about = {"slot": slot.name, "public_key": slot.public_key, "fingerprint": fingerprint(slot.public_key)}
+    return {**about, "text": text}
+
+
+def _choose(context: Context, project: str, keys: tuple[Slot, ...], name: str) -> Slot:
+    if not keys:
+        raise Usage(f"no SSH key unlocks {project}", f"`slot add {project} key` adds one")
+    named = [slot for slot in keys if slot.name == name] if name else []
+    of_login = [slot for slot in keys if slot.public_key == context.caller.blob]
+    found = named if name else of_login or (list(keys) if len(keys) == 1 else [])
+    if not found:
+        hint = f"challenge {project} SLOT: {', '.join(slot.name for slot in keys)}"
+        raise Usage("no such slot of an SSH key" if name else "several SSH keys unlock it", hint)
+    return found[0]

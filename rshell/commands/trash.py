@@ -1,0 +1,58 @@
+"""List removed projects, bring one back, or delete it for good."""
+
+from __future__ import annotations
+
+from gateway.base import text
+from gateway.base.signals import SignalsBlocked
+from gateway.errors import CannotCreate, Usage
+from gateway.vault import lifecycle, store, trash
+from rshell.context import Context, required
+from rshell.language.command import Command
+from rshell.terminal import output, questions
+
+
+def run(context: Context, command: Command) -> int:
+    """Without an action, list what is in the caller's trash."""
+    if command.action == "restore":
+        return _restore(context, command)
+    if command.action == "empty":
+        return _empty(context, command)
+    found = trash.names_in(context.vaults_home)
+    rows = [("PROJECT", "REMOVED"), *((one.project, one.removed) for one in found)]
+    words = text.columns(rows).rstrip("\n") if found else "the trash is empty"
+    fields = {"trash": [{"project": one.project, "removed": one.removed} for one in found]}
+    output.result(fields, words, command.wants_json)
+    return 0
+
+
+def check(context: Context, command: Command) -> None:
+    """Raise NoSuchProject if there is nothing of that name."""
+    if command.action:
+        trash.find(context.vaults_home, required(command.project))
+
+
+def _restore(context: Context, command: Command) -> int:
+    latest = trash.find(context.vaults_home, required(command.project))[0]
+    most = context.config.limits_projects
+    with lifecycle.creation_lock(context.vaults_home), SignalsBlocked():
+        if most and len(store.names(context.vaults_home)) >= most:
+            raise CannotCreate(f"you already have {most} projects, which is your limit", "remove one with `rm`")
+        trash.restore(context.vaults_home, latest)
+        context.audit.write("restored", project=latest.project)
+        fields = {"project": latest.project, "restored": True, "removed": latest.removed}
+        output.result(fields, f"restored {latest.project}, removed {latest.removed}", command.wants_json)
+    return 0
+
+
+def _empty(context: Context, command: Command) -> int:
+    found = trash.find(context.vaults_home, required(command.project))
+    name = found[0].project
+    if "--yes" not in command.flags:
+        if questions.line(f"Type {name} again to delete it for good: ", context.key_checker()) != name:
+            raise Usage("that is not the project's name", "nothing was deleted")
+        context.require_key()
+    for one in found:
+        trash.delete(one)
+        context.audit.write("deleted", project=one.project, removed=one.removed)
+    output.result({"project": name, "deleted": len(found)}, f"deleted {name} for good", command.wants_json)
+    return 0
