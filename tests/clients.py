@@ -52,6 +52,7 @@ class Held:
         self.process.stdin.write(stdin.encode())
         self.process.stdin.close()
         self.said = ""
+        self._complained = ""
 
     def read_until(self, text: str, seconds: float = PATIENCE) -> str:
         """Everything on standard output so far, once `text` is in it."""
@@ -68,14 +69,15 @@ class Held:
         if self.process.poll() is None:
             return "(still running)"
         assert self.process.stderr is not None
-        return self.process.stderr.read().decode()
+        self._complained += self.process.stderr.read().decode()
+        return self._complained
 
     def wait(self, seconds: float = PATIENCE) -> Result:
         """Wait until it ends by itself."""
         assert self.process.stdout and self.process.stderr
         status = self.process.wait(seconds)
         self.said += self.process.stdout.read().decode()
-        return Result(status, self.said, self.process.stderr.read().decode())
+        return Result(status, self.said, self._errors())
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         self.process.send_signal(number)
