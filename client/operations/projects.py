@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from client.background import dead_man_switch, launcher
 from client.connection import request, session, session_events
-from client.errors import Busy, CannotCreate, NoSuchProject, NotMounted, Usage
+from client.errors import Busy, CannotCreate, FromGateway, NoSuchProject, NotMounted, Usage
 from client.mount import entries, hidden_files, mount_point, probe, sshfs, teardown, unmount
 from client.mount.mount_point import MountPoint
 from client.operations import login, unlocking
@@ -118,10 +118,8 @@ def _unlock(
     profile: Profile, store: Store, connection: Connection, project: str, use_keys: bool
 ) -> unlocking.Opened | None:
     """Unlock the project in the session; None when it already was. Asks for the passphrase only if it is needed."""
-    listed = {each["name"]: each["state"] for each in request.send(store, "ls")["projects"]}
-    if project not in listed:
-        raise _no_such_project(project, list(listed))
-    if listed[project] == "unlocked":
+    known = _ways(store, project)
+    if known.is_unlocked:
         holder = _holder(store, project)
         if holder == connection.session:
             return None
@@ -129,9 +127,30 @@ def _unlock(
             request.send(store, "unmount", project)
         else:
             request.send(store, "mount", project)  # refused with who holds it, before a passphrase would be read
-    opened = unlocking.ask(profile, project, "mount", project, use_keys=use_keys, store=store)
+    opened = unlocking.ask(profile, project, "mount", project, use_keys=use_keys, store=store, known=known)
     session_events.wait_until_unlocked(store, project)
     return opened
+
+
+def _ways(store: Store, project: str) -> unlocking.Ways:
+    """How it can be unlocked, and whether it is. Raises NoSuchProject."""
+    try:
+        found = unlocking.ways(project, lambda *words: request.send(store, *words))
+    except FromGateway as error:
+        if error.slug != NoSuchProject.slug:
+            raise
+        raise _no_such_project(project, list(_states(store))) from error
+    if found:
+        return found
+    states = _states(store)
+    if project not in states:
+        raise _no_such_project(project, list(states))
+    return unlocking.Ways(states[project] == "unlocked", ["passphrase"], [])
+
+
+def _states(store: Store) -> dict[str, str]:
+    """Each of the user's projects: locked or unlocked."""
+    return {each["name"]: each["state"] for each in request.send(store, "ls")["projects"]}
 
 
 def _no_such_project(project: str, known: list[str]) -> NoSuchProject:
