@@ -88,7 +88,7 @@ def test_the_line_of_the_key_is_named(gateway: Gateway, owner: Person) -> None:
 
 
 def test_it_says_which_way_to_unlock_is_refused_and_which_there_are(make_gateway: Callable[..., Gateway]) -> None:
-    settings = {"unlock.kinds": '["passphrase", "recovery"]', "unlock.recovery": '"required"'}
+    settings = {"unlock.kinds": "passphrase,recovery", "unlock.recovery": "required"}
     gateway = make_gateway(**settings)
     who = gateway.person("coder", "coder")
     who.new("coded")
