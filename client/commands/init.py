@@ -167,6 +167,7 @@ def _enrol(profile: Profile, code: invitation.Invitation, fingerprint: str | Non
             raise
     if made:
         output.note(f"created the key {profile.identity}")
+    profile = _pinned(profile, str(answer.get("realm", "")))
     profile = profile._replace(principal=str(answer["principal"]), waiting=str(answer["fingerprint"]))
     where = config.save(profile)
     text = (
@@ -224,13 +225,16 @@ def _accept(profile: Profile, key: host_key.HostKey, fingerprint: str | None) ->
 
 
 def _pinned(profile: Profile, realm: str) -> Profile:
-    """With the realm for which keys sign. One that changed is said: this is the place to accept it."""
-    before = config.load().gateways.get(profile.name, profile).realm
+    """With the realm for which keys sign, and what the user wrote before. A realm that changed is said: this is the
+    place to accept it.
+    """
+    saved = config.load().gateways.get(profile.name, profile)
+    before = saved.realm
     if before and realm and before != realm:
         output.note(
             f"The realm of {profile.name} was {before} and is {realm} now: it is another gateway, or was made anew."
         )
-    return profile._replace(realm=realm or before)
+    return profile._replace(realm=realm or before, typing_counts=saved.typing_counts)
 
 
 def _whoami(profile: Profile) -> dict[str, object]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from client.background import dead_man_switch, launcher
 from client.connection import request, session, session_events
-from client.errors import Busy, CannotCreate, NoSuchProject, NotMounted, Usage
+from client.errors import Busy, CannotCreate, FromGateway, NoSuchProject, NotMounted, Usage
 from client.mount import entries, hidden_files, mount_point, probe, sshfs, teardown, unmount
 from client.mount.mount_point import MountPoint
 from client.operations import login, unlocking
@@ -118,17 +118,35 @@ def _unlock(
     """Unlock the project in the session; None when it already was. Asks for the passphrase only if it is needed. One
     that another machine has is ours as well from then on.
     """
-    listed = {each["name"]: each["state"] for each in request.send(store, "ls")["projects"]}
-    if project not in listed:
-        raise _no_such_project(project, list(listed))
-    was_locked = listed[project] != "unlocked"
-    if not was_locked and _is_held_here(store, connection, project):
+    known = _ways(store, project)
+    if known.is_unlocked and _is_held_here(store, connection, project):
         return None
-    opened = unlocking.ask(profile, project, "mount", project, use_keys=use_keys, store=store)
+    opened = unlocking.ask(profile, project, "mount", project, use_keys=use_keys, store=store, known=known)
     session_events.wait_until_unlocked(store, project)
-    if was_locked:  # nobody has a file of it open
+    if not known.is_unlocked:  # nobody has a file of it open
         hidden_files.remove_left(store, project, _TIDY_SECONDS)
     return opened
+
+
+def _ways(store: Store, project: str) -> unlocking.Ways:
+    """How it can be unlocked, and whether it is. Raises NoSuchProject."""
+    try:
+        found = unlocking.ways(project, lambda *words: request.send(store, *words))
+    except FromGateway as error:
+        if error.slug != NoSuchProject.slug:
+            raise
+        raise _no_such_project(project, list(_states(store))) from error
+    if found:
+        return found
+    states = _states(store)
+    if project not in states:
+        raise _no_such_project(project, list(states))
+    return unlocking.Ways(states[project] == "unlocked", ["passphrase"], [])
+
+
+def _states(store: Store) -> dict[str, str]:
+    """Each of the user's projects: locked or unlocked."""
+    return {each["name"]: each["state"] for each in request.send(store, "ls")["projects"]}
 
 
 def _no_such_project(project: str, known: list[str]) -> NoSuchProject:

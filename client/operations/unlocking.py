@@ -25,6 +25,14 @@ class Opened(NamedTuple):
     note: str = ""
 
 
+class Ways(NamedTuple):
+    """Whether the project is unlocked, the kinds of its slots, and what each key of a slot signs."""
+
+    is_unlocked: bool
+    kinds: list[str]
+    challenges: list[dict[str, Any]]
+
+
 class NewKey(NamedTuple):
     """What hands a key in: the challenge, and two signatures of it; and one of them alone, which unlocks."""
 
@@ -39,6 +47,17 @@ def send(profile: Profile, *words: str, secret: bytes | None = None) -> dict[str
     return request.send_directly(profile, *words, secret=secret)
 
 
+def ways(project: str, send_it: Callable[..., dict[str, Any]]) -> Ways | None:
+    """How the project can be unlocked; None from a gateway that does not say, for it only knows passphrases."""
+    try:
+        asked = send_it("challenge", project)
+    except FromGateway as error:
+        if error.slug == "unknown-command":
+            return None
+        raise
+    return Ways(asked["state"] == "unlocked", asked["kinds"], asked["challenges"])
+
+
 def ask(
     profile: Profile,
     project: str,
@@ -47,12 +66,13 @@ def ask(
     use_keys: bool = True,
     without: str = "",
     store: Store | None = None,
+    known: Ways | None = None,
 ) -> Opened:
     """The command `words`, which opens `project`: by a key if there is one for it, else the user is asked for the
     passphrase, for which a person at a terminal has several attempts.
 
     What `after` returns follows on its standard input. The slot `without` is not used. With `store`, only its
-    connection is used. Raises FromGateway and what prevents it.
+    connection is used. `known`: what `ways` said; else it is asked. Raises FromGateway and what prevents it.
     """
 
     def send_it(*words: str, secret: bytes | None = None) -> dict[str, Any]:
@@ -60,7 +80,8 @@ def ask(
 
     note, more = "", b""
     if use_keys:
-        signature, by, note = _by_key(profile, project, send_it, without)
+        found = known or ways(project, send_it)
+        signature, by, note = _by_key(profile, project, found, without) if found else (b"", "", "")
         if signature:
             more = after()
             try:
@@ -86,20 +107,12 @@ def _joined(first: bytes, more: bytes) -> bytes:
     return first.removesuffix(b"\n") + (b"\n" + more.removesuffix(b"\n") if more else b"")
 
 
-def _by_key(
-    profile: Profile, project: str, send_it: Callable[..., dict[str, Any]], without: str
-) -> tuple[bytes, str, str]:
+def _by_key(profile: Profile, project: str, found: Ways, without: str) -> tuple[bytes, str, str]:
     """A signature that unlocks the project, the words for whose it is, and why there is none: for a key that should.
 
     Raises Usage when nothing but a key opens the project, and none of the user's does.
     """
-    try:
-        asked = send_it("challenge", project)
-    except FromGateway as error:
-        if error.slug == "unknown-command":  # a gateway from before there were keys
-            return b"", "", ""
-        raise
-    wanted = {str(each["public_key"]): each for each in asked["challenges"] if each["slot"] != without}
+    wanted = {str(each["public_key"]): each for each in found.challenges if each["slot"] != without}
     note = ""
     for key in signing.keys(profile) if wanted else []:
         if key.blob not in wanted:
@@ -113,7 +126,7 @@ def _by_key(
         if signature:
             return signature, f"your SSH key {each['fingerprint']}", ""
         note = f"{each['fingerprint']} did not sign: the agent refused, or the key file has a passphrase (ssh-add it)"
-    if "passphrase" not in asked["kinds"]:
+    if "passphrase" not in found.kinds:
         hint = note or f"`enc slots {project}` lists its keys; `enc recover {project}` takes the recovery code"
         raise Usage(f"{project} has no passphrase, and no key here unlocks it", hint)
     return b"", "", note

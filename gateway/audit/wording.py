@@ -99,13 +99,17 @@ def _created(event: Event) -> str:
     return f"created {event.project}{by}{_because(event)}"
 
 
-def _slot(what: str) -> Words:
+def _slot(what: str, where: str) -> Words:
     def words(event: Event) -> str:
         kind, by = event.detail("kind"), event.detail("with_slot")
-        to = f"{_KINDS.get(kind, kind)} (slot {event.detail('slot')}) of {event.project}"
-        return f"{what} {to}{f', with {by}' if by else ''}{_because(event)}"
+        slot = f"{_KINDS.get(kind, kind)} (slot {event.detail('slot')})"
+        return f"{what} {slot} {where} {event.project}{f', with {by}' if by else ''}{_because(event)}"
 
     return words
+
+
+def _deleted(event: Event) -> str:
+    return f"deleted {event.project} for good{_because(event)}"
 
 
 def _renamed(event: Event) -> str:
@@ -131,11 +135,11 @@ _WORDS: dict[str, tuple[Words, frozenset[str]]] = {
     "locked": (_project("locked"), frozenset()),
     "lock-incomplete": (_project("could not wholly lock"), frozenset()),
     "created": (_created, frozenset(("kinds",))),
-    "slot-added": (_slot("added"), _SLOT),
-    "slot-changed": (_slot("changed"), _SLOT),
-    "slot-removed": (_slot("removed"), _SLOT),
+    "slot-added": (_slot("added", "to"), _SLOT),
+    "slot-changed": (_slot("changed", "of"), _SLOT),
+    "slot-removed": (_slot("removed", "from"), _SLOT),
     "renamed": (_renamed, frozenset(("to",))),
-    "deleted": (_project("deleted for good"), frozenset(("removed",))),
+    "deleted": (_deleted, frozenset(("removed",))),
     "removed": (_project("removed"), frozenset()),
     "checked": (_checked, frozenset(("sound", "unread"))),
     "invited": (_plain("invitation made"), frozenset()),

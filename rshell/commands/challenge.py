@@ -15,33 +15,42 @@ from rshell.terminal import output
 
 
 def run(context: Context, command: Command) -> int:
-    """Print the challenge of one slot: the one named, that of the key of this login, or the only one. With --json, all.
-    With --new, print one for a slot that does not exist yet; the project may not exist either.
+    """Print the challenge of one slot: the one named, that of the key of this login, or the only one. With --json, all,
+    the kinds of all slots, and whether the project is unlocked: what a client needs before it unlocks it. With --new,
+    print one for a slot that does not exist yet; the project may not exist either.
     """
-    realm = realms.of(context.config.paths_vaults)
     project = required(command.project)
-    namespace = realms.namespace(realm)
-    fields: dict[str, object] = {"project": project, "realm": realm, "namespace": namespace}
     if "--new" in command.flags:
+        realm = realms.of(context.config.paths_vaults)
         exists = project in store.names(context.vaults_home)
         vault_id = store.identity(context.vault(project)) if exists else lifecycle.new_id()
         asked = challenge.new(realm, vault_id)
-        output.result({**fields, "text": asked.text}, asked.text.rstrip("\n"), command.wants_json)
+        fields = {**_realm_fields(project, realm), "text": asked.text}
+        output.result(fields, asked.text.rstrip("\n"), command.wants_json)
         return 0
     vault = context.vault(project)
+    store.restore_access(vault)
     slots = unlocking.own(store.check(vault), context.caller.principal, context.caller.principal)
     keys = unlocking.of_kind(slots, Kind.SSH_KEY)
     vault_id = store.identity(vault)
+    # whoever has a passphrase alone needs no realm: one that cannot be read is not in their way
+    realm = (realms.of if keys else realms.peek)(context.config.paths_vaults)
     if command.wants_json:
+        unlocked = any(view.project == project for session in context.sessions() for view in session.views)
         listed = [_fields(slot, challenge.of(slot, vault_id).text) for slot in keys if slot.realm == realm]
-        output.result({**fields, "challenges": listed, "kinds": sorted({slot.kind.value for slot in slots})}, "", True)
+        about = {"state": "unlocked" if unlocked else "locked", "kinds": sorted({slot.kind.value for slot in slots})}
+        output.result({**_realm_fields(project, realm), **about, "challenges": listed}, "", True)
         return 0
     slot = _choose(context, vault.name, keys, command.value)
     if slot.realm != realm:
         raise Usage(f"{slot.name} was made in another realm, that is on another gateway", "unlock it in another way")
-    output.note(f"sign it with: ssh-keygen -Y sign -q -n {namespace} -f KEY_FILE")
+    output.note(f"sign it with: ssh-keygen -Y sign -q -n {realms.namespace(realm)} -f KEY_FILE")
     output.write(1, challenge.of(slot, vault_id).text)
     return 0
+
+
+def _realm_fields(project: str, realm: str) -> dict[str, object]:
+    return {"project": project, "realm": realm, "namespace": realms.namespace(realm)}
 
 
 def _fields(slot: Slot, text: str) -> dict[str, object]:

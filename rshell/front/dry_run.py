@@ -16,6 +16,7 @@ from gateway.config import loader
 from gateway.errors import EncError
 from gateway.identity import authentication, authorized_keys, from_patterns
 from gateway.vault import store
+from gateway.vault.slots.stored import Slot
 from rshell.context import Context
 from rshell.front import policy
 from rshell.language import command
@@ -143,8 +144,17 @@ def _command(config_path: str, context: Context, line: str | None, steps: list[S
             _decide(PROJECT, where, lambda: context.vault(asked.project))
     if check:
         rule = PROJECT if asked.project else REQUEST
-        _decide(rule, where, lambda: check(context, asked))
-        steps.append(_passed(rule, where, "nothing prevents it now"))
+        found = _decide(rule, where, lambda: check(context, asked))
+        steps.append(_passed(rule, where, f"nothing prevents it now{_ways(found)}"))
+
+
+def _ways(found: object) -> str:
+    """For a check that returns the slots of the caller: their ways to unlock the project."""
+    slots = [one for one in found if isinstance(one, Slot)] if isinstance(found, tuple) else []
+    words = [
+        f"{one.name} ({authorized_keys.fingerprint(one.public_key)})" if one.public_key else one.name for one in slots
+    ]
+    return f"; the caller's ways to unlock it: {', '.join(words)}" if words else ""
 
 
 def _passed(rule: str, where: str, says: str) -> Step:

@@ -13,6 +13,7 @@ from gateway.base.clock import boottime, milliseconds_since, utc_now
 from gateway.identity import authentication, authorized_keys, enrolment, key_status
 from gateway.limits import rates
 from gateway.session import maintenance
+from gateway.vault import realm as realms
 from rshell.front import throttle
 from rshell.language import grammar
 from rshell.terminal import output, questions
@@ -66,6 +67,7 @@ def authorize(config: Config, caller: Invitation, line: str | None) -> None:
 
 
 def _hand_in(config: Config, caller: Invitation, log: AuditLog, as_json: bool) -> int:
+    realm = realms.of(config.paths_vaults)  # before the invitation is used up
     key = enrolment.parse_key(questions.line("", key_status.checker(config.paths_authorized_keys, caller)))
     handed_in = enrolment.PendingKey(
         invite=caller.fingerprint,
@@ -78,6 +80,7 @@ def _hand_in(config: Config, caller: Invitation, log: AuditLog, as_json: bool) -
     enrolment.submit(config.paths_enrolments, handed_in)
     log.write("enrolled", key=handed_in.fingerprint)
     fields = {"enrolled": True, "principal": caller.principal, "fingerprint": handed_in.fingerprint}
+    fields["realm"] = realm
     words = (
         f"handed in {handed_in.fingerprint} for {caller.principal}\n"
         "Your sysadmin must approve it: read this fingerprint to them."

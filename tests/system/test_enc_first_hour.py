@@ -228,7 +228,7 @@ def test_new_asks_for_a_passphrase_last_and_says_how_long_it_has_to_be(mine: Lap
     (source / "fifo").mkdir(mode=0)
     assert not any(word in typed(terminal, "enc new other --from /nowhere") for word in asked)
     terminal.send("enc new other\n")
-    terminal.expect("The passphrase needs at least 12 characters. Nobody can recover it for you.")
+    terminal.expect("The passphrase needs at least 12 characters. Nobody can recover it for you; --recovery")
     terminal.expect("New passphrase of other: ")
     terminal.send(f"{PASSPHRASE}\n")
     terminal.expect("Repeat the passphrase: ")

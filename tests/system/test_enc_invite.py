@@ -53,6 +53,8 @@ def test_a_code_becomes_a_key_that_works_once_it_is_approved(gateway: Gateway, m
     assert admin(gateway, "key", "approve", mine.who.fingerprint).status == 0
     listed = mine.enc("ls", **own)
     assert listed.status == 0, listed
+    realm = (gateway.vaults / ".realm").read_text().strip()
+    assert f'realm = "{realm}"' in (mine.home / ".config/enc/config.toml").read_text(), "its key may unlock at once"
     assert not list(mine.runtime.glob("enc/invite-*"))
     mine.enc("logout", "--all", **own)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from tests.agent import Agent, blob
-from tests.harness import PASSPHRASE, Person, Result
-from tests.laptop import Laptop, laptop
+from tests.harness import PASSPHRASE, Person, Result, bindir
+from tests.laptop import PROMPT, Laptop, laptop
 from tests.system.test_slots import CODE, add_key, code_of
 
 NEW = "a brand new passphrase"
@@ -55,6 +56,40 @@ def test_init_notes_the_realm_and_a_key_mounts_without_a_question(mine: Laptop) 
     said = mine.enc("mount", "p")
     assert f"unlocked by your SSH key {mine.who.fingerprint}" in said.out
     mine.enc("logout", "--all")
+
+
+def test_slots_and_trash_are_tables_for_people_at_a_terminal(mine: Laptop) -> None:
+    mine.who.new("old")
+    assert mine.enc("rm", "old", "--yes").status == 0
+    terminal = mine.terminal()
+    for words, row in (
+        ("slots p", r"passphrase  passphrase  \S+  \d+ s ago|just now"),
+        ("trash", r"old +(just now|\d+ s ago)"),
+    ):
+        terminal.send(f"enc {words}\n")
+        terminal.expect("\n")
+        said = terminal.expect(PROMPT)
+        assert re.search(row, said) and not re.search(r"\dT\d\d:", said), said
+    terminal.close()
+    assert re.search(r"\d{4}-\d\d-\d\dT\d\d:", mine.enc("slots", "p").out), "and for programs, times of RFC 3339"
+
+
+def test_a_copy_into_a_project_of_a_key_is_continued_without_a_question(mine: Laptop) -> None:
+    source, tools = mine.root / "source", mine.root / "broken"
+    for made in (source, tools):
+        made.mkdir()
+    (source / "file").write_text("content")
+    (tools / "rsync").write_text("#!/bin/sh\nexit 23\n")
+    (tools / "rsync").chmod(0o700)
+    path = f"{tools}:{bindir()}:{os.environ['PATH']}"
+    done = mine.enc("new", "k", "--key", "--no-recovery", "--from", str(source), PATH=path)
+    assert done.status == 73 and f"`enc new k --from {source}` continues" in done.err, done
+    done = mine.enc("new", "k", "--from", str(source))
+    assert done.status == 0 and "the copy continues" in done.err and "copied and compared" in done.out, done
+    again = mine.enc("new", "k", "--from", str(source))
+    assert (again.status, again.err) == (73, "enc: you already have a project k\n"), "it is complete"
+    refused = mine.enc("new", "k", "--key", "--no-recovery")
+    assert (refused.status, refused.err) == (73, "enc: you already have a project k\n"), "and no key signs for it"
 
 
 def test_another_realm_is_not_signed_for(mine: Laptop) -> None:

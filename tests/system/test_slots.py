@@ -160,6 +160,48 @@ def test_an_ssh_key_unlocks_with_stock_tools(who: Person) -> None:
     assert json.loads(who.ssh("slots", "p", "--json").out)["slots"][1]["last_used"] == ""
 
 
+def test_signatures_are_pasted_at_a_terminal_and_not_shown(who: Person) -> None:
+    terminal = Terminal(who.argv("slot", "add", "p", "key", extra=("-tt",)))
+    terminal.expect("Passphrase of p: ")
+    terminal.send(PASSPHRASE + "\n")
+    terminal.expect("First signature: ")
+    shown = terminal.seen.replace("\r", "")
+    assert f"ssh-keygen -Y sign -q -n {namespace(who)} " in shown
+    text = shown.partition("<<'END'\n")[2].partition("END\n")[0]
+    terminal.send("\n" + sign(text, who.key, namespace(who)))  # who copies may have an empty line before it
+    terminal.expect("Second signature: ")
+    terminal.send(sign(text, who.key, namespace(who)))
+    terminal.expect("added key to p")
+    assert terminal.wait() == 0 and "BEGIN SSH SIGNATURE" not in terminal.seen
+    prompt = who.terminal()
+    prompt.expect("enc> ")
+    prompt.send("mount p\n")
+    prompt.expect("Passphrase of p: ")
+    prompt.send(by_key(who, "p"))
+    prompt.expect("unlocked p")
+    prompt.expect("enc> ")
+    assert "BEGIN SSH SIGNATURE" not in prompt.seen, "and no line of it is left for the prompt"
+    assert "unknown command" not in prompt.seen
+    prompt.close()
+
+
+def test_a_client_that_has_no_passphrase_is_told_whether_it_is_unlocked(keyed: Person) -> None:
+    asked = keyed.ssh("challenge", "p", "--json").json
+    assert (asked["state"], asked["kinds"]) == ("locked", ["passphrase", "ssh-key"])
+    with keyed.mounted("p"):
+        assert keyed.ssh("challenge", "p", "--json").json["state"] == "unlocked"
+
+
+def test_a_realm_that_cannot_be_read_is_not_in_the_way_of_a_passphrase(make_gateway: Callable[..., Gateway]) -> None:
+    gateway = make_gateway()
+    who = gateway.person("somebody")
+    who.new("p")
+    (gateway.vaults / ".realm").write_text("nonsense\n")
+    asked = who.ssh("challenge", "p", "--json")
+    assert asked.status == 0 and asked.json["kinds"] == ["passphrase"], asked
+    assert who.ssh("challenge", "p", "--new").status == 75
+
+
 def test_nothing_in_the_vault_opens_what_a_key_opens(who: Person) -> None:
     assert add_key(who, "p").status == 0
     listed = json.loads(who.ssh("challenge", "p", "--json").out)["challenges"]

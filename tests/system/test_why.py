@@ -87,6 +87,30 @@ def test_the_line_of_the_key_is_named(gateway: Gateway, owner: Person) -> None:
     assert why(gateway, owner.fingerprint).status == 0, "the prompt"
 
 
+def test_it_says_which_way_to_unlock_is_refused_and_which_there_are(make_gateway: Callable[..., Gateway]) -> None:
+    settings = {"unlock.kinds": "passphrase,recovery", "unlock.recovery": "required"}
+    gateway = make_gateway(**settings)
+    who = gateway.person("coder", "coder")
+    who.new("coded")
+    no_key, ways = "does not allow to add a ssh-key here", "ways to unlock it: passphrase, recovery$"
+    for line, says in (
+        ("mount coded", ways),
+        ("slot add coded recovery", ways),
+        ("slot add coded key", no_key),
+        ("slot rm coded recovery", "requires a recovery code"),
+        ("new keyed --key --recovery", no_key),
+        ("recover coded key", no_key),
+    ):
+        told = why(gateway, who.fingerprint, *line.split())
+        last = steps(told)[-1]
+        assert re.search(says, str(last["says"])), (line, last)
+        if told.status:
+            got = who.ssh(line)
+            assert got.status == told.status and str(last["says"]) in got.err, (line, got)
+        else:
+            assert says == ways, line
+
+
 def test_it_does_and_records_nothing(make_gateway: Callable[..., Gateway]) -> None:
     gateway = make_gateway()
     who = gateway.person("nobody-yet", "nobody-yet")

@@ -120,6 +120,29 @@ def test_every_event_of_the_protocol_has_words() -> None:
         assert words and "key_type" not in words and "=" not in words, words
 
 
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ('"event":"unlocked","slot":"passphrase","kind":"passphrase"', "unlocked billing"),
+        ('"event":"unlocked","slot":"key2","kind":"ssh-key"', "unlocked billing with an SSH key"),
+        ('"event":"created","kinds":["passphrase"]', "created billing"),
+        (
+            '"event":"created","kinds":["ssh-key","recovery"]',
+            "created billing, unlocked by an SSH key or a recovery code",
+        ),
+        (
+            '"event":"slot-added","slot":"key2","kind":"ssh-key","with_slot":"passphrase","key":"SHA256:x"',
+            "added an SSH key (slot key2) to billing, with passphrase",
+        ),
+        ('"event":"renamed","to":"invoices"', "renamed billing to invoices"),
+        ('"event":"deleted","removed":"2026-01-02T03:04:05Z"', "deleted billing for good"),
+    ],
+)
+def test_what_happens_to_the_ways_to_unlock_is_said(fields: str, words: str) -> None:
+    parsed = query.parse(f'{{"seq":1,"project":"billing",{fields}}}'.encode())
+    assert parsed is not None and wording.describe(parsed) == words
+
+
 def test_a_change_is_one_line_without_verbose() -> None:
     assert summary(diff("/etc/x", None, "a\nb\n")) == "+ /etc/x (2 lines)"
     assert summary(diff("/etc/x", "a\n", None)) == "- /etc/x"
