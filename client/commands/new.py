@@ -35,20 +35,25 @@ def command(profile: Profile, project: str, allow_weak: bool, source: str | None
     if source:
         _copy(profile, project, source, allow_weak, as_json)
         return
+    from client.operations import unfinished
+
     _create(profile, project, allow_weak)
+    unfinished.end(profile, project)  # an older project of this name was removed elsewhere
     output.result({"project": project, "created": True}, f"created {project}", as_json)
 
 
-def _create(profile: Profile, project: str, allow_weak: bool, when_free: Callable[[], None] = lambda: None) -> bytes:
-    """Create the project; its passphrase. It is asked for, after `when_free`, once the gateway says that it can be."""
+def _create(profile: Profile, project: str, allow_weak: bool, begin: Callable[[], None] = lambda: None) -> bytes:
+    """Create the project; its passphrase. It is asked for once the gateway says that the name is free; `begin` comes
+    between that and the moment from which on the project may exist.
+    """
     words = ["new", project, *(["--allow-weak"] if allow_weak else [])]
     given = []
 
     def ask(said: str) -> bytes:
-        when_free()
         if passphrase_prompt.is_typed():
             output.note(said)
         given.append(passphrase_prompt.read_new(f"New passphrase of {project}: "))
+        begin()
         return given[0]
 
     store = stores.connected(profile)
@@ -66,18 +71,19 @@ def _copy(profile: Profile, project: str, source: str, allow_weak: bool, as_json
     upload.check_installed()
     runtime_dir.path()
     survey = surveys.examine(source)
+    begun = unfinished.is_begun(profile, project, source)  # by an earlier call, and not by this one
     try:
         passphrase = _create(profile, project, allow_weak, lambda: unfinished.begin(profile, project, source))
     except FromGateway as error:
-        if error.slug != _TAKEN:
+        if not begun:
             unfinished.end(profile, project)
-        if error.slug != _TAKEN or not unfinished.is_begun(profile, project, source):
+        if error.slug != _TAKEN or not begun:
             raise
         output.note(f"{project} exists, with a part of {source}; the copy continues")
         passphrase = passphrase_prompt.read(f"Passphrase of {project}: ")
     hint = f"`enc new {project} --from {source}` continues, `enc rm {project}` removes it"
     try:
-        filled = upload.fill(profile, project, source, survey, passphrase)
+        filled = upload.fill(profile, project, source, survey, passphrase, resumed=begun)
     except KeyboardInterrupt:
         output.note(f"\nenc: {project} exists, with a part of {source}; {hint}")
         raise

@@ -16,7 +16,7 @@ from client.operations import login
 from client.state.config import Profile
 from client.state.records import Connection, Mount, State, Terminal
 from client.state.store import Store
-from client.system import linux, passphrase_prompt, processes
+from client.system import linux, passphrase_prompt, processes, terminal_text
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _WRONG = "wrong-secret"
@@ -130,7 +130,7 @@ def _ask_and_send(store: Store, project: str) -> None:
             left -= 1
             if error.slug != _WRONG or not left:
                 raise
-            print(f"enc: {error}; try again", file=sys.stderr)
+            print(terminal_text.in_one_line(f"enc: {error}; try again"), file=sys.stderr)
         else:
             return
 

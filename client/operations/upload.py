@@ -66,16 +66,18 @@ def check_installed() -> None:
         raise Missing("rsync is not installed", "apt install rsync")
 
 
-def fill(profile: Profile, project: str, source: str, survey: Survey, passphrase: bytes) -> Filled:
+def fill(
+    profile: Profile, project: str, source: str, survey: Survey, passphrase: bytes, *, resumed: bool = False
+) -> Filled:
     """Copy the content of `source`, as `survey` found it, into `project`, compare it, and lock the project.
 
-    Raises CopyFailed; then the project keeps what was copied.
+    `resumed`: the project has a part of it already. What is newer in it is kept: somebody has worked there. Raises CopyFailed; then the project keeps what was copied.
     """
     store, terminal = stores.of(profile), terminals.this_process()
     try:
         login.join(profile, store, terminal)
         request.send(store, "mount", project, secret=passphrase)
-        upload = _Upload(store, project, source, survey)
+        upload = _Upload(store, project, source, survey, resumed)
         return Filled(count=survey.count, notes=tuple(_notes(survey, upload.run())))
     finally:
         session.lock(store, project)
@@ -107,8 +109,9 @@ def _listed(paths: list[str]) -> str:
 
 
 class _Upload:
-    def __init__(self, store: Store, project: str, source: str, survey: Survey) -> None:
+    def __init__(self, store: Store, project: str, source: str, survey: Survey, resumed: bool) -> None:
         self._store, self._project, self._source, self._survey = store, project, source, survey
+        self._kept = ["--update"] if resumed else []
 
     def run(self) -> _Kept:
         """Copy and compare. Raises CopyFailed."""
@@ -170,7 +173,8 @@ class _Upload:
     def _run(self, links: bool, *options: str, quiet: bool = False) -> int:
         errors = subprocess.DEVNULL if quiet else None
         return subprocess.call(
-            self._argv(links, *options), stdout=sys.stderr, stderr=errors, cwd=self._source, env=_environment()
+            self._argv(links, *self._kept, *options),
+            stdout=sys.stderr, stderr=errors, cwd=self._source, env=_environment()
         )
 
     def _argv(self, links: bool, *options: str) -> list[str]:

@@ -21,7 +21,7 @@ import re
 from typing import Any, NamedTuple
 
 from client.errors import Misconfigured, Usage
-from client.system import files
+from client.system import files, terminal_text
 
 _TYPES: dict[str, type] = {
     "host": str,
@@ -166,6 +166,8 @@ def save(profile: Profile) -> str:
 
     Writes a new file, so comments in the old one are lost. Raises Misconfigured.
     """
+    said = {key: terminal_text.in_one_line(getattr(profile, key)) for key in ("principal", "waiting")}
+    profile = profile._replace(**said)  # as the gateway says: TOML cannot have all of it
     config = load()
     gateways = {**config.gateways, profile.name: profile}
     lines = [f"default = {json.dumps(config.default or profile.name, ensure_ascii=False)}"]

@@ -196,6 +196,30 @@ def test_an_invitation_prints_the_line_to_send_and_approving_needs_no_fingerprin
     assert third.ssh("ls").status == 0
 
 
+def test_a_key_that_was_handed_in_for_two_becomes_that_of_whom_the_sysadmin_named(
+    make_gateway: Callable[..., Gateway], tmp_path: Path
+) -> None:
+    gateway = make_gateway()
+    code = admin(gateway, "key", "invite", "boss", "--as-key")
+    stolen = tmp_path / "stolen"
+    stolen.write_text(code.out.rstrip() + "\n")
+    stolen.chmod(0o600)
+    run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "mallory@new", "-f", str(tmp_path / "mallory.key")])
+    public = Path(f"{tmp_path}/mallory.key.pub").read_text()
+    assert Person(gateway, "thief", stolen).ssh("enrol", stdin=public).status == 0
+    own = admin(gateway, "key", "invite", "mallory", "--as-key")
+    invitation = tmp_path / "own"
+    invitation.write_text(own.out.rstrip() + "\n")
+    invitation.chmod(0o600)
+    assert Person(gateway, "mallory", invitation).ssh("enrol", stdin=public).status == 0
+    mallory = Person(gateway, "mallory", tmp_path / "mallory.key")
+    both = admin(gateway, "key", "approve", mallory.fingerprint)
+    assert both.status == 64 and "handed in for boss and for mallory" in both.err, both
+    status, seen = at_terminal(gateway, "key", "approve", "mallory", typed="y\n")
+    assert status == 0 and f"{mallory.fingerprint}  for mallory: " in seen, seen
+    assert mallory.ssh("whoami", "--json").json["principal"] == "mallory"
+
+
 # Pause, and a wrong configuration
 
 

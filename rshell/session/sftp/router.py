@@ -34,6 +34,8 @@ _OVERALL = 0xFF
 """The first byte of a handle of the directory of the projects. sftp-server counts its own in four bytes: a 0 first."""
 _NOBODY = 0xFE
 _PROJECTS = f"{PROJECTS}/".encode()
+_MOST_LISTINGS = 256
+"""Handles of the directory of the projects that are open at once."""
 _SECONDS = 1.0
 """For which a list of sessions is good."""
 _ELSEWHERE = "those projects are unlocked in different sessions; copy, and remove the first"
@@ -169,10 +171,8 @@ class Router:
             asked = packets.asked(body)
         except packets.Unknown:
             return packets.status(body[1:5], packets.UNSUPPORTED, "not supported")
-        if asked.has_handle:
-            return self._by_handle(asked)
         try:
-            return self._by_path(asked)
+            return self._by_handle(asked) if asked.has_handle else self._by_path(asked)
         except EncError as error:
             return packets.status(asked.id, _code(error), f"enc: {error.line()}")
 
@@ -192,7 +192,9 @@ class Router:
     def _by_path(self, asked: Asked) -> bytes:
         places = [located(path) for path in asked.names[1 if asked.is_target_first else 0 :]]
         if asked.kind == packets.OPENDIR and places[0] == (None, located(b"/")[1]):
-            self._opened += 1
+            if len(self._listings) >= _MOST_LISTINGS:
+                return packets.status(asked.id, packets.FAILURE, "too many open directories")
+            self._opened = self._opened + 1 & 0xFFFFFFFF
             handle = bytes([_OVERALL]) + self._opened.to_bytes(4, "big")
             self._listings[handle] = False
             return packets.handle(asked.id, handle)
@@ -256,12 +258,18 @@ class Router:
         if self._listings[handle]:
             return packets.status(asked.id, packets.EOF)
         self._listings[handle] = True
-        projects = [(session, view.project) for session in self._context.sessions() for view in session.views]
+        projects = []
+        for session in self._context.sessions():
+            try:
+                backend = self._backend(session)
+            except NotUnlocked:  # it has just ended, and its projects are locked
+                continue
+            projects += [(backend, view.project) for view in session.views]
         listing = _Listing(asked.id, len(projects))
-        for session, project in projects:
+        for backend, project in projects:
             path = located(project.encode())[1]
             body = bytes([packets.LSTAT]) + asked.id + packets.string(path)
-            self._backend(session).ask(packets.framed(body), listing.collector(project))
+            backend.ask(packets.framed(body), listing.collector(project))
         return b"" if projects else packets.status(asked.id, packets.EOF)
 
 
