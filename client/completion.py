@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from client.errors import EncError
+from client.system import names
 
 _SECONDS = 3.0
 
@@ -20,10 +21,12 @@ def _names(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list
     try:
         with ctx.scope():
             store = stores.connected(config.choose(options.given(None, None, None)))
-        names = [each["name"] for each in request.send(store, "ls", seconds=_SECONDS)["projects"]] if store else []
-    except EncError:
+        listed = request.send(store, "ls", seconds=_SECONDS)["projects"] if store else []
+        known = [each["name"] for each in listed]
+    except (EncError, LookupError, TypeError):
         return []
-    return [name for name in names if name.startswith(incomplete)]
+    # the shell puts it on the command line as it is: what a false gateway calls a project must be none of its words
+    return [name for name in known if names.is_project(name) and name.startswith(incomplete)]
 
 
 PROJECT_OR_HERE = click.argument("project", required=False, shell_complete=_names)

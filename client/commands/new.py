@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 
 import click
@@ -72,16 +73,22 @@ def _copy(profile: Profile, project: str, source: str, allow_weak: bool, as_json
     runtime_dir.path()
     survey = surveys.examine(source)
     begun = unfinished.is_begun(profile, project, source)  # by an earlier call, and not by this one
+    ours: list[str] = []
+
+    def begin() -> None:
+        unfinished.begin(profile, project, source)
+        ours.append(project)
+
     try:
-        passphrase = _create(profile, project, allow_weak, lambda: unfinished.begin(profile, project, source))
+        passphrase = _create(profile, project, allow_weak, begin)
     except FromGateway as error:
-        if not begun:
+        if ours and not begun:
             unfinished.end(profile, project)
         if error.slug != _TAKEN or not begun:
             raise
         output.note(f"{project} exists, with a part of {source}; the copy continues")
         passphrase = passphrase_prompt.read(f"Passphrase of {project}: ")
-    hint = f"`enc new {project} --from {source}` continues, `enc rm {project}` removes it"
+    hint = f"`enc new {project} --from {shlex.quote(source)}` continues, `enc rm {project}` removes it"
     try:
         filled = upload.fill(profile, project, source, survey, passphrase, resumed=begun)
     except KeyboardInterrupt:

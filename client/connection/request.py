@@ -18,8 +18,8 @@ from client.system import children
 
 _QUESTION_BYTES = 4096
 _QUESTION = b"The passphrase needs"
-"""How the gateway's question begins (rshell/commands/new.py). Before it, ssh may say something of its own: sshd's banner,
-or a warning.
+"""How the gateway's question begins (rshell/commands/new.py). Before it, ssh or a jump host may say something of its
+own.
 """
 _QUESTION_SECONDS = 5.0
 """After other words, how long to wait for the question."""

@@ -71,7 +71,8 @@ def fill(
 ) -> Filled:
     """Copy the content of `source`, as `survey` found it, into `project`, compare it, and lock the project.
 
-    `resumed`: the project has a part of it already. What is newer in it is kept: somebody has worked there. Raises CopyFailed; then the project keeps what was copied.
+    `resumed`: the project has a part of it already. What is newer in it is kept: somebody has worked there. Raises
+    CopyFailed; then the project keeps what was copied.
     """
     store, terminal = stores.of(profile), terminals.this_process()
     try:
@@ -174,7 +175,10 @@ class _Upload:
         errors = subprocess.DEVNULL if quiet else None
         return subprocess.call(
             self._argv(links, *self._kept, *options),
-            stdout=sys.stderr, stderr=errors, cwd=self._source, env=_environment()
+            stdout=sys.stderr,
+            stderr=errors,
+            cwd=self._source,
+            env=_environment(),
         )
 
     def _argv(self, links: bool, *options: str) -> list[str]:

@@ -166,8 +166,8 @@ def save(profile: Profile) -> str:
 
     Writes a new file, so comments in the old one are lost. Raises Misconfigured.
     """
-    said = {key: terminal_text.in_one_line(getattr(profile, key)) for key in ("principal", "waiting")}
-    profile = profile._replace(**said)  # as the gateway says: TOML cannot have all of it
+    who, waiting = terminal_text.in_one_line(profile.principal), terminal_text.in_one_line(profile.waiting)
+    profile = profile._replace(principal=who, waiting=waiting)  # as the gateway says: TOML cannot have all of it
     config = load()
     gateways = {**config.gateways, profile.name: profile}
     lines = [f"default = {json.dumps(config.default or profile.name, ensure_ascii=False)}"]

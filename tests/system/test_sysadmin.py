@@ -264,6 +264,26 @@ def test_a_wrong_configuration_takes_nothing_away_that_looks_or_ends(make_gatewa
     assert admin(gateway, "pause").status == 0 and (gateway.root / "paused").exists()
 
 
+def test_a_configuration_that_does_not_tell_its_places_ends_nothing_of_another_gateway(
+    make_gateway: Callable[..., Gateway],
+) -> None:
+    gateway = make_gateway()
+    one = gateway.person("one", "dev1")
+    one.new("p")
+    path = gateway.root / "gateway.toml"
+    with one.mounted("p"):
+        sound = path.read_text()
+        path.write_text(sound.replace("[paths]\n", "[paths]\n= x\n"))
+        for words in (("sessions",), ("sessions", "kill", "--all"), ("key", "revoke", "dev1"), ("pause", "--lock-now")):
+            done = admin(gateway, *words)
+            assert done.status == 75 and "line 2: expected a bare key" in done.err, (words, done)
+        for line in ("unmount p", "status", "logout --all"):
+            done = one.ssh(line)
+            assert done.status == 75 and "misconfigured" in done.err, (line, done)
+        path.write_text(sound)
+        assert one.ssh("unmount", "p").status == 0
+
+
 # The audit log
 
 

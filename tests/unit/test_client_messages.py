@@ -10,11 +10,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
+import click
 import pytest
 
+from client import completion
 from client.background import background_log, notification
-from client.connection import session_events
+from client.connection import request, session_events
 from client.state import config
+from client.state import store as stores
 from client.state.config import Profile
 from client.state.records import Terminal
 from client.state.store import Store
@@ -60,3 +63,26 @@ def test_whatever_name_a_gateway_gives_its_user_the_config_can_be_read_again(
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     config.save(Profile("gw", "gw.example", principal=name, waiting=name))
     assert list(config.load().gateways) == ["gw"]
+
+
+@pytest.mark.parametrize(
+    ("listed", "completed"),
+    [
+        ([{"name": "parser"}, {"name": "plan;reboot"}, {"name": "p$(reboot)"}, {"name": "p\nq"}], ["parser"]),
+        ([{"name": "p" * 64}, {"name": "p..q"}, {"name": 7}, {"name": None}, {"name": "other"}], []),
+        ([7], []),
+        ([{}], []),
+        ({"p": 1}, []),
+        (7, []),
+        ("p", []),
+        (None, []),
+    ],
+)
+def test_the_tab_key_puts_nothing_on_the_line_but_names_of_projects(
+    monkeypatch: pytest.MonkeyPatch, listed: object, completed: list[str]
+) -> None:
+    monkeypatch.setattr(stores, "connected", lambda _: object())
+    monkeypatch.setattr(request, "send", lambda *_, **__: {"projects": listed})
+    monkeypatch.setattr(config, "choose", lambda _: None)
+    context = click.Context(click.Command("enc"))
+    assert completion._names(context, click.Argument(["project"]), "p") == completed

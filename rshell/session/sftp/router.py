@@ -19,6 +19,7 @@ from gateway.sandbox.paths import PROJECTS
 from gateway.session import registry
 from rshell.session.sftp import packets
 from rshell.session.sftp.backend import FULL, Backend
+from rshell.session.sftp.listing import Listing
 from rshell.session.sftp.names import located
 
 TYPE_CHECKING = False
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from gateway.identity.names import ProjectName
     from gateway.session.registry import Session
     from rshell.context import Context
-    from rshell.session.sftp.backend import Answer
     from rshell.session.sftp.packets import Asked
 
 _CHUNK = 256 * 1024
@@ -265,30 +265,12 @@ class Router:
             except NotUnlocked:  # it has just ended, and its projects are locked
                 continue
             projects += [(backend, view.project) for view in session.views]
-        listing = _Listing(asked.id, len(projects))
+        listing = Listing(asked.id, len(projects))
         for backend, project in projects:
             path = located(project.encode())[1]
             body = bytes([packets.LSTAT]) + asked.id + packets.string(path)
             backend.ask(packets.framed(body), listing.collector(project))
         return b"" if projects else packets.status(asked.id, packets.EOF)
-
-
-class _Listing:
-    """Gathers the attributes of projects from their sessions."""
-
-    def __init__(self, id_: bytes, missing: int) -> None:
-        self._id = id_
-        self._missing = missing
-        self._entries: list[tuple[bytes, bytes]] = []
-
-    def collector(self, project: ProjectName) -> Answer:
-        def collect(body: bytes) -> bytes:
-            self._missing -= 1
-            if body[:1] == bytes([packets.ATTRS]):
-                self._entries.append((project.encode(), body[5:]))
-            return b"" if self._missing else packets.names(self._id, sorted(self._entries))
-
-        return collect
 
 
 def is_plain(path: bytes, projects: set[bytes]) -> bool:
