@@ -26,6 +26,13 @@ _QUESTION_SECONDS = 5.0
 _END_SECONDS = 0.1
 
 
+class Answer(dict[str, Any]):
+    """What the gateway said. A field that it lacks is the gateway's error."""
+
+    def __missing__(self, key: str) -> Any:
+        raise FromGateway(f"the gateway's answer has no {key}", "is it an ENC gateway, of this version?", 70, "unknown")
+
+
 def send(store: Store, *words: str, secret: bytes | None = None, seconds: float = 60.0) -> dict[str, Any]:
     """The answer to the command `words` over the existing connection, with `secret` as a line on its standard input.
 
@@ -130,7 +137,7 @@ def _result(out: bytes, messages: str, status: int, host: str) -> dict[str, Any]
         raise FromGateway(message, "", status or 70, "unknown")
     if status:
         raise refused(answer, status)
-    return answer
+    return Answer(answer)
 
 
 def refused(answer: dict[str, Any], status: int) -> FromGateway:
