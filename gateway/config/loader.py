@@ -104,13 +104,15 @@ def lost_places(path: str, must_name: bool = False) -> tuple[str, ...]:
     """
     text = _read_any(path)
     given = _sound_lines(text)
-    named = {line.partition("=")[0].strip().removeprefix("paths.").strip() for line in text.split("\n") if "=" in line}
+    understood = {located.line for located in given.values()}
+    rest = (line for number, line in enumerate(text.split("\n"), 1) if number not in understood)
+    named = {line.partition("=")[0].strip().removeprefix("paths.").strip() for line in rest if "=" in line}
     lost = []
     for key in schema.KEYS:
         table, _, name = key.name.partition(".")
         located = given.get(key.name)
         is_sound = located is not None and not _problem(key, located.value)
-        if table == "paths" and not is_sound and (must_name or name in named):
+        if table == "paths" and not is_sound and (must_name or located is not None or name in named):
             lost.append(key.name)
     return tuple(lost)
 

@@ -515,6 +515,15 @@ def test_a_listing_that_a_limit_prevents_ends_no_client(make_gateway: Callable[.
         assert client.ask(STAT, "p").kind == ATTRS
 
 
+@pytest.mark.parametrize("project", ["p", "q"])
+def test_a_path_that_is_too_long_ends_no_session_of_a_client(who: Two, project: str) -> None:
+    with speaker(who) as client:
+        known = client.ask(STAT, f"{project}/name").kind
+        for path in (f"{project}/", f"/projects/{project}/"):
+            assert client.ask(STAT, path + "x" * (262_130 - len(path))).code == FAILURE
+            assert client.ask(STAT, f"{project}/name").kind == known
+
+
 def test_directories_that_are_opened_without_end_are_refused(who: Two) -> None:
     with speaker(who) as client:
         answers = [client.ask(OPENDIR, "/") for _ in range(300)]
@@ -531,3 +540,25 @@ def sessions_of(person: Person) -> Iterator[Speaker]:
         person.new(name)
     with person.mounted("p"), person.mounted("q"), speaker(Two(person, ())) as client:
         yield client
+
+
+def test_a_session_that_hangs_keeps_no_client_from_the_others(make_gateway: Callable[..., Gateway]) -> None:
+    gateway = make_gateway()
+    person = gateway.person("half-hung")
+    for name in ("p", "q"):
+        person.new(name)
+    with person.mounted("p"):
+        before = set(gateway.processes())
+        with person.mounted("q"), speaker(Two(person, ())) as client:
+            (serves,) = (pid for pid, args in gateway.processes().items() if "gocryptfs" in args and pid not in before)
+            assert client.ask(STAT, "q").kind == client.ask(STAT, "p").kind == ATTRS
+            os.kill(serves, signal.SIGSTOP)
+            try:
+                for _ in range(100):
+                    client.send(STAT, "q/new")
+                assert client.ask(STAT, "p").kind == ATTRS
+                assert client.ask(OPENDIR, "p").found
+            finally:
+                os.kill(serves, signal.SIGCONT)
+            answered = [client._receive() for _ in range(100)]
+            assert {body[0] for body in answered} == {STATUS}

@@ -86,7 +86,9 @@ def test_alone_it_says_how_the_gateway_is_and_what_to_type(
         pytest.param(
             ("sesions",), "there is no command 'sesions'; did you mean `enc-gateway sessions`?", id="misspelt"
         ),
-        pytest.param(("backup", "verfy"), "did you mean `enc-gateway backup verify`?", id="and no directory of that name"),
+        pytest.param(
+            ("backup", "verfy"), "did you mean `enc-gateway backup verify`?", id="and no directory of that name"
+        ),
         pytest.param(("key", "aprove"), "did you mean `enc-gateway key approve`?", id="misspelt in a group"),
         pytest.param(("completion",), "missing argument '{bash|zsh|fish}'. Choose from: bash, zsh, fish", id="choices"),
         pytest.param(("key", "invite"), "missing argument 'PRINCIPAL'; `enc-gateway key invite --help`", id="missing"),

@@ -170,6 +170,7 @@ def test_what_is_sound_in_a_broken_configuration_counts_and_the_rest_is_at_its_d
         pytest.param("[paths]\nrun = 'a'\n", ("paths.run",), 6, id="it is no path"),
         pytest.param("= x\npaths.run = '/a'\n", ("paths.run",), 6, id="with its whole name"),
         pytest.param("[idle]\nview = soon\n", (), 6, id="the file has none"),
+        pytest.param("[idle]\nrun = 5\nview = soon\n# pause = 1\n", (), 6, id="the name of something else"),
         pytest.param("", (), 6, id="nothing"),
     ],
 )

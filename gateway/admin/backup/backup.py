@@ -32,7 +32,9 @@ class _Backup(Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         word = args[0]
-        is_mistyped = "/" not in word and not os.path.exists(word) and difflib.get_close_matches(word, ("list", "verify"))
+        is_mistyped = (
+            "/" not in word and not os.path.exists(word) and difflib.get_close_matches(word, ("list", "verify"))
+        )
         if self.get_command(ctx, word) is None and not is_mistyped:
             return "to", _make, args
         return super().resolve_command(ctx, args)

@@ -34,6 +34,8 @@ _OVERALL = 0xFF
 """The first byte of a handle of the directory of the projects. sftp-server counts its own in four bytes: a 0 first."""
 _NOBODY = 0xFE
 _PROJECTS = f"{PROJECTS}/".encode()
+_LONGEST_PATH = 4096
+"""Linux's PATH_MAX."""
 _MOST_LISTINGS = 256
 """Handles of the directory of the projects that are open at once."""
 _SECONDS = 1.0
@@ -148,7 +150,11 @@ class Router:
 
     def _is_for_first(self, path: bytes) -> bool:
         """Whether the path can go to the first session as it is written. What is not plain is left to `_by_path`."""
-        return is_plain(path, self._of_first) and time.monotonic() - self._looked <= _SECONDS
+        return (
+            len(path) <= _LONGEST_PATH
+            and is_plain(path, self._of_first)
+            and time.monotonic() - self._looked <= _SECONDS
+        )
 
     def _write(self) -> None:
         try:
@@ -190,6 +196,8 @@ class Router:
         return b""
 
     def _by_path(self, asked: Asked) -> bytes:
+        if any(len(path) > _LONGEST_PATH for path in asked.names):  # with what we add, a packet could be too large
+            return packets.status(asked.id, packets.FAILURE, "the path is too long")
         places = [located(path) for path in asked.names[1 if asked.is_target_first else 0 :]]
         if asked.kind == packets.OPENDIR and places[0] == (None, located(b"/")[1]):
             if len(self._listings) >= _MOST_LISTINGS:
