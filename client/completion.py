@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from client.errors import EncError
+from client.system import names
 
 _SECONDS = 3.0
 
 
 def _names(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """Never connects: the Tab key must not ask for a key's passphrase or wait for the network."""
-    names = [each["name"] for each in _asked(ctx, ("ls",)).get("projects", [])]
-    return [name for name in names if name.startswith(incomplete)]
+    return _asked(ctx, ("ls",), "projects", "name", incomplete)
 
 
-def _asked(ctx: click.Context, words: tuple[str, ...]) -> dict[str, Any]:
-    """The gateway's answer over a connection that is open; {} when there is none."""
+def _asked(ctx: click.Context, words: tuple[str, ...], listed: str, field: str, incomplete: str) -> list[str]:
+    """What begins with `incomplete` of a list in the gateway's answer over a connection that is open.
+
+    The shell puts it on the command line as it is: what a false gateway names a thing must be none of its words.
+    """
     from client import options  # what follows is not needed to run a command
     from client.connection import request
     from client.state import config
@@ -28,22 +29,21 @@ def _asked(ctx: click.Context, words: tuple[str, ...]) -> dict[str, Any]:
     try:
         with ctx.scope():
             store = stores.connected(config.choose(options.given(None, None, None)))
-        return request.send(store, *words, seconds=_SECONDS) if store else {}
-    except EncError:
-        return {}
+        answer = request.send(store, *words, seconds=_SECONDS)[listed] if store else []
+        known = dict.fromkeys(each[field] for each in answer)
+    except (EncError, LookupError, TypeError):
+        return []
+    return [name for name in known if names.is_project(name) and name.startswith(incomplete)]
 
 
 def _slots(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     if ctx.params.get("action") == "add":
-        names = ["key", "recovery", "passphrase"]
-    else:
-        names = [each["slot"] for each in _asked(ctx, ("slots", str(ctx.params.get("project")))).get("slots", [])]
-    return [name for name in names if name.startswith(incomplete)]
+        return [kind for kind in ("key", "recovery", "passphrase") if kind.startswith(incomplete)]
+    return _asked(ctx, ("slots", str(ctx.params.get("project"))), "slots", "slot", incomplete)
 
 
 def _trashed(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    names = {each["project"] for each in _asked(ctx, ("trash",)).get("trash", [])}
-    return sorted(name for name in names if name.startswith(incomplete))
+    return _asked(ctx, ("trash",), "trash", "project", incomplete)
 
 
 SLOT = click.argument("slot", metavar="KIND|SLOT", shell_complete=_slots)

@@ -11,6 +11,8 @@ from typing import Any
 
 import click
 
+from client.system.terminal_text import printable
+
 _HOURS_AGO = 20 * 3600
 """What is longer ago is shown by its date."""
 
@@ -89,14 +91,6 @@ def duration(seconds: int) -> str:
     hours, minutes = divmod(minutes, 60)
     parts = [(hours, "h"), (minutes, "min"), (0 if hours or minutes >= 10 else rest, "s")]
     return " ".join(f"{count} {name}" for count, name in parts if count) or "0 s"
-
-
-def printable(text: str) -> str:
-    """`text` with "?" for each control character except newline.
-
-    Some of it comes from the gateway, and a false gateway must not send escape sequences to the terminal.
-    """
-    return "".join(char if char.isprintable() or char == "\n" else "?" for char in text)
 
 
 def recovery_code(answer: dict[str, Any]) -> str:

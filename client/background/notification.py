@@ -11,7 +11,7 @@ import time
 
 from client.background import background_log
 from client.state.records import Terminal
-from client.system import linux, processes
+from client.system import linux, processes, terminal_text
 
 _SHELLS = ("bash", "zsh", "fish", "dash", "sh", "ksh", "mksh", "ash", "tcsh", "csh")
 _WITH_TITLE = ("xterm", "rxvt", "alacritty", "foot", "kitty", "konsole", "gnome", "vte", "wezterm", "ghostty")
@@ -24,8 +24,9 @@ _waiting: list[tuple[Terminal, str]] = []
 def send(terminal: Terminal | None, message: str) -> None:
     """Show `message` on the terminal, if it still exists, and on the desktop, if there is one. Never waits or fails.
 
-    It also goes to the log.
+    It also goes to the log. A part of it may be the gateway's: it is made harmless for the terminal.
     """
+    message = terminal_text.in_one_line(message)
     background_log.note(message)
     if terminal and _is_there(terminal):
         if _is_full_screen(terminal):

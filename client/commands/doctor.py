@@ -6,6 +6,7 @@ import click
 
 from client import options, output
 from client.operations import doctor
+from client.system import terminal_text
 
 
 @click.command("doctor")
@@ -20,7 +21,7 @@ def command(host: str | None, ssh_config: str | None, identity: str | None, as_j
         findings.append(finding)
         if not as_json:
             fix = f"; {finding.fix}" if finding.fix else ""
-            click.echo(f"{finding.level:8}{finding.about}: {finding.says}{fix}")
+            click.echo(terminal_text.in_one_line(f"{finding.level:8}{finding.about}: {finding.says}{fix}"))
     status = 69 if any(finding.level == "wrong" for finding in findings) else 0
     if as_json:
         output.result({"findings": [finding._asdict() for finding in findings], "exit": status}, "", as_json)

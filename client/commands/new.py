@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -54,7 +55,10 @@ def command(
     if source:
         _copy(profile, project, source, flags, as_json)
         return
+    from client.operations import unfinished
+
     answer = _create(profile, project, flags).answer
+    unfinished.end(profile, project)  # an older project of this name was removed elsewhere
     fields = {"project": project, "created": True, "kinds": answer.get("kinds", []), **_code(answer)}
     output.result(fields, f"created {project}{output.recovery_code(answer)}", as_json)
 
@@ -66,21 +70,22 @@ class _Created(NamedTuple):
     secret: bytes
 
 
-def _create(profile: Profile, project: str, flags: list[str], when_free: Callable[[], None] = lambda: None) -> _Created:
-    """Create the project. Its passphrase is asked for, or its key signs, after `when_free`, once the gateway says that
-    the project can be created.
+def _create(profile: Profile, project: str, flags: list[str], begin: Callable[[], None] = lambda: None) -> _Created:
+    """Create the project. Its passphrase is asked for, or its key signs, once the gateway says that the project can be
+    created; `begin` comes between that and the moment from which on the project may exist.
     """
     given = []
 
     def ask(said: str) -> bytes:
-        when_free()
         if "--key" in flags:
             key = unlocking.new_key(profile, project)
             given.append(key.signature.removesuffix(b"\n"))
+            begin()
             return key.lines.removesuffix(b"\n")
         if passphrase_prompt.is_typed():
             output.note(said)
         given.append(passphrase_prompt.read_new(f"New passphrase of {project}: "))
+        begin()
         return given[0]
 
     words = ["new", project, *flags]
@@ -98,21 +103,28 @@ def _copy(profile: Profile, project: str, source: str, flags: list[str], as_json
     upload.check_installed()
     runtime_dir.path()
     survey = surveys.examine(source)
+    begun = unfinished.is_begun(profile, project, source)  # by an earlier call, and not by this one
+    ours: list[str] = []
+
+    def begin() -> None:
+        unfinished.begin(profile, project, source)
+        ours.append(project)
+
     answer: dict[str, Any] = {}
     secret = None
     try:
-        answer, secret = _create(profile, project, flags, lambda: unfinished.begin(profile, project, source))
+        answer, secret = _create(profile, project, flags, begin)
     except (FromGateway, Usage) as error:
-        if error.slug != _TAKEN:
+        if ours and not begun:
             unfinished.end(profile, project)
-        if error.slug != _TAKEN or not unfinished.is_begun(profile, project, source):
+        if error.slug != _TAKEN or not begun:
             raise
         output.note(f"{project} exists, with a part of {source}; the copy continues")
     if "code" in answer and not as_json:  # before what may fail
         output.note(output.recovery_code(answer).strip())
-    hint = f"`enc new {project} --from {source}` continues, `enc rm {project}` removes it"
+    hint = f"`enc new {project} --from {shlex.quote(source)}` continues, `enc rm {project}` removes it"
     try:
-        filled = upload.fill(profile, project, source, survey, secret)
+        filled = upload.fill(profile, project, source, survey, secret, resumed=begun)
     except KeyboardInterrupt:
         output.note(f"\nenc: {project} exists, with a part of {source}; {hint}")
         raise

@@ -7,7 +7,7 @@ import os
 import select
 import subprocess
 from collections.abc import Callable
-from typing import Any
+from typing import IO, Any
 
 from client.connection import ssh, ssh_errors
 from client.errors import FromGateway, Unreachable
@@ -17,7 +17,20 @@ from client.state.store import Store
 from client.system import children
 
 _QUESTION_BYTES = 4096
+_QUESTION = b"The passphrase needs"
+"""How the gateway's question begins (rshell/commands/new.py). Before it, ssh or a jump host may say something of its
+own.
+"""
+_QUESTION_SECONDS = 5.0
+"""After other words, how long to wait for the question."""
 _END_SECONDS = 0.1
+
+
+class Answer(dict[str, Any]):
+    """What the gateway said. A field that it lacks is the gateway's error."""
+
+    def __missing__(self, key: str) -> Any:
+        raise FromGateway(f"the gateway's answer has no {key}", "is it an ENC gateway, of this version?", 70, "unknown")
 
 
 def send(store: Store, *words: str, secret: bytes | None = None, seconds: float = 60.0) -> dict[str, Any]:
@@ -60,7 +73,7 @@ def send_directly(
 
 
 def _dialogue(argv: list[str], ask: Callable[[str], bytes], host: str) -> dict[str, Any]:
-    """Run ssh. What it says on standard error while nothing is on its standard output is the gateway's question."""
+    """Run ssh. The gateway's question comes on standard error, while nothing is on standard output."""
     pipe = subprocess.PIPE
     try:
         child = children.start(argv, stdin=pipe, stdout=pipe, stderr=pipe)
@@ -68,10 +81,8 @@ def _dialogue(argv: list[str], ask: Callable[[str], bytes], host: str) -> dict[s
         raise ssh_errors.not_installed() from error
     try:
         assert child.stdin and child.stdout and child.stderr  # noqa: S101
-        ready, _, _ = select.select([child.stdout, child.stderr], [], [])
-        said = os.read(child.stderr.fileno(), _QUESTION_BYTES) if child.stderr in ready else b""
-        question = said.decode(errors="replace").strip()
-        asks = child.stdout not in ready and said and not question.startswith(ssh_errors.GATEWAYS_ERROR)
+        said, asks = _until_question(child.stdout, child.stderr)
+        question = said[max(0, said.rfind(_QUESTION)) :].decode(errors="replace").strip()
         line = ask(question) + b"\n" if asks and not _has_ended(child) else b""
         out, err = child.communicate(line)
     except BaseException:
@@ -79,6 +90,18 @@ def _dialogue(argv: list[str], ask: Callable[[str], bytes], host: str) -> dict[s
         child.communicate()
         raise
     return _result(out, (said + err).decode(errors="replace"), child.returncode, host)
+
+
+def _until_question(out: IO[bytes], err: IO[bytes]) -> tuple[bytes, bool]:
+    """What came on `err`, and whether it is a question: not when there is an answer on `out`, or an error."""
+    said, seconds = b"", None
+    while True:
+        ready, _, _ = select.select([out, err], [], [], seconds)
+        chunk = os.read(err.fileno(), _QUESTION_BYTES) if err in ready else b""
+        said = (said + chunk)[-_QUESTION_BYTES:]
+        if _QUESTION in said or not chunk:
+            return said, _QUESTION in said or not (ready or said.startswith(ssh_errors.GATEWAYS_ERROR.encode()))
+        seconds = _QUESTION_SECONDS
 
 
 def _has_ended(child: subprocess.Popen[bytes]) -> bool:
@@ -114,7 +137,7 @@ def _result(out: bytes, messages: str, status: int, host: str) -> dict[str, Any]
         raise FromGateway(message, "", status or 70, "unknown")
     if status:
         raise refused(answer, status)
-    return answer
+    return Answer(answer)
 
 
 def refused(answer: dict[str, Any], status: int) -> FromGateway:

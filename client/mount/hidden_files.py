@@ -25,7 +25,8 @@ from client.system import files, linux
 _NAME = ".fuse_hidden"
 _MOST = 100
 """How many are removed at once."""
-_NOTE = re.compile(r"[0-9a-f]{8}")
+_NUMBER = re.compile(r"[0-9a-f]{8}")
+"""An inode, and the counter that follows it in a name and ends it (libfuse's hidden_name). Other names are a user's."""
 
 
 def open_in(mount: Mount, seconds: float) -> list[str]:
@@ -34,9 +35,10 @@ def open_in(mount: Mount, seconds: float) -> list[str]:
     Found within `seconds`, else none: the mount may not answer.
     """
     found = linux.deleted_files_open_in(mount.mount_id, mount.directory)
-    directories = sorted({os.path.join(mount.directory, below) for below, _ in found})
-    if not directories:
+    wanted = {(os.path.normpath(os.path.join(mount.directory, below)), _beginning(inode)) for below, inode in found}
+    if not wanted:
         return []
+    directories = sorted({directory for directory, _ in wanted})
     argv = ["find", *directories, "-maxdepth", "1", "-name", f"{_NAME}*", "-type", "f", "-print0"]
     try:
         child = subprocess.Popen(
@@ -49,7 +51,19 @@ def open_in(mount: Mount, seconds: float) -> list[str]:
     except subprocess.TimeoutExpired:  # not waited for: it may hang in the kernel
         child.kill()
         return []
-    return [os.fsdecode(path).removeprefix(f"{mount.directory}/") for path in output.split(b"\0")[:_MOST] if path]
+    paths = [os.fsdecode(path) for path in output.split(b"\0")]
+    hidden = [path for path in paths if (os.path.dirname(path), _begins(os.path.basename(path))) in wanted]
+    return [path.removeprefix(f"{mount.directory}/") for path in hidden[:_MOST]]
+
+
+def _beginning(inode: int) -> str:
+    return f"{_NAME}{inode & 0xFFFFFFFF:08x}"
+
+
+def _begins(name: str) -> str:
+    """How the name of a hidden file begins, with the inode; "" for another name."""
+    end = len(_NAME) + 8
+    return name[:end] if name.startswith(_NAME) and _NUMBER.fullmatch(name[end:]) else ""
 
 
 def remove(store: Store, project: str, paths: list[str], seconds: float) -> None:
@@ -68,7 +82,7 @@ def note(store: Store, mount: Mount) -> None:
         return
     noted = _noted(store, mount.project)
     for below, inode in sorted(found)[:_MOST]:
-        noted.setdefault(below, []).append(f"{inode & 0xFFFFFFFF:08x}")
+        noted.setdefault(below, []).append(_beginning(inode).removeprefix(_NAME))
     with contextlib.suppress(OSError, UnicodeError):  # no reason to leave a mount
         files.replace(_file(store, mount.project), json.dumps(noted))
 
@@ -83,11 +97,11 @@ def remove_left(store: Store, project: str, seconds: float) -> None:
         with sftp.connected(store, project, seconds) as client:
             for below, inodes in noted.items():
                 directory = os.path.normpath(os.path.join(project, below))
-                if not directory.startswith(project) or ".." in directory.split("/"):
+                if directory != project and not directory.startswith(f"{project}/"):
                     continue
-                beginnings = tuple(_NAME + inode for inode in inodes if _NOTE.fullmatch(inode))
+                beginnings = {_NAME + inode for inode in inodes if _NUMBER.fullmatch(inode)}
                 for name in client.names(directory):
-                    if beginnings and name.startswith(beginnings):
+                    if _begins(name) in beginnings:
                         client.remove(f"{directory}/{name}")
 
 

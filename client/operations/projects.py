@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from typing import NamedTuple
 
@@ -16,9 +15,8 @@ from client.operations import login, unlocking
 from client.state.config import Profile
 from client.state.records import Connection, Mount, State, Terminal
 from client.state.store import Store
-from client.system import linux, processes
+from client.system import linux, names, processes
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _END_SECONDS = 6.0
 """How long to wait for an unmount that another process has begun: the gateway may not answer it."""
 _TIDY_SECONDS = 5.0
@@ -29,7 +27,7 @@ _WRITE_BACK_SECONDS = 30.0
 
 def check_name(project: str) -> str:
     """`project`, if it is a valid project name. Raises Usage."""
-    if not _NAME.fullmatch(project) or ".." in project:
+    if not names.is_project(project):
         hint = "use 1 to 63 of a-z, 0-9, '.', '_' and '-', starting with a letter or digit, without '..'"
         raise Usage(f"{project!r} is not a project name", hint)
     return project

@@ -1,8 +1,9 @@
 """Which copies of `enc new P --from DIR` are not finished, so that the same words continue them.
 
 A record is a file in $XDG_STATE_HOME/enc/unfinished, which outlives a restart. It is made before the project, when the
-gateway has said that the name is free, and removed when the copy is complete. It has the directory's path in
-hexadecimal.
+gateway has said that the name is free and the passphrase was given. It is removed when the copy is complete, when the
+project was not made, and when `enc rm` or `enc new` without --from has made the name that of another project. It has
+the directory's path in hexadecimal.
 """
 
 from __future__ import annotations

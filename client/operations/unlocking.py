@@ -11,7 +11,7 @@ from client.errors import FromGateway, Misconfigured, Usage
 from client.state import store as stores
 from client.state.config import Profile
 from client.state.store import Store
-from client.system import passphrase_prompt
+from client.system import passphrase_prompt, terminal_text
 
 _WRONG = "wrong-secret"
 """How the gateway names the error of a wrong passphrase."""
@@ -100,7 +100,7 @@ def ask(
             left -= 1
             if error.slug != _WRONG or not left:
                 raise
-            print(f"enc: {error}; try again", file=sys.stderr)
+            print(terminal_text.in_one_line(f"enc: {error}; try again"), file=sys.stderr)
 
 
 def _joined(first: bytes, more: bytes) -> bytes:

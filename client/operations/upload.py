@@ -66,11 +66,14 @@ def check_installed() -> None:
         raise Missing("rsync is not installed", "apt install rsync")
 
 
-def fill(profile: Profile, project: str, source: str, survey: Survey, secret: bytes | None) -> Filled:
+def fill(
+    profile: Profile, project: str, source: str, survey: Survey, secret: bytes | None, *, resumed: bool = False
+) -> Filled:
     """Copy the content of `source`, as `survey` found it, into `project`, compare it, and lock the project. `secret`
     unlocks it; None: a key of the user, or the passphrase, which is asked for.
 
-    Raises CopyFailed; then the project keeps what was copied.
+    `resumed`: the project has a part of it already. What is newer in it is kept: somebody has worked there. Raises
+    CopyFailed; then the project keeps what was copied.
     """
     store, terminal = stores.of(profile), terminals.this_process()
     try:
@@ -79,7 +82,7 @@ def fill(profile: Profile, project: str, source: str, survey: Survey, secret: by
             unlocking.ask(profile, project, "mount", project, store=store)
         else:
             request.send(store, "mount", project, secret=secret)
-        upload = _Upload(store, project, source, survey)
+        upload = _Upload(store, project, source, survey, resumed)
         return Filled(count=survey.count, notes=tuple(_notes(survey, upload.run())))
     finally:
         session.lock(store, project)
@@ -111,8 +114,9 @@ def _listed(paths: list[str]) -> str:
 
 
 class _Upload:
-    def __init__(self, store: Store, project: str, source: str, survey: Survey) -> None:
+    def __init__(self, store: Store, project: str, source: str, survey: Survey, resumed: bool) -> None:
         self._store, self._project, self._source, self._survey = store, project, source, survey
+        self._kept = ["--update"] if resumed else []
 
     def run(self) -> _Kept:
         """Copy and compare. Raises CopyFailed."""
@@ -174,7 +178,11 @@ class _Upload:
     def _run(self, links: bool, *options: str, quiet: bool = False) -> int:
         errors = subprocess.DEVNULL if quiet else None
         return subprocess.call(
-            self._argv(links, *options), stdout=sys.stderr, stderr=errors, cwd=self._source, env=_environment()
+            self._argv(links, *self._kept, *options),
+            stdout=sys.stderr,
+            stderr=errors,
+            cwd=self._source,
+            env=_environment(),
         )
 
     def _argv(self, links: bool, *options: str) -> list[str]:

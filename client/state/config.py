@@ -22,7 +22,7 @@ import re
 from typing import Any, NamedTuple
 
 from client.errors import Misconfigured, Usage
-from client.system import files
+from client.system import files, terminal_text
 
 _TYPES: dict[str, type] = {
     "host": str,
@@ -169,6 +169,8 @@ def save(profile: Profile) -> str:
 
     Writes a new file, so comments in the old one are lost. Raises Misconfigured.
     """
+    who, waiting = terminal_text.in_one_line(profile.principal), terminal_text.in_one_line(profile.waiting)
+    profile = profile._replace(principal=who, waiting=waiting)  # as the gateway says: TOML cannot have all of it
     config = load()
     gateways = {**config.gateways, profile.name: profile}
     lines = [f"default = {json.dumps(config.default or profile.name, ensure_ascii=False)}"]

@@ -44,15 +44,32 @@ def _below(base: str, what: str = "") -> str:
 def _fallback() -> str:
     with contextlib.suppress(Missing):
         return _below(_OF_LOGIN)
-    candidates = [f"{parent}/enc-{os.geteuid()}" for parent in _OPEN_TO_ALL]
+    candidates = [f"{parent}/enc-{os.geteuid()}" for parent in _OPEN_TO_ALL if _is_sticky(parent)]
+    for made in candidates:  # one that is in use stays, whatever another user does in a place that comes first
+        if _is_usable(made):
+            return _below(made)
     for made in candidates:
         with contextlib.suppress(OSError):
             os.mkdir(made, 0o700)
-        with contextlib.suppress(OSError):
-            if _is_private(os.lstat(made)):
-                return _below(made)
-    message = f"XDG_RUNTIME_DIR is not set, and {' and '.join(candidates)} are not private directories of yours"
+        if _is_usable(made):
+            return _below(made)
+    places = " and ".join(f"{parent}/enc-{os.geteuid()}" for parent in _OPEN_TO_ALL)
+    message = f"XDG_RUNTIME_DIR is not set, and {places} are not private directories of yours"
     raise Missing(message, _HINT)
+
+
+def _is_usable(made: str) -> bool:
+    with contextlib.suppress(OSError):
+        return _is_private(os.lstat(made))
+    return False
+
+
+def _is_sticky(parent: str) -> bool:
+    """Whether others cannot rename what is ours there."""
+    with contextlib.suppress(OSError):
+        about = os.stat(parent)
+        return not about.st_mode & 0o022 or bool(about.st_mode & stat.S_ISVTX)
+    return False
 
 
 def _is_private(about: os.stat_result) -> bool:

@@ -93,7 +93,7 @@ def _gauge(name: str, doc: str, samples: Mapping[Labels, float]) -> Metric:
 
 def _counted(settings: Config) -> tuple[Metric, ...]:
     tally = history.tally(settings.paths_audit) if os.path.exists(settings.paths_audit) else Tally()
-    newest = query.timestamp(tally.newest) if tally.newest else 0.0
+    newest = query.moment(tally.newest)
     counted, others = tally.counted, tally.counted["others"]
     return (
         _counter("requests_total", "Commands, by decision.", "decision", counted["decisions"]),

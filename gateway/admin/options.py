@@ -71,8 +71,12 @@ def load_as_account(path: Path) -> Config:
 
 
 def load_usable_as_account(path: Path) -> Config:
-    """The same; of a configuration that is wrong, what can be used, with a warning."""
+    """The same; of a configuration that is wrong, what can be used, with a warning. Raises Misconfigured also when that
+    would be another gateway's sessions or keys.
+    """
     config, ids, error = load_usable(path)
+    if error and (lost := loader.lost_places(str(path), must_name=path != CONFIG)):
+        raise Misconfigured(f"{error}; so {', '.join(lost)} cannot be known", "correct the file first") from error
     privileges.drop(*ids)
     if error:
         output.note(f"enc-gateway: warning: {error}; nobody can log in, `enc-gateway doctor` says more")

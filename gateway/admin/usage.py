@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from gateway.admin import output
 from gateway.base import json
 from gateway.errors import EncError, Interrupted, Usage
 
@@ -63,5 +64,6 @@ def _failed(slug: str, message: str, hint: str, code: int) -> int:
     if "--json" in sys.argv:
         click.echo(json.dumps({"error": slug, "message": message, "hint": hint, "exit": code}))
     joint = " " if message.endswith("?") else "; "
-    click.echo(f"enc-gateway: {message}{f'{joint}{hint}' if hint else ''}", err=True)
+    words = f"{message}{f'{joint}{hint}' if hint else ''}"
+    output.note(output.visible(f"enc-gateway: {words}"))  # it may have labels of keys, and names of files
     return code

@@ -170,3 +170,11 @@ def parse(line: bytes) -> Event | None:
 def timestamp(text: str) -> float:
     """Seconds since the epoch of RFC 3339 in UTC, without the fraction. Raises ValueError."""
     return calendar.timegm(time.strptime(text[:19], "%Y-%m-%dT%H:%M:%S"))
+
+
+def moment(text: str) -> float:
+    """The same; 0 for what is no time, as a log that was overwritten may have it."""
+    try:
+        return timestamp(text)
+    except ValueError:
+        return 0.0

@@ -98,6 +98,25 @@ def _sound_lines(text: str) -> dict[str, toml.Located]:
     return {}
 
 
+def lost_places(path: str, must_name: bool = False) -> tuple[str, ...]:
+    """The keys `paths.` of the file that `load_usable` had to leave at their defaults although the file seems to name
+    them, and with `must_name` also those that it does not name. Whoever goes on then looks at another gateway.
+    """
+    text = _read_any(path)
+    given = _sound_lines(text)
+    understood = {located.line for located in given.values()}
+    rest = (line for number, line in enumerate(text.split("\n"), 1) if number not in understood)
+    named = {line.partition("=")[0].strip().removeprefix("paths.").strip() for line in rest if "=" in line}
+    lost = []
+    for key in schema.KEYS:
+        table, _, name = key.name.partition(".")
+        located = given.get(key.name)
+        is_sound = located is not None and not _problem(key, located.value)
+        if table == "paths" and not is_sound and (must_name or located is not None or name in named):
+            lost.append(key.name)
+    return tuple(lost)
+
+
 def load_usable(path: str) -> tuple[Config, Misconfigured | None]:
     """The configuration in the file `path`; if that is wrong, what can be used of it (`salvage`), and the error."""
     try:

@@ -188,7 +188,8 @@ def _record_ends(paths: layout.Layout) -> None:
     """Record the end of sessions that had to be killed."""
     try:
         settings, _ = loader.load_usable(str(paths.config))
-        cleanup.sweep(str(paths.run), administration.log(settings), "enc-gateway embedded")
+        log_of = administration.log(settings.replace(paths_audit=str(paths.audit)))  # also if the file has become wrong
+        cleanup.sweep(str(paths.run), log_of, "enc-gateway embedded")
     except (EncError, OSError) as error:
         log.warning("the ends of killed sessions are not recorded", error=str(error))
 

@@ -108,6 +108,11 @@ def _bytes(entries: Iterable[tuple[int, ...]]) -> int:
     return sum({found[1]: found[2] for found in entries}.values())
 
 
+def recorded(home: Path, project: str) -> int:
+    """How many files and directories the copy of a project in `home` had when it was made; 0 if that is not known."""
+    return len(_load_snapshot(home / f".seen-{project}"))
+
+
 def copied_at(home: Path, project: str) -> float:
     """When the copy of a project in the directory `home` was last made or found to be up to date (seconds since the
     epoch); 0.0 if that is not known.

@@ -28,13 +28,14 @@ _RECORDED = 30
 
 def load(path: str, environ: Mapping[str, str], line: str | None) -> Config:
     """The configuration in the file `path`. If it is wrong, record that for the login of `environ`, and raise
-    Misconfigured without the details; for a `line` that ends or shows sessions, return what can be used of it.
+    Misconfigured without the details; for a `line` that ends or shows sessions, return what can be used of it. Where
+    they are has to be known for that: "nothing is unlocked" would not be true.
     """
     settings, error = loader.load_usable(path)
     if error is None:
         return settings
     record(settings, str(error), environ)
-    if _always_passes(line):
+    if _always_passes(line) and "paths.run" not in loader.lost_places(path):
         return settings
     raise Misconfigured("the gateway is misconfigured", "tell your sysadmin to run `enc-gateway doctor`") from error
 

@@ -85,3 +85,10 @@ def test_what_is_no_answer_is_told_as_such(enc: Says, text: str) -> None:
 def test_a_refusal_is_no_success_whatever_code_it_names(enc: Says, code: object) -> None:
     done = enc(json.dumps({"message": "no", "exit": code}), 69)
     assert (done.status, done.err) == (69, "enc: no\n"), done
+
+
+@pytest.mark.parametrize("answer", [{}, {"principals": "x"}, {"error": "x"}])
+def test_an_answer_that_lacks_something_is_told_as_such(enc: Says, answer: dict[str, object]) -> None:
+    done = enc(json.dumps(answer), 0)
+    said = "enc: the gateway's answer has no principal; is it an ENC gateway, of this version?\n"
+    assert (done.status, done.err) == (70, said), done

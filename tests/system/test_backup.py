@@ -503,3 +503,8 @@ def test_a_backup_says_what_changed_lists_its_copies_and_checks_them(
     assert damaged.status == 65 and damaged.out.splitlines()[-1] == "2 copies, 1 damaged"
     assert re.search(r"^someone +two +DAMAGED: ", damaged.out, re.MULTILINE), damaged
     assert re.search(r"^someone +one +sound$", damaged.out, re.MULTILINE)
+    kept = [path for path in (to / "u-someone" / "one" / "cipher").iterdir() if path.name != ciphertext.DIRIV]
+    assert kept, "a file of its user's"
+    kept[0].unlink()
+    lost = run([program, "backup", "verify", str(to)])
+    assert lost.status == 65 and re.search(r"^someone +one +DAMAGED: 1 of \d+ files .*missing", lost.out, re.M), lost

@@ -284,6 +284,82 @@ def test_an_interrupted_copy_is_told_and_the_same_words_continue_it(mine: Laptop
     assert (again.status, again.err) == (73, "enc: you already have a project big\n"), "it is complete"
 
 
+TAKEN = (73, "enc: you already have a project {}\n")
+
+
+def filled(mine: Laptop, name: str) -> Path:
+    """A directory with the file `plan`."""
+    made = mine.root / name
+    made.mkdir()
+    (made / "plan").write_text(f"of {name}\n")
+    return made
+
+
+def content(mine: Laptop, project: str) -> str:
+    with mine.who.mounted(project):
+        return mine.who.ssh(f"run {project} -- cat plan").out
+
+
+def test_a_copy_that_ended_at_the_passphrase_is_not_continued_into_a_project_of_that_name(
+    mine: Laptop, terminal: Terminal
+) -> None:
+    old, new = filled(mine, "old"), filled(mine, "new")
+    terminal.send(f"enc new draft --from {old}\n")
+    terminal.expect("New passphrase of draft: ")
+    terminal.send("\x03")
+    terminal.expect(PROMPT)
+    mine.who.new("draft")
+    with mine.who.mounted("draft"):
+        assert mine.who.sftp(f"put {new}/plan draft/plan").status == 0
+    done = mine.enc("new", "draft", "--from", str(old), stdin=f"{PASSPHRASE}\n")
+    assert (done.status, done.err) == (TAKEN[0], TAKEN[1].format("draft"))
+    assert content(mine, "draft") == "of new\n"
+
+
+def test_a_jump_host_that_says_something_leads_no_copy_into_a_project_that_exists(mine: Laptop) -> None:
+    config, proxy = mine.root / "noisy_config", mine.root / "proxy.py"
+    text = mine.gateway.ssh_config.read_text()
+    (port,) = set(re.findall(r"(?mi)^\s*Port\s+(\d+)", text))
+    proxy.write_text(
+        f"import socket, sys\nto = socket.create_connection(('127.0.0.1', {port}))\n"
+        "print('Welcome to the jump host', file=sys.stderr)\n"
+        "socket.send_fds(socket.socket(fileno=1), [b'x'], [to.fileno()])\n"
+    )
+    config.write_text(f"{text}\nHost gateway\n ProxyCommand /usr/bin/python3 {proxy}\n ProxyUseFdpass yes\n")
+    old, new = filled(mine, "old"), filled(mine, "new")
+    noisy = {"ENC_SSH_CONFIG": str(config), "ENC_PASSPHRASE_COMMAND": f"echo '{PASSPHRASE}'"}
+    assert mine.enc("new", "draft", "--from", str(new), **noisy).status == 0
+    done = mine.enc("new", "draft", "--from", str(old), **noisy)
+    assert done.status == 73 and "you already have a project draft" in done.err, done
+    assert content(mine, "draft") == "of new\n"
+
+
+def test_a_copy_is_not_continued_into_another_project_that_took_the_name(mine: Laptop) -> None:
+    old, source = filled(mine, "old"), filled(mine, "new")
+    tools = mine.root / "failing"
+    tools.mkdir()
+    (tools / "rsync").write_text("#!/bin/sh\nexit 1\n")
+    (tools / "rsync").chmod(0o700)
+    failing = {"PATH": f"{tools}:{bindir()}:{os.environ['PATH']}"}
+    begun = mine.enc("new", "draft", "--from", str(old), stdin=f"{PASSPHRASE}\n", **failing)
+    assert begun.status == 73 and "continues" in begun.err, begun
+    assert mine.who.ssh("rm draft --yes").status == 0, "by ssh, of which enc knows nothing"
+    assert mine.enc("new", "draft", stdin=f"{PASSPHRASE}\n").status == 0
+    done = mine.enc("new", "draft", "--from", str(old), stdin=f"{PASSPHRASE}\n")
+    assert (done.status, done.err) == (TAKEN[0], TAKEN[1].format("draft")), "enc made the other one itself"
+    assert mine.enc("rm", "draft", "--yes").status == 0
+    begun = mine.enc("new", "draft", "--from", str(old), stdin=f"{PASSPHRASE}\n", **failing)
+    assert begun.status == 73, begun
+    assert mine.who.ssh("rm draft --yes").status == 0
+    mine.who.new("draft")
+    os.utime(old / "plan", (1_000_000_000, 1_000_000_000))
+    with mine.who.mounted("draft"):
+        assert mine.who.sftp(f"put {source}/plan draft/plan").status == 0
+    done = mine.enc("new", "draft", "--from", str(old), stdin=f"{PASSPHRASE}\n")
+    assert done.status == 73 and "files differ from their copies" in done.err, done
+    assert content(mine, "draft") == "of new\n", "what is newer there is kept"
+
+
 def test_there_are_three_attempts_at_a_terminal_and_one_elsewhere(mine: Laptop, terminal: Terminal) -> None:
     terminal.send("enc mount parser\n")
     for answer in ("wrong", "also wrong"):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import Gateway, Result, alive, eventually, need, run
+from tests.harness import Gateway, Person, Result, alive, eventually, need, run
 from tests.stock import Speaker, Two, older_key_exchange, sessions, sshfs
 
 BLOB = bytes(range(256)) * 12_000  # 3 MB: many packets, read and written ahead
@@ -503,3 +503,62 @@ def test_a_key_that_is_removed_ends_a_client_of_several_sessions(make_gateway: C
         gateway.authorized_keys.write_text("".join(line for line in lines if "mine@test" not in line))
         assert client.process.wait(10) != 0
         assert other.sftp("ls one").status == 0
+
+
+def test_a_listing_that_a_limit_prevents_ends_no_client(make_gateway: Callable[..., Gateway]) -> None:
+    person = make_gateway(**{"limits.programs": "1"}).person("limited")
+    with sessions_of(person) as client:
+        assert client.ask(STAT, "p").kind == ATTRS
+        handle = client.ask(OPENDIR, "/").handle
+        refused = client.ask(READDIR, handle)
+        assert refused.code == FAILURE and "which is the limit" in refused.text, refused
+        assert client.ask(STAT, "p").kind == ATTRS
+
+
+@pytest.mark.parametrize("project", ["p", "q"])
+def test_a_path_that_is_too_long_ends_no_session_of_a_client(who: Two, project: str) -> None:
+    with speaker(who) as client:
+        known = client.ask(STAT, f"{project}/name").kind
+        for path in (f"{project}/", f"/projects/{project}/"):
+            assert client.ask(STAT, path + "x" * (262_130 - len(path))).code == FAILURE
+            assert client.ask(STAT, f"{project}/name").kind == known
+
+
+def test_directories_that_are_opened_without_end_are_refused(who: Two) -> None:
+    with speaker(who) as client:
+        answers = [client.ask(OPENDIR, "/") for _ in range(300)]
+        assert answers[0].found and not answers[-1].found
+        assert answers[-1].code == FAILURE
+        assert client.ask(CLOSE, answers[0].handle).code == OK
+        assert client.ask(OPENDIR, "/").found
+
+
+@contextlib.contextmanager
+def sessions_of(person: Person) -> Iterator[Speaker]:
+    """A client of somebody with p and q in two sessions."""
+    for name in ("p", "q"):
+        person.new(name)
+    with person.mounted("p"), person.mounted("q"), speaker(Two(person, ())) as client:
+        yield client
+
+
+def test_a_session_that_hangs_keeps_no_client_from_the_others(make_gateway: Callable[..., Gateway]) -> None:
+    gateway = make_gateway()
+    person = gateway.person("half-hung")
+    for name in ("p", "q"):
+        person.new(name)
+    with person.mounted("p"):
+        before = set(gateway.processes())
+        with person.mounted("q"), speaker(Two(person, ())) as client:
+            (serves,) = (pid for pid, args in gateway.processes().items() if "gocryptfs" in args and pid not in before)
+            assert client.ask(STAT, "q").kind == client.ask(STAT, "p").kind == ATTRS
+            os.kill(serves, signal.SIGSTOP)
+            try:
+                for _ in range(100):
+                    client.send(STAT, "q/new")
+                assert client.ask(STAT, "p").kind == ATTRS
+                assert client.ask(OPENDIR, "p").found
+            finally:
+                os.kill(serves, signal.SIGCONT)
+            answered = [client._receive() for _ in range(100)]
+            assert {body[0] for body in answered} == {STATUS}

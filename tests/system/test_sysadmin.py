@@ -86,6 +86,9 @@ def test_alone_it_says_how_the_gateway_is_and_what_to_type(
         pytest.param(
             ("sesions",), "there is no command 'sesions'; did you mean `enc-gateway sessions`?", id="misspelt"
         ),
+        pytest.param(
+            ("backup", "verfy"), "did you mean `enc-gateway backup verify`?", id="and no directory of that name"
+        ),
         pytest.param(("key", "aprove"), "did you mean `enc-gateway key approve`?", id="misspelt in a group"),
         pytest.param(("completion",), "missing argument '{bash|zsh|fish}'. Choose from: bash, zsh, fish", id="choices"),
         pytest.param(("key", "invite"), "missing argument 'PRINCIPAL'; `enc-gateway key invite --help`", id="missing"),
@@ -196,6 +199,30 @@ def test_an_invitation_prints_the_line_to_send_and_approving_needs_no_fingerprin
     assert third.ssh("ls").status == 0
 
 
+def test_a_key_that_was_handed_in_for_two_becomes_that_of_whom_the_sysadmin_named(
+    make_gateway: Callable[..., Gateway], tmp_path: Path
+) -> None:
+    gateway = make_gateway()
+    code = admin(gateway, "key", "invite", "boss", "--as-key")
+    stolen = tmp_path / "stolen"
+    stolen.write_text(code.out.rstrip() + "\n")
+    stolen.chmod(0o600)
+    run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "mallory@new", "-f", str(tmp_path / "mallory.key")])
+    public = Path(f"{tmp_path}/mallory.key.pub").read_text()
+    assert Person(gateway, "thief", stolen).ssh("enrol", stdin=public).status == 0
+    own = admin(gateway, "key", "invite", "mallory", "--as-key")
+    invitation = tmp_path / "own"
+    invitation.write_text(own.out.rstrip() + "\n")
+    invitation.chmod(0o600)
+    assert Person(gateway, "mallory", invitation).ssh("enrol", stdin=public).status == 0
+    mallory = Person(gateway, "mallory", tmp_path / "mallory.key")
+    both = admin(gateway, "key", "approve", mallory.fingerprint)
+    assert both.status == 64 and "handed in for boss and for mallory" in both.err, both
+    status, seen = at_terminal(gateway, "key", "approve", "mallory", typed="y\n")
+    assert status == 0 and f"{mallory.fingerprint}  for mallory: " in seen, seen
+    assert mallory.ssh("whoami", "--json").json["principal"] == "mallory"
+
+
 # Pause, and a wrong configuration
 
 
@@ -238,6 +265,26 @@ def test_a_wrong_configuration_takes_nothing_away_that_looks_or_ends(make_gatewa
     assert admin(gateway, "key", "revoke", "dev2").status == 0
     assert two.ssh("status").status == 255
     assert admin(gateway, "pause").status == 0 and (gateway.root / "paused").exists()
+
+
+def test_a_configuration_that_does_not_tell_its_places_ends_nothing_of_another_gateway(
+    make_gateway: Callable[..., Gateway],
+) -> None:
+    gateway = make_gateway()
+    one = gateway.person("one", "dev1")
+    one.new("p")
+    path = gateway.root / "gateway.toml"
+    with one.mounted("p"):
+        sound = path.read_text()
+        path.write_text(sound.replace("[paths]\n", "[paths]\n= x\n"))
+        for words in (("sessions",), ("sessions", "kill", "--all"), ("key", "revoke", "dev1"), ("pause", "--lock-now")):
+            done = admin(gateway, *words)
+            assert done.status == 75 and "line 2: expected a bare key" in done.err, (words, done)
+        for line in ("unmount p", "status", "logout --all"):
+            done = one.ssh(line)
+            assert done.status == 75 and "misconfigured" in done.err, (line, done)
+        path.write_text(sound)
+        assert one.ssh("unmount", "p").status == 0
 
 
 # The audit log

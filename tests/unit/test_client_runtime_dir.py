@@ -73,3 +73,18 @@ def test_the_directory_of_the_login_comes_first(parents: tuple[Path, Path], monk
     login.mkdir(mode=0o700)
     monkeypatch.setattr(runtime_dir, "_OF_LOGIN", str(login))
     assert runtime_dir.path() == str(login / "enc")
+
+
+def test_one_that_is_in_use_stays_whatever_another_user_takes_back(parents: tuple[Path, Path]) -> None:
+    own(parents[0]).write_text("")  # another user's, in the place that comes first
+    used = runtime_dir.path()
+    own(parents[0]).unlink()
+    assert runtime_dir.path() == used == str(own(parents[1]) / "enc")
+
+
+def test_a_place_where_others_may_rename_what_is_ours_is_not_used(parents: tuple[Path, Path]) -> None:
+    parents[0].chmod(0o777)
+    assert runtime_dir.path() == str(own(parents[1]) / "enc")
+    parents[1].chmod(0o777)
+    with pytest.raises(Missing, match="are not private directories of yours"):
+        runtime_dir.path()

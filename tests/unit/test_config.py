@@ -160,6 +160,30 @@ def test_what_is_sound_in_a_broken_configuration_counts_and_the_rest_is_at_its_d
     assert (found.idle_view, found.idle_session, found.lock_grace, found.run_network) == (77, 600, 2, "nat")
 
 
+@pytest.mark.parametrize(
+    ("text", "lost", "unnamed"),
+    [
+        pytest.param("[paths]\nrun = '/a'\n= x\n", (), 5, id="it is sound"),
+        pytest.param("[paths]\n= x\nrun = '/a'\n", ("paths.run",), 6, id="behind a line that cannot be read"),
+        pytest.param("[paths\nrun = '/a'\n", ("paths.run",), 6, id="in a table that cannot be read"),
+        pytest.param("[paths]\nrun = /a\n", ("paths.run",), 6, id="it cannot be read itself"),
+        pytest.param("[paths]\nrun = 'a'\n", ("paths.run",), 6, id="it is no path"),
+        pytest.param("= x\npaths.run = '/a'\n", ("paths.run",), 6, id="with its whole name"),
+        pytest.param("[idle]\nview = soon\n", (), 6, id="the file has none"),
+        pytest.param("[idle]\nrun = 5\nview = soon\n# pause = 1\n", (), 6, id="the name of something else"),
+        pytest.param("", (), 6, id="nothing"),
+    ],
+)
+def test_a_place_that_a_wrong_file_names_and_does_not_tell_is_known_as_lost(
+    tmp_path: Path, text: str, lost: tuple[str, ...], unnamed: int
+) -> None:
+    (tmp_path / "gateway.toml").write_text(text)
+    path = str(tmp_path / "gateway.toml")
+    assert loader.lost_places(path) == lost
+    assert len(loader.lost_places(path, must_name=True)) == unnamed
+    assert len(loader.lost_places(f"{path}.none", must_name=True)) == 6
+
+
 @pytest.mark.parametrize("path", ["opt", "/", "//", "/etc", "/etc/", "/home", "/proc", "/opt/../etc", "/projects"])
 def test_programs_are_not_given_the_hosts_own_directories(path: str) -> None:
     with pytest.raises(Misconfigured, match=r"line 2: run\.paths must be absolute paths, and not /, /etc, /home"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import sys
 import time
@@ -30,7 +31,11 @@ class _Backup(Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if self.get_command(ctx, args[0]) is None:
+        word = args[0]
+        is_mistyped = (
+            "/" not in word and not os.path.exists(word) and difflib.get_close_matches(word, ("list", "verify"))
+        )
+        if self.get_command(ctx, word) is None and not is_mistyped:
             return "to", _make, args
         return super().resolve_command(ctx, args)
 

@@ -84,7 +84,13 @@ def problems(copy: StoredCopy) -> tuple[str, ...]:
         store.check(vault, is_copy=True)
     except EncError as error:
         return (error.line(),)
-    return (*ciphertext.find_problems(vault), *_unreadable(copy.path))
+    return (*_missing(copy), *ciphertext.find_problems(vault), *_unreadable(copy.path))
+
+
+def _missing(copy: StoredCopy) -> list[str]:
+    recorded = copying.recorded(Path(copy.path).parent, copy.project)
+    found = sum(len(directories) + len(names) for _, directories, names in os.walk(copy.path))
+    return [f"{recorded - found} of {recorded} files and directories are missing"] if found < recorded else []
 
 
 def _unreadable(path: str) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from gateway.admin import options
+from gateway.admin import options, output
 from gateway.base import json
 
 
@@ -35,5 +35,5 @@ def doctor(settings: Path, sessions: int, as_json: bool) -> None:
     else:
         for one in findings:
             fix = f"  ({one.fix})" if one.fix else ""
-            click.echo(f"{one.level.value:4}  {one.subject}: {one.state}{fix}")
+            click.echo(output.visible(f"{one.level.value:4}  {one.subject}: {one.state}{fix}"))
     sys.exit(finding.worst(findings))

@@ -35,10 +35,10 @@ def approve(which: str, deny: bool, yes: bool, expires: str, origin: str, settin
     that waits. The person who handed it in was shown the fingerprint: let them read it to you, and compare. At a
     terminal, a KEY that is not the whole fingerprint is asked about.
     """
-    new = _choose(settings, which)
+    new, invited_as = _choose(settings, which)
     until, allowed = timespec.expiry(expires) if expires else "", networks(origin)
     if not (deny or yes or lookup.is_whole(which)) and os.isatty(0):
-        _require_compared(new)
+        _require_compared(new, invited_as)
     changed: list[Entry] = []
 
     def change(lines: list[str]) -> None:
@@ -62,16 +62,16 @@ def approve(which: str, deny: bool, yes: bool, expires: str, origin: str, settin
     output.result(fields, output.visible(words), as_json)
 
 
-def _choose(settings: Config, which: str) -> PendingKey:
-    """The key that waits and is meant. Raises NoSuchKey, Usage."""
+def _choose(settings: Config, which: str) -> tuple[PendingKey, str]:
+    """The key that waits and is meant, and the principal of its invitation. Raises NoSuchKey, Usage."""
     waiting = enrolment.pending(settings.paths_enrolments)
+    entries = authorized_keys.load(settings.paths_authorized_keys)
     if not which:
         if len(waiting) == 1:
-            return waiting[0]
+            return waiting[0], _invited(entries, waiting[0])
         if waiting:
             raise Usage(f"{len(waiting)} keys wait for approval", "name one: `enc-gateway key invites` lists them")
         raise NoSuchKey("no key waits for approval", "`enc-gateway key invites` lists the invitations")
-    entries = authorized_keys.load(settings.paths_authorized_keys)
     named = tuple(  # without the label: who hands in a key chooses that, and must not be taken for somebody by it
         Named(fingerprint=key.fingerprint, principal=_invited(entries, key), label="") for key in waiting
     )
@@ -79,7 +79,16 @@ def _choose(settings: Config, which: str) -> PendingKey:
         "no key of that name or fingerprint was handed in", "`enc-gateway key invites` lists those that were"
     )
     fingerprint = lookup.find(which, named, none)
-    return next(key for key in waiting if key.fingerprint == fingerprint)
+    # one may hand in a key with several invitations, and it must become nobody's but whom the sysadmin means
+    same = [(key, name.principal) for key, name in zip(waiting, named, strict=True) if key.fingerprint == fingerprint]
+    chosen = [one for one in same if one[1] == which] or [one for one in same if one[1]] or same
+    principals = sorted({principal for _, principal in chosen})
+    if len(principals) > 1:
+        raise Usage(
+            f"that key was handed in for {' and for '.join(principals)}",
+            "ask why; `enc-gateway key approve NAME` lets it in as one of them",
+        )
+    return chosen[0]
 
 
 def _invited(entries: tuple[Entry, ...], key: PendingKey) -> str:
@@ -87,9 +96,9 @@ def _invited(entries: tuple[Entry, ...], key: PendingKey) -> str:
     return found.invitation_for if found else ""
 
 
-def _require_compared(new: PendingKey) -> None:
+def _require_compared(new: PendingKey, principal: str) -> None:
     """Raise Usage unless the sysadmin says that the fingerprint is the one that was read out."""
-    output.note(output.visible(f"{new.fingerprint}  {_about(new)}"))
+    output.note(output.visible(f"{new.fingerprint}  for {principal or 'nobody'}: {_about(new)}"))
     click.echo("Is this the fingerprint that was read out to you? [y/N] ", nl=False, err=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise Usage("nothing was approved", "`enc-gateway key approve --deny` refuses the key")

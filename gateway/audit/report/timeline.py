@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from html import escape
 
 from gateway.audit import reasons
-from gateway.audit.query import timestamp
+from gateway.audit.query import moment
 from gateway.audit.report.summary import Span
 from gateway.base.records import Record
 from gateway.base.text import counted
@@ -40,7 +40,8 @@ class Row(Record):
 
 def svg(sessions: Sequence[Span], views: Sequence[Span], first: str, last: str) -> str:
     """The drawing, or "" when there was no session. All text in it is escaped."""
-    drawn = sessions[-MAX_SESSIONS:]
+    drawn = [span for span in sessions[-MAX_SESSIONS:] if moment(span.began)]
+    views = [span for span in views if moment(span.began)]
     if not drawn:
         return ""
     begin, end = _period(drawn, first, last)
@@ -58,8 +59,8 @@ def svg(sessions: Sequence[Span], views: Sequence[Span], first: str, last: str) 
 
 def _period(drawn: Sequence[Span], first: str, last: str) -> tuple[float, float]:
     """What is drawn: from the first session, or from `first`, to `last`."""
-    begin = max(timestamp(first), min(timestamp(span.began) for span in drawn))
-    return begin, max(timestamp(last), begin + 1)
+    begin = max(moment(first), min(moment(span.began) for span in drawn))
+    return begin, max(moment(last), begin + 1)
 
 
 def _rows(spans: Sequence[Span], end: float) -> tuple[Row, ...]:
@@ -76,7 +77,7 @@ def _in_lanes(spans: Sequence[Span], end: float) -> tuple[Bar, ...]:
     free: list[float] = []
     bars = []
     for span in spans:
-        began, ended = timestamp(span.began), timestamp(span.ended) if span.ended else end
+        began, ended = moment(span.began), moment(span.ended) or end
         lane = next((number for number, until in enumerate(free) if until <= began), len(free))
         free[lane : lane + 1] = [max(ended, began + 1)]
         bars.append(Bar(span=span, began=began, ended=ended, lane=lane))
@@ -114,8 +115,8 @@ def _row(row: Row, views: Sequence[Span], begin: float, end: float) -> str:
         parts.append(_rect("session", bar.span, bar.began, bar.ended, begin, end, y, _LANE - 4))
         for view in views:
             if view.session == bar.span.session:
-                ended = timestamp(view.ended) if view.ended else end
-                parts.append(_rect("view", view, timestamp(view.began), ended, begin, end, y + 4, _LANE - 12))
+                ended = moment(view.ended) or end
+                parts.append(_rect("view", view, moment(view.began), ended, begin, end, y + 4, _LANE - 12))
         if reasons.is_abrupt(bar.span.reason):
             x = _x(bar.ended, begin, end)
             parts.append(f'<circle class="abrupt" cx="{x:.1f}" cy="{y + (_LANE - 4) / 2:.1f}" r="3.5"/>')

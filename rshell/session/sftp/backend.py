@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from contextlib import ExitStack
 
-from gateway.errors import Internal, NotUnlocked
+from gateway.errors import Busy, Internal, NotUnlocked
 from gateway.session import channel, protocol
 from rshell.session import warden_client
 from rshell.session.sftp import SERVER, SERVER_ARGUMENTS, packets
@@ -13,6 +14,7 @@ from rshell.session.sftp import SERVER, SERVER_ARGUMENTS, packets
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from socket import socket
 
     from gateway.session.registry import Session
     from rshell.context import Context
@@ -32,30 +34,40 @@ class Backend:
     """
 
     def __init__(self, context: Context, session: Session, number: int) -> None:
-        """Start it. Raises EncError."""
+        """Start it. Raises EncError; then it holds nothing."""
         self.session = session
         self.number = number
         self.to_send = bytearray()
         self._received = bytearray()
         self._answers: deque[tuple[bytes, Answer | None]] = deque()
         self.has_ended = False
-        self._place = warden_client.take_place(context)
-        theirs, ours = os.pipe2(os.O_CLOEXEC)
-        answers, answering = os.pipe2(os.O_CLOEXEC)
-        self.requests, self.answers = ours, answers
-        try:
-            self.link = warden_client.connection(context, session)
-            request = warden_client.attach(context, SERVER, SERVER_ARGUMENTS, (theirs, answering, 2))
-            warden_client.send(context, self.link, request)
-        except OSError as error:
-            raise NotUnlocked(f"session {session.id} has just ended") from error
-        finally:
-            os.close(theirs)
-            os.close(answering)
-        for fd in (ours, answers):
-            os.set_blocking(fd, False)
+        with ExitStack() as undone:
+            self._place = warden_client.take_place(context)
+            undone.callback(os.close, self._place)
+            self.link = _connected(context, session)
+            undone.callback(self.link.close)
+            self.requests, self.answers = self._started(context, undone)
+            undone.pop_all()
         if number:
             self.ask(packets.framed(bytes([packets.INIT]) + b"\0\0\0\3"), lambda _: b"")
+
+    def _started(self, context: Context, undone: ExitStack) -> tuple[int, int]:
+        """Where requests go to the program that this starts, and where its answers come from. `undone` closes them."""
+        with ExitStack() as theirs:
+            requested, requests = _pipe()
+            theirs.callback(os.close, requested)
+            undone.callback(os.close, requests)
+            answers, answered = _pipe()
+            theirs.callback(os.close, answered)
+            undone.callback(os.close, answers)
+            request = warden_client.attach(context, SERVER, SERVER_ARGUMENTS, (requested, answered, 2))
+            try:
+                warden_client.send(context, self.link, request)
+            except OSError as error:
+                raise _just_ended(self.session) from error
+        for fd in (requests, answers):
+            os.set_blocking(fd, False)
+        return requests, answers
 
     def ask(self, packet: bytes, answer: Answer | None = None) -> None:
         """Send `packet`; what comes for it (a packet's body) goes through `answer`, which says what the client gets, or
@@ -132,10 +144,28 @@ class Backend:
         except (OSError, protocol.Malformed):
             reply = None
         if reply is None:
-            raise NotUnlocked(f"session {self.session.id} has just ended")
+            raise _just_ended(self.session)
         reply.close()
         if isinstance(reply, protocol.Failed):
             raise protocol.error_of(reply)
         if not isinstance(reply, protocol.Exited):
             raise Internal("the session gave no proper answer")
         return reply.status
+
+
+def _connected(context: Context, session: Session) -> socket:
+    try:
+        return warden_client.connection(context, session)
+    except OSError as error:
+        raise _just_ended(session) from error
+
+
+def _just_ended(session: Session) -> NotUnlocked:
+    return NotUnlocked(f"session {session.id} has just ended")
+
+
+def _pipe() -> tuple[int, int]:
+    try:
+        return os.pipe2(os.O_CLOEXEC)
+    except OSError as error:
+        raise Busy("this connection has too many sessions open", "connect again") from error

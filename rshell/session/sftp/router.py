@@ -19,6 +19,7 @@ from gateway.sandbox.paths import PROJECTS
 from gateway.session import registry
 from rshell.session.sftp import packets
 from rshell.session.sftp.backend import FULL, Backend
+from rshell.session.sftp.listing import Listing
 from rshell.session.sftp.names import located
 
 TYPE_CHECKING = False
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from gateway.identity.names import ProjectName
     from gateway.session.registry import Session
     from rshell.context import Context
-    from rshell.session.sftp.backend import Answer
     from rshell.session.sftp.packets import Asked
 
 _CHUNK = 256 * 1024
@@ -34,6 +34,10 @@ _OVERALL = 0xFF
 """The first byte of a handle of the directory of the projects. sftp-server counts its own in four bytes: a 0 first."""
 _NOBODY = 0xFE
 _PROJECTS = f"{PROJECTS}/".encode()
+_LONGEST_PATH = 4096
+"""Linux's PATH_MAX."""
+_MOST_LISTINGS = 256
+"""Handles of the directory of the projects that are open at once."""
 _SECONDS = 1.0
 """For which a list of sessions is good."""
 _ELSEWHERE = "those projects are unlocked in different sessions; copy, and remove the first"
@@ -146,7 +150,11 @@ class Router:
 
     def _is_for_first(self, path: bytes) -> bool:
         """Whether the path can go to the first session as it is written. What is not plain is left to `_by_path`."""
-        return is_plain(path, self._of_first) and time.monotonic() - self._looked <= _SECONDS
+        return (
+            len(path) <= _LONGEST_PATH
+            and is_plain(path, self._of_first)
+            and time.monotonic() - self._looked <= _SECONDS
+        )
 
     def _write(self) -> None:
         try:
@@ -169,10 +177,8 @@ class Router:
             asked = packets.asked(body)
         except packets.Unknown:
             return packets.status(body[1:5], packets.UNSUPPORTED, "not supported")
-        if asked.has_handle:
-            return self._by_handle(asked)
         try:
-            return self._by_path(asked)
+            return self._by_handle(asked) if asked.has_handle else self._by_path(asked)
         except EncError as error:
             return packets.status(asked.id, _code(error), f"enc: {error.line()}")
 
@@ -190,9 +196,13 @@ class Router:
         return b""
 
     def _by_path(self, asked: Asked) -> bytes:
+        if any(len(path) > _LONGEST_PATH for path in asked.names):  # with what we add, a packet could be too large
+            return packets.status(asked.id, packets.FAILURE, "the path is too long")
         places = [located(path) for path in asked.names[1 if asked.is_target_first else 0 :]]
         if asked.kind == packets.OPENDIR and places[0] == (None, located(b"/")[1]):
-            self._opened += 1
+            if len(self._listings) >= _MOST_LISTINGS:
+                return packets.status(asked.id, packets.FAILURE, "too many open directories")
+            self._opened = self._opened + 1 & 0xFFFFFFFF
             handle = bytes([_OVERALL]) + self._opened.to_bytes(4, "big")
             self._listings[handle] = False
             return packets.handle(asked.id, handle)
@@ -256,31 +266,19 @@ class Router:
         if self._listings[handle]:
             return packets.status(asked.id, packets.EOF)
         self._listings[handle] = True
-        projects = [(session, view.project) for session in self._context.sessions() for view in session.views]
-        listing = _Listing(asked.id, len(projects))
-        for session, project in projects:
+        projects = []
+        for session in self._context.sessions():
+            try:
+                backend = self._backend(session)
+            except NotUnlocked:  # it has just ended, and its projects are locked
+                continue
+            projects += [(backend, view.project) for view in session.views]
+        listing = Listing(asked.id, len(projects))
+        for backend, project in projects:
             path = located(project.encode())[1]
             body = bytes([packets.LSTAT]) + asked.id + packets.string(path)
-            self._backend(session).ask(packets.framed(body), listing.collector(project))
+            backend.ask(packets.framed(body), listing.collector(project))
         return b"" if projects else packets.status(asked.id, packets.EOF)
-
-
-class _Listing:
-    """Gathers the attributes of projects from their sessions."""
-
-    def __init__(self, id_: bytes, missing: int) -> None:
-        self._id = id_
-        self._missing = missing
-        self._entries: list[tuple[bytes, bytes]] = []
-
-    def collector(self, project: ProjectName) -> Answer:
-        def collect(body: bytes) -> bytes:
-            self._missing -= 1
-            if body[:1] == bytes([packets.ATTRS]):
-                self._entries.append((project.encode(), body[5:]))
-            return b"" if self._missing else packets.names(self._id, sorted(self._entries))
-
-        return collect
 
 
 def is_plain(path: bytes, projects: set[bytes]) -> bool:
