@@ -444,7 +444,7 @@ def test_one_project_s_trouble_is_named_and_the_others_are_kept(
         assert who.ssh("rm", "d-good", "--yes").status == 0
         swept = admin(gateway, "sweep")
         assert swept.status == 75 and thrown.name in swept.err and "Operation not permitted" in swept.err, swept
-        assert "1 projects in the trash" in swept.out
+        assert "1 project in the trash" in swept.out
         who.new("d-good")
     finally:
         subprocess.run(["chattr", "-i", thrown / "vault.toml"], check=True)
