@@ -195,6 +195,8 @@ def test_an_invitation_prints_the_line_to_send_and_approving_needs_no_fingerprin
     assert status == 0 and second.ssh("ls").status == 0, seen
     by_label = admin(gateway, "key", "approve", "dev3@new")
     assert by_label.status == 66, "whoever hands in a key chooses its label"
+    short = admin(gateway, "key", "approve", third.fingerprint[:13])
+    assert short.status == 64 and "too little of a fingerprint" in short.err, "anybody could make a key like it"
     assert admin(gateway, "key", "approve", third.fingerprint[:16]).status == 0
     assert third.ssh("ls").status == 0
 

@@ -37,8 +37,11 @@ def approve(which: str, deny: bool, yes: bool, expires: str, origin: str, settin
     """
     new, invited_as = _choose(settings, which)
     until, allowed = timespec.expiry(expires) if expires else "", networks(origin)
-    if not (deny or yes or lookup.is_whole(which)) and os.isatty(0):
-        _require_compared(new, invited_as)
+    if not (deny or yes or lookup.is_whole(which)):
+        if os.isatty(0):
+            _require_compared(new, invited_as)
+        elif lookup.is_short(which):
+            raise Usage("that is too little of a fingerprint to let a key in by", "give all of it")
     changed: list[Entry] = []
 
     def change(lines: list[str]) -> None:

@@ -13,6 +13,8 @@ _PREFIX = "SHA256:"
 _LENGTH = len(_PREFIX) + 43
 _SHORTEST = 4
 """Characters after the prefix."""
+_DISTINCT = 8
+"""Of 6 bits each. With 4 of them, a key that begins like another is made in minutes."""
 _LISTED = 5
 
 
@@ -47,6 +49,16 @@ def is_whole(word: str) -> bool:
     return word.startswith(_PREFIX) and len(word) == _LENGTH
 
 
+def is_short(word: str) -> bool:
+    """Whether `word` is so little of a fingerprint that somebody could make a key that begins like it."""
+    return word.startswith(_PREFIX) and len(_beginning(word)) < len(_PREFIX) + _DISTINCT
+
+
+def _beginning(word: str) -> str:
+    """`word` without what stands for the rest of a fingerprint in tables."""
+    return word.removesuffix("\u2026").removesuffix("...")
+
+
 def find(word: str, keys: Iterable[Named], none: NoSuchKey) -> str:
     """The fingerprint of the only key that `word` names. Raises `none`, or Usage when it names several."""
     known = tuple(keys)
@@ -61,7 +73,7 @@ def find(word: str, keys: Iterable[Named], none: NoSuchKey) -> str:
 
 
 def _by_fingerprint(word: str, key: Named) -> bool:
-    start = word.removesuffix("\u2026").removesuffix("...")
+    start = _beginning(word)
     is_long_enough = start.startswith(_PREFIX) and len(start) >= len(_PREFIX) + _SHORTEST
     return is_long_enough and key.fingerprint.startswith(start)
 
