@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import os
 import select
 import subprocess
@@ -17,9 +18,9 @@ from client.state.store import Store
 from client.system import children
 
 _QUESTION_BYTES = 4096
-_QUESTION = b"The passphrase needs"
-"""How the gateway's question begins (rshell/commands/new.py). Before it, ssh or a jump host may say something of its
-own.
+_QUESTION = re.compile(rb"The passphrase needs|reading a challenge")
+"""How the gateway's question begins (rshell/session/new_secrets.py). Before it, ssh or a jump host may say something of
+its own.
 """
 _QUESTION_SECONDS = 5.0
 """After other words, how long to wait for the question."""
@@ -82,7 +83,8 @@ def _dialogue(argv: list[str], ask: Callable[[str], bytes], host: str) -> dict[s
     try:
         assert child.stdin and child.stdout and child.stderr  # noqa: S101
         said, asks = _until_question(child.stdout, child.stderr)
-        question = said[max(0, said.rfind(_QUESTION)) :].decode(errors="replace").strip()
+        found = _QUESTION.search(said)
+        question = said[found.start() if found else 0 :].decode(errors="replace").strip()
         line = ask(question) + b"\n" if asks and not _has_ended(child) else b""
         out, err = child.communicate(line)
     except BaseException:
@@ -99,8 +101,9 @@ def _until_question(out: IO[bytes], err: IO[bytes]) -> tuple[bytes, bool]:
         ready, _, _ = select.select([out, err], [], [], seconds)
         chunk = os.read(err.fileno(), _QUESTION_BYTES) if err in ready else b""
         said = (said + chunk)[-_QUESTION_BYTES:]
-        if _QUESTION in said or not chunk:
-            return said, _QUESTION in said or not (ready or said.startswith(ssh_errors.GATEWAYS_ERROR.encode()))
+        found = _QUESTION.search(said)
+        if found or not chunk:
+            return said, bool(found) or not (ready or said.startswith(ssh_errors.GATEWAYS_ERROR.encode()))
         seconds = _QUESTION_SECONDS
 
 
