@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import click
 
 from gateway.admin import options, output
+from gateway.admin.keys import known, lookup
 from gateway.admin.usage import Group
 from gateway.audit import administration
 from gateway.base import json, text
@@ -188,14 +189,14 @@ def _span(seconds: int | None) -> str:
 
 @sessions_.command()
 @click.argument("ids", nargs=-1)
-@click.option("--principal", help="End all sessions of this principal.")
+@click.option("--principal", help="End all sessions of this principal (or of the principal whose key or label it is).")
 @click.option("--all", "all_sessions", is_flag=True, help="End all sessions.")
 @options.configured_somehow
 @options.as_json
 def kill(ids: tuple[str, ...], principal: str | None, all_sessions: bool, settings: Config, as_json: bool) -> None:
     """Lock all projects of sessions and end them.
 
-    IDS are as `sessions` shows them. Returns when the sessions have ended.
+    IDS are as `sessions` shows them; the beginning of one is enough. Returns when the sessions have ended.
     """
     how = _kill(settings, ids, principal, all_sessions, as_json)
     ended = [{"session": one.session.id, "killed": one.how == KILLED} for one in how if one.how != REMAINS]
@@ -217,20 +218,36 @@ def _kill(
     log, command = administration.log(settings), "enc-gateway sessions kill"
     cleanup.sweep(settings.paths_run, log, command)
     live = registry.live(settings.paths_run)
-    if unknown := set(ids) - {session.id for session in live}:
-        raise NotUnlocked(
-            f"no live session {output.visible(min(unknown))}", "`enc-gateway sessions` lists the live ones"
-        )
-    if not (ids or principal or all_sessions):
+    if not (ids or principal is not None or all_sessions):
         raise Usage(
             "which sessions?", "name their ids, as `enc-gateway sessions` lists them, or give --principal NAME or --all"
         )
-    chosen = [one for one in live if all_sessions or one.id in ids or one.principal == principal]
+    named = {_named(word, live, settings) for word in ids}
+    whose = principal
+    if principal is not None:
+        whose = lookup.find_principal(principal, known.everybody(settings), lookup.nobody(principal))
+    chosen = [one for one in live if all_sessions or one.id in named or one.principal == whose]
     if not chosen and not as_json:
-        click.echo(f"{output.visible(principal)} has no session" if principal else "no sessions; nothing is unlocked")
+        click.echo(f"{output.visible(whose)} has no session" if whose else "no sessions; nothing is unlocked")
     how = []
     for one in termination.end(settings.paths_run, chosen, settings.lock_grace, log, command):
         how.append(one)
         if not as_json:
             click.echo(_KILL_WORDS[one.how].format(one.session.id))
     return how
+
+
+_SHORTEST_ID = 4
+
+
+def _named(word: str, live: Iterable[Session], settings: Config) -> str:
+    """The id of the live session that `word` is, or is the beginning of. Raises NotUnlocked, Usage."""
+    ids = [one.id for one in live if one.id == word or (len(word) >= _SHORTEST_ID and one.id.startswith(word))]
+    if len(ids) > 1:
+        raise Usage(f"{output.visible(word)} names {len(ids)} sessions", f"name one of them: {', '.join(ids)}")
+    if ids:
+        return ids[0]
+    hint = "`enc-gateway sessions` lists the live ones"
+    if any(word in (one.principal, one.label) for one in known.everybody(settings)):
+        hint = f"for all sessions of a principal: `enc-gateway sessions kill --principal {output.visible(word)}`"
+    raise NotUnlocked(f"no live session {output.visible(word)}", hint)

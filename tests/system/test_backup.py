@@ -444,7 +444,7 @@ def test_one_project_s_trouble_is_named_and_the_others_are_kept(
         assert who.ssh("rm", "d-good", "--yes").status == 0
         swept = admin(gateway, "sweep")
         assert swept.status == 75 and thrown.name in swept.err and "Operation not permitted" in swept.err, swept
-        assert "1 projects in the trash" in swept.out
+        assert "1 project in the trash" in swept.out
         who.new("d-good")
     finally:
         subprocess.run(["chattr", "-i", thrown / "vault.toml"], check=True)
@@ -494,7 +494,8 @@ def test_a_backup_says_what_changed_lists_its_copies_and_checks_them(
     assert isinstance(listed, list) and [one["project"] for one in listed] == ["one", "two"] and listed[0]["copied"]
     shown = admin(gateway, "restore", str(to))
     assert f"enc-gateway restore {to} someone one" in shown.out and shown.out.count("\nsomeone ") == 2
-    assert admin(gateway, "restore", str(to), "nobody").out == "no copies\n"
+    unknown = admin(gateway, "restore", str(to), "nobody")
+    assert unknown.status == 66 and "no principal, key or label nobody" in unknown.err
     assert admin(gateway, "restore", str(tmp_path)).status == 66
     sound = run([program, "backup", "verify", str(to)])
     assert (sound.status, sound.out.splitlines()[-1]) == (0, "2 copies, none damaged")

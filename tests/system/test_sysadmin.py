@@ -4,6 +4,7 @@ wrong gateway.toml takes none of it away.
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import signal
@@ -168,6 +169,75 @@ def test_a_key_is_named_by_label_principal_or_the_beginning_of_its_fingerprint(
     assert two.ssh("ls").status == 255 and one.ssh("ls").status == 0
 
 
+def test_what_a_table_shows_names_the_principal_everywhere_and_an_unknown_name_is_an_error(
+    make_gateway: Callable[..., Gateway], tmp_path: Path
+) -> None:
+    gateway = make_gateway()
+    person = gateway.person("by-its-fingerprint")
+    person.new("p")
+    short, label = person.fingerprint[:16], "by-its-fingerprint@test"
+    backup = str(tmp_path / "backup")
+    assert admin(gateway, "backup", backup).status == 0
+    for word in (short, label):
+        for option in ("--principal", "--key"):
+            shown = admin(gateway, "audit", "show", option, word, "--json").json["records"]
+            assert isinstance(shown, list) and shown, (option, word)
+        assert admin(gateway, "restore", backup, word, "p", "--as", f"of-{len(word)}").status == 0
+        with person.mounted("p") as held:
+            killed = admin(gateway, "sessions", "kill", "--principal", word)
+            assert killed.status == 0 and "ended s-" in killed.out, killed
+            assert held.wait().status == 75
+    quiet = admin(gateway, "sessions", "kill", "--principal", label)
+    assert quiet.status == 0 and "has no session" in quiet.out
+    assert admin(gateway, "key", "revoke", short).status == 0
+    gone = admin(gateway, "audit", "show", "--key", short, "--json")
+    assert gone.status == 0 and gone.json["records"], "the log outlives the key"
+    config = ("--config", str(gateway.root / "gateway.toml"))
+    for words in (
+        ("sessions", "kill", "--principal", "bbo"),
+        ("audit", "show", "--principal", "bbo"),
+        ("audit", "show", "--key", "bbo"),
+        ("restore", backup, "bbo", "p"),
+        ("key", "revoke", "bbo"),
+        ("why", *config, "bbo"),
+    ):
+        done = run([str(bindir() / "enc-gateway"), *words, *(() if "why" in words else config)])
+        assert done.status == 66 and "no principal, key or label bbo in" in done.err, done
+
+
+def test_a_session_is_ended_by_the_beginning_of_its_id(make_gateway: Callable[..., Gateway]) -> None:
+    gateway = make_gateway()
+    person = gateway.person("dev", "dev1")
+    person.new("p")
+    with person.mounted("p") as held:
+        (listed,) = gateway.sessions()
+        mistaken = admin(gateway, "sessions", "kill", "dev1")
+        assert mistaken.status == 69 and "sessions kill --principal dev1" in mistaken.err
+        assert admin(gateway, "sessions", "kill", str(listed["id"])[:5]).status == 0
+        assert held.wait().status == 75
+
+
+def test_two_invitations_are_told_of_and_all_of_a_principal_go_at_once(make_gateway: Callable[..., Gateway]) -> None:
+    gateway = make_gateway()
+    person = gateway.person("one", "dev1")
+    assert "earlier" not in admin(gateway, "key", "invite", "dev1").err
+    assert "An earlier invitation for dev1 is still good" in admin(gateway, "key", "invite", "dev1").err
+    config = ("--config", str(gateway.root / "gateway.toml"))
+    assert run([str(bindir() / "enc-gateway"), "why", *config, "dev1", "ls"]).status == 0, "the key, not an invitation"
+    several = admin(gateway, "key", "revoke", "dev1")
+    assert several.status == 64 and "or remove them all: --all" in several.err
+    removed = admin(gateway, "key", "revoke", "--all", "dev1", "--json").json["keys"]
+    assert isinstance(removed, list) and len(removed) == 3
+    assert admin(gateway, "key", "list").out.startswith("no keys") and person.ssh("ls").status == 255
+
+
+def test_the_code_of_an_embedded_gateway_has_its_own_host_key(make_gateway: Callable[..., Gateway]) -> None:
+    gateway = make_gateway()
+    code = admin(gateway, "key", "invite", "dev9").out.strip().removeprefix("enc1-")
+    public = (gateway.root / "host_ed25519.pub").read_text().split()[1]
+    assert base64.b64decode(public)[-32:] == base64.urlsafe_b64decode(code + "=" * (-len(code) % 4))[64:96]
+
+
 def test_an_invitation_prints_the_line_to_send_and_approving_needs_no_fingerprint(
     make_gateway: Callable[..., Gateway], tmp_path: Path
 ) -> None:
@@ -319,6 +389,17 @@ def test_a_trial_says_what_to_type_next_and_ctrl_c_ends_it_quietly(place: Path, 
     terminal.expect('{"event": "ready"')
     terminal.send("\x03")
     assert terminal.wait() == 0
+
+
+def test_a_second_gateway_in_the_same_directory_is_refused_and_the_first_goes_on(
+    make_gateway: Callable[..., Gateway],
+) -> None:
+    gateway = make_gateway()
+    person = gateway.person("dev", "dev1")
+    before = gateway.ssh_config.read_text()
+    second = run([str(bindir() / "enc-gateway"), "embedded", str(gateway.root)])
+    assert second.status == 75 and f"a gateway already runs in {gateway.root}" in second.err, second
+    assert gateway.ssh_config.read_text() == before and person.ssh("ls").status == 0
 
 
 def test_a_trial_whose_sshd_dies_names_its_log(place: Path, ground: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gateway import errors
 from gateway.admin import output
-from gateway.admin.keys import lookup
+from gateway.admin.keys import known, lookup
 from gateway.admin.keys.lookup import Named
 from gateway.audit import program_names, query, reasons, wording
 from gateway.base import clock, text
@@ -159,3 +159,32 @@ def test_a_link_out_of_the_hosts_directories_gives_no_name(tmp_path: Path) -> No
     assert program_names.of_host(f"{tools}/canary", (str(tools),)) == program_names.NOT_FOUND
     assert program_names.of_host(f"{tools}/compiler", (str(tools),)) == "compiler"
     assert program_names.of_host(f"{tools}/compiler", ()) == program_names.OF_PROJECT
+
+
+@pytest.mark.parametrize(
+    ("word", "principal"),
+    [
+        pytest.param("dev1", "dev1", id="a principal with two keys"),
+        pytest.param("dev1@desktop", "dev1", id="a label"),
+        pytest.param("SHA256:bbbb", "dev1", id="the beginning of a key's fingerprint"),
+        pytest.param("SHA256:zzzz", "SHA256:" + "z" * 43, id="and of one that is a principal"),
+        pytest.param("dev4", "dev4", id="a principal without a key"),
+        pytest.param("", None, id="nothing"),
+        pytest.param("SHA256:", None, id="too short"),
+        pytest.param("dev3", None, id="nobody"),
+    ],
+)
+def test_a_principal_is_found_by_name_label_or_the_beginning_of_a_fingerprint(word: str, principal: str | None) -> None:
+    everybody = (*KEYS, known.of_principal("SHA256:" + "z" * 43), known.of_principal("dev4"))
+    if principal is None:
+        with pytest.raises(NoSuchKey):
+            lookup.find_principal(word, everybody, NONE)
+    else:
+        assert lookup.find_principal(word, everybody, NONE) == principal
+
+
+def test_what_names_keys_of_several_principals_names_none_of_them() -> None:
+    alike = tuple(Named(fingerprint=f"SHA256:alike{end * 38}", principal=f"dev{end}", label="same") for end in "12")
+    for word in ("SHA256:alike", "same"):
+        with pytest.raises(Usage, match="names 2 principals"):
+            lookup.find_principal(word, alike, NONE)
