@@ -134,7 +134,7 @@ def _clock(reported: object) -> IdleClock:
 @options.as_json
 @click.pass_context
 def sessions_(ctx: click.Context, watch: bool, settings: Path, as_json: bool) -> None:
-    """List live sessions; `sessions kill` ends some."""
+    """List live sessions, or end them."""
     if ctx.invoked_subcommand is None:
         _list(options.load_usable_as_account(settings), watch, as_json)
 
@@ -171,7 +171,7 @@ def _short(row: tuple[str, ...]) -> tuple[str, ...]:
 
 def _row(one: LiveSession, prints: output.Fingerprints) -> tuple[str, ...]:
     session, clock = one.session, one.clock
-    views = ", ".join(f"{name} ({_span(view.locks_in)})" for name, view in one.views)
+    views = ", ".join(f"{name} (locks in {_span(view.locks_in)})" for name, view in one.views)
     active = f"{_span(clock.idle)} ago" if clock.idle is not None else "-"
     if not one.answers:
         active = "does not answer"
@@ -184,7 +184,7 @@ def _row(one: LiveSession, prints: output.Fingerprints) -> tuple[str, ...]:
 def _span(seconds: int | None) -> str:
     if seconds is None:
         return "-"
-    return text.span(seconds) if output.at_terminal() else f"{seconds} s"
+    return text.duration(seconds) if output.at_terminal() else f"{seconds} s"
 
 
 @sessions_.command()

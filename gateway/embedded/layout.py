@@ -81,7 +81,7 @@ def held(layout: Layout) -> Iterator[None]:
         except BlockingIOError as error:
             raise Busy(
                 f"a gateway already runs in {layout.root}",
-                "end it with Ctrl-C where it runs, or name another directory",
+                "end it there with Ctrl-C, or name another directory",
             ) from error
         yield
     finally:

@@ -103,6 +103,20 @@ def test_a_usage_error_is_one_line_with_exit_64(words: tuple[str, ...], said: st
     assert as_json["exit"] == 64 and as_json["error"] == "usage"
 
 
+@pytest.mark.parametrize("group", ["key", "audit"])
+def test_a_group_without_a_command_prints_its_help_as_it_is(group: str) -> None:
+    program = str(bindir() / "enc-gateway")
+    alone = run([program, group])
+    assert alone.status == 64 and alone.err == run([program, group, "--help"]).out
+    assert run([program, group, "--json"]).status == 64
+
+
+def test_json_before_the_command_counts(make_gateway: Callable[..., Gateway]) -> None:
+    config = ("--config", str(make_gateway().root / "gateway.toml"))
+    for words, field in ((("sessions",), "sessions"), (("key", "list"), "keys")):
+        assert run([str(bindir() / "enc-gateway"), "--json", *config, *words]).json == {field: []}
+
+
 def test_help_and_completion_know_every_command() -> None:
     program = str(bindir() / "enc-gateway")
     assert run([program, "help", "key", "approve"]).out == run([program, "key", "approve", "--help"]).out
@@ -377,7 +391,7 @@ def test_a_trial_says_what_to_type_next_and_ctrl_c_ends_it_quietly(place: Path, 
     argv = [str(bindir() / "enc-gateway"), "embedded", str(ground / "trial"), "--key", f"{key}.pub"]
     for _ in range(3):
         terminal = Terminal(argv)
-        terminal.expect("enc-gateway sessions --config")
+        terminal.expect(f"\n    {bindir()}/enc-gateway sessions --config")
         terminal.expect("gateway.toml")
         assert "Ctrl-C ends it" in terminal.seen and '{"event"' not in terminal.seen
         assert f"init --host gateway -F {ground}/trial/ssh_config" in terminal.seen and "mount parser" in terminal.seen

@@ -188,3 +188,35 @@ def test_what_names_keys_of_several_principals_names_none_of_them() -> None:
     for word in ("SHA256:alike", "same"):
         with pytest.raises(Usage, match="names 2 principals"):
             lookup.find_principal(word, alike, NONE)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        pytest.param(
+            '"event":"request","verb":"mount","project":"p","decision":"deny","reason":"paused"',
+            "refused: mount p: the gateway is paused",
+            id="refused in a pause",
+        ),
+        pytest.param(
+            '"event":"locked","project":"p","reason":"paused"',
+            "locked p: a sysadmin paused the gateway with --lock-now",
+            id="ended by a pause",
+        ),
+        pytest.param(
+            '"event":"program-ended","program":"sftp-server","reason":"revoked"',
+            "sftp-server ended: the key was revoked, or it expired",
+            id="a program of no project",
+        ),
+        pytest.param(
+            '"event":"program-ended","program":"sftp-server","project":"p","reason":"revoked"',
+            "sftp-server in p ended: the key was revoked, or it expired",
+            id="and one of a project",
+        ),
+        pytest.param('"event":"backup","vaults":3,"incomplete":0', "backup: 3 projects, all complete", id="a backup"),
+        pytest.param('"event":"backup","vaults":1,"incomplete":1', "backup: 1 project, 1 incomplete", id="of one"),
+    ],
+)
+def test_a_record_is_worded_for_what_it_tells_of(fields: str, words: str) -> None:
+    parsed = query.parse(f'{{"seq":1,{fields}}}'.encode())
+    assert parsed is not None and wording.describe(parsed) == words

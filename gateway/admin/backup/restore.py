@@ -36,8 +36,8 @@ def restore(directory: Path, principal: str, project: str, name: str, settings: 
     """Restore a project from a backup, under a new name.
 
     Without PRINCIPAL and PROJECT it lists the copies in DIRECTORY, without PROJECT those of PRINCIPAL, who can also be
-    named by a key (its fingerprint, the beginning of one, or its label). The live project stays as it is. restore checks the structure of the copy; only its owner can check the content: `ssh -t gateway fsck
-    NAME`.
+    named by a key (its fingerprint, the beginning of one, or its label). The live project stays as it is. restore
+    checks the structure of the copy; only its owner can check the content: `ssh -t gateway fsck NAME`.
     """
     whose = _principal(directory, principal, settings) if principal else None
     if not (whose and project):

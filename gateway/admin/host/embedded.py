@@ -62,10 +62,11 @@ def _next_commands(paths: Layout, port: int) -> str:
     """For somebody who tries a gateway: everything to type in another terminal."""
     enc = Path(sys.argv[0]).resolve().with_name("enc")
     program = shlex.quote(str(enc)) if enc.exists() else "enc"
+    ours = shlex.quote(str(enc.with_name("enc-gateway"))) if enc.exists() else "enc-gateway"
     config, settings = shlex.quote(str(paths.ssh_config)), shlex.quote(str(paths.config))
     lines = [f"The gateway is ready, on 127.0.0.1, port {port}. Ctrl-C ends it. In another terminal:", ""]
     if not _has_key(paths):
-        command = f"enc-gateway key add ~/.ssh/id_ed25519.pub --config {settings}"
+        command = f"{ours} key add ~/.ssh/id_ed25519.pub --config {settings}"
         lines += ["    # nobody may log in yet: this lets your key in", f"    {command}"]
     lines += [
         f"    {program} init --host gateway -F {config}",
@@ -76,7 +77,7 @@ def _next_commands(paths: Layout, port: int) -> str:
         "With ssh alone, and for a sysadmin:",
         "",
         f"    ssh -F {config} -i ~/.ssh/id_ed25519 gateway help",
-        f"    enc-gateway sessions --config {settings}",
+        f"    {ours} sessions --config {settings}",
     ]
     return "\n".join(lines)
 

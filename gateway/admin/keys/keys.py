@@ -155,7 +155,8 @@ def _end_use(settings: Config, fingerprint: str, removed: list[Entry]) -> tuple[
     left = [f"{found.name} ({slot.name})" for found, slot in survey.with_key(settings.paths_vaults, removed[0].blob)]
     if left:
         words += _LEFT.format(slots=", ".join(left))
-    fields = {"revoked": fingerprint, "principal": named, "lines": lines, "sessions": ending, "slots": left}
+    fields: dict[str, object] = {"revoked": fingerprint, "principal": named, "lines": lines}
+    fields |= {"sessions": ending, "slots": left}
     return fields, words
 
 
