@@ -38,7 +38,8 @@ def approve(which: str, deny: bool, yes: bool, expires: str, origin: str, settin
     new = _choose(settings, which)
     until, allowed = timespec.expiry(expires) if expires else "", networks(origin)
     if not (deny or yes or lookup.is_whole(which)) and os.isatty(0):
-        _require_compared(new)
+        entries = authorized_keys.load(settings.paths_authorized_keys)
+        _require_compared(new, _invited(entries, new))
     changed: list[Entry] = []
 
     def change(lines: list[str]) -> None:
@@ -87,10 +88,11 @@ def _invited(entries: tuple[Entry, ...], key: PendingKey) -> str:
     return found.invitation_for if found else ""
 
 
-def _require_compared(new: PendingKey) -> None:
+def _require_compared(new: PendingKey, principal: str) -> None:
     """Raise Usage unless the sysadmin says that the fingerprint is the one that was read out."""
     output.note(output.visible(f"{new.fingerprint}  {_about(new)}"))
-    click.echo("Is this the fingerprint that was read out to you? [y/N] ", nl=False, err=True)
+    whom = f" for {output.visible(principal)}" if principal else ""
+    click.echo(f"Let it in{whom}? Only if this fingerprint was read out to you. [y/N] ", nl=False, err=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise Usage("nothing was approved", "`enc-gateway key approve --deny` refuses the key")
 
