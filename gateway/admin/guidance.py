@@ -30,7 +30,7 @@ def help_(ctx: click.Context, words: tuple[str, ...]) -> None:
 @options.as_json
 @click.pass_context
 def completion(ctx: click.Context, shell: str, as_json: bool) -> None:
-    """Print the script that makes SHELL complete commands and options.
+    """Print the completion script for SHELL.
 
     \b
     bash: eval "$(enc-gateway completion bash)", in ~/.bashrc. The package has it already.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,19 @@ CONFIG = Path("/etc/enc/gateway.toml")
 
 def _config_before() -> Path:
     """What stands before the command, as in `enc-gateway --config FILE sessions`; else the gateway's."""
+    return next((given for given in _before("settings") if isinstance(given, Path)), CONFIG)
+
+
+def _json_before() -> bool:
+    return any(given is True for given in _before("as_json"))
+
+
+def _before(name: str) -> Iterator[object]:
+    """The option `name` of the commands that this one is part of, the nearest first."""
     context = click.get_current_context(silent=True)
     while context:
-        given = context.params.get("settings")
-        if isinstance(given, Path):
-            return given
+        yield context.params.get(name)
         context = context.parent
-    return CONFIG
 
 
 config_path = click.option(
@@ -38,7 +44,7 @@ config_path = click.option(
     help="The gateway's configuration file.",
 )
 
-as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+as_json = click.option("--json", "as_json", is_flag=True, default=_json_before, help="Print one JSON object.")
 
 
 def configured(command: Callable[..., Any]) -> Callable[..., Any]:

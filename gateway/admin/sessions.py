@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import click
 
 from gateway.admin import options, output
+from gateway.admin.keys import known, lookup
 from gateway.admin.usage import Group
 from gateway.audit import administration
 from gateway.base import json, text
@@ -133,7 +134,7 @@ def _clock(reported: object) -> IdleClock:
 @options.as_json
 @click.pass_context
 def sessions_(ctx: click.Context, watch: bool, settings: Path, as_json: bool) -> None:
-    """List live sessions; `sessions kill` ends some."""
+    """List live sessions, or end them."""
     if ctx.invoked_subcommand is None:
         _list(options.load_usable_as_account(settings), watch, as_json)
 
@@ -170,7 +171,7 @@ def _short(row: tuple[str, ...]) -> tuple[str, ...]:
 
 def _row(one: LiveSession, prints: output.Fingerprints) -> tuple[str, ...]:
     session, clock = one.session, one.clock
-    views = ", ".join(f"{name} ({_span(view.locks_in)})" for name, view in one.views)
+    views = ", ".join(f"{name} (locks in {_span(view.locks_in)})" for name, view in one.views)
     active = f"{_span(clock.idle)} ago" if clock.idle is not None else "-"
     if not one.answers:
         active = "does not answer"
@@ -183,19 +184,19 @@ def _row(one: LiveSession, prints: output.Fingerprints) -> tuple[str, ...]:
 def _span(seconds: int | None) -> str:
     if seconds is None:
         return "-"
-    return text.span(seconds) if output.at_terminal() else f"{seconds} s"
+    return text.duration(seconds) if output.at_terminal() else f"{seconds} s"
 
 
 @sessions_.command()
 @click.argument("ids", nargs=-1)
-@click.option("--principal", help="End all sessions of this principal.")
+@click.option("--principal", help="End all sessions of this principal (or of the principal whose key or label it is).")
 @click.option("--all", "all_sessions", is_flag=True, help="End all sessions.")
 @options.configured_somehow
 @options.as_json
 def kill(ids: tuple[str, ...], principal: str | None, all_sessions: bool, settings: Config, as_json: bool) -> None:
     """Lock all projects of sessions and end them.
 
-    IDS are as `sessions` shows them. Returns when the sessions have ended.
+    IDS are as `sessions` shows them; the beginning of one is enough. Returns when the sessions have ended.
     """
     how = _kill(settings, ids, principal, all_sessions, as_json)
     ended = [{"session": one.session.id, "killed": one.how == KILLED} for one in how if one.how != REMAINS]
@@ -217,20 +218,36 @@ def _kill(
     log, command = administration.log(settings), "enc-gateway sessions kill"
     cleanup.sweep(settings.paths_run, log, command)
     live = registry.live(settings.paths_run)
-    if unknown := set(ids) - {session.id for session in live}:
-        raise NotUnlocked(
-            f"no live session {output.visible(min(unknown))}", "`enc-gateway sessions` lists the live ones"
-        )
-    if not (ids or principal or all_sessions):
+    if not (ids or principal is not None or all_sessions):
         raise Usage(
             "which sessions?", "name their ids, as `enc-gateway sessions` lists them, or give --principal NAME or --all"
         )
-    chosen = [one for one in live if all_sessions or one.id in ids or one.principal == principal]
+    named = {_named(word, live, settings) for word in ids}
+    whose = principal
+    if principal is not None:
+        whose = lookup.find_principal(principal, known.everybody(settings), lookup.nobody(principal))
+    chosen = [one for one in live if all_sessions or one.id in named or one.principal == whose]
     if not chosen and not as_json:
-        click.echo(f"{output.visible(principal)} has no session" if principal else "no sessions; nothing is unlocked")
+        click.echo(f"{output.visible(whose)} has no session" if whose else "no sessions; nothing is unlocked")
     how = []
     for one in termination.end(settings.paths_run, chosen, settings.lock_grace, log, command):
         how.append(one)
         if not as_json:
             click.echo(_KILL_WORDS[one.how].format(one.session.id))
     return how
+
+
+_SHORTEST_ID = 4
+
+
+def _named(word: str, live: Iterable[Session], settings: Config) -> str:
+    """The id of the live session that `word` is, or is the beginning of. Raises NotUnlocked, Usage."""
+    ids = [one.id for one in live if one.id == word or (len(word) >= _SHORTEST_ID and one.id.startswith(word))]
+    if len(ids) > 1:
+        raise Usage(f"{output.visible(word)} names {len(ids)} sessions", f"name one of them: {', '.join(ids)}")
+    if ids:
+        return ids[0]
+    hint = "`enc-gateway sessions` lists the live ones"
+    if any(word in (one.principal, one.label) for one in known.everybody(settings)):
+        hint = f"for all sessions of a principal: `enc-gateway sessions kill --principal {output.visible(word)}`"
+    raise NotUnlocked(f"no live session {output.visible(word)}", hint)

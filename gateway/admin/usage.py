@@ -38,6 +38,8 @@ class Program(Group):
             sys.exit(super().main(*args, **{**extra, "standalone_mode": False}) or 0)
         except EncError as error:
             sys.exit(_failed(error.slug, str(error), error.hint, error.code))
+        except click.exceptions.NoArgsIsHelpError as error:
+            sys.exit(_without_command(error.ctx))
         except click.UsageError as error:
             hint = f"`{error.ctx.command_path} --help` says more" if error.ctx else ""
             sys.exit(_failed(Usage.slug, _on_one_line(error.format_message()), hint, Usage.code))
@@ -51,6 +53,15 @@ class Program(Group):
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             sys.exit(_failed(EncError.slug, f"{where}{error.strerror}", "", EncError.code))
+
+
+def _without_command(ctx: click.Context | None) -> int:
+    """A group of commands was named without one: show which it has. Returns the exit code."""
+    group = ctx.command_path if ctx else "enc-gateway"
+    if ctx is None or "--json" in sys.argv:
+        return _failed(Usage.slug, f"{group}: which command?", f"`{group} --help` lists them", Usage.code)
+    click.echo(ctx.get_help(), err=True)
+    return Usage.code
 
 
 def _on_one_line(words: str) -> str:

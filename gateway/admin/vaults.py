@@ -118,11 +118,16 @@ def vaults_(ownerless: bool, damaged: bool, settings: Config, as_json: bool) -> 
     listed = [one for one in collect(settings) if one.ownerless >= ownerless and (one.state == "damaged") >= damaged]
     prints = output.Fingerprints(one.principal for one in listed)
     rows = [(prints.short(one.principal), *_row(one)) for one in listed]
-    words = output.table(_HEADER, rows, "no projects", whole=("PROJECT",), optional=("REMARK",))
+    whole = ["PROJECT"]
+    if all(len(principal) <= _MOST_WHOLE for principal, *_ in rows):
+        whole.append("PRINCIPAL")
+    words = output.table(_HEADER, rows, "no projects", whole, optional=("REMARK",))
     fields = [{**one.as_dict(), "slots": list(one.slots), "unbound": list(one.unbound)} for one in listed]
     output.result({"vaults": fields}, words, as_json)
 
 
+_MOST_WHOLE = 15
+"""Characters of a principal's name that are not broken, such as those of a short fingerprint."""
 _HEADER = ("PRINCIPAL", "PROJECT", "STATE", "SIZE", "LAST USED", "SLOTS", "REMARK")
 
 

@@ -11,9 +11,10 @@ import click
 
 from gateway.admin import options, output
 from gateway.admin.keys import lookup
+from gateway.admin.keys.lookup import Named
 from gateway.base import interpreter, json, privileges, process
 from gateway.base.records import Record
-from gateway.errors import Internal, NoSuchKey, Usage
+from gateway.errors import Internal, Usage
 from gateway.identity import authorized_keys, from_patterns
 from gateway.identity.names import Principal
 
@@ -78,8 +79,13 @@ def _find(settings: str, word: str) -> str:
     config, ids, _ = options.load_usable(Path(settings))
     with privileges.account(*ids):
         entries = authorized_keys.load(config.paths_authorized_keys)
-    hint = "`enc-gateway key list` lists fingerprints, principals and labels"
-    return lookup.find(word, lookup.of_entries(entries), NoSuchKey("no key has that name or fingerprint", hint))
+    keys = lookup.of_entries(entries)
+    listed = [one for one in keys if not one.is_invitation]  # a name means the keys, as long as there is one
+    return lookup.find(word, listed if _names(word, listed) else keys, lookup.nobody(word))
+
+
+def _names(word: str, keys: list[Named]) -> bool:
+    return any(lookup.names(word, one) for one in keys)
 
 
 def dry_run(settings: str, fingerprint: str, line: str | None, origin: str = "") -> Decision:

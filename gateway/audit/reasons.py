@@ -115,6 +115,11 @@ def for_sysadmin(slug: str) -> str:
     return REASONS[slug].sysadmin if slug in REASONS else _REFUSALS.get(slug, "")
 
 
+def of_refusal(slug: str) -> str:
+    """The same for what was refused or failed, not ended: a pause refuses without --lock-now too."""
+    return _REFUSALS.get(slug) or for_sysadmin(slug)
+
+
 def is_abrupt(slug: str) -> bool:
     """As Reason.abrupt. A slug that this version does not know counts as abrupt; "" (no reason) does not."""
     return REASONS[slug].abrupt if slug in REASONS else slug != ""

@@ -27,8 +27,17 @@ def describe(event: Event) -> str:
 
 
 def why(slug: str) -> str:
-    """The words for a reason; the slug itself if this version does not know it."""
+    """Why something ended; the slug itself if this version does not know it."""
     return reasons.for_sysadmin(slug) or slug
+
+
+def why_refused(slug: str) -> str:
+    """Why something was refused or failed; the slug itself if this version does not know it."""
+    return reasons.of_refusal(slug) or slug
+
+
+_ENDS = frozenset(("session-closed", "locked", "lock-incomplete", "program-ended"))
+"""Events that tell of an end. The reason of another is that of a refusal or a failure."""
 
 
 def command(event: Event) -> str:
@@ -41,12 +50,13 @@ def command(event: Event) -> str:
 
 
 def _because(event: Event) -> str:
-    return f": {why(event.reason)}" if event.reason else ""
+    words = why if event.event in _ENDS else why_refused
+    return f": {words(event.reason)}" if event.reason else ""
 
 
 def _request(event: Event) -> str:
     if event.decision == "deny":
-        return f"refused: {f'{command(event)}: ' if event.verb else ''}{why(event.reason)}"
+        return f"refused: {f'{command(event)}: ' if event.verb else ''}{why_refused(event.reason)}"
     return f"allowed: {command(event)}"
 
 
@@ -66,7 +76,9 @@ def _checked(event: Event) -> str:
 
 
 def _backup(event: Event) -> str:
-    return f"backup of {event.detail('vaults')} projects, {event.detail('incomplete')} of them incomplete"
+    vaults, incomplete = event.detail("vaults"), event.detail("incomplete")
+    all_of_it = "all complete" if incomplete == "0" else f"{incomplete} incomplete"
+    return f"backup: {vaults} {'project' if vaults == '1' else 'projects'}, {all_of_it}"
 
 
 def _project(what: str) -> Words:
@@ -157,7 +169,7 @@ _WORDS: dict[str, tuple[Words, frozenset[str]]] = {
     "rotated": (_plain("log rotated"), frozenset()),
     "fault": (_plain("error of the gateway"), frozenset()),
     "program-ended": (
-        lambda event: f"{event.detail('program')} in {event.project} ended{_because(event)}",
+        lambda event: f"{event.detail('program')}{event.project and f' in {event.project}'} ended{_because(event)}",
         frozenset(),
     ),
 }

@@ -47,6 +47,7 @@ def parse(text: str) -> dict[str, Located]:
         raise PlainTomlError(1, "the file is too large")
     found: dict[str, Located] = {}
     names = _Names()
+    dotted: dict[str, tuple[int, str]] = {}  # the tables of dotted keys: what to say when one comes later
     prefix = ""
     for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
         try:
@@ -55,11 +56,17 @@ def parse(text: str) -> dict[str, Located]:
             if cursor.peek() == "[":
                 cursor.take()
                 table = _key(cursor, "]")
+                if table in dotted:
+                    raise PlainTomlError(*dotted[table])
                 names.add_table(table)
                 prefix = table + "."
             elif not cursor.at_end():
-                name = prefix + _key(cursor, "=")
+                key = _key(cursor, "=")
+                name = prefix + key
                 names.add_key(name)
+                if "." in key:
+                    above, _, last = name.rpartition(".")
+                    dotted.setdefault(above, (number, f"write `{last} = ...` below `[{above}]`"))
                 found[name] = Located(_value(cursor), number)
             cursor.finish()
         except _SyntaxError as error:

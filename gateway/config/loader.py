@@ -26,8 +26,17 @@ def parse(text: str, source: str = "gateway.toml") -> Config:
         if located is not None and (problem := _problem(key, located.value)):
             raise Misconfigured(f"{source}, line {located.line}: {key.name} {problem}")
     for name, located in given.items():
-        raise Misconfigured(f"{source}, line {located.line}: unknown key {name}")
+        raise Misconfigured(f"{source}, line {located.line}: unknown key {name}{_meant(name)}")
     return Config(**values)
+
+
+def _meant(name: str) -> str:
+    """Where to write the key that an unknown one ends with, as `projects.create` does below [idle]."""
+    for key in schema.KEYS:
+        if name.endswith("." + key.name):
+            table, _, last = key.name.rpartition(".")
+            return f"; write `{last} = ...` below `[{table}]`"
+    return ""
 
 
 _TYPE_NAMES = {int: "a whole number", str: "a string", tuple: "a list of strings"}

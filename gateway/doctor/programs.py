@@ -90,7 +90,7 @@ def _defects(text: str) -> Iterator[Finding]:
     """What this version of gocryptfs does wrong. It is no warning: the gateway guards against it by itself."""
     for defect in defects.found(defects.parse(text)):
         fixed = f"fixed in {'.'.join(map(str, defect.fixed))}" if defect.fixed else "in every released version"
-        yield ok("gocryptfs", f"known defect, {fixed}: {defect.what}; {defect.guard}")
+        yield ok("gocryptfs", f"{defect.guard}. The reason is a defect ({fixed}): {defect.what}")
 
 
 def _cve_2024_6387(version: str, package: str) -> Iterator[Finding]:

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import pwd
 import stat
 from pathlib import Path
 
-from gateway.base import interpreter, process, toml
+from gateway.base import files, interpreter, process, toml
 from gateway.base.records import Record
 from gateway.config import loader, schema
-from gateway.errors import Misconfigured, Usage
+from gateway.errors import Busy, Misconfigured, Usage
 from gateway.host import sshd_template
 from gateway.sandbox import transfer
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 SSH_KEYGEN = "/usr/bin/ssh-keygen"
+SSH_CONFIG = "ssh_config"
+HOST_KEY = "host_ed25519"
+_LOCK = "embedded.lock"
 _MAX_DIGITS = 9
 
 
@@ -42,16 +51,41 @@ class Layout(Record):
             root=root,
             config=root / "gateway.toml",
             sshd_config=root / "sshd_config",
-            ssh_config=root / "ssh_config",
+            ssh_config=root / SSH_CONFIG,
             known_hosts=root / "known_hosts",
             authorized_keys=root / "authorized_keys",
-            host_key=root / "host_ed25519",
+            host_key=root / HOST_KEY,
             log=root / "log" / "sshd.log",
             audit=root / "audit" / "audit.jsonl",
             vaults=root / "vaults",
             enrolments=root / "enrolments",
             run=root / "run",
         )
+
+
+def root_of(authorized_keys: str) -> Path | None:
+    """The directory of the embedded gateway that has this authorized_keys; None for one that `setup` made."""
+    root = Path(authorized_keys).parent
+    return root if all((root / name).exists() for name in (SSH_CONFIG, HOST_KEY, "sshd_config")) else None
+
+
+@contextlib.contextmanager
+def held(layout: Layout) -> Iterator[None]:
+    """Hold the directory: a second gateway would take the first one's sshd_config and ssh_config away. The kernel
+    releases the lock when we end, however that happens. Raises Busy.
+    """
+    fd = files.open_regular(str(layout.root / _LOCK), os.O_RDWR | os.O_CREAT)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Busy(
+                f"a gateway already runs in {layout.root}",
+                "end it there with Ctrl-C, or name another directory",
+            ) from error
+        yield
+    finally:
+        os.close(fd)
 
 
 def config_text(layout: Layout, given: dict[str, str]) -> str:

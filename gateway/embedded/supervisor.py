@@ -51,9 +51,15 @@ def run(
     paths = layout.Layout.at(directory, account)
     text = layout.config_text(paths, given)
     layout.make_directories(paths)
-    layout.write(paths.config, text)
-    layout.make_host_key(paths)
-    layout.add_keys(paths, keys)
+    with layout.held(paths):
+        layout.write(paths.config, text)
+        layout.make_host_key(paths)
+        layout.add_keys(paths, keys)
+        _serve(paths, port, announce)
+
+
+def _serve(paths: layout.Layout, port: int, announce: Callable[[layout.Layout, int], None]) -> None:
+    """Run sshd until a signal to stop."""
     signals = _Signals()
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # so that we can end what sshd leaves behind
     pid, port = _start_sshd(paths, port)

@@ -137,5 +137,5 @@ def require_unlisted(listed: tuple[Entry, ...], blob: str) -> None:
     """Raise Usage if a line already has the key: a key has one principal."""
     for entry in listed:
         if entry.blob == blob:
-            whose = entry.principal or "its own fingerprint"
-            raise Usage(f"that key is already in line {entry.line}, as {whose}", "`enc-gateway key revoke` removes it")
+            whose = f"as {entry.principal}" if entry.principal else "without a principal's name"
+            raise Usage(f"that key is already in line {entry.line}, {whose}", "`enc-gateway key revoke` removes it")

@@ -38,12 +38,12 @@ HARD_LINKS = Defect(
 )
 LOST_NAMES = Defect(
     what="a directory renamed over an empty one whose name has more than 175 bytes is not listed any more",
-    guard="`fsck` finds it and gives it a new name, recovered-1",
+    guard="`fsck` finds a directory that has lost its name, and names it recovered-1",
     fixed=None,
 )
 NEW_MODES = Defect(
     what="a directory made without rwx for its owner shows them for a second, so `cp -a` of such a directory fails",
-    guard="nothing prevents it; `chmod -R u+w` before the copy, or `tar`, avoid it",
+    guard="`cp -a` of a directory that its owner cannot write to needs `chmod -R u+w` first, or `tar` instead",
     fixed=None,
 )
 DEFECTS = (HARD_LINKS, LOST_NAMES, NEW_MODES)

@@ -4,6 +4,7 @@ wrong gateway.toml takes none of it away.
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import signal
@@ -105,6 +106,20 @@ def test_a_usage_error_is_one_line_with_exit_64(words: tuple[str, ...], said: st
     assert as_json["exit"] == 64 and as_json["error"] == "usage"
 
 
+@pytest.mark.parametrize("group", ["key", "audit"])
+def test_a_group_without_a_command_prints_its_help_as_it_is(group: str) -> None:
+    program = str(bindir() / "enc-gateway")
+    alone = run([program, group])
+    assert alone.status == 64 and alone.err == run([program, group, "--help"]).out
+    assert run([program, group, "--json"]).status == 64
+
+
+def test_json_before_the_command_counts(make_gateway: Callable[..., Gateway]) -> None:
+    config = ("--config", str(make_gateway().root / "gateway.toml"))
+    for words, field in ((("sessions",), "sessions"), (("key", "list"), "keys")):
+        assert run([str(bindir() / "enc-gateway"), "--json", *config, *words]).json == {field: []}
+
+
 def test_help_and_completion_know_every_command() -> None:
     program = str(bindir() / "enc-gateway")
     assert run([program, "help", "key", "approve"]).out == run([program, "key", "approve", "--help"]).out
@@ -169,6 +184,75 @@ def test_a_key_is_named_by_label_principal_or_the_beginning_of_its_fingerprint(
     assert unknown.status == 66 and "`enc-gateway key list`" in unknown.err
     assert admin(gateway, "key", "revoke", "two@test").status == 0
     assert two.ssh("ls").status == 255 and one.ssh("ls").status == 0
+
+
+def test_what_a_table_shows_names_the_principal_everywhere_and_an_unknown_name_is_an_error(
+    make_gateway: Callable[..., Gateway], tmp_path: Path
+) -> None:
+    gateway = make_gateway()
+    person = gateway.person("by-its-fingerprint")
+    person.new("p")
+    short, label = person.fingerprint[:16], "by-its-fingerprint@test"
+    backup = str(tmp_path / "backup")
+    assert admin(gateway, "backup", backup).status == 0
+    for word in (short, label):
+        for option in ("--principal", "--key"):
+            shown = admin(gateway, "audit", "show", option, word, "--json").json["records"]
+            assert isinstance(shown, list) and shown, (option, word)
+        assert admin(gateway, "restore", backup, word, "p", "--as", f"of-{len(word)}").status == 0
+        with person.mounted("p") as held:
+            killed = admin(gateway, "sessions", "kill", "--principal", word)
+            assert killed.status == 0 and "ended s-" in killed.out, killed
+            assert held.wait().status == 75
+    quiet = admin(gateway, "sessions", "kill", "--principal", label)
+    assert quiet.status == 0 and "has no session" in quiet.out
+    assert admin(gateway, "key", "revoke", short).status == 0
+    gone = admin(gateway, "audit", "show", "--key", short, "--json")
+    assert gone.status == 0 and gone.json["records"], "the log outlives the key"
+    config = ("--config", str(gateway.root / "gateway.toml"))
+    for words in (
+        ("sessions", "kill", "--principal", "bbo"),
+        ("audit", "show", "--principal", "bbo"),
+        ("audit", "show", "--key", "bbo"),
+        ("restore", backup, "bbo", "p"),
+        ("key", "revoke", "bbo"),
+        ("why", *config, "bbo"),
+    ):
+        done = run([str(bindir() / "enc-gateway"), *words, *(() if "why" in words else config)])
+        assert done.status == 66 and "no principal, key or label bbo in" in done.err, done
+
+
+def test_a_session_is_ended_by_the_beginning_of_its_id(make_gateway: Callable[..., Gateway]) -> None:
+    gateway = make_gateway()
+    person = gateway.person("dev", "dev1")
+    person.new("p")
+    with person.mounted("p") as held:
+        (listed,) = gateway.sessions()
+        mistaken = admin(gateway, "sessions", "kill", "dev1")
+        assert mistaken.status == 69 and "sessions kill --principal dev1" in mistaken.err
+        assert admin(gateway, "sessions", "kill", str(listed["id"])[:5]).status == 0
+        assert held.wait().status == 75
+
+
+def test_two_invitations_are_told_of_and_all_of_a_principal_go_at_once(make_gateway: Callable[..., Gateway]) -> None:
+    gateway = make_gateway()
+    person = gateway.person("one", "dev1")
+    assert "earlier" not in admin(gateway, "key", "invite", "dev1").err
+    assert "An earlier invitation for dev1 is still good" in admin(gateway, "key", "invite", "dev1").err
+    config = ("--config", str(gateway.root / "gateway.toml"))
+    assert run([str(bindir() / "enc-gateway"), "why", *config, "dev1", "ls"]).status == 0, "the key, not an invitation"
+    several = admin(gateway, "key", "revoke", "dev1")
+    assert several.status == 64 and "or remove them all: --all" in several.err
+    removed = admin(gateway, "key", "revoke", "--all", "dev1", "--json").json["keys"]
+    assert isinstance(removed, list) and len(removed) == 3
+    assert admin(gateway, "key", "list").out.startswith("no keys") and person.ssh("ls").status == 255
+
+
+def test_the_code_of_an_embedded_gateway_has_its_own_host_key(make_gateway: Callable[..., Gateway]) -> None:
+    gateway = make_gateway()
+    code = admin(gateway, "key", "invite", "dev9").out.strip().removeprefix("enc1-")
+    public = (gateway.root / "host_ed25519.pub").read_text().split()[1]
+    assert base64.b64decode(public)[-32:] == base64.urlsafe_b64decode(code + "=" * (-len(code) % 4))[64:96]
 
 
 def test_an_invitation_prints_the_line_to_send_and_approving_needs_no_fingerprint(
@@ -356,7 +440,7 @@ def test_a_trial_says_what_to_type_next_and_ctrl_c_ends_it_quietly(place: Path, 
     argv = [str(bindir() / "enc-gateway"), "embedded", str(ground / "trial"), "--key", f"{key}.pub"]
     for _ in range(3):
         terminal = Terminal(argv)
-        terminal.expect("enc-gateway sessions --config")
+        terminal.expect(f"\n    {bindir()}/enc-gateway sessions --config")
         terminal.expect("gateway.toml")
         assert "Ctrl-C ends it" in terminal.seen and '{"event"' not in terminal.seen
         assert f"init --host gateway -F {ground}/trial/ssh_config" in terminal.seen and "mount parser" in terminal.seen
@@ -368,6 +452,17 @@ def test_a_trial_says_what_to_type_next_and_ctrl_c_ends_it_quietly(place: Path, 
     terminal.expect('{"event": "ready"')
     terminal.send("\x03")
     assert terminal.wait() == 0
+
+
+def test_a_second_gateway_in_the_same_directory_is_refused_and_the_first_goes_on(
+    make_gateway: Callable[..., Gateway],
+) -> None:
+    gateway = make_gateway()
+    person = gateway.person("dev", "dev1")
+    before = gateway.ssh_config.read_text()
+    second = run([str(bindir() / "enc-gateway"), "embedded", str(gateway.root)])
+    assert second.status == 75 and f"a gateway already runs in {gateway.root}" in second.err, second
+    assert gateway.ssh_config.read_text() == before and person.ssh("ls").status == 0
 
 
 def test_a_trial_whose_sshd_dies_names_its_log(place: Path, ground: Path) -> None:

@@ -295,3 +295,10 @@ def test_a_number_that_is_none_cannot_be_set(layout: Layout, key: Key, text: str
 def test_what_a_file_would_not_take_cannot_be_set(layout: Layout, name: str, text: str, said: str) -> None:
     with pytest.raises(Usage, match=said):
         config_text(layout, {name: text})
+
+
+def test_a_dotted_key_in_the_wrong_table_is_told_where_it_belongs() -> None:
+    with pytest.raises(Misconfigured, match=r"unknown key idle.projects.create; write `create = .*`\[projects\]`"):
+        loader.parse("[idle]\nprojects.create = []\n")
+    with pytest.raises(Misconfigured, match=r"line 1: write `view = \.\.\.` below `\[idle\]`"):
+        loader.parse("idle.view = 60\n[idle]\nsession = 60\n")

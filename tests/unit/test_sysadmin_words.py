@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gateway import errors
 from gateway.admin import output
-from gateway.admin.keys import lookup
+from gateway.admin.keys import known, lookup
 from gateway.admin.keys.lookup import Named
 from gateway.audit import program_names, query, reasons, wording
 from gateway.base import clock, text
@@ -182,3 +182,64 @@ def test_a_link_out_of_the_hosts_directories_gives_no_name(tmp_path: Path) -> No
     assert program_names.of_host(f"{tools}/canary", (str(tools),)) == program_names.NOT_FOUND
     assert program_names.of_host(f"{tools}/compiler", (str(tools),)) == "compiler"
     assert program_names.of_host(f"{tools}/compiler", ()) == program_names.OF_PROJECT
+
+
+@pytest.mark.parametrize(
+    ("word", "principal"),
+    [
+        pytest.param("dev1", "dev1", id="a principal with two keys"),
+        pytest.param("dev1@desktop", "dev1", id="a label"),
+        pytest.param("SHA256:bbbb", "dev1", id="the beginning of a key's fingerprint"),
+        pytest.param("SHA256:zzzz", "SHA256:" + "z" * 43, id="and of one that is a principal"),
+        pytest.param("dev4", "dev4", id="a principal without a key"),
+        pytest.param("", None, id="nothing"),
+        pytest.param("SHA256:", None, id="too short"),
+        pytest.param("dev3", None, id="nobody"),
+    ],
+)
+def test_a_principal_is_found_by_name_label_or_the_beginning_of_a_fingerprint(word: str, principal: str | None) -> None:
+    everybody = (*KEYS, known.of_principal("SHA256:" + "z" * 43), known.of_principal("dev4"))
+    if principal is None:
+        with pytest.raises(NoSuchKey):
+            lookup.find_principal(word, everybody, NONE)
+    else:
+        assert lookup.find_principal(word, everybody, NONE) == principal
+
+
+def test_what_names_keys_of_several_principals_names_none_of_them() -> None:
+    alike = tuple(Named(fingerprint=f"SHA256:alike{end * 38}", principal=f"dev{end}", label="same") for end in "12")
+    for word in ("SHA256:alike", "same"):
+        with pytest.raises(Usage, match="names 2 principals"):
+            lookup.find_principal(word, alike, NONE)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        pytest.param(
+            '"event":"request","verb":"mount","project":"p","decision":"deny","reason":"paused"',
+            "refused: mount p: the gateway is paused",
+            id="refused in a pause",
+        ),
+        pytest.param(
+            '"event":"locked","project":"p","reason":"paused"',
+            "locked p: a sysadmin paused the gateway with --lock-now",
+            id="ended by a pause",
+        ),
+        pytest.param(
+            '"event":"program-ended","program":"sftp-server","reason":"revoked"',
+            "sftp-server ended: the key was revoked, or it expired",
+            id="a program of no project",
+        ),
+        pytest.param(
+            '"event":"program-ended","program":"sftp-server","project":"p","reason":"revoked"',
+            "sftp-server in p ended: the key was revoked, or it expired",
+            id="and one of a project",
+        ),
+        pytest.param('"event":"backup","vaults":3,"incomplete":0', "backup: 3 projects, all complete", id="a backup"),
+        pytest.param('"event":"backup","vaults":1,"incomplete":1', "backup: 1 project, 1 incomplete", id="of one"),
+    ],
+)
+def test_a_record_is_worded_for_what_it_tells_of(fields: str, words: str) -> None:
+    parsed = query.parse(f'{{"seq":1,{fields}}}'.encode())
+    assert parsed is not None and wording.describe(parsed) == words

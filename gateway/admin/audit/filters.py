@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,10 +10,13 @@ from pathlib import Path
 import click
 
 from gateway.admin import options
+from gateway.admin.keys import known, lookup
+from gateway.admin.keys.lookup import Named
 from gateway.audit import query
 from gateway.audit.query import Event, Filter
 from gateway.base import clock
-from gateway.errors import Misconfigured
+from gateway.config import loader
+from gateway.errors import Misconfigured, NoSuchKey
 from gateway.identity import timespec
 
 Command = Callable[..., None]
@@ -24,12 +28,12 @@ _OUTCOME_HELP = f"Only records of this outcome: {', '.join(query.OUTCOMES)}."
 def filters(command: Command) -> Command:
     """Add the options that choose records."""
     choices = (
-        click.option("--principal", default="", help="Only records of this principal."),
+        click.option("--principal", default="", help="Only records of this principal (or whose key or label it is)."),
         click.option(
             "--key",
             default="",
-            metavar="FINGERPRINT",
-            help="Only records of this key. The first characters are enough.",
+            metavar="KEY",
+            help="Only records of this key: its fingerprint, the beginning of one, or its label.",
         ),
         click.option("--project", default="", help="Only records of this project."),
         click.option("--verb", default="", help="Only requests for this command, and what followed from them."),
@@ -53,9 +57,36 @@ file_option = click.option(
 )
 
 
-def wanted(chosen: dict[str, str]) -> Filter:
-    """The filter that the options choose. Raises Usage."""
-    return Filter(**{**chosen, **{name: _utc(chosen[name]) for name in ("since", "until")}})
+def wanted(chosen: dict[str, str], log: str, settings: Path) -> Filter:
+    """The filter that the options choose, for the log at `log`. Raises Usage, and NoSuchKey for a name that nobody has.
+
+    Names are looked up among those whom the gateway knows, and then in the log: it outlives keys and projects.
+    """
+    names = {}
+    if chosen["principal"] or chosen["key"]:
+        names = _looked_up(chosen, known.everybody(loader.load_usable(str(settings))[0]), log)
+    return Filter(**{**chosen, **names, **{name: _utc(chosen[name]) for name in ("since", "until")}})
+
+
+def _looked_up(chosen: dict[str, str], everybody: tuple[Named, ...], log: str) -> dict[str, str]:
+    found = {}
+    for option, resolve in (("principal", lookup.find_principal), ("key", lookup.find)):
+        if word := chosen[option]:
+            try:
+                found[option] = resolve(word, everybody, lookup.nobody(word))
+            except NoSuchKey:
+                found[option] = resolve(word, _in_log(log), lookup.nobody(word, "the log"))
+    return found
+
+
+def _in_log(log: str) -> tuple[Named, ...]:
+    """The keys and principals of all records."""
+    found: dict[Named, None] = {}
+    with contextlib.suppress(FileNotFoundError):
+        for event in query.events(log, Filter()):
+            for fingerprint in event.keys or ("",):
+                found[Named(fingerprint=fingerprint, principal=event.principal)] = None
+    return tuple(found)
 
 
 def _utc(text: str) -> str:

@@ -29,10 +29,10 @@ from gateway.errors import Usage
 def verify(path: Path | None, settings: Path, after: str, quick: bool, as_json: bool) -> None:
     """Check that no record was changed, removed or inserted.
 
-    Exits with 1 when one was. Note the head that it prints on another host: whoever can write the log can recompute
-    the whole chain. With --after and a head that you noted, such a change is found too, in all lines after it; the
-    lines before are not read. --quick finds accidents; it believes what rotation noted of the closed logs, and so does
-    not find a change by somebody who can write there.
+    Exits with 1 if a record was changed. Note the head that it prints on another host: whoever can write the log can
+    recompute the whole chain. With --after and a head that you noted, such a change is found too, in all lines after
+    it; the lines before are not read. --quick finds accidents; it believes what rotation noted of the closed logs, and
+    so does not find a change by somebody who can write there.
     """
     if after and quick:
         raise Usage("--after and --quick exclude each other")

@@ -28,7 +28,8 @@ def report(file: Path, path: Path | None, settings: Path, as_json: bool, **chose
     The page loads nothing, so it can be printed or sent. It says whether `audit verify` finds the log unchanged. For
     long periods, totals are complete; tables show the newest 500 rows, and the timeline the newest 300 sessions.
     """
-    choice, log = wanted(chosen), log_path(path, settings)
+    log = log_path(path, settings)
+    choice = wanted(chosen, log, settings)
     found = summary.summarize(reading(path, log, choice))
     is_sound, chain = _chain(log)
     about = About(

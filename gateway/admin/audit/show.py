@@ -59,7 +59,8 @@ def show(path: Path | None, settings: Path, last: int | None, follow: bool, as_j
 
     With --follow, --json prints an object a line.
     """
-    choice, log = wanted(chosen), log_path(path, settings)
+    log = log_path(path, settings)
+    choice = wanted(chosen, log, settings)
     table = _Table(settings)
     if follow:
         _follow(log, choice, last or _FOLLOWED, table, as_json)

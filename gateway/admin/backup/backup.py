@@ -51,9 +51,9 @@ class _Backup(Group):
 def backup() -> None:
     """Copy every vault to a directory, as ciphertext.
 
-    `enc-gateway backup DIRECTORY` makes or updates the copies. A vault may be in use: its copy is of one moment, and
-    replaces the previous copy as a whole. Copies of removed projects are kept. Exits with 75 when a vault could not be
-    copied consistently; its previous copy is kept.
+    `enc-gateway backup DIRECTORY` makes or updates the copies. Users may work meanwhile; each copy shows one moment,
+    and replaces the previous copy as a whole. Copies of removed projects are kept. Exits with 75 when a vault could not
+    be copied consistently; its previous copy is kept.
     """
 
 
@@ -62,7 +62,10 @@ def backup() -> None:
 @options.configured
 @options.as_json
 def _make(directory: Path, settings: Config, as_json: bool) -> None:
-    """Make or update the copies in DIRECTORY, as `backup DIRECTORY` does."""
+    """Make or update the copies in DIRECTORY.
+
+    `backup DIRECTORY` does the same.
+    """
     began = time.monotonic()
     with privileges.root():
         _prepare(directory)
@@ -166,7 +169,7 @@ def list_(directory: Path, as_json: bool) -> None:
 @click.argument("directory", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @options.as_json
 def verify(directory: Path, as_json: bool) -> None:
-    """Check the copies in DIRECTORY: all of them are read.
+    """Read every copy in DIRECTORY and check it.
 
     Finds files that cannot be read, are missing, or have a size that no encrypted file has. What is in them only their
     owner can check: restore the project, and have its owner run `fsck`. Exits with 65 when a copy is damaged.

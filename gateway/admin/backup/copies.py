@@ -40,14 +40,25 @@ def find(directory: Path, principal: str = "") -> tuple[StoredCopy, ...]:
     if not (directory / MARKER).exists():
         raise NoSuchProject(f"{directory} is no backup of a gateway", "name a directory that `enc-gateway backup` made")
     found = []
+    for whose, home in _homes(directory):
+        if principal in ("", whose):
+            found += [_copy(whose, home, name) for name in sorted(os.listdir(home)) if _is_copy(home / name)]
+    return tuple(found)
+
+
+def principals(directory: Path) -> tuple[Principal, ...]:
+    """Who has a copy in `directory`."""
+    return tuple(whose for whose, _ in _homes(directory))
+
+
+def _homes(directory: Path) -> Iterator[tuple[Principal, Path]]:
     for home in sorted(directory.iterdir()):
         try:
             whose = Principal.of_directory(home.name)
         except Usage:
             continue
-        if principal in ("", whose) and home.is_dir() and not home.is_symlink():
-            found += [_copy(whose, home, name) for name in sorted(os.listdir(home)) if _is_copy(home / name)]
-    return tuple(found)
+        if home.is_dir() and not home.is_symlink():
+            yield whose, home
 
 
 def _is_copy(path: Path) -> bool:

@@ -9,6 +9,7 @@ import click
 
 from gateway.admin import options, output
 from gateway.admin.backup import copies
+from gateway.admin.keys import known, lookup
 from gateway.audit import administration
 from gateway.base import files, privileges
 from gateway.base.tree.walk import remove
@@ -34,11 +35,11 @@ takes longer.
 def restore(directory: Path, principal: str, project: str, name: str, settings: Config, as_json: bool) -> None:
     """Restore a project from a backup, under a new name.
 
-    Without PRINCIPAL and PROJECT it lists the copies in DIRECTORY, without PROJECT those of PRINCIPAL. The live project
-    stays as it is. restore checks the structure of the copy; only its owner can check the content: `ssh -t gateway fsck
-    NAME`.
+    Without PRINCIPAL and PROJECT it lists the copies in DIRECTORY, without PROJECT those of PRINCIPAL, who can also be
+    named by a key (its fingerprint, the beginning of one, or its label). The live project stays as it is. restore
+    checks the structure of the copy; only its owner can check the content: `ssh -t gateway fsck NAME`.
     """
-    whose = _principal(principal) if principal else None
+    whose = _principal(directory, principal, settings) if principal else None
     if not (whose and project):
         with privileges.root():
             found = copies.find(directory, whose or "")
@@ -72,8 +73,12 @@ def restore(directory: Path, principal: str, project: str, name: str, settings: 
     output.result({"principal": whose, "project": project, "restored_as": new}, words, as_json)
 
 
-def _principal(text: str) -> Principal:
-    return Principal.of_fingerprint(text) if text.startswith("SHA256:") else Principal.of(text)
+def _principal(directory: Path, word: str, settings: Config) -> Principal:
+    """Whom `word` names, among those with a copy and those that the gateway knows. Raises NoSuchKey, Usage."""
+    with privileges.root():
+        copied = tuple(map(known.of_principal, copies.principals(directory)))
+    found = lookup.find_principal(word, (*copied, *known.everybody(settings)), lookup.nobody(word, str(directory)))
+    return Principal.of_fingerprint(found) if found.startswith("SHA256:") else Principal.of(found)
 
 
 def _restore_realm(settings: Config, directory: Path) -> None:

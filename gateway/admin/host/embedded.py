@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 import sys
 from pathlib import Path
 
 import click
+import structlog
 
 from gateway.admin import options, output
 from gateway.base import json
@@ -53,6 +55,8 @@ def embedded(
 
     if problem := host.terminal_problem():
         output.note(f"enc-gateway: {problem}")
+    if output.at_terminal() and not as_json:  # Ctrl-C needs no log of each session that it locks
+        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     limits = {"idle.session": str(idle), "idle.view": str(idle)} if idle else {}
     given = limits | dict(_pair(setting) for setting in settings)
     supervisor.run(directory, port or 0, keys, given, announce)
@@ -62,10 +66,11 @@ def _next_commands(paths: Layout, port: int) -> str:
     """For somebody who tries a gateway: everything to type in another terminal."""
     enc = Path(sys.argv[0]).resolve().with_name("enc")
     program = shlex.quote(str(enc)) if enc.exists() else "enc"
+    ours = shlex.quote(str(enc.with_name("enc-gateway"))) if enc.exists() else "enc-gateway"
     config, settings = shlex.quote(str(paths.ssh_config)), shlex.quote(str(paths.config))
     lines = [f"The gateway is ready, on 127.0.0.1, port {port}. Ctrl-C ends it. In another terminal:", ""]
     if not _has_key(paths):
-        command = f"enc-gateway key add ~/.ssh/id_ed25519.pub --config {settings}"
+        command = f"{ours} key add ~/.ssh/id_ed25519.pub --config {settings}"
         lines += ["    # nobody may log in yet: this lets your key in", f"    {command}"]
     lines += [
         f"    {program} init --host gateway -F {config}",
@@ -76,7 +81,7 @@ def _next_commands(paths: Layout, port: int) -> str:
         "With ssh alone, and for a sysadmin:",
         "",
         f"    ssh -F {config} -i ~/.ssh/id_ed25519 gateway help",
-        f"    enc-gateway sessions --config {settings}",
+        f"    {ours} sessions --config {settings}",
     ]
     return "\n".join(lines)
 

@@ -101,8 +101,9 @@ def _invited(entries: tuple[Entry, ...], key: PendingKey) -> str:
 
 def _require_compared(new: PendingKey, principal: str) -> None:
     """Raise Usage unless the sysadmin says that the fingerprint is the one that was read out."""
-    output.note(output.visible(f"{new.fingerprint}  for {principal or 'nobody'}: {_about(new)}"))
-    click.echo("Is this the fingerprint that was read out to you? [y/N] ", nl=False, err=True)
+    output.note(output.visible(f"{new.fingerprint}  {_about(new)}"))
+    whom = f" for {output.visible(principal)}" if principal else ""
+    click.echo(f"Let it in{whom}? Only if this fingerprint was read out to you. [y/N] ", nl=False, err=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise Usage("nothing was approved", "`enc-gateway key approve --deny` refuses the key")
 

@@ -6,6 +6,7 @@ import os
 import pwd
 import shlex
 import socket
+import time
 from pathlib import Path
 
 import click
@@ -15,11 +16,15 @@ from gateway.admin.keys import lookup, rows
 from gateway.audit import administration
 from gateway.base import clock, privileges
 from gateway.config.schema import Config
+from gateway.embedded import layout
 from gateway.identity import authorized_keys, enrolment, invitations, keyfile, timespec
+from gateway.identity.authorized_keys import Entry
 from gateway.identity.enrolment import PendingKey
 from gateway.identity.names import Principal
 
 _HOST_KEY = Path("/etc/ssh/ssh_host_ed25519_key.pub")
+_SHORT = 24
+"""Characters of a fingerprint that a command to type has."""
 
 
 @click.command()
@@ -30,7 +35,7 @@ _HOST_KEY = Path("/etc/ssh/ssh_host_ed25519_key.pub")
 @click.option(
     "--host-key",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    show_default=f"{_HOST_KEY}, if it exists",
+    show_default=f"the embedded gateway's, or {_HOST_KEY}, if it exists",
     help="The gateway's public host key, which the code contains.",
 )
 @options.configured
@@ -47,19 +52,26 @@ def invite(
     _make_directory(settings.paths_enrolments, *privileges.owner(settings.paths_vaults))
     with privileges.root():  # the key passes through a file in memory, which the account must not read
         secret = invitations.generate_key()
-    pinned = host_key or (_HOST_KEY if _HOST_KEY.is_file() else None)
+    pinned = host_key or _host_key(settings)
     printed = secret.private if as_key else invitations.encode(secret, pinned)
     fingerprint = authorized_keys.fingerprint(secret.blob)
     ends = clock.utc(authorized_keys.parse_timespec(until) or 0)
 
+    older: list[str] = []
+
     def change(lines: list[str]) -> None:
+        older.extend(_good_ones(keyfile.entries(lines), named))
         keyfile.append(lines, invitations.authorized_keys_line(named, secret, until))
         administration.record(settings, "invited", invite=fingerprint, principal=named, expires=ends)
 
     with privileges.root():
         keyfile.edit(settings.paths_authorized_keys, change)
     command = _command(settings, host)
-    output.note(f"invitation for {named}, good once; expires {output.when(ends)} ({fingerprint})")
+    output.note(f"invitation for {named}, good once; expires {_when(until, ends)} ({fingerprint})")
+    for earlier in older:
+        output.note(
+            f"An earlier invitation for {named} is still good; to end it: enc-gateway key revoke {earlier[:_SHORT]}"
+        )
     if not as_key:
         output.note(f"Send {named} this command, and the code that it asks for:\n\n    {command}\n")
     form = {"private_key": secret.private} if as_key else {"code": printed, "command": command}
@@ -69,13 +81,32 @@ def invite(
     )
 
 
+def _good_ones(entries: tuple[Entry, ...], principal: str) -> list[str]:
+    """The fingerprints of the invitations of a principal that can be used now."""
+    now = time.time()
+    mine = (one for one in entries if one.invitation_for == principal and not one.problem and not one.has_expired(now))
+    return [lookup.fingerprint(one) for one in mine]
+
+
+def _when(until: str, ends: str) -> str:
+    """When the code expires. Rounded down, 24 h would be 23 h a second after they were asked for."""
+    return output.when(clock.utc((authorized_keys.parse_timespec(until) or 0) + 1)) if output.at_terminal() else ends
+
+
 def _command(settings: Config, host: str) -> str:
     """What the invited person types on their own machine."""
-    ssh_config = Path(settings.paths_authorized_keys).with_name("ssh_config")  # an embedded gateway has it there
-    if not host and Path(settings.paths_authorized_keys).parent != options.CONFIG.parent and ssh_config.exists():
-        return f"enc init --host gateway -F {shlex.quote(str(ssh_config))} --invite -"
+    embedded = layout.root_of(settings.paths_authorized_keys)
+    if embedded and not host:
+        return f"enc init --host gateway -F {shlex.quote(str(embedded / layout.SSH_CONFIG))} --invite -"
     account = pwd.getpwuid(privileges.owner(settings.paths_vaults)[0]).pw_name
     return f"enc init --host {shlex.quote(host or socket.gethostname())} --user {account} --invite -"
+
+
+def _host_key(settings: Config) -> Path | None:
+    """The public host key that users meet; None if there is none in its usual place."""
+    embedded = layout.root_of(settings.paths_authorized_keys)
+    path = embedded / f"{layout.HOST_KEY}.pub" if embedded else _HOST_KEY
+    return path if path.is_file() else None
 
 
 def _make_directory(path: str, uid: int, gid: int) -> None:

@@ -15,7 +15,7 @@ from gateway.admin.usage import Group
 from gateway.audit import administration
 from gateway.base import privileges
 from gateway.config.schema import Config
-from gateway.errors import NoSuchKey
+from gateway.errors import Usage
 from gateway.identity import authorized_keys, enrolment, invitations, keyfile, lint, timespec
 from gateway.identity.authorized_keys import Entry
 from gateway.identity.names import Principal
@@ -96,31 +96,58 @@ Their owner removes it: ssh -t GATEWAY slot rm PROJECT SLOT"""
 
 @key.command()
 @click.argument("which", metavar="KEY")
+@click.option("--all", "all_keys", is_flag=True, help="Remove all keys and invitations of the principal KEY.")
 @options.configured_somehow
 @options.as_json
-def revoke(which: str, settings: Config, as_json: bool) -> None:
+def revoke(which: str, all_keys: bool, settings: Config, as_json: bool) -> None:
     """Remove a key or an invitation, and end its sessions.
 
     KEY is a fingerprint or the beginning of one, a label, or a principal who has one key: see `key list`. All lines
     with that key are removed. Its sessions lock within 2 seconds.
     """
-    removed: list[Entry] = []
-    found: list[str] = []
+    removed: dict[str, list[Entry]] = {}
 
     def change(lines: list[str]) -> None:
         entries = keyfile.entries(lines)
-        none = NoSuchKey("no line of authorized_keys has that key", "`enc-gateway key list` lists the keys")
-        found.append(lookup.find(which, lookup.of_entries(entries), none))
-        removed.extend(entry for entry in entries if lookup.fingerprint(entry) == found[-1])
-        for entry in reversed(removed):
+        fingerprints = _of_principal(which, entries) if all_keys else {_only(which, entries)}
+        gone = [entry for entry in entries if lookup.fingerprint(entry) in fingerprints]
+        for entry in gone:
+            removed.setdefault(lookup.fingerprint(entry), []).append(entry)
+        for entry in reversed(gone):
             del lines[entry.line - 1]
-        administration.record(
-            settings, "key-revoked", required=False, key=found[-1], principal=rows.principal(removed[0])
-        )
+        for fingerprint, its in removed.items():
+            administration.record(
+                settings, "key-revoked", required=False, key=fingerprint, principal=rows.principal(its[0])
+            )
 
     with privileges.root():
         keyfile.edit(settings.paths_authorized_keys, change)
-    fingerprint, named = found[-1], rows.principal(removed[0])
+    done = [_end_use(settings, fingerprint, its) for fingerprint, its in removed.items()]
+    words = "\n".join(words for _, words in done)
+    output.result({"keys": [fields for fields, _ in done]} if all_keys else done[0][0], words, as_json)
+
+
+def _only(which: str, entries: tuple[Entry, ...]) -> str:
+    """The fingerprint of the only key that `which` names. Raises NoSuchKey, Usage."""
+    keys = lookup.of_entries(entries)
+    try:
+        return lookup.find(which, keys, lookup.nobody(which))
+    except Usage as error:
+        if any(one.principal == which for one in keys):
+            raise Usage(str(error), f"{error.hint}, or remove them all: --all") from None
+        raise
+
+
+def _of_principal(which: str, entries: tuple[Entry, ...]) -> set[str]:
+    """The fingerprints of all keys and invitations of a principal. Raises NoSuchKey, Usage."""
+    keys = lookup.of_entries(entries)
+    principal = lookup.find_principal(which, keys, lookup.nobody(which))
+    return {one.fingerprint for one in keys if one.principal == principal}
+
+
+def _end_use(settings: Config, fingerprint: str, removed: list[Entry]) -> tuple[dict[str, object], str]:
+    """Discard what was handed in with a removed key. The result, and its words."""
+    named = rows.principal(removed[0])
     enrolment.discard(settings.paths_enrolments, fingerprint)
     ending = [one.id for one in registry.live(settings.paths_run) if one.keys == {fingerprint}]
     words = f"revoked {fingerprint} of {named}" + (f"; ending sessions: {' '.join(ending)}" if ending else "")
@@ -128,8 +155,9 @@ def revoke(which: str, settings: Config, as_json: bool) -> None:
     left = [f"{found.name} ({slot.name})" for found, slot in survey.with_key(settings.paths_vaults, removed[0].blob)]
     if left:
         words += _LEFT.format(slots=", ".join(left))
-    fields = {"revoked": fingerprint, "principal": named, "lines": lines, "sessions": ending, "slots": left}
-    output.result(fields, words, as_json)
+    fields: dict[str, object] = {"revoked": fingerprint, "principal": named, "lines": lines}
+    fields |= {"sessions": ending, "slots": left}
+    return fields, words
 
 
 @key.command(name="lint")

@@ -1,11 +1,14 @@
-"""Find the key that a sysadmin names: by fingerprint or the beginning of one, by label, or by its only principal."""
+"""Find the key or the principal that a sysadmin names: by fingerprint or the beginning of one, by label, or by
+principal.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+from gateway.admin import output
 from gateway.base.records import Record
-from gateway.errors import NoSuchKey, Usage
+from gateway.errors import EncError, NoSuchKey, Usage
 from gateway.identity import authorized_keys
 from gateway.identity.authorized_keys import Entry
 
@@ -19,18 +22,24 @@ _LISTED = 5
 
 
 class Named(Record):
-    """A key, and what else it is called."""
+    """A key, and what else it is called. `fingerprint` is "" for a principal of whom no key is known."""
 
     fingerprint: str
     principal: str
-    label: str
+    label: str = ""
+    is_invitation: bool = False
 
 
 def of_entries(entries: Iterable[Entry]) -> tuple[Named, ...]:
     """The keys of authorized_keys, in its order. What is no key is left out."""
     found = ((fingerprint(entry), entry) for entry in entries)
     return tuple(
-        Named(fingerprint=of, principal=entry.invitation_for or entry.principal or of, label=entry.label)
+        Named(
+            fingerprint=of,
+            principal=entry.invitation_for or entry.principal or of,
+            label=entry.label,
+            is_invitation=bool(entry.invitation_for),
+        )
         for of, entry in found
         if of
     )
@@ -61,7 +70,7 @@ def _beginning(word: str) -> str:
 
 def find(word: str, keys: Iterable[Named], none: NoSuchKey) -> str:
     """The fingerprint of the only key that `word` names. Raises `none`, or Usage when it names several."""
-    known = tuple(keys)
+    known = tuple(one for one in keys if one.fingerprint)
     for names in (_by_fingerprint, _by_name):
         found = {one.fingerprint: one for one in known if names(word, one)}
         if len(found) > 1:
@@ -70,6 +79,39 @@ def find(word: str, keys: Iterable[Named], none: NoSuchKey) -> str:
         if found:
             return next(iter(found))
     raise none
+
+
+def find_principal(word: str, known: Iterable[Named], none: EncError) -> str:
+    """The principal of that name, or else the only one whose keys `word` names. Raises `none`, or Usage when it names
+    keys of several.
+    """
+    everybody = tuple(known)
+    if word and any(one.principal == word for one in everybody):
+        return word
+    for names in (_by_fingerprint, _by_name):
+        found = dict.fromkeys(one.principal for one in everybody if names(word, one))
+        if len(found) > 1:
+            listed = ", ".join(list(found)[:_LISTED])
+            raise Usage(f"{word} names {len(found)} principals", f"name one of them: {listed}")
+        if found:
+            return next(iter(found))
+    raise none
+
+
+def nobody(word: str, *places: str) -> NoSuchKey:
+    """The error for a name that nobody has: neither in authorized_keys nor in `places`."""
+    where = " or ".join(("authorized_keys", *places))
+    hint = "`enc-gateway key list` lists fingerprints, principals and labels"
+    return NoSuchKey(f"no principal, key or label {_printable(word)} in {where}", hint)
+
+
+def _printable(word: str) -> str:
+    return output.visible(word) or '""'
+
+
+def names(word: str, key: Named) -> bool:
+    """Whether `word` names the key, perhaps among others."""
+    return _by_fingerprint(word, key) or _by_name(word, key)
 
 
 def _by_fingerprint(word: str, key: Named) -> bool:

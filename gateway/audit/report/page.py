@@ -103,11 +103,12 @@ def _timeline(summary: Summary) -> str:
     return _section(
         "timeline",
         "Sessions over time",
-        f'{legend}<figure class="scroll" tabindex="0">{picture}</figure>' if picture else "",
+        f'{legend}{_SCROLLS}<figure class="scroll" tabindex="0">{picture}</figure>' if picture else "",
         _NO_SESSIONS,
     )
 
 
+_SCROLLS = '<p class="scrolls">The picture is wider than the screen: scroll it sideways.</p>'
 _NO_SESSIONS = "There were no sessions."
 
 
@@ -140,7 +141,7 @@ def _refusals(summary: Summary) -> str:
             _principal(event.principal),
             _text(event.address),
             _text(wording.command(event)),
-            _text(wording.why(event.reason)),
+            _text(wording.why_refused(event.reason)),
             sessions.link(event),
         )
         for event in reversed(summary.refused.newest)
@@ -148,7 +149,7 @@ def _refusals(summary: Summary) -> str:
     table = _table(("Time", "Principal", "From", "Command", "Why", "Session"), rows)
     if table and len(summary.refusals) < summary.refused.count:
         often = tuple(
-            (_principal(who), _text(what), _text(wording.why(reason)), _number(one.times))
+            (_principal(who), _text(what), _text(wording.why_refused(reason)), _number(one.times))
             for one in summary.refusals[:MAX_ROWS]
             for who, what, reason in (one.what,)
         )

@@ -40,6 +40,7 @@ td.bar { width: 30%; }
 td.bar span { display: block; height: 12px; margin-top: 5px; border-radius: 3px; background: var(--view); }
 .none { margin: 0; color: var(--soft); }
 figure { margin: 0; }
+.scrolls { display: none; margin: 0 0 10px; color: var(--soft); font-size: 13px; }
 .timeline { width: 100%; min-width: 1000px; height: auto; display: block; }
 .timeline text { font-size: 12px; fill: var(--soft); }
 .timeline .who { fill: var(--ink); font-size: 13px; }
@@ -55,7 +56,7 @@ figure { margin: 0; }
 .legend .abrupt { background: var(--abrupt); width: 10px; border-radius: 50%; }
 @media screen and (max-width: 640px) { header { padding: 16px 12px 0; } main { padding: 0 12px; }
   section { padding: 14px; overflow-wrap: anywhere; }
-  .cards { grid-template-columns: 1fr 1fr; }
+  .cards { grid-template-columns: 1fr 1fr; } .scrolls { display: block; }
   thead { display: none; } table, tbody, tr, td, td.bar { display: block; width: auto; }
   tr { padding: 8px 0; border-bottom: 1px solid var(--line); }
   th, td { padding: 1px 0; border: 0; } td.number { text-align: left; } td:empty { display: none; }
