@@ -97,6 +97,7 @@ def _copy(profile: Profile, project: str, source: str, flags: list[str], as_json
 
     upload.check_installed()
     runtime_dir.path()
+    projects.check_not_mounted(stores.of(profile), project)
     survey = surveys.examine(source)
     answer: dict[str, Any] = {}
     secret = None

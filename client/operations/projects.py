@@ -73,7 +73,7 @@ def mount_project(
         if unlocked:
             session.lock(store, project)
         store.change(lambda now: now.without_mount(project))
-        if new:
+        if new and not store.read().mounts_of(terminal.id):  # another enc of this terminal may have mounted meanwhile
             teardown.end_terminal(store, terminal.id)
         raise
     launcher.start_monitors(store, terminal.id)
@@ -89,6 +89,13 @@ def _finish_earlier(store: Store, project: str) -> None:
         time.sleep(0.05)
     with store.lock("login"):
         teardown.clean_up(store)
+
+
+def check_not_mounted(store: Store, project: str) -> None:
+    """Raises CannotCreate if the project is mounted here, or another enc mounts it."""
+    _finish_earlier(store, project)
+    if there := store.read().mounts.get(project):
+        raise _already_mounted(there)
 
 
 def _reserve(store: Store, mount: Mount) -> None:
@@ -122,7 +129,7 @@ def _unlock(
     if project not in listed:
         raise _no_such_project(project, list(listed))
     was_locked = listed[project] != "unlocked"
-    if not was_locked and _is_held_here(store, connection, project):
+    if not was_locked and is_held_here(store, connection, project):
         return None
     opened = unlocking.ask(profile, project, "mount", project, use_keys=use_keys, store=store)
     session_events.wait_until_unlocked(store, project)
@@ -142,7 +149,7 @@ def _no_such_project(project: str, known: list[str]) -> NoSuchProject:
     )
 
 
-def _is_held_here(store: Store, connection: Connection, project: str) -> bool:
+def is_held_here(store: Store, connection: Connection, project: str) -> bool:
     """Whether our connection holds the project already."""
     for each in request.send(store, "status")["sessions"]:
         if project in [view["project"] for view in each["views"]]:

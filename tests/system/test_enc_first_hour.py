@@ -274,6 +274,11 @@ def test_an_interrupted_copy_is_told_and_the_same_words_continue_it(mine: Laptop
     assert (elsewhere.status, elsewhere.err) == (73, "enc: you already have a project big\n")
     refused = typed(terminal, f"cd {mine.root}; enc new big")
     assert "you already have a project big" in refused
+    at = mine.mount_in(terminal, "big")
+    refused = typed(terminal, f"enc new big --from {source}")
+    assert refused == f"enc: big is already mounted at {at}; `enc unmount big` unmounts it\n", "and asks for nothing"
+    assert os.path.ismount(at) and mine.views() == ["big"], "a refused command locks nothing"
+    typed(terminal, "enc unmount big")
     terminal.send("enc new big --from source\n")
     terminal.expect("big exists, with a part of source; the copy continues")
     terminal.expect("Passphrase of big: ")
