@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from client import completion
 from client.errors import NotAccepted
 from client.state import config
 from client.state.config import GatewayOptions, Profile
@@ -18,6 +19,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 HOST = click.option(
     "--host",
     metavar="NAME",
+    shell_complete=completion.gateways,
     help="The gateway: a name in config.toml, a host, or an alias in ssh_config(5). Or set ENC_HOST.",
 )
 SSH_CONFIG = click.option(
@@ -40,10 +42,15 @@ def given(host: str | None, ssh_config: str | None, identity: str | None) -> Gat
 
 @contextlib.contextmanager
 def approval(profile: Profile) -> Iterator[None]:
-    """Say of a key that was handed in and is not accepted that it waits. Once it is accepted, forget that it did."""
+    """Say why a key is not accepted, where we know: its file is not there, or it was handed in and waits. Once that is
+    accepted, forget that it did.
+    """
     try:
         yield
     except NotAccepted as error:
+        file = profile.identity  # ssh itself goes on without a file, and takes the public one for a key of the agent
+        if file and not (os.path.exists(file) or os.path.exists(f"{file}.pub")):
+            raise NotAccepted(f"there is no key file {file}", "`ls ~/.ssh` lists yours; name one with -i") from error
         if not profile.waiting:
             raise
         message = f"your key {profile.waiting} waits for your sysadmin to approve it"

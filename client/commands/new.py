@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -80,7 +81,7 @@ def _create(profile: Profile, project: str, flags: list[str], when_free: Callabl
             return key.lines.removesuffix(b"\n")
         if passphrase_prompt.is_typed():
             output.note(said)
-        given.append(passphrase_prompt.read_new(f"New passphrase of {project}: "))
+        given.append(passphrase_prompt.read_new(f"New passphrase of {project}: ", _minimum(said)))
         return given[0]
 
     words = ["new", project, *flags]
@@ -89,6 +90,12 @@ def _create(profile: Profile, project: str, flags: list[str], when_free: Callabl
     else:
         answer = request.send_directly_when_asked(profile, *words, ask=ask)
     return _Created(answer, given[0])
+
+
+def _minimum(said: str) -> int:
+    """How long the passphrase has to be, if the gateway has said it in the words that we know; it checks it itself."""
+    found = re.search(r"needs at least (\d{1,3}) characters", said)
+    return int(found[1]) if found else 1
 
 
 def _copy(profile: Profile, project: str, source: str, flags: list[str], as_json: bool) -> None:

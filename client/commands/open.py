@@ -35,7 +35,9 @@ def command(profile: Profile, project: str, editor: bool, as_json: bool) -> int:
     if there := _mounted(store, project):
         output.note(f"{project} is mounted at {output.short(there)}, and stays mounted when this {program} ends")
         status = _run(argv, there)
-        output.result({"project": project, "exit": status}, f"{project} is still mounted at {output.short(there)}", as_json)
+        output.result(
+            {"project": project, "exit": status}, f"{project} is still mounted at {output.short(there)}", as_json
+        )
         return status
     try:
         made = projects.mount_project(profile, store, terminal, project)

@@ -34,7 +34,8 @@ def command(profile: Profile, as_json: bool) -> int:
     ]
     if not as_json and not output.is_for_person():
         for mount in about:
-            click.echo(f"{mount['project']} is mounted at {mount['directory']}: {mount['condition']}")
+            where = f" at {mount['directory']}" if mount["directory"] else ""
+            click.echo(f"{mount['project']} is mounted{where}: {mount['condition']}")
         return remote_command.run(profile, ["status"])
     answer = request.ask(profile, "status")
     sessions = answer["sessions"]
@@ -48,7 +49,7 @@ def _mounted(about: list[dict[str, str]]) -> list[str]:
     rows = [("MOUNTED", "AT", "UNTIL")]
     for one in about:
         until = one["until"] if one["condition"] == "watched" else one["condition"]
-        rows.append((one["project"], output.short(one["directory"]), until))
+        rows.append((one["project"], output.short(one["directory"]) or "-", until))
     return [output.columns(rows)] if about else []
 
 

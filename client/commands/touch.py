@@ -5,13 +5,13 @@ from __future__ import annotations
 import click
 
 from client import options
-from client.completion import PROJECT
+from client.completion import UNLOCKED
 from client.connection import remote_command
 from client.state.config import Profile
 
 
 @click.command("touch")
-@PROJECT
+@UNLOCKED
 @options.gateway
 def command(profile: Profile, project: str, as_json: bool) -> int:
     """Count as use of PROJECT, which must be unlocked: it is not locked for being idle before its limit from now."""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from client.background import dead_man_switch, launcher
 from client.connection import request, session, session_events
 from client.errors import Busy, CannotCreate, NoSuchProject, NotMounted, Usage
-from client.mount import entries, hidden_files, mount_point, probe, sshfs, teardown, unmount
+from client.mount import condition, entries, hidden_files, mount_point, probe, sshfs, teardown, unmount
 from client.mount.mount_point import MountPoint
 from client.operations import login, unlocking
 from client.state.config import Profile
@@ -191,6 +191,9 @@ def unmount_project(store: Store, project: str, force: bool) -> bool:
     mount = store.read().mounts.get(project)
     if mount is None:
         raise NotMounted(f"{project} is not mounted", "`enc status` shows what is mounted")
+    if condition.is_being_made(mount):  # which also cleans up, if it fails
+        message = f"{project} is not mounted yet: another enc ({mount.owner.pid}) is mounting it"
+        raise Busy(message, "wait for it, or press Ctrl-C where it asks for the passphrase")
     if force:
         return teardown.end_mount(store, mount)
     if not teardown.end_mount_if_unused(store, mount, _WRITE_BACK_SECONDS):

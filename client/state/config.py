@@ -133,8 +133,11 @@ def _profile(name: str, table: dict[str, Any]) -> Profile:
 
 def checked(profile: Profile) -> Profile:
     """`profile` with absolute paths. Raises Usage for a host that ssh would read as an option."""
+    user, at, host = profile.host.rpartition("@")
     if profile.host.startswith("-") or not profile.host.isprintable() or " " in profile.host:
         raise Usage(f"{profile.host!r} is not a host name")
+    if not host or (at and not user):
+        raise Usage(f"{profile.host!r} is not a host name", "write HOST, or USER@HOST")
     full = {
         key: os.path.abspath(os.path.expanduser(value))
         for key in ("identity", "ssh_config")
