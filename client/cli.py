@@ -37,7 +37,7 @@ COMMANDS = {
     "run": "Run a program on the gateway, in a project.",
     "shell": "Open a shell on the gateway, in a project.",
     "idle": "Show or set how long a project may be idle.",
-    "touch": "Keep a project unlocked: count as use of it.",
+    "touch": "Keep a project unlocked: start its idle time again from zero.",
     "fsck": "Check a locked project for damage.",
     "doctor": "Check this machine, and say how to fix what is wrong.",
     "completion": "Print the completion script for a shell.",

@@ -45,7 +45,7 @@ def command(
     Nobody can recover a passphrase or a key for you. With --recovery, a recovery code is shown once.
 
     With --from, enc copies the content of a directory into the project and then compares both completely. The directory
-    is not changed. What cannot be kept, such as sockets, is told. The same words continue a copy that was interrupted.
+    is not changed. It names what it cannot copy, such as sockets. The same words continue a copy that was interrupted.
     """
     projects.check_name(project)
     if by_key and not (recovery or no_recovery):
@@ -57,7 +57,7 @@ def command(
         return
     answer = _create(profile, project, flags).answer
     fields = {"project": project, "created": True, "kinds": answer.get("kinds", []), **_code(answer)}
-    output.result(fields, f"created {project}{output.recovery_code(answer)}", as_json)
+    output.result(fields, f"created {project}; next: `enc mount {project}`{output.recovery_code(answer)}", as_json)
 
 
 class _Created(NamedTuple):
@@ -133,7 +133,7 @@ def _copy(profile: Profile, project: str, source: str, flags: list[str], as_json
         output.note(note)
     fields = {"project": project, "created": True, "copied": filled.count, "skipped": len(survey.skipped)}
     fields |= _code(answer)
-    text = f"created {project}; {filled.count} files and directories copied and compared"
+    text = f"created {project}; {filled.count} files and directories copied and compared; next: `enc mount {project}`"
     output.result({**fields, "notes": list(filled.notes)}, text, as_json)
 
 

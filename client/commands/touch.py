@@ -14,5 +14,5 @@ from client.state.config import Profile
 @UNLOCKED
 @options.gateway
 def command(profile: Profile, project: str, as_json: bool) -> int:
-    """Count as use of PROJECT, which must be unlocked: it is not locked for being idle before its limit from now."""
+    """Start PROJECT's idle time again from zero. It must be unlocked."""
     return remote_command.run(profile, ["touch", project, *(["--json"] if as_json else [])])

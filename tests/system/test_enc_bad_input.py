@@ -65,7 +65,7 @@ def test_a_host_that_is_down_unknown_or_on_another_port(mine: Laptop) -> None:
     port = changed_config(mine, Port=str(closed_port()))
     for words in (("mount", "one"), ("ls",), ("login",), ("new", "other")):
         done = mine.enc(*words, stdin=PASSPHRASE + "\n", **port)
-        refused(mine, done, 75, "refuses connections", "check the port")
+        refused(mine, done, 75, "nothing answers at 127.0.0.1 port ", "is the gateway running?")
     name = changed_config(mine, HostName="no-such-host.invalid")
     refused(mine, mine.enc("mount", "one", **name), 75, "cannot resolve the host name")
 

@@ -70,7 +70,7 @@ def test_a_mount_is_told_with_its_short_path_in_bold_and_without_it_elsewhere(mi
     for term, at in (("xterm", "\x1b[1m~/enc/parser\x1b[0m"), ("dumb", "~/enc/parser")):
         terminal = mine.terminal(TERM=term)
         mine.mount_in(terminal, "parser")
-        assert f"parser is mounted at {at} until this terminal closes" in terminal.seen
+        assert f"parser is mounted at {at}, unlocked by your passphrase, until this terminal closes" in terminal.seen
         typed(terminal, "enc unmount parser")
         terminal.close()
 
@@ -271,7 +271,7 @@ def test_new_asks_for_a_passphrase_last_and_says_how_long_it_has_to_be(mine: Lap
     (source / "fifo").mkdir(mode=0)
     assert not any(word in typed(terminal, "enc new other --from /nowhere") for word in asked)
     terminal.send("enc new other\n")
-    terminal.expect("The passphrase needs at least 12 characters. Nobody can recover it for you.")
+    terminal.expect("The passphrase needs at least 12 characters. Nobody can recover it for you")
     for bad, said in (("short", "fewer than 12 characters; type"), (f"{PASSPHRASE}\x1b[D", "type it again without")):
         terminal.expect("New passphrase of other: ")
         terminal.send(f"{bad}\n")
