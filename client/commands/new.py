@@ -121,9 +121,8 @@ def _copy(profile: Profile, project: str, source: str, flags: list[str], as_json
     hint = f"`enc new {project} --from {source}` continues, `enc rm {project}` removes it"
     try:
         filled = upload.fill(profile, project, source, survey, secret)
-    except KeyboardInterrupt:
-        output.note(f"\nenc: {project} exists, with a part of {source}; {hint}")
-        raise
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt(f"interrupted: {project} exists, with a part of {source}; {hint}") from stop
     except upload.CopyFailed as error:
         raise upload.CopyFailed(str(error), f"{project} exists; {hint}") from error
     except EncError as error:

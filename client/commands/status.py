@@ -66,11 +66,13 @@ def _session(one: dict[str, Any], own: str) -> str:
 
 
 _KEY_WIDTH = 24
+_BY = {"sftp-server": "a mount or sftp", "line": "you typed", "command": "a command"}
+"""What the gateway calls a use, in the words of its user."""
 
 
 def _row(name: str, one: dict[str, Any]) -> tuple[str, str, str, str]:
     if "idle" not in one:
         return name, "-" if one.get("answers", True) else "does not answer", "-", "now" if "locking" in one else "-"
     programs = dict.fromkeys(by.partition(" from ")[0] for by in str(one["by"]).split(", ") if " from " in by)
-    by = ", ".join(programs) or str(one["last_activity"])
+    by = ", ".join(_BY.get(each, each) for each in [*programs] or [str(one["last_activity"])])
     return name, output.ago(int(one["idle"])), by, output.duration(int(one["locks_in"]))

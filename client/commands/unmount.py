@@ -8,7 +8,8 @@ from client import options, output
 from client.completion import MOUNTED
 from client.errors import Usage
 from client.mount import condition
-from client.operations import projects
+from client.operations import projects, whereabouts
+from client.state import config
 from client.state import store as stores
 from client.state.config import Profile
 
@@ -22,7 +23,9 @@ def command(profile: Profile, names: tuple[str, ...], everything: bool, force: b
     """Write back, unmount, and lock on the gateway."""
     store = stores.of(profile)
     if bool(names) == everything:
-        raise Usage("name the projects to unmount", "or use --all")
+        here = whereabouts.find(config.GatewayOptions()) if not names else None
+        this = f"`cd; enc unmount {here.project}` for this one, or" if here else "or"
+        raise Usage("name the projects to unmount", f"{this} use --all")
     made = [mount.project for mount in store.read().mounts.values() if not condition.is_being_made(mount)]
     chosen = made if everything else list(dict.fromkeys(names))
     locked = {project: projects.unmount_project(store, project, force) for project in chosen}

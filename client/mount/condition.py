@@ -27,6 +27,8 @@ def until(state: State, mount: Mount) -> str:
     if mount.terminal == DETACHED:
         return "you unmount it (detached)"
     terminal = state.terminals.get(mount.terminal)
+    if terminal and mount.owner in terminal.followed:  # the enc that mounted it is still there
+        return "`enc open` ends"
     if terminal is None or not terminal.tty:
         return "the program that called enc ends"
     return "this terminal closes" if terminal.tty == here() else f"{terminal.tty.removeprefix('/dev/')} closes"

@@ -94,7 +94,8 @@ def load() -> Config:
         return _config(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         end = f"at line {text.count(chr(10)) + 1}, column {len(text) - text.rfind(chr(10))}"
-        raise Misconfigured(f"{where}: {str(error).replace('at end of document', end)}") from error
+        message = f"{where}: {str(error).replace('at end of document', end)}"
+        raise Misconfigured(message, 'each line is [gateways.NAME], or KEY = "VALUE" with the quotes') from error
     except _BadValue as bad:
         raise Misconfigured(f"{where}: {bad} ({_position(text, bad.key)})") from bad
 

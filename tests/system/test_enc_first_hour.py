@@ -115,7 +115,8 @@ def test_help_explains_the_commands_of_enc_and_makes_no_connection(mine: Laptop)
 
 
 USAGE = [
-    pytest.param(("mount", "--bogus"), "No such option '--bogus'", id="an unknown option"),
+    pytest.param(("mount", "--bogus"), "No such option '--bogus'; see", id="an unknown option"),
+    pytest.param(("mount", "--detahc"), "No such option '--detahc'. Did you mean '--detach'?", id="a mistyped option"),
     pytest.param(("--hots", "x", "ls"), "No such option '--hots'", id="before the command"),
     pytest.param(("mount",), "Missing argument 'PROJECT'", id="a missing argument"),
     pytest.param(("mount", "a", "b", "c"), "Got unexpected extra argument (c)", id="one too many"),
@@ -123,6 +124,8 @@ USAGE = [
     pytest.param(("completion", "csh"), "there is no completion for csh; name bash, zsh or fish", id="completion"),
     pytest.param(("run", "a", "b", "--", "c"), "b is one word too many before --", id="words before --"),
     pytest.param(("run", "a"), "no program was given", id="no program"),
+    pytest.param(("run", "a", "--time", "x", "--", "b"), "'x' is no time; write --time", id="no time"),
+    pytest.param(("unmount",), "name the projects to unmount; or use --all", id="unmount what"),
 ]
 
 
@@ -323,7 +326,7 @@ def test_an_interrupted_copy_is_told_and_the_same_words_continue_it(mine: Laptop
     slow.expect("%")
     slow.send("\x03")
     said = slow.expect(PROMPT)
-    assert f"big exists, with a part of {source}; `enc new big --from {source}` continues" in said
+    assert f"enc: interrupted: big exists, with a part of {source}; `enc new big --from {source}` continues" in said
     slow.close()
     elsewhere = mine.enc("new", "big", "--from", str(mine.home), stdin=f"{PASSPHRASE}\n")
     assert (elsewhere.status, elsewhere.err) == (73, "enc: you already have a project big\n")
