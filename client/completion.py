@@ -1,5 +1,5 @@
 """Shell completion: project names as the gateway lists them over a connection that is already open, what is mounted
-here, gateways and commands.
+here, and commands.
 """
 
 from __future__ import annotations
@@ -36,16 +36,6 @@ def _commands(ctx: click.Context, _param: click.Parameter, incomplete: str) -> l
     group = ctx.find_root().command
     names = group.list_commands(ctx) if isinstance(group, click.Group) else []
     return [name for name in names if name.startswith(incomplete)]
-
-
-def gateways(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    """The names in config.toml."""
-    from client.state import config
-
-    try:
-        return [name for name in config.load().gateways if name.startswith(incomplete)]
-    except EncError:
-        return []
 
 
 def _state(ctx: click.Context) -> State:

@@ -9,17 +9,25 @@ from typing import Any, TypeVar
 
 import click
 
-from client import completion
-from client.errors import NotAccepted
+from client.errors import EncError, NotAccepted
 from client.state import config
 from client.state.config import GatewayOptions, Profile
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+
+def _gateways(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """For completion: the names in config.toml."""
+    try:
+        return [name for name in config.load().gateways if name.startswith(incomplete)]
+    except EncError:
+        return []
+
+
 HOST = click.option(
     "--host",
     metavar="NAME",
-    shell_complete=completion.gateways,
+    shell_complete=_gateways,
     help="The gateway: a name in config.toml, a host, or an alias in ssh_config(5). Or set ENC_HOST.",
 )
 SSH_CONFIG = click.option(

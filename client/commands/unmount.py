@@ -23,7 +23,8 @@ def command(profile: Profile, names: tuple[str, ...], everything: bool, force: b
     """Write back, unmount, and lock on the gateway."""
     store = stores.of(profile)
     if bool(names) == everything:
-        here = whereabouts.find(config.GatewayOptions()) if not names else None
+        given = config.GatewayOptions(profile.name, profile.ssh_config, profile.identity)
+        here = None if names else whereabouts.find(given)
         this = f"`cd; enc unmount {here.project}` for this one, or" if here else "or"
         raise Usage("name the projects to unmount", f"{this} use --all")
     made = [mount.project for mount in store.read().mounts.values() if not condition.is_being_made(mount)]
