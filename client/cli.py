@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from collections.abc import Iterable
 
 import click
 
@@ -37,7 +38,7 @@ COMMANDS = {
     "run": "Run a program on the gateway, in a project.",
     "shell": "Open a shell on the gateway, in a project.",
     "idle": "Show or set how long a project may be idle.",
-    "touch": "Keep a project unlocked: count as use of it.",
+    "touch": "Keep a project unlocked: start its idle time again from zero.",
     "fsck": "Check a locked project for damage.",
     "doctor": "Check this machine, and say how to fix what is wrong.",
     "completion": "Print the completion script for a shell.",
@@ -83,11 +84,24 @@ def _with_json_after_command(args: list[str]) -> list[str]:
     return [*(word for word in args[:at] if word != "--json"), args[at], "--json", *args[at + 1 :]]
 
 
-def _refuse_mistyped(word: str) -> None:
-    """Raise NoSuchCommand for a word that is nearly a command: the gateway need not be asked."""
+def _near(word: str, known: Iterable[str]) -> list[str]:
+    """What was probably meant: at most one."""
     import difflib
 
-    if near := difflib.get_close_matches(word, COMMANDS, 1, 0.75):
+    return difflib.get_close_matches(word, list(known), 1, 0.75)
+
+
+def _certain(error: click.UsageError) -> click.UsageError:
+    """`error`, which guesses less about an unknown option than click does."""
+    if not isinstance(error, click.NoSuchOption):
+        return error
+    near = _near(error.option_name, error.possibilities or [])
+    return click.NoSuchOption(error.option_name, possibilities=near, ctx=error.ctx)
+
+
+def _refuse_mistyped(word: str) -> None:
+    """Raise NoSuchCommand for a word that is nearly a command: the gateway need not be asked."""
+    if near := _near(word, COMMANDS):
         raise NoSuchCommand(f"there is no command {word[:40]}", f"did you mean `enc {near[0]}`?")
 
 
@@ -120,9 +134,11 @@ def main() -> None:
         sys.exit(_failed(error.slug, str(error), error.hint, error.code))
     except click.UsageError as error:
         hint = f"see `{error.ctx.command_path} --help`" if error.ctx else ""
-        sys.exit(_failed("usage", " ".join(error.format_message().split()).rstrip("."), hint, 64))
-    except (click.Abort, KeyboardInterrupt):
-        sys.exit(_failed("interrupted", "interrupted", "", 130))
+        sys.exit(_failed("usage", " ".join(_certain(error).format_message().split()).rstrip("."), hint, 64))
+    except (click.Abort, KeyboardInterrupt) as stop:
+        cause = stop.__cause__ if isinstance(stop, click.Abort) else stop  # click makes an Abort of Ctrl-C
+        said = str(cause) if isinstance(cause, KeyboardInterrupt) else ""
+        sys.exit(_failed("interrupted", said or "interrupted", "", 130))
     except BrokenPipeError:
         sys.stdout = None
         sys.exit(141)

@@ -9,15 +9,25 @@ from typing import Any, TypeVar
 
 import click
 
-from client.errors import NotAccepted
+from client.errors import EncError, NotAccepted
 from client.state import config
 from client.state.config import GatewayOptions, Profile
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+
+def _gateways(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """For completion: the names in config.toml."""
+    try:
+        return [name for name in config.load().gateways if name.startswith(incomplete)]
+    except EncError:
+        return []
+
+
 HOST = click.option(
     "--host",
     metavar="NAME",
+    shell_complete=_gateways,
     help="The gateway: a name in config.toml, a host, or an alias in ssh_config(5). Or set ENC_HOST.",
 )
 SSH_CONFIG = click.option(
@@ -40,10 +50,15 @@ def given(host: str | None, ssh_config: str | None, identity: str | None) -> Gat
 
 @contextlib.contextmanager
 def approval(profile: Profile) -> Iterator[None]:
-    """Say of a key that was handed in and is not accepted that it waits. Once it is accepted, forget that it did."""
+    """Say why a key is not accepted, where we know: its file is not there, or it was handed in and waits. Once that is
+    accepted, forget that it did.
+    """
     try:
         yield
     except NotAccepted as error:
+        file = profile.identity  # ssh itself goes on without a file, and takes the public one for a key of the agent
+        if file and not (os.path.exists(file) or os.path.exists(f"{file}.pub")):
+            raise NotAccepted(f"there is no key file {file}", "`ls ~/.ssh` lists yours; name one with -i") from error
         if not profile.waiting:
             raise
         message = f"your key {profile.waiting} waits for your sysadmin to approve it"

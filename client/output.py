@@ -17,9 +17,11 @@ _HOURS_AGO = 20 * 3600
 """What is longer ago is shown by its date."""
 
 
-def result(fields: dict[str, Any], text: str, as_json: bool) -> None:
-    """Print the result: `fields` as a JSON object for programs, or `text` for people."""
-    click.echo(json.dumps(fields) if as_json else printable(text))
+def result(fields: dict[str, Any], text: str, as_json: bool, strong: str = "") -> None:
+    """Print the result: `fields` as a JSON object for programs, or `text` for people, `strong` in it in bold."""
+    plain = printable(text)
+    shown = plain.replace(strong, _bold(strong), 1) if strong else plain  # after `printable`, which removes escapes
+    click.echo(json.dumps(fields) if as_json else shown)
 
 
 def note(text: str) -> None:
@@ -32,7 +34,7 @@ def is_interactive() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def bold(text: str) -> str:
+def _bold(text: str) -> str:
     """`text` in bold on a terminal; unchanged elsewhere, or with NO_COLOR."""
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not sys.stdout.isatty()
     return text if plain else click.style(text, bold=True)

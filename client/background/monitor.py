@@ -166,7 +166,7 @@ def _end_mount(store: Store, mount: Mount, state: State, fault: _Fault) -> None:
 
 def _report(mount: Mount, fault: _Fault, confirmed: bool) -> str:
     """What the user is told. `confirmed`: the gateway has answered our request to lock."""
-    unknown = "the gateway did not answer, and locks it itself within 20 s"
+    unknown = "the gateway did not answer; it will lock the project within 20 s"
     end = "it is locked" if fault.locked or confirmed else unknown
     words = f"{mount.project} is no longer mounted at {mount.directory}: {fault.message}; {end}"
     if fault.message.startswith(session_events.IDLE):

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
+from typing import NamedTuple
 
 from client.background import background_log
 from client.state.records import Terminal
@@ -18,20 +20,35 @@ _WITH_TITLE = ("xterm", "rxvt", "alacritty", "foot", "kitty", "konsole", "gnome"
 """How TERM begins for terminals that have a title. `22;0t` and `23;0t` (xterm's ctlseqs) save and restore it."""
 _PATIENCE = 1.0
 """Seconds between two looks at whether the screen is free."""
-_waiting: list[tuple[Terminal, str]] = []
 
 
-def send(terminal: Terminal | None, message: str) -> None:
+class _Waiting(NamedTuple):
+    """A message that waits for the screen; it is dropped if it is not true any more when the screen is free."""
+
+    terminal: Terminal
+    message: str
+    is_true: Callable[[], bool]
+
+
+_waiting: list[_Waiting] = []
+
+
+def _always() -> bool:
+    return True
+
+
+def send(terminal: Terminal | None, message: str, is_true: Callable[[], bool] = _always) -> None:
     """Show `message` on the terminal, if it still exists, and on the desktop, if there is one. Never waits or fails.
 
-    It also goes to the log. A part of it may be the gateway's: it is made harmless for the terminal.
+    It also goes to the log. A part of it may be the gateway's: it is made harmless for the terminal. When it had to wait
+    for the screen, `is_true` is asked whether it has still to be shown.
     """
     message = terminal_text.in_one_line(message)
     background_log.note(message)
     if terminal and _is_there(terminal):
         if _is_full_screen(terminal):
             _alert(terminal, message)
-            _waiting.append((terminal, message))
+            _waiting.append(_Waiting(terminal, message, is_true))
         else:
             _write(terminal.tty, f"\r\nenc: {message}\r\n")
     if any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")):
@@ -40,13 +57,13 @@ def send(terminal: Terminal | None, message: str) -> None:
 
 def deliver() -> None:
     """Show the messages that waited for the screen and need not any more."""
-    for terminal, message in list(_waiting):
-        if not _is_there(terminal):
-            _waiting.remove((terminal, message))
-        elif not _is_full_screen(terminal):
-            _waiting.remove((terminal, message))
+    for one in list(_waiting):
+        if not _is_there(one.terminal):
+            _waiting.remove(one)
+        elif not _is_full_screen(one.terminal):
+            _waiting.remove(one)
             title = "\x1b[23;0t" if _has_title() else ""
-            _write(terminal.tty, f"{title}\r\nenc: {message}\r\n")
+            _write(one.terminal.tty, title + (f"\r\nenc: {one.message}\r\n" if one.is_true() else ""))
 
 
 def finish() -> None:

@@ -6,6 +6,7 @@ terminal, and ends everything before the machine sleeps, if systemd-logind annou
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from client.background import launcher, notification, presence
@@ -88,8 +89,17 @@ def _show_warnings(store: Store, terminal: Terminal, shown: int) -> int:
     events = session_events.read(store)
     for event in events[shown:]:
         if message := _warning(store, terminal, event):
-            notification.send(terminal, message)
+            notification.send(terminal, message, partial(_is_still_due, store, terminal, str(event.get("project", ""))))
     return len(events)
+
+
+def _is_still_due(store: Store, terminal: Terminal, project: str) -> bool:
+    """Whether a warning about the project ("": about the session) is still one: what it warned of has not happened."""
+    try:
+        mounts = [mount.project for mount in store.read().mounts_of(terminal.id)]
+    except DamagedState:
+        return False
+    return project in mounts and project in session_events.warned(store) if project else bool(mounts)
 
 
 def _warning(store: Store, terminal: Terminal, event: dict[str, Any]) -> str:
@@ -98,9 +108,12 @@ def _warning(store: Store, terminal: Terminal, event: dict[str, Any]) -> str:
     seconds = event.get("seconds")
     if event["event"] != "warning" or not isinstance(seconds, int):
         return ""
+    mounts = [mount.project for mount in store.read().mounts_of(terminal.id)]
+    if not project and not mounts:  # nothing can be lost here
+        return ""
     if not project:
         return f"your session will be closed in {seconds} s because it is idle; any command of enc keeps it open"
-    if project not in [mount.project for mount in store.read().mounts_of(terminal.id)]:
+    if project not in mounts:
         return ""
     if presence.keep(store, terminal):
         return ""

@@ -24,8 +24,10 @@ def command(ctx: click.Context, shell: str | None, as_json: bool) -> None:
     fish: enc completion fish > ~/.config/fish/completions/enc.fish
     """
     shell = shell or os.path.basename(os.environ.get("SHELL", ""))
+    if not shell:
+        raise Usage("cannot tell your shell", "name it: `enc completion bash`")
     if shell not in _SHELLS:
-        raise Usage(f"there is no completion for {shell[:40] or 'an unknown shell'}", "name bash, zsh or fish")
+        raise Usage(f"there is no completion for {shell[:40]}", "name bash, zsh or fish")
     kind = get_completion_class(shell)
     if kind is None:
         raise Usage(f"this version of click has no completion for {shell}")

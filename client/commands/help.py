@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from client import options, output
+from client.completion import COMMAND
 from client.errors import NoSuchCommand
 from client.errors import Usage as UsageError
 
@@ -21,7 +22,7 @@ _GATEWAYS = (
 
 
 @click.command("help")
-@click.argument("words", metavar="[COMMAND]", nargs=-1)
+@COMMAND
 @options.JSON
 @click.pass_context
 def command(ctx: click.Context, words: tuple[str, ...], as_json: bool) -> None:

@@ -81,8 +81,8 @@ def _who(known: dict[str, object]) -> str:
     return str(known.get("label") or principal) if principal.startswith("SHA256:") else principal
 
 
-def _ask(question: str, default: str = "") -> str:
-    answer: str = click.prompt(question, default=default or None, err=True)
+def _ask(question: str, default: str | None = None, show: bool = True) -> str:
+    answer: str = click.prompt(question, default=default, show_default=show, err=True)
     return answer.strip()
 
 
@@ -93,11 +93,7 @@ def _ask_key(interactive: bool) -> str:
     usual = os.path.expanduser(_USUAL)
     agent = bool(os.environ.get("SSH_AUTH_SOCK"))
     if not os.path.exists(usual) and not agent:
-        output.note("You have no SSH key and no ssh-agent.")
-        if not click.confirm(f"Make a key at {_USUAL}?", default=True, err=True):
-            raise Usage("there is no key to log in with", "name yours with -i FILE")
-        _make(usual)
-        return usual
+        return _ask_to_make(usual)
     default = usual if os.path.exists(usual) else _AGENT
     for _ in range(_ATTEMPTS):
         answer = _ask(f"Key file, or '{_AGENT}' for the keys in ssh-agent", default)
@@ -109,6 +105,35 @@ def _ask_key(interactive: bool) -> str:
         except Usage as error:
             output.note(f"{error}; {error.hint}.")
     raise Usage("no key was named", "enc init -i FILE")
+
+
+def _ask_to_make(usual: str) -> str:
+    """The key made at `usual`, or the file that the user names instead."""
+    output.note("You have no Ed25519 key and no ssh-agent.")
+    for _ in range(_ATTEMPTS):
+        answer = _ask(f"Make a key at {_USUAL}? Y, n, or your key file", "Y")
+        if answer.lower() in ("y", "yes"):
+            _make(usual)
+            return usual
+        if answer.lower() in ("n", "no"):
+            raise Usage("there is no key to log in with", "name yours with -i FILE")
+        try:
+            return _check_key(answer)
+        except Usage as error:
+            output.note(f"{error}; {error.hint}.")
+    raise Usage("no key was named", "enc init -i FILE")
+
+
+def _confirm(question: str) -> bool:
+    """Whether the user answers yes; Enter is no."""
+    for _ in range(_ATTEMPTS):
+        answer = _ask(f"{question} [y/N]", "", show=False).lower()
+        if answer in ("y", "yes"):
+            return True
+        if answer in ("", "n", "no"):
+            return False
+        output.note("Type y or n.")
+    return False
 
 
 def _check_key(answer: str) -> str:
@@ -220,7 +245,7 @@ def _accept(profile: Profile, key: host_key.HostKey, fingerprint: str | None) ->
     output.note(f"The host key of {profile.host} is not known on this machine. It is {key.kind}\n  {key.fingerprint}")
     if not output.is_interactive():
         raise HostKeyUnknown(profile.host, "enc init --fingerprint SHA256:...")
-    if not click.confirm("Is this the fingerprint that your sysadmin gave you?", default=False, err=True):
+    if not _confirm("Is this the fingerprint that your sysadmin gave you?"):
         raise HostKeyRefused("you did not accept the host key", "nothing was written")
 
 

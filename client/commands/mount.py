@@ -45,8 +45,8 @@ def command(
     made = projects.mount_project(profile, stores.of(profile), terminal, project, directory or "", sync, not passphrase)
     if made.note:
         output.note(made.note)
-    where = made.mount.directory
-    fields = {"project": project, "directory": where, "detached": detach, "unlocked_by": made.by}
+    where = output.short(made.mount.directory)
+    fields = {"project": project, "directory": made.mount.directory, "detached": detach, "unlocked_by": made.by}
     until = terminals.lifetime(terminal)
     by = f", unlocked by {made.by}," if made.by else ""
-    output.result(fields, f"{project} is mounted at {output.bold(where)}{by} {until}", as_json)
+    output.result(fields, f"{project} is mounted at {where}{by} {until}", as_json, strong=where)

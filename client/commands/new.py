@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -45,7 +46,7 @@ def command(
     Nobody can recover a passphrase or a key for you. With --recovery, a recovery code is shown once.
 
     With --from, enc copies the content of a directory into the project and then compares both completely. The directory
-    is not changed. What cannot be kept, such as sockets, is told. The same words continue a copy that was interrupted.
+    is not changed. It names what it cannot copy, such as sockets. The same words continue a copy that was interrupted.
     """
     projects.check_name(project)
     if by_key and not (recovery or no_recovery):
@@ -60,7 +61,7 @@ def command(
     answer = _create(profile, project, flags).answer
     unfinished.end(profile, project)  # an older project of this name was removed elsewhere
     fields = {"project": project, "created": True, "kinds": answer.get("kinds", []), **_code(answer)}
-    output.result(fields, f"created {project}{output.recovery_code(answer)}", as_json)
+    output.result(fields, f"created {project}; next: `enc mount {project}`{output.recovery_code(answer)}", as_json)
 
 
 class _Created(NamedTuple):
@@ -84,7 +85,7 @@ def _create(profile: Profile, project: str, flags: list[str], begin: Callable[[]
             return key.lines.removesuffix(b"\n")
         if passphrase_prompt.is_typed():
             output.note(said)
-        given.append(passphrase_prompt.read_new(f"New passphrase of {project}: "))
+        given.append(passphrase_prompt.read_new(f"New passphrase of {project}: ", _minimum(said)))
         begin()
         return given[0]
 
@@ -96,12 +97,19 @@ def _create(profile: Profile, project: str, flags: list[str], begin: Callable[[]
     return _Created(answer, given[0])
 
 
+def _minimum(said: str) -> int:
+    """How long the passphrase has to be, if the gateway has said it in the words that we know; it checks it itself."""
+    found = re.search(r"needs at least (\d{1,3}) characters", said)
+    return int(found[1]) if found else 1
+
+
 def _copy(profile: Profile, project: str, source: str, flags: list[str], as_json: bool) -> None:
     from client.operations import survey as surveys
     from client.operations import unfinished, upload
 
     upload.check_installed()
     runtime_dir.path()
+    projects.check_not_mounted(stores.of(profile), project)
     survey = surveys.examine(source)
     begun = unfinished.is_begun(profile, project, source)  # by an earlier call, and not by this one
     ours: list[str] = []
@@ -125,9 +133,8 @@ def _copy(profile: Profile, project: str, source: str, flags: list[str], as_json
     hint = f"`enc new {project} --from {shlex.quote(source)}` continues, `enc rm {project}` removes it"
     try:
         filled = upload.fill(profile, project, source, survey, secret, resumed=begun)
-    except KeyboardInterrupt:
-        output.note(f"\nenc: {project} exists, with a part of {source}; {hint}")
-        raise
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt(f"interrupted: {project} exists, with a part of {source}; {hint}") from stop
     except upload.CopyFailed as error:
         raise upload.CopyFailed(str(error), f"{project} exists; {hint}") from error
     except EncError as error:
@@ -137,7 +144,7 @@ def _copy(profile: Profile, project: str, source: str, flags: list[str], as_json
         output.note(note)
     fields = {"project": project, "created": True, "copied": filled.count, "skipped": len(survey.skipped)}
     fields |= _code(answer)
-    text = f"created {project}; {filled.count} files and directories copied and compared"
+    text = f"created {project}; {filled.count} files and directories copied and compared; next: `enc mount {project}`"
     output.result({**fields, "notes": list(filled.notes)}, text, as_json)
 
 

@@ -33,16 +33,18 @@ def command(profile: Profile, project: str, editor: bool, as_json: bool) -> int:
     argv = [*_editor(), "."] if editor else [os.environ.get("SHELL") or "/bin/sh"]
     program = "editor" if editor else "shell"
     if there := _mounted(store, project):
-        output.note(f"{project} is mounted at {there}, and stays mounted when this {program} ends")
+        output.note(f"{project} is mounted at {output.short(there)}, and stays mounted when this {program} ends")
         status = _run(argv, there)
-        output.result({"project": project, "exit": status}, f"{project} is still mounted at {there}", as_json)
+        output.result(
+            {"project": project, "exit": status}, f"{project} is still mounted at {output.short(there)}", as_json
+        )
         return status
     try:
         made = projects.mount_project(profile, store, terminal, project)
         mount = made.mount
         if made.note:
             output.note(made.note)
-        output.note(f"{project} is mounted at {mount.directory}; it is locked when this {program} ends")
+        output.note(f"{project} is mounted at {output.short(mount.directory)}; it is locked when this {program} ends")
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the shell
         status = _run(argv, mount.directory)
     finally:

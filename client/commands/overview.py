@@ -8,16 +8,27 @@ from client.mount import condition
 from client.state import config
 from client.state import store as stores
 from client.state.config import Profile
-from client.state.records import State
+from client.state.records import Mount, State
 from client.system import processes
 
 _FIRST = (("enc init", "connect to a gateway: asks for its host, your account and your key"),)
-_NEXT = (
-    ("enc new P", "create a project"),
+_NEW = ("enc new P", "create a project")
+_NOTHING_MOUNTED = (
+    _NEW,
+    ("enc ls", "list your projects"),
     ("enc mount P", "unlock a project, and mount it until this terminal closes"),
+    ("enc doctor", "look for what is wrong, if the gateway does not let you in"),
+)
+_MOUNTED = (
     ("enc run -- CMD", "run a program on the gateway, in the project in which you are"),
     ("enc status", "show what is mounted here, and when it will be locked"),
     ("enc unmount P", "unmount a project and lock it"),
+    ("enc mount P", "unlock and mount another project"),
+    _NEW,
+)
+_WAITING = (
+    ("enc ls", "works when your sysadmin has approved your key"),
+    ("enc doctor", "check this machine, and whether the gateway lets you in"),
 )
 _ALL = "`enc help` lists all commands, `enc help COMMAND` explains one."
 
@@ -26,22 +37,35 @@ def show(as_json: bool) -> None:
     """Print where one stands."""
     given = options.given(None, None, None)
     if not (given.host or config.load().default):
-        text = "\n".join(("No gateway is set up yet.", "", *_lines(_FIRST + _NEXT), "", _ALL))
+        text = "\n".join(("No gateway is set up yet.", "", *_lines(_FIRST + _NOTHING_MOUNTED), "", _ALL))
         output.result({"gateway": None, "connected": False, "mounts": []}, text, as_json)
         return
     profile = config.choose(given)
     state = _state(profile)
-    mounts = [(mount.project, mount.directory, condition.words(state, mount)) for mount in state.mounts.values()]
+    mounts = list(state.mounts.values())
     connected = state.connection is not None and processes.is_alive(state.connection.master)
     lines = [_standing(profile, connected)]
-    lines += [f"{project} is mounted at {output.short(directory)}: {about}" for project, directory, about in mounts]
+    lines += [_about(state, mount) for mount in mounts]
     fields = {
         "gateway": profile.name,
         "principal": profile.principal or None,
         "connected": connected,
-        "mounts": [{"project": project, "directory": directory} for project, directory, _ in mounts],
+        "mounts": [{"project": mount.project, "directory": mount.directory} for mount in mounts],
     }
-    output.result(fields, "\n".join((*lines, "", *_lines(_NEXT), "", _ALL)), as_json)
+    output.result(fields, "\n".join((*lines, "", *_lines(_next(profile, mounts)), "", _ALL)), as_json)
+
+
+def _about(state: State, mount: Mount) -> str:
+    if condition.is_being_made(mount):
+        return f"{mount.project} is being mounted by another enc."
+    return f"{mount.project} is mounted at {output.short(mount.directory)}: {condition.words(state, mount)}"
+
+
+def _next(profile: Profile, mounts: list[Mount]) -> tuple[tuple[str, str], ...]:
+    """The commands that fit where one stands."""
+    if profile.waiting:
+        return _WAITING
+    return _MOUNTED if mounts else _NOTHING_MOUNTED
 
 
 def _state(profile: Profile) -> State:

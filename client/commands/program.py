@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 import click
 
 from client import options
 from client.connection import remote_command
+from client.errors import Usage
 from client.operations import whereabouts
 from client.state.config import GatewayOptions
 
@@ -15,6 +17,9 @@ PROJECT_OPTION = click.option("-P", "named", metavar="PROJECT", help="The projec
 DIRECTORY = click.option("-C", "directory", metavar="DIR", help="Start in this directory of the project.")
 NET = click.option("--net", is_flag=True, help="Let it use the network, if the gateway allows that.")
 TIME = click.option("--time", "seconds", metavar="T", help="Stop it after this long: 300, 5m, 2h.")
+
+
+_DURATION = re.compile(r"[0-9]+[smh]?")
 
 
 class Chosen(NamedTuple):
@@ -28,7 +33,9 @@ class Chosen(NamedTuple):
 
 def start(verb: str, given: GatewayOptions, chosen: Chosen, words: list[str], tty: bool) -> int:
     """Run the gateway's command `verb` there; its exit status. Raises Usage for no project."""
-    place = whereabouts.resolve(given, chosen.project, chosen.directory)
+    if chosen.seconds and not _DURATION.fullmatch(chosen.seconds):
+        raise Usage(f"{chosen.seconds[:40]!r} is no time", "write --time 300, 5m or 2h")
+    place = whereabouts.resolve(given, chosen.project, chosen.directory, verb)
     flags = ["--net"] if chosen.net else []
     flags += ["--time", chosen.seconds] if chosen.seconds else []
     flags += ["--directory", place.below] if place.below else []

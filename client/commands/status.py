@@ -34,7 +34,8 @@ def command(profile: Profile, as_json: bool) -> int:
     ]
     if not as_json and not output.is_for_person():
         for mount in about:
-            click.echo(f"{mount['project']} is mounted at {mount['directory']}: {mount['condition']}")
+            where = f" at {mount['directory']}" if mount["directory"] else ""
+            click.echo(f"{mount['project']} is mounted{where}: {mount['condition']}")
         return remote_command.run(profile, ["status"])
     answer = request.ask(profile, "status")
     sessions = answer["sessions"]
@@ -48,7 +49,7 @@ def _mounted(about: list[dict[str, str]]) -> list[str]:
     rows = [("MOUNTED", "AT", "UNTIL")]
     for one in about:
         until = one["until"] if one["condition"] == "watched" else one["condition"]
-        rows.append((one["project"], output.short(one["directory"]), until))
+        rows.append((one["project"], output.short(one["directory"]) or "-", until))
     return [output.columns(rows)] if about else []
 
 
@@ -65,11 +66,13 @@ def _session(one: dict[str, Any], own: str) -> str:
 
 
 _KEY_WIDTH = 24
+_BY = {"sftp-server": "a mount or sftp", "line": "you typed", "command": "a command"}
+"""What the gateway calls a use, in the words of its user."""
 
 
 def _row(name: str, one: dict[str, Any]) -> tuple[str, str, str, str]:
     if "idle" not in one:
         return name, "-" if one.get("answers", True) else "does not answer", "-", "now" if "locking" in one else "-"
     programs = dict.fromkeys(by.partition(" from ")[0] for by in str(one["by"]).split(", ") if " from " in by)
-    by = ", ".join(programs) or str(one["last_activity"])
+    by = ", ".join(_BY.get(each, each) for each in [*programs] or [str(one["last_activity"])])
     return name, output.ago(int(one["idle"])), by, output.duration(int(one["locks_in"]))

@@ -5,15 +5,17 @@ from __future__ import annotations
 import click
 
 from client import options, output
-from client.completion import PROJECTS
+from client.completion import MOUNTED
 from client.errors import Usage
-from client.operations import projects
+from client.mount import condition
+from client.operations import projects, whereabouts
+from client.state import config
 from client.state import store as stores
 from client.state.config import Profile
 
 
 @click.command("unmount")
-@PROJECTS
+@MOUNTED
 @click.option("--all", "everything", is_flag=True, help="Unmount all projects of the gateway.")
 @click.option("--force", is_flag=True, help="Unmount even if programs use it: they lose what they have not saved.")
 @options.gateway
@@ -21,8 +23,12 @@ def command(profile: Profile, names: tuple[str, ...], everything: bool, force: b
     """Write back, unmount, and lock on the gateway."""
     store = stores.of(profile)
     if bool(names) == everything:
-        raise Usage("name the projects to unmount", "or use --all")
-    chosen = list(store.read().mounts) if everything else list(dict.fromkeys(names))
+        given = config.GatewayOptions(profile.name, profile.ssh_config, profile.identity)
+        here = None if names else whereabouts.find(given)
+        this = f"`cd; enc unmount {here.project}` for this one, or" if here else "or"
+        raise Usage("name the projects to unmount", f"{this} use --all")
+    made = [mount.project for mount in store.read().mounts.values() if not condition.is_being_made(mount)]
+    chosen = made if everything else list(dict.fromkeys(names))
     locked = {project: projects.unmount_project(store, project, force) for project in chosen}
     lines = [
         f"unmounted and locked {project}"

@@ -15,7 +15,9 @@ GATEWAYS_ERROR = "enc: "
 KEYGEN = "ssh-keygen"
 _REMOVE_WITH = re.compile(rf'{KEYGEN} -f "?([^"\n]+?)"? -R "?([^"\n]+?)"?\s*$', re.MULTILINE)
 _OFFENDING = re.compile(r"Offending \S+ key in (.+?):(\d+)")
+_REFUSED = re.compile(r"connect to host (\S+) port (\d+): Connection refused")
 _CHECK_NETWORK = "check your network"
+_IS_IT_RUNNING = "is the gateway running?"
 _MESSAGES: tuple[tuple[str, type[EncError], str, str], ...] = (
     (
         "Too many authentication failures",
@@ -33,8 +35,8 @@ _MESSAGES: tuple[tuple[str, type[EncError], str, str], ...] = (
     (
         "Connection refused",
         Unreachable,
-        "{host} refuses connections on that port",
-        "check the port, or wait until it is up",
+        "nothing answers at {host} on that port",
+        _IS_IT_RUNNING,
     ),
     ("timed out", Unreachable, "{host} does not answer", "check the address, or your network"),
     ("No route to host", Unreachable, "there is no route to {host}", _CHECK_NETWORK),
@@ -59,6 +61,8 @@ def explain(text: str, host: str) -> EncError:
         return _changed(text, host)
     if "host key is known" in text or "Host key verification failed" in text:
         return HostKeyUnknown(host)
+    if where := _REFUSED.search(text):
+        return Unreachable(f"nothing answers at {where[1]} port {where[2]}", _IS_IT_RUNNING)
     for sign, kind, message, hint in _MESSAGES:
         if sign in text:
             return kind(message.format(host=host), hint)

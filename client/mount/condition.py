@@ -8,9 +8,14 @@ from client.state.terminal import here
 from client.system import processes
 
 
+def is_being_made(mount: Mount) -> bool:
+    """Whether another enc is mounting it just now: at the passphrase's prompt, for example."""
+    return not mount.mount_id and processes.is_alive(mount.owner)
+
+
 def of(mount: Mount) -> str:
     """watched; or not watched, or gone: then the next command of enc clears it away."""
-    if not mount.mount_id:
+    if is_being_made(mount):
         return "being mounted"
     if entries.find(mount) is None or not processes.is_alive(mount.sshfs):
         return "gone"
@@ -22,6 +27,8 @@ def until(state: State, mount: Mount) -> str:
     if mount.terminal == DETACHED:
         return "you unmount it (detached)"
     terminal = state.terminals.get(mount.terminal)
+    if terminal and mount.owner in terminal.followed:  # the enc that mounted it is still there
+        return "`enc open` ends"
     if terminal is None or not terminal.tty:
         return "the program that called enc ends"
     return "this terminal closes" if terminal.tty == here() else f"{terminal.tty.removeprefix('/dev/')} closes"

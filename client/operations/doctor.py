@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from client.background import sleep_inhibitor
 from client.connection import request, ssh, ssh_errors, ssh_keygen
-from client.errors import EncError
+from client.errors import EncError, NotAccepted
 from client.mount import sshfs
 from client.state import config, runtime_dir
 from client.state.config import GatewayOptions, Profile
@@ -134,7 +134,7 @@ def _key(profile: Profile) -> Iterator[Finding]:
     if not path:
         return
     if not os.path.exists(path):
-        yield Finding("key", "wrong", f"{path} does not exist", _MAKE_KEY)
+        yield Finding("key", "wrong", f"there is no key file {path}", _MAKE_KEY)
         return
     info = ssh_keygen.describe(path)
     if info is None or "ED25519" not in info.kind:  # also ED25519-SK
@@ -145,11 +145,23 @@ def _key(profile: Profile) -> Iterator[Finding]:
         yield Finding("key", "ok", info.fingerprint)
 
 
+def _advice(profile: Profile, error: EncError) -> str:
+    """What to do about a gateway that cannot be used. Others send to `enc doctor`, which is us."""
+    if "`enc doctor`" not in error.hint:
+        return error.hint
+    if profile.waiting:
+        return f"your key {profile.waiting} waits for your sysadmin to approve it"
+    if isinstance(error, NotAccepted):
+        tell = ", and tell them the fingerprint above" if profile.identity else ""
+        return f"your sysadmin does not know this key, or has removed it; ask them{tell}"
+    return f"`ssh -v {profile.host}` says more"
+
+
 def _gateway(profile: Profile) -> Iterator[Finding]:
     """The connection checks the host key like every other one."""
     try:
         about = request.send_directly(profile, "whoami", extra={"BatchMode": "yes"})
     except EncError as error:
-        yield Finding("gateway", "wrong", str(error), error.hint)
+        yield Finding("gateway", "wrong", str(error), _advice(profile, error))
         return
     yield Finding("gateway", "ok", f"connected as {about['principal']}; its host key is the known one")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from client.background import dead_man_switch, launcher
 from client.connection import request, session, session_events
 from client.errors import Busy, CannotCreate, FromGateway, NoSuchProject, NotMounted, Usage
-from client.mount import entries, hidden_files, mount_point, probe, sshfs, teardown, unmount
+from client.mount import condition, entries, hidden_files, mount_point, probe, sshfs, teardown, unmount
 from client.mount.mount_point import MountPoint
 from client.operations import login, unlocking
 from client.state.config import Profile
@@ -71,7 +71,7 @@ def mount_project(
         if unlocked:
             session.lock(store, project)
         store.change(lambda now: now.without_mount(project))
-        if new:
+        if new and not store.read().mounts_of(terminal.id):  # another enc of this terminal may have mounted meanwhile
             teardown.end_terminal(store, terminal.id)
         raise
     launcher.start_monitors(store, terminal.id)
@@ -87,6 +87,13 @@ def _finish_earlier(store: Store, project: str) -> None:
         time.sleep(0.05)
     with store.lock("login"):
         teardown.clean_up(store)
+
+
+def check_not_mounted(store: Store, project: str) -> None:
+    """Raises CannotCreate if the project is mounted here, or another enc mounts it."""
+    _finish_earlier(store, project)
+    if there := store.read().mounts.get(project):
+        raise _already_mounted(there)
 
 
 def _reserve(store: Store, mount: Mount) -> None:
@@ -117,7 +124,7 @@ def _unlock(
     that another machine has is ours as well from then on.
     """
     known = _ways(store, project)
-    if known.is_unlocked and _is_held_here(store, connection, project):
+    if known.is_unlocked and is_held_here(store, connection, project):
         return None
     opened = unlocking.ask(profile, project, "mount", project, use_keys=use_keys, store=store, known=known)
     session_events.wait_until_unlocked(store, project)
@@ -158,7 +165,7 @@ def _no_such_project(project: str, known: list[str]) -> NoSuchProject:
     )
 
 
-def _is_held_here(store: Store, connection: Connection, project: str) -> bool:
+def is_held_here(store: Store, connection: Connection, project: str) -> bool:
     """Whether our connection holds the project already."""
     for each in request.send(store, "status")["sessions"]:
         if project in [view["project"] for view in each["views"]]:
@@ -200,6 +207,9 @@ def unmount_project(store: Store, project: str, force: bool) -> bool:
     mount = store.read().mounts.get(project)
     if mount is None:
         raise NotMounted(f"{project} is not mounted", "`enc status` shows what is mounted")
+    if condition.is_being_made(mount):  # which also cleans up, if it fails
+        message = f"{project} is not mounted yet: another enc ({mount.owner.pid}) is mounting it"
+        raise Busy(message, "wait for it, or press Ctrl-C where it asks for the passphrase")
     if force:
         return teardown.end_mount(store, mount)
     if not teardown.end_mount_if_unused(store, mount, _WRITE_BACK_SECONDS):

@@ -9,6 +9,7 @@ differences are told by a format that we ask for.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import shutil
@@ -19,11 +20,12 @@ from dataclasses import dataclass
 from client.connection import request, session, ssh
 from client.errors import EncError, Missing
 from client.mount import teardown
-from client.operations import login, unlocking
+from client.operations import login, projects, unlocking
 from client.operations.survey import Survey
 from client.state import store as stores
 from client.state import terminal as terminals
 from client.state.config import Profile
+from client.state.records import Connection
 from client.state.store import Store
 
 RSYNC = "rsync"
@@ -69,24 +71,38 @@ def check_installed() -> None:
 def fill(
     profile: Profile, project: str, source: str, survey: Survey, secret: bytes | None, *, resumed: bool = False
 ) -> Filled:
-    """Copy the content of `source`, as `survey` found it, into `project`, compare it, and lock the project. `secret`
-    unlocks it; None: a key of the user, or the passphrase, which is asked for.
+    """Copy the content of `source`, as `survey` found it, into `project`, compare it, and lock the project, unless it
+    was unlocked here before, or is mounted meanwhile. `secret` unlocks it; None: a key of the user, or the passphrase,
+    which is asked for.
 
     `resumed`: the project has a part of it already. What is newer in it is kept: somebody has worked there. Raises
     CopyFailed; then the project keeps what was copied.
     """
     store, terminal = stores.of(profile), terminals.this_process()
+    connection: Connection | None = None
+    was_held = True
     try:
-        login.join(profile, store, terminal)
-        if secret is None:
+        connection, _ = login.join(profile, store, terminal)
+        was_held = projects.is_held_here(store, connection, project)
+        if not was_held and secret is None:
             unlocking.ask(profile, project, "mount", project, store=store)
-        else:
+        elif not was_held:
             request.send(store, "mount", project, secret=secret)
         upload = _Upload(store, project, source, survey, resumed)
         return Filled(count=survey.count, notes=tuple(_notes(survey, upload.run())))
     finally:
-        session.lock(store, project)
+        if connection and not was_held:
+            _lock_own(store, connection, project)
         teardown.end_terminal(store, terminal.id)
+
+
+def _lock_own(store: Store, connection: Connection, project: str) -> None:
+    """Lock the project if our connection has unlocked it and nobody has mounted it meanwhile. The gateway is asked: an
+    attempt that it refused unlocked nothing, and to lock is to lock it for another machine that has it.
+    """
+    with contextlib.suppress(EncError):  # a gateway that does not answer locks when the connection ends
+        if project not in store.read().mounts and projects.is_held_here(store, connection, project):
+            session.lock(store, project)
 
 
 def _notes(survey: Survey, kept: _Kept) -> list[str]:

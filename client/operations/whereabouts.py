@@ -38,15 +38,28 @@ def find(given: GatewayOptions) -> Place | None:
     return None
 
 
-def resolve(given: GatewayOptions, project: str, directory: str | None) -> Place:
-    """The project of that name ("": the one in which we are), and a directory in it.
+def _is_gone() -> bool:
+    """Whether the current directory cannot be reached any more, as one in a mount that has ended."""
+    try:
+        os.stat(".")
+        os.getcwd()
+    except OSError:
+        return True
+    return False
+
+
+def resolve(given: GatewayOptions, project: str, directory: str | None, verb: str = "run") -> Place:
+    """The project of that name ("": the one in which we are), and a directory in it, for `enc VERB`.
 
     `directory` is relative to where we are in the project, else to its top; an absolute one is a path in the mount.
     Without one it is where we are. Raises Usage.
     """
     here = find(given)
+    if not project and here is None and _is_gone():
+        raise Usage("the current directory is gone: its mount has ended", "`enc mount` it again, then `cd` into it")
     if not project and here is None:
-        hint = "name it: `enc run PROJECT -- CMD`, or `cd` into a mount first"
+        words = f"enc {verb} PROJECT{' -- CMD' if verb == 'run' else ''}"
+        hint = f"name it: `{words}`, or `cd` into a mount first"
         raise Usage("the current directory is in no project that is mounted", hint)
     place = here if here and project in ("", here.project) else Place(config.choose(given), project, "")
     if directory is None:

@@ -94,7 +94,8 @@ def load() -> Config:
         return _config(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         end = f"at line {text.count(chr(10)) + 1}, column {len(text) - text.rfind(chr(10))}"
-        raise Misconfigured(f"{where}: {str(error).replace('at end of document', end)}") from error
+        message = f"{where}: {str(error).replace('at end of document', end)}"
+        raise Misconfigured(message, 'each line is [gateways.NAME], or KEY = "VALUE" with the quotes') from error
     except _BadValue as bad:
         raise Misconfigured(f"{where}: {bad} ({_position(text, bad.key)})") from bad
 
@@ -133,8 +134,11 @@ def _profile(name: str, table: dict[str, Any]) -> Profile:
 
 def checked(profile: Profile) -> Profile:
     """`profile` with absolute paths. Raises Usage for a host that ssh would read as an option."""
+    user, at, host = profile.host.rpartition("@")
     if profile.host.startswith("-") or not profile.host.isprintable() or " " in profile.host:
         raise Usage(f"{profile.host!r} is not a host name")
+    if not host or (at and not user):
+        raise Usage(f"{profile.host!r} is not a host name", "write HOST, or USER@HOST")
     full = {
         key: os.path.abspath(os.path.expanduser(value))
         for key in ("identity", "ssh_config")

@@ -10,6 +10,7 @@ import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 
 from client.errors import Missing, Usage
 from client.system import children, linux, passphrases
@@ -20,9 +21,11 @@ _ATTEMPTS = 3
 _CHECK_PROGRAM = "check ENC_PASSPHRASE_COMMAND or SSH_ASKPASS"
 
 
-def read_new(prompt: str) -> bytes:
-    """A new passphrase, by the rule for them; which a person types twice. Raises as `read`, and Usage for a bad one."""
-    return passphrases.canonical(_read(prompt, twice=True))
+def read_new(prompt: str, minimum: int = 1) -> bytes:
+    """A new passphrase, by the rule for them. A person types it twice, and is asked again for a bad one, or one of
+    fewer than `minimum` characters. Raises as `read`, and Usage for a bad one.
+    """
+    return passphrases.canonical(_read(prompt, minimum))
 
 
 def is_typed() -> bool:
@@ -41,10 +44,11 @@ def read(prompt: str) -> bytes:
 
     Forbids core dumps and tracing of this process first. Raises Usage or Missing when there is none.
     """
-    return _read(prompt, twice=False)
+    return _read(prompt, 0)
 
 
-def _read(prompt: str, twice: bool) -> bytes:
+def _read(prompt: str, minimum: int) -> bytes:
+    """`minimum`: as for `read_new`; 0 for a passphrase that exists."""
     linux.protect_memory()
     if command := os.environ.get("ENC_PASSPHRASE_COMMAND"):
         return _from_program(_split(command))
@@ -53,7 +57,7 @@ def _read(prompt: str, twice: bool) -> bytes:
     if askpass and require in ("force", "prefer"):
         return _from_program([askpass, prompt])
     if sys.stdin.isatty():
-        return _typed(prompt, twice)
+        return _typed(prompt, minimum)
     line = _checked(sys.stdin.buffer.readline(_MAX_BYTES + 2))
     if line:
         return line
@@ -63,24 +67,42 @@ def _read(prompt: str, twice: bool) -> bytes:
     raise Usage("no passphrase was given", hint)
 
 
-def _typed(prompt: str, twice: bool) -> bytes:
+def _typed(prompt: str, minimum: int) -> bytes:
     import getpass
 
+    def line(question: str) -> bytes:
+        return _checked(getpass.getpass(question).encode())
+
     try:
-        typed = getpass.getpass(prompt).encode()
-        for left in range(_ATTEMPTS, 0, -1) if twice else ():
-            again = getpass.getpass("Repeat the passphrase: ").encode()
-            if passphrases.canonical(again) == passphrases.canonical(typed):
-                break
-            if left == 1:
-                raise Usage("the two passphrases are different", "nothing was changed")
-            print("enc: the two passphrases are different; once more", file=sys.stderr)
-            typed = getpass.getpass(prompt).encode()
+        return _typed_twice(prompt, minimum, line) if minimum else line(prompt)
     except EOFError:
         raise Usage("no passphrase was given", "the terminal was closed") from None
     except UnicodeError:
         raise Usage("what was typed is no text in the terminal's encoding", "set LANG as the terminal does") from None
-    return _checked(typed)
+
+
+def _typed_twice(prompt: str, minimum: int, line: Callable[[str], bytes]) -> bytes:
+    """Ask again, up to three times in all, where the passphrase is bad or the second is another. Raises Usage."""
+    for left in range(_ATTEMPTS - 1, -1, -1):
+        try:
+            typed = line(prompt)
+            _check_new(typed, minimum)
+            if passphrases.canonical(line("Repeat the passphrase: ")) == passphrases.canonical(typed):
+                return typed
+            raise Usage("the two passphrases are different", "once more")
+        except Usage as error:
+            if not left:
+                raise Usage(str(error), "nothing was changed") from error
+            print(f"enc: {error}; {error.hint or 'try again'}", file=sys.stderr)
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _check_new(typed: bytes, minimum: int) -> None:
+    count = len(passphrases.canonical(typed).decode())
+    if not count:
+        raise Usage("the passphrase is empty", "type one, or press Ctrl-C")
+    if count < minimum:
+        raise Usage(f"the passphrase has fewer than {minimum} characters", "type a longer one, or use --allow-weak")
 
 
 def _split(command: str) -> list[str]:

@@ -58,7 +58,8 @@ Without SECONDS it shows the limit. The limit is for this project only, and at
 most the gateway's. It applies at once, also while the project is unlocked.
 """,
     "touch": """
-It postpones the lock of the project as reading a file in it would.
+It starts the project's idle time again from zero, as reading a file in it
+would.
 """,
     "passwd": """
 It asks for the passphrase (use ssh -t), or reads it from standard input, then

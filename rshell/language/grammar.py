@@ -58,7 +58,7 @@ _EXPLANATIONS = {
     NOT_UTF8: "it is not UTF-8",
     CONTROL: "it has a control character",
     LINE_BREAK: "it has a line break outside quotes",
-    OPERATOR: "it has a shell operator or expansion outside single quotes",
+    OPERATOR: "the gateway is no shell: put it in single quotes",
     UNTERMINATED: "a quote is not closed, or nothing follows a backslash",
     LINE_TOO_LONG: f"it is longer than {MAX_LINE} bytes",
     WORD_TOO_LONG: f"a word is longer than {MAX_WORD} characters",
@@ -68,10 +68,15 @@ REASONS = frozenset(_EXPLANATIONS)
 
 
 class Refused(ValueError):
-    """The line is refused: `reason` is one of REASONS, `where` the character, from 0. The text repeats no input."""
+    """The line is refused: `reason` is one of REASONS, `where` the character, from 0. Of the input, the text repeats
+    the `operator` alone.
+    """
 
-    def __init__(self, reason: str, where: int, explanation: str = "") -> None:
-        super().__init__(f"{explanation or _EXPLANATIONS[reason]} (at character {where + 1})")
+    def __init__(self, reason: str, where: int, explanation: str = "", operator: str = "") -> None:
+        words = explanation or _EXPLANATIONS[reason]
+        shown = "a backtick" if operator == "`" else f"`{operator}`"
+        text = f"character {where + 1} is {shown}, and {words}" if operator else f"{words} (at character {where + 1})"
+        super().__init__(text)
         self.reason = reason
         self.where = where
 
@@ -141,14 +146,14 @@ def _check_characters(line: str, start: int, end: int) -> None:
 def _word(line: str, start: int, is_data: bool, is_program: bool) -> tuple[str, int]:
     """The word that begins at `start`, and the position after it."""
     if line[start] in _REFUSED_FIRST and not (is_program and _is_home(line, start)):
-        raise Refused(OPERATOR, start)
+        raise Refused(OPERATOR, start, operator=line[start])
     parts: list[str] = []
     matched: list[str] = []  # the same as a pattern
     at, is_pattern = start, False
     while at < len(line) and line[at] not in " \t":
         char, begin = line[at], at
         if char in _OPERATORS and not (is_program and char in _LITERAL_FOR_PROGRAMS):
-            raise Refused(OPERATOR, at)
+            raise Refused(OPERATOR, at, operator=char)
         if char == "\n":
             raise Refused(LINE_BREAK if is_data else CONTROL, at)
         if char == "'":
@@ -194,7 +199,7 @@ def _double_quoted(line: str, start: int, is_data: bool) -> tuple[str, int]:
             at += 1
             char = line[at]
         elif char in "`$":
-            raise Refused(OPERATOR, at)
+            raise Refused(OPERATOR, at, operator=char)
         elif char == "\\" and line[at + 1 : at + 2] == "\n":
             raise Refused(LINE_BREAK if is_data else CONTROL, at + 1)
         parts.append(_literal(line, at, at + 1, is_data))

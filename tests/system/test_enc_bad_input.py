@@ -65,7 +65,7 @@ def test_a_host_that_is_down_unknown_or_on_another_port(mine: Laptop) -> None:
     port = changed_config(mine, Port=str(closed_port()))
     for words in (("mount", "one"), ("ls",), ("login",), ("new", "other")):
         done = mine.enc(*words, stdin=PASSPHRASE + "\n", **port)
-        refused(mine, done, 75, "refuses connections", "check the port")
+        refused(mine, done, 75, "nothing answers at 127.0.0.1 port ", "is the gateway running?")
     name = changed_config(mine, HostName="no-such-host.invalid")
     refused(mine, mine.enc("mount", "one", **name), 75, "cannot resolve the host name")
 
@@ -75,6 +75,18 @@ def test_a_key_that_is_not_accepted(mine: Laptop) -> None:
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
     for words in (("mount", "one"), ("whoami",)):
         refused(mine, mine.enc(*words, ENC_IDENTITY=str(key)), 77, "does not accept your key")
+    checked = mine.enc("doctor", ENC_IDENTITY=str(key))
+    assert "ask them, and tell them the fingerprint above" in checked.out and "`enc doctor`" not in checked.out, checked
+
+
+def test_a_key_file_that_is_not_there(mine: Laptop) -> None:
+    for words in (("mount", "one"), ("ls",)):
+        refused(mine, mine.enc(*words, ENC_IDENTITY="/nonexistent"), 77, "there is no key file /nonexistent", "with -i")
+
+
+@pytest.mark.parametrize("host", ["user@", "@host", "@"])
+def test_a_host_without_a_name(mine: Laptop, host: str) -> None:
+    refused(mine, mine.enc("ls", ENC_HOST=host), 64, f"'{host}' is not a host name")
 
 
 def test_a_host_key_that_is_unknown_or_changed_and_no_config_turns_checking_off(mine: Laptop) -> None:

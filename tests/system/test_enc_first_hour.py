@@ -60,9 +60,33 @@ def test_enc_alone_says_where_one_stands_and_makes_no_connection(mine: Laptop) -
     after = mine.enc(**without_ssh(mine))
     assert after.out.startswith("Gateway gateway: connected.\nparser is mounted at ~/enc/parser: "), after
     shown = after.out.split("\n\n")[1].splitlines()
-    assert [line.split()[1] for line in shown] == ["new", "mount", "run", "status", "unmount"]
+    assert [line.split()[1] for line in shown] == ["run", "status", "unmount", "mount", "new"]
+    assert "enc mount P" in before.out and "enc unmount" not in before.out, "what fits where one stands"
     assert mine.enc("--json", **without_ssh(mine)).json["connected"] is True
     assert not (mine.root / "called").exists()
+
+
+def test_a_mount_is_told_with_its_short_path_in_bold_and_without_it_elsewhere(mine: Laptop) -> None:
+    for term, at in (("xterm", "\x1b[1m~/enc/parser\x1b[0m"), ("dumb", "~/enc/parser")):
+        terminal = mine.terminal(TERM=term)
+        mine.mount_in(terminal, "parser")
+        assert f"parser is mounted at {at}, unlocked by your passphrase, until this terminal closes" in terminal.seen
+        typed(terminal, "enc unmount parser")
+        terminal.close()
+
+
+def test_a_project_at_whose_passphrase_another_terminal_waits_is_not_mounted_yet(
+    mine: Laptop, terminal: Terminal
+) -> None:
+    terminal.send("enc mount parser\n")
+    terminal.expect("Passphrase of parser: ")
+    assert "\nparser is being mounted by another enc.\n" in mine.enc().out
+    refused = mine.enc("unmount", "parser")
+    assert refused.status == 75 and "parser is not mounted yet: another enc (" in refused.err, refused
+    assert mine.enc("unmount", "--all").out == "nothing is mounted\n"
+    terminal.send(f"{PASSPHRASE}\n")
+    terminal.expect("parser is mounted at")
+    terminal.expect(PROMPT)
 
 
 def test_a_mistyped_command_is_answered_here_with_the_one_that_was_meant(mine: Laptop) -> None:
@@ -91,7 +115,8 @@ def test_help_explains_the_commands_of_enc_and_makes_no_connection(mine: Laptop)
 
 
 USAGE = [
-    pytest.param(("mount", "--bogus"), "No such option '--bogus'", id="an unknown option"),
+    pytest.param(("mount", "--bogus"), "No such option '--bogus'; see", id="an unknown option"),
+    pytest.param(("mount", "--detahc"), "No such option '--detahc'. Did you mean '--detach'?", id="a mistyped option"),
     pytest.param(("--hots", "x", "ls"), "No such option '--hots'", id="before the command"),
     pytest.param(("mount",), "Missing argument 'PROJECT'", id="a missing argument"),
     pytest.param(("mount", "a", "b", "c"), "Got unexpected extra argument (c)", id="one too many"),
@@ -99,6 +124,8 @@ USAGE = [
     pytest.param(("completion", "csh"), "there is no completion for csh; name bash, zsh or fish", id="completion"),
     pytest.param(("run", "a", "b", "--", "c"), "b is one word too many before --", id="words before --"),
     pytest.param(("run", "a"), "no program was given", id="no program"),
+    pytest.param(("run", "a", "--time", "x", "--", "b"), "'x' is no time; write --time", id="no time"),
+    pytest.param(("unmount",), "name the projects to unmount; or use --all", id="unmount what"),
 ]
 
 
@@ -113,6 +140,21 @@ def test_completion_without_a_shell_is_for_the_users_own(mine: Laptop) -> None:
     assert mine.enc("completion", SHELL="/bin/zsh").out == mine.enc("completion", "zsh").out != ""
     words = {"COMP_WORDS": "enc ", "COMP_CWORD": "1", "_ENC_COMPLETE": "bash_complete"}
     assert {"plain,shell", "plain,idle", "plain,fsck"} <= set(mine.enc(**words).out.split())
+
+
+def test_completion_offers_what_is_mounted_and_gateways_and_commands_without_a_connection(mine: Laptop) -> None:
+    def offered(line: str) -> set[str]:
+        words = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split())), "_ENC_COMPLETE": "bash_complete"}
+        return set(mine.enc(**words, **without_ssh(mine)).out.split())
+
+    config = mine.home / ".config/enc/config.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text('[gateways.work]\nhost = "gateway"\n')
+    mine.mount("parser")
+    assert offered("enc unmount ") == {"plain,parser"}
+    assert offered("enc ls --host ") == {"plain,work"}
+    assert {"plain,mount", "plain,unmount"} <= offered("enc help ")
+    assert not (mine.root / "called").exists()
 
 
 def test_options_may_stand_before_or_after_the_command(mine: Laptop) -> None:
@@ -179,7 +221,11 @@ def test_init_takes_only_a_key_file_for_a_key_file(mine: Laptop) -> None:
 
 def test_init_offers_to_make_a_key_and_says_what_it_makes(mine: Laptop) -> None:
     terminal = at_init(mine)
-    terminal.expect("You have no SSH key and no ssh-agent.")
+    terminal.expect("You have no Ed25519 key and no ssh-agent.")
+    for other, said in (("/nonexistent", "there is no key file /nonexistent;"), ("/etc/hostname", "is no SSH key;")):
+        terminal.expect("Make a key at ~/.ssh/id_ed25519? Y, n, or your key file [Y]: ")
+        terminal.send(f"{other}\n")
+        terminal.expect(said)
     terminal.expect("Make a key at ~/.ssh/id_ed25519?")
     terminal.send("\n")
     terminal.expect("Making your SSH key ~/.ssh/id_ed25519. Choose a passphrase that protects the key itself;")
@@ -229,6 +275,18 @@ def test_new_asks_for_a_passphrase_last_and_says_how_long_it_has_to_be(mine: Lap
     assert not any(word in typed(terminal, "enc new other --from /nowhere") for word in asked)
     terminal.send("enc new other\n")
     terminal.expect("The passphrase needs at least 12 characters. Nobody can recover it for you; --recovery")
+    for bad, said in (("short", "fewer than 12 characters; type"), (f"{PASSPHRASE}\x1b[D", "type it again without")):
+        terminal.expect("New passphrase of other: ")
+        terminal.send(f"{bad}\n")
+        terminal.expect(said)
+    assert "Repeat" not in terminal.seen, "it is checked before it is typed twice"
+    terminal.expect("New passphrase of other: ")
+    terminal.send(f"{PASSPHRASE}\n")
+    terminal.expect("Repeat the passphrase: ")
+    terminal.send("mistyped\n")
+    terminal.expect("the two passphrases are different; nothing was changed")
+    terminal.expect(PROMPT)
+    terminal.send("enc new other\n")
     terminal.expect("New passphrase of other: ")
     terminal.send(f"{PASSPHRASE}\n")
     terminal.expect("Repeat the passphrase: ")
@@ -268,12 +326,17 @@ def test_an_interrupted_copy_is_told_and_the_same_words_continue_it(mine: Laptop
     slow.expect("%")
     slow.send("\x03")
     said = slow.expect(PROMPT)
-    assert f"big exists, with a part of {source}; `enc new big --from {source}` continues" in said
+    assert f"enc: interrupted: big exists, with a part of {source}; `enc new big --from {source}` continues" in said
     slow.close()
     elsewhere = mine.enc("new", "big", "--from", str(mine.home), stdin=f"{PASSPHRASE}\n")
     assert (elsewhere.status, elsewhere.err) == (73, "enc: you already have a project big\n")
     refused = typed(terminal, f"cd {mine.root}; enc new big")
     assert "you already have a project big" in refused
+    at = mine.mount_in(terminal, "big")
+    refused = typed(terminal, f"enc new big --from {source}")
+    assert refused == f"enc: big is already mounted at {at}; `enc unmount big` unmounts it\n", "and asks for nothing"
+    assert os.path.ismount(at) and mine.views() == ["big"], "a refused command locks nothing"
+    typed(terminal, "enc unmount big")
     terminal.send("enc new big --from source\n")
     terminal.expect("big exists, with a part of source; the copy continues")
     terminal.expect("Passphrase of big: ")

@@ -135,6 +135,7 @@ def test_a_warning_does_not_write_into_a_full_screen_program_and_follows_when_th
         said = terminal.expect(": it was idle for ", 10)
         said += terminal.expect("\n")
         assert "Text in an editor is not lost: `enc mount parser`, then save" in said
+        assert "will be locked" not in rest(terminal, 5), "what has happened is not warned of"
         terminal.close()
         eventually(lambda: not mine.processes(), FAULT)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import Person, Terminal, eventually, need
+from tests.harness import PASSPHRASE, Person, Terminal, eventually, need
 from tests.laptop import PROMPT, Laptop, laptop
 
 
@@ -58,7 +58,11 @@ def test_run_in_a_mount_knows_the_project_and_the_directory(mine: Laptop, termin
     for outside in ("../..", "/etc"):
         assert "is not in parser" in typed(terminal, f"cd {at}; enc run -C {outside} -- pwd")
     said = typed(terminal, "cd; enc run -- pwd")
-    assert "the current directory is in no project that is mounted; name it" in said
+    assert "the current directory is in no project that is mounted; name it: `enc run PROJECT -- CMD`" in said
+    assert "name it: `enc shell PROJECT`, or" in typed(terminal, "enc shell")
+    assert "`cd; enc unmount parser` for this one" in typed(terminal, f"cd {at}; enc unmount")
+    assert mine.enc("unmount", "--force", "parser").status == 0
+    assert "the current directory is gone: its mount has ended" in typed(terminal, "enc run -- pwd")
 
 
 def test_a_program_that_is_missing_is_told_in_our_words(mine: Laptop, terminal: Terminal) -> None:
@@ -93,6 +97,18 @@ def test_open_of_what_is_mounted_opens_it_and_leaves_it_mounted(mine: Laptop, te
     terminal.expect("/enc/parser\r\n")
     terminal.expect(PROMPT)
     assert mine.views() == ["parser"]
+
+
+def test_in_the_shell_of_open_enc_says_that_the_mount_ends_with_it(mine: Laptop, terminal: Terminal) -> None:
+    typed(terminal, "enc unmount parser")
+    terminal.send("SHELL=/bin/sh enc open parser\n")
+    terminal.expect("Passphrase of parser: ")
+    terminal.send(f"{PASSPHRASE}\n")
+    terminal.expect("it is locked when this shell ends")
+    terminal.send("enc\n")
+    terminal.expect("parser is mounted at ~/enc/parser: until `enc open` ends")
+    terminal.send("exit\n")
+    terminal.expect("locked parser")
 
 
 def test_editor_is_honoured_after_visual(mine: Laptop, terminal: Terminal) -> None:

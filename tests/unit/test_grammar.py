@@ -247,10 +247,10 @@ def test_raises_nothing_but_refused_and_repeats_no_input(line: str) -> None:
         assert not any(ord(char) < 0x20 for word in words for char in word)
 
 
-def test_says_the_place_from_one_and_never_the_input() -> None:
+def test_says_the_place_from_one_and_of_the_input_the_operator_alone() -> None:
     with pytest.raises(Refused) as caught:
         split("ls canary; rm")
-    assert str(caught.value) == "it has a shell operator or expansion outside single quotes (at character 10)"
+    assert str(caught.value) == "character 10 is `;`, and the gateway is no shell: put it in single quotes"
 
 
 @pytest.mark.parametrize(
