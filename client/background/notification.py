@@ -40,8 +40,8 @@ def _always() -> bool:
 def send(terminal: Terminal | None, message: str, is_true: Callable[[], bool] = _always) -> None:
     """Show `message` on the terminal, if it still exists, and on the desktop, if there is one. Never waits or fails.
 
-    It also goes to the log. A part of it may be the gateway's: it is made harmless for the terminal. When it had to wait
-    for the screen, `is_true` is asked whether it has still to be shown.
+    It also goes to the log. A part of it may be the gateway's: it is made harmless for the terminal. When it had to
+    wait for the screen, `is_true` is asked whether it has still to be shown.
     """
     message = terminal_text.in_one_line(message)
     background_log.note(message)
