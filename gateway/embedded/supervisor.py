@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import logging
 import os
 import select
 import signal
@@ -31,6 +32,11 @@ _LISTENING = "Server listening on "
 """sshd logs this when it listens. A connection proves nothing: another server may have taken the port."""
 
 log = structlog.get_logger()
+
+
+def log_warnings_only() -> None:
+    """For the rest of the process."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
 
 
 def run(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import signal
 
-from gateway.base import codec, interpreter, process
+from gateway.base import codec, interpreter, process, rlimits
 from gateway.base.records import Fd
 from gateway.errors import Busy, Internal
 from gateway.identity import key_location
@@ -76,6 +76,7 @@ def _become(
     try:
         for ignored in _TERMINAL_SIGNALS:
             signal.signal(ignored, signal.SIG_IGN)
+        rlimits.lift()
         status, status_writer = os.pipe()
         stdin, stdout, stderr = (Fd(os.dup(number)) for number in (0, 1, 2))
         anchor = anchor.replace(channel=Channel(stdin=stdin, stdout=stdout, stderr=stderr, leave=leave))

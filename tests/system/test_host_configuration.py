@@ -235,7 +235,7 @@ def test_the_end_of_a_program_on_a_terminal_is_told(at: UnlockedProject) -> None
         assert ended == status
         terminal.close()
     terminal = at.terminal("no-such-program")
-    terminal.expect("o such file")
+    terminal.expect("has no program no-such-program")
     ended = terminal.wait()
     assert ended == 127
     terminal.close()
