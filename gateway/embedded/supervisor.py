@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import logging
 import os
 import select
 import signal
@@ -69,6 +70,11 @@ def _serve(paths: layout.Layout, port: int, announce: Callable[[layout.Layout, i
         signals.wait(listener, str(paths.log))
     finally:
         _end(paths, listener)
+
+
+def log_only_warnings() -> None:
+    """For a terminal, which is no log."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
 
 
 class _Signals:

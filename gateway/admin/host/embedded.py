@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import shlex
 import sys
 from pathlib import Path
 
 import click
-import structlog
 
 from gateway.admin import options, output
 from gateway.base import json
@@ -56,7 +54,7 @@ def embedded(
     if problem := host.terminal_problem():
         output.note(f"enc-gateway: {problem}")
     if output.at_terminal() and not as_json:  # Ctrl-C needs no log of each session that it locks
-        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+        supervisor.log_only_warnings()
     limits = {"idle.session": str(idle), "idle.view": str(idle)} if idle else {}
     given = limits | dict(_pair(setting) for setting in settings)
     supervisor.run(directory, port or 0, keys, given, announce)
