@@ -95,9 +95,12 @@ class Terminal:
     """A program in a pseudo-terminal."""
 
     def __init__(self, argv: list[str]) -> None:
+        # a Ctrl-C that comes before the exec ends the child without a word: Python's answer would be pytest's
+        before = signal.signal(signal.SIGINT, signal.SIG_DFL)
         self.pid, self._fd = pty.fork()
         if self.pid == 0:
             os.execvp(argv[0], argv)  # noqa: S606
+        signal.signal(signal.SIGINT, before)
         self.seen = ""
         self._mark = 0
         self._status: int | None = None

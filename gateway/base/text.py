@@ -34,7 +34,8 @@ def fitted(rows: Sequence[tuple[str, ...]], width: int, whole: Sequence[int] = (
     lines = []
     for row in rows:
         cells = [
-            textwrap.wrap(cell, wide, break_on_hyphens=False) or [""] for cell, wide in zip(row, widths, strict=True)
+            textwrap.wrap(cell, max(wide, 1), break_on_hyphens=False) or [""]
+            for cell, wide in zip(row, widths, strict=True)
         ]
         for number in range(max(map(len, cells))):
             parts = (cell[number] if number < len(cell) else "" for cell in cells)

@@ -17,7 +17,7 @@ _FIX = "correct or remove the line"
 
 
 def check(target: Target) -> Iterator[Finding]:
-    """Each error is a finding. Warnings are one, with their number: such lines work."""
+    """Each error is a finding. Warnings are only counted: such lines work, and somebody may have wanted them."""
     path = target.config.paths_authorized_keys
     try:
         entries = authorized_keys.load(path)
@@ -33,8 +33,6 @@ def check(target: Target) -> Iterator[Finding]:
         yield warn(
             "keys", f"{path} has no key: nobody can log in", "enc-gateway key invite NAME, or enc-gateway key add"
         )
-    elif warnings:
-        counted = f"{text.counted(len(entries), 'line')}, {text.counted(warnings, 'warning')}"
-        yield warn("keys", counted, "enc-gateway key lint: it names them")
     else:
-        yield ok("keys", text.counted(len(entries), "line"))
+        more = f", all work; {text.counted(warnings, 'remark')} of `enc-gateway key lint`" if warnings else ""
+        yield ok("keys", f"{text.counted(len(entries), 'line')}{more if not errors else ''}")

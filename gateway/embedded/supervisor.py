@@ -34,11 +34,6 @@ _LISTENING = "Server listening on "
 log = structlog.get_logger()
 
 
-def log_warnings_only() -> None:
-    """For the rest of the process."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-
-
 def run(
     directory: Path,
     port: int,
@@ -75,6 +70,11 @@ def _serve(paths: layout.Layout, port: int, announce: Callable[[layout.Layout, i
         signals.wait(listener, str(paths.log))
     finally:
         _end(paths, listener)
+
+
+def log_only_warnings() -> None:
+    """For a terminal, which is no log."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
 
 
 class _Signals:

@@ -242,8 +242,8 @@ def test_no_secret_and_no_name_of_a_view_is_on_any_disk(
 def _newer_of(uid: int, since: float, where: str) -> list[Path]:
     """The files of an account below a directory that were written since then."""
     words = ["find", where, "-xdev", "-uid", str(uid), "-newermt", f"@{int(since)}"]
-    said = subprocess.run(words, capture_output=True, text=True, check=False).stdout
-    return [Path(line) for line in said.splitlines()]
+    said = subprocess.run([*words, "-print0"], capture_output=True, check=False).stdout
+    return [Path(os.fsdecode(name)) for name in said.split(b"\0") if name]
 
 
 def _content(path: Path) -> bytes:

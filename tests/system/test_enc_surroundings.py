@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness import PASSPHRASE, Gateway, Person, bindir, eventually, need
-from tests.laptop import PROMPT, Laptop, is_alive, kill, laptop
+from tests.laptop import Laptop, is_alive, kill, laptop
 
 WRITE = PASSPHRASE + "\n"
 
@@ -358,7 +359,8 @@ def test_a_kill_of_open_ends_its_shell(mine: Laptop, number: signal.Signals) -> 
     terminal.send(WRITE)
     terminal.expect("it is locked when this shell ends")
     terminal.send('echo $PPID-$$-pi""ds\n')
-    enc, shell = map(int, terminal.expect("-pids\r").rpartition(PROMPT)[2].split("-")[:2])
+    (pids,) = re.findall(r"(\d+)-(\d+)-pids", terminal.expect("-pids\r"))
+    enc, shell = map(int, pids)
     os.kill(enc, number)
     eventually(lambda: not Path(f"/proc/{shell}").exists(), 5)
     eventually(lambda: not mine.views(), 5)

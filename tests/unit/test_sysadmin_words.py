@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway import errors
@@ -21,6 +21,7 @@ from gateway.install.files import diff, summary
 CELLS = st.text(alphabet="ab-.: ", max_size=60).map(str.strip)
 
 
+@example([("", "a" * 60, "b")], 40)  # a column without anything
 @given(st.lists(st.tuples(CELLS, CELLS, CELLS), min_size=1, max_size=5), st.integers(40, 120))
 def test_a_table_fits_and_loses_nothing(rows: list[tuple[str, ...]], width: int) -> None:
     lines = text.fitted(rows, width).split("\n")

@@ -54,7 +54,7 @@ def embedded(
     if problem := host.terminal_problem():
         output.note(f"enc-gateway: {problem}")
     if output.at_terminal() and not as_json:  # Ctrl-C needs no log of each session that it locks
-        supervisor.log_warnings_only()
+        supervisor.log_only_warnings()
     limits = {"idle.session": str(idle), "idle.view": str(idle)} if idle else {}
     given = limits | dict(_pair(setting) for setting in settings)
     supervisor.run(directory, port or 0, keys, given, announce)
