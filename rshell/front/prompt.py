@@ -13,6 +13,7 @@ from gateway.vault import store
 from rshell.context import Context
 from rshell.front import main
 from rshell.language.command import Command
+from rshell.language.grammar import printable
 from rshell.language.verbs import VERBS, Verb
 from rshell.session import warden_client
 from rshell.terminal import editing, output
@@ -37,7 +38,9 @@ def run(context: Context, _command: Command) -> int:
     context = context.replace(at_prompt=True)
     signal.signal(signal.SIGTSTP, signal.SIG_IGN)
     editing.prepare(lambda before: _completions(context, before))
-    output.note(f"enc: {context.caller.principal}. `help` lists the commands, Ctrl-D leaves.")
+    principal = str(context.caller.principal)
+    who = printable(context.label) if context.label and principal.startswith("SHA256:") else principal
+    output.note(f"enc: you are {who}. `help` lists the commands, Ctrl-D leaves.")
     check = context.key_checker()
     reason = "logout"
     try:

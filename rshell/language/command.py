@@ -100,6 +100,8 @@ def _arguments(verb: Verb, words: tuple[str, ...]) -> Command:
         raise Usage(f"{verb.name} has no option {grammar.printable(min(unknown), 40)}", f"usage: `{verb.usage}`")
     takes = _form(verb, names) if verb.forms else verb.takes
     if takes is None or not len(takes) - verb.value_is_optional <= len(names) <= len(takes):
+        if dashed := [name for name in names if name.startswith("-")]:
+            raise Usage(f"{verb.name} has no option {grammar.printable(dashed[0], 40)}", f"usage: `{verb.usage}`")
         wanted = " or ".join(filter(None, verb.forms)) or " and ".join(verb.takes) or "no names"
         raise Usage(f"{verb.name} takes {wanted}", f"usage: `{verb.usage}`")
     if verb.takes_command and not arguments:

@@ -31,7 +31,7 @@ def unlock(terminal: Terminal, project: str) -> None:
 def test_the_prompt_says_who_you_are_and_how_to_get_help(person: Person) -> None:
     terminal = person.terminal()
     greeting = terminal.expect(PROMPT)
-    assert person.fingerprint in greeting and "`help`" in greeting
+    assert f"enc: you are {person.name}@test. " in greeting and "`help`" in greeting
     terminal.send("exit\n")
     assert terminal.wait() == 0
 
