@@ -328,6 +328,11 @@ def test_an_interrupted_copy_is_told_and_the_same_words_continue_it(mine: Laptop
     said = slow.expect(PROMPT)
     assert f"enc: interrupted: big exists, with a part of {source}; `enc new big --from {source}` continues" in said
     slow.close()
+    with laptop(mine.who) as other:
+        other.mount("big")
+        wrong = mine.enc("new", "big", "--from", str(source), stdin="a wrong passphrase\n")
+        assert wrong.status == 73 and "nothing was copied: wrong passphrase" in wrong.err, wrong
+        assert mine.views() == ["big"], "what another machine unlocked stays unlocked"
     elsewhere = mine.enc("new", "big", "--from", str(mine.home), stdin=f"{PASSPHRASE}\n")
     assert (elsewhere.status, elsewhere.err) == (73, "enc: you already have a project big\n")
     refused = typed(terminal, f"cd {mine.root}; enc new big")
