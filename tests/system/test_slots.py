@@ -116,6 +116,24 @@ def test_passwd_that_fails_changes_nothing(who: Person, stdin: str, status: int,
     assert tree(who.vault("p") / "slots") == before
 
 
+def test_another_machine_joins_by_its_key_and_by_no_other(who: Person, gateway: Gateway) -> None:
+    stranger = gateway.person("stranger")
+    assert add_key(who, "p").status == 0
+    with who.mounted("p") as first:
+        foreign = sign(challenge(who, "p"), stranger.key, namespace(who))
+        one_line(who.ssh("mount", "p", stdin=foreign), 77, "does not unlock p")
+        second = who.hold("mount", "p", stdin=by_key(who, "p"))
+        try:
+            second.read_until("unlocked")
+            assert [row["project"] for row in who.gateway.events("joined", fingerprint=who.fingerprint)] == ["p"]
+            first.end()
+            eventually(lambda: who.gateway.events("left", fingerprint=who.fingerprint))
+            assert who.ssh("run", "p", "--", "true").status == 0
+        finally:
+            second.end()
+    eventually(lambda: who.ssh("run", "p", "--", "true").status == 69)
+
+
 def test_passwd_while_the_project_is_mounted_leaves_the_view_alone(who: Person) -> None:
     with who.mounted("p"):
         assert who.ssh("passwd", "p", stdin=f"{PASSPHRASE}\n{NEW}\n").status == 0
