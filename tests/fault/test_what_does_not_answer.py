@@ -245,7 +245,7 @@ def test_without_its_watchdog_a_session_locks_in_order(own: Gateway) -> None:
     who = own.person("someone")
     who.new("p")
     with who.mounted("p") as held:
-        (watchdog,) = (pid for pid, args in own.processes().items() if "read -r" in args)
+        (watchdog,) = (pid for pid, args in own.processes().items() if "late=none" in args)
         os.kill(watchdog, signal.SIGKILL)
         assert held.wait().status == 75
     assert own.events("locked", project="p", reason="killed", forced=False)
