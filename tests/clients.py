@@ -96,11 +96,13 @@ class Terminal:
 
     def __init__(self, argv: list[str]) -> None:
         # a Ctrl-C that comes before the exec ends the child without a word: Python's answer would be pytest's
-        before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
         self.pid, self._fd = pty.fork()
         if self.pid == 0:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
             os.execvp(argv[0], argv)  # noqa: S606
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         self.seen = ""
         self._mark = 0
         self._status: int | None = None

@@ -128,7 +128,8 @@ def test_everything_goes_on_after_a_library_was_upgraded(at: UnlockedProject, ho
         (tmp_path / name).mkdir()
         use_everything(at, tmp_path / name)
         assert at.run("tail", "-c", str(len(name)), "/etc/ld.so.cache").out == name
-        assert at.person.sftp(f"get /etc/ld.so.cache {tmp_path}/cache").status == 0
+        direct = ("-s", f"sftp {at.project}/")  # the project's own sftp-server
+        assert at.person.sftp(f"get /etc/ld.so.cache {tmp_path}/cache", extra=direct).status == 0
         assert (tmp_path / "cache").read_bytes() == cache
 
 

@@ -70,7 +70,7 @@ def test_a_prompt_is_refused_beyond_the_limit_and_writes_no_more(strict: Gateway
 
     typed(terminal, *["help x"] * 40)
     beyond = typed(terminal, *["status"] * (rates.RECORDED_BEYOND + 50))
-    assert beyond.count("held by prompt") == rates.RECORDED_BEYOND + 50
+    assert beyond.count("LOCKS IN") == rates.RECORDED_BEYOND + 50
     assert len(own(strict, person, "request", verb="status")) == rates.RECORDED_BEYOND
     assert len(own(strict, person, "result", status=0)) < 2 * LIMIT + rates.RECORDED_BEYOND
     assert "locked p" in typed(terminal, "unmount p")

@@ -41,9 +41,14 @@ def unlocked(person: Person, project: str) -> Iterator[Held]:
 # ------------------------------------------------------------------ what an attached program sees and does
 
 
-def _names(person: Person, directory: str) -> set[str]:
+def _inside(person: Person, project: str, *commands: str) -> Result:
+    """`sftp` with the project's own sftp-server: no router between refuses what the sandbox would not."""
+    return person.sftp(*commands, extra=("-s", f"sftp {project}/"))
+
+
+def _names(person: Person, project: str, directory: str) -> set[str]:
     """What `ls -la` shows below a directory, but . and .."""
-    result = person.sftp(f"ls -la {directory}")
+    result = _inside(person, project, f"ls -la {directory}")
     assert result.status == 0, result
     lines = [line for line in result.out.splitlines() if not line.startswith("sftp>")]
     return {line.rsplit("/", 1)[-1].split()[-1] for line in lines} - {".", ".."}
@@ -52,10 +57,10 @@ def _names(person: Person, directory: str) -> set[str]:
 @pytest.mark.usefixtures("unlocked")
 def test_an_attached_program_sees_the_views_and_usr_alone(person: Person, project: str) -> None:
     merged = {name for name in ("bin", "sbin", "lib", "lib32", "lib64") if os.path.lexists(f"/{name}")}
-    assert _names(person, "/") == {"dev", "etc", "projects", "usr", project} | merged
-    assert _names(person, "/etc") == {"passwd", "ld.so.cache"}
-    assert _names(person, "/dev") == {"null", "zero", "urandom"}
-    assert _names(person, "/projects") == {project}
+    assert _names(person, project, "/") == {"dev", "etc", "projects", "usr"} | merged
+    assert _names(person, project, "/etc") == {"passwd", "ld.so.cache"}
+    assert _names(person, project, "/dev") == {"null", "zero", "urandom"}
+    assert _names(person, project, "/projects") == {project}
 
 
 HIDDEN = (
@@ -65,15 +70,15 @@ HIDDEN = (
 
 
 @pytest.mark.usefixtures("unlocked")
-def test_an_attached_program_sees_nothing_else_of_the_host_or_the_session(person: Person) -> None:
-    said = person.sftp(*(f"-ls -la {path}" for path in HIDDEN))
+def test_an_attached_program_sees_nothing_else_of_the_host_or_the_session(person: Person, project: str) -> None:
+    said = _inside(person, project, *(f"-ls -la {path}" for path in HIDDEN))
     for path in HIDDEN:
         assert f'"{path}" not found' in said.err, path
 
 
 @pytest.mark.usefixtures("unlocked")
-def test_an_attached_program_has_a_passwd_with_one_account(person: Person, tmp_path: Path) -> None:
-    assert person.sftp(f"get /etc/passwd {tmp_path / 'passwd'}").status == 0
+def test_an_attached_program_has_a_passwd_with_one_account(person: Person, project: str, tmp_path: Path) -> None:
+    assert _inside(person, project, f"get /etc/passwd {tmp_path / 'passwd'}").status == 0
     (line,) = (tmp_path / "passwd").read_text().splitlines()
     assert line.startswith("enc:x:")
 
@@ -88,11 +93,11 @@ def test_only_the_views_are_writable(person: Person, project: str, tmp_path: Pat
     commands += ["-chmod 777 /", "-chmod 777 /projects", "-chmod 777 /etc/passwd", "-chmod 777 /usr/bin/env"]
     commands += [f"-rename /projects/{project} /projects/other", f"-rmdir /projects/{project}"]
     commands += ["-symlink /etc /projects/link", "-rm /etc/passwd", "-rm /usr/bin/env"]
-    said = person.sftp(*commands)
+    said = _inside(person, project, *commands)
     failures = [line for line in said.err.splitlines() if line.strip()]
     assert len(failures) == len(commands), said
-    assert person.sftp(f"put {tmp_path / 'f'} {project}/f", f"rm {project}/f").status == 0
-    assert _names(person, "/projects") == {project}
+    assert _inside(person, project, f"put {tmp_path / 'f'} {project}/f", f"rm {project}/f").status == 0
+    assert _names(person, project, "/projects") == {project}
 
 
 @pytest.mark.usefixtures("unlocked")
@@ -100,22 +105,27 @@ def test_a_symlink_in_a_view_leads_nowhere_else(gateway: Gateway, person: Person
     targets = ["/etc/shadow", "/vaults", "../../vaults", "/proc/1/root/vaults", "/proc/1/cwd/../session"]
     targets += ["/proc/self/root/etc/shadow", "../../../../../../root", str(gateway.root), str(gateway.vaults)]
     numbers = range(len(targets))
-    assert person.sftp(*(f"symlink {targets[number]} {project}/link{number}" for number in numbers)).status == 0
+    assert (
+        _inside(person, project, *(f"symlink {targets[number]} {project}/link{number}" for number in numbers)).status
+        == 0
+    )
     tries = [f"-get {project}/link{number} {tmp_path / 'got'}" for number in numbers]
     tries += [f"-ls {project}/link{number}/" for number in numbers]
-    said = person.sftp(*tries)
+    said = _inside(person, project, *tries)
     assert len([line for line in said.err.splitlines() if line.strip()]) == len(tries), said
     assert not (tmp_path / "got").exists()
-    assert person.sftp(f"symlink / {project}/root").status == 0
-    assert _names(person, f"/projects/{project}/root/") == _names(person, "/")
+    assert _inside(person, project, f"symlink / {project}/root").status == 0
+    assert _names(person, project, f"/projects/{project}/root/") == _names(person, project, "/")
 
 
 @pytest.mark.usefixtures("unlocked")
-def test_the_processes_of_a_program_s_sandbox_are_not_to_be_looked_into(person: Person, tmp_path: Path) -> None:
+def test_the_processes_of_a_program_s_sandbox_are_not_to_be_looked_into(
+    person: Person, project: str, tmp_path: Path
+) -> None:
     """Through /proc/1/mem a client could write code of its own into bubblewrap."""
     files = ("1/environ", "1/mountinfo", "1/mem", "self/mem", "self/environ")
     tries = [f"-get /proc/{file} {tmp_path / file.replace('/', '-')}" for file in files]
-    assert len([line for line in person.sftp(*tries).err.splitlines() if line.strip()]) == len(tries)
+    assert len([line for line in _inside(person, project, *tries).err.splitlines() if line.strip()]) == len(tries)
     assert not list(tmp_path.iterdir())
 
 
@@ -247,8 +257,8 @@ def test_a_project_of_the_same_name_is_another_project(
     stranger.new(project)
     assert stranger.ssh("unmount", project).status == 69
     with stranger.mounted(project):
-        assert _names(stranger, project) == set()
-    assert _names(person, project) == {"mine"}
+        assert _names(stranger, project, f"/projects/{project}") == set()
+    assert _names(person, project, f"/projects/{project}") == {"mine"}
 
 
 # ------------------------------------------------------------------ secrets of a front
