@@ -366,7 +366,8 @@ def test_a_project_full_of_idle_watchers_is_locked_on_time(worker: Person, tmp_p
                     os.stat(at)
                     os.stat(at / "f")
             for order in orders:
-                order("-ls work")
+                with contextlib.suppress(OSError, AssertionError):
+                    order("-ls work")
 
         look()
         locks_on_time(worker, look)
