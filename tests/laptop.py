@@ -164,3 +164,10 @@ def shown(result: Result) -> dict[str, object]:
     value = json.loads(result.out.splitlines()[-1])
     assert isinstance(value, dict)
     return value
+
+
+def typed(terminal: Terminal, words: str) -> str:
+    """Type a command in a laptop's terminal; what it printed until the next prompt."""
+    terminal.send(f"{words}\n")
+    terminal.expect("\n")
+    return terminal.expect(PROMPT).removesuffix(PROMPT).replace("\r", "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 
 from gateway.base import codec
 from gateway.base.records import Fd, Record
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 class Channel(Record):
     """The SSH channel that a session begins with: copies of its standard descriptors. `leave` is where its exit status
-    is written to, with a newline, and closed when nothing of it goes on (gateway.session.waiter); None for a prompt,
+    is written to, with a newline, and closed when nothing of it goes on (gateway.session.launch); None for a prompt,
     which ends by itself.
     """
 
@@ -24,6 +25,14 @@ class Channel(Record):
     stdout: Fd
     stderr: Fd
     leave: Fd | None = None
+
+
+def tells_of_hangup(fd: int, is_output: bool) -> bool:
+    """Whether poll(2) on a channel's `fd` tells the end of the channel. The end of a pipe that we read from is none."""
+    if os.isatty(fd):
+        return True
+    mode = os.fstat(fd).st_mode
+    return is_output and (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode))
 
 
 class Anchor(Record):

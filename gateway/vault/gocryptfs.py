@@ -6,6 +6,8 @@ checks them.
 
 from __future__ import annotations
 
+import os
+
 from gateway.base import process
 from gateway.errors import CannotCreate, DamagedVault, EncError, Internal, WrongSecret
 
@@ -97,9 +99,21 @@ def is_corrupt(status: int) -> bool:
     return status == _CORRUPT
 
 
+def try_secret(cipher: str, config_fd: int, secret_fd: int) -> int:
+    """Let gocryptfs decrypt the vault's key, with /dev/null in the place of FUSE, so that it mounts nothing and ends.
+
+    Its exit status, for `is_proof` and `failure`.
+    """
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        return process.run(mount_argv(cipher, config_fd, secret_fd, null), [config_fd, secret_fd, null])[0]
+    finally:
+        os.close(null)
+
+
 def is_proof(status: int) -> bool:
-    """Whether the exit status of `mount_argv` on a descriptor that is no FUSE mount means that the secret is right: it
-    decrypted the vault's key, and only then could not serve.
+    """Whether the exit status of `try_secret` means that the secret is right: gocryptfs decrypted the vault's key, and
+    only then could not serve.
     """
     return status == _NOT_SERVED
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 import select
-import stat
 
-from gateway.base import process, rlimits, signals
+from gateway.base import rlimits, signals
 from gateway.base.records import Fd
 from gateway.errors import Busy, Dropped, EncError, Interrupted, NotUnlocked, WrongSecret
 from gateway.limits import backoff
 from gateway.session import asking, channel, launch, protocol
+from gateway.session.spec import tells_of_hangup
 from gateway.vault import gocryptfs, store
 from gateway.warden.messages import Printed
 from rshell.session import warden_client
@@ -30,21 +30,18 @@ if TYPE_CHECKING:
     from rshell.context import Context
 
 _LEAVE_SECONDS = asking.LOCK_SECONDS
-_NO_FUSE = "/dev/null"
 
 
 def prove(context: Context, request: Unlock, session: Session) -> None:
-    """Raise WrongSecret unless the secret opens the project. That takes no second view, and counts like a mount.
-
-    gocryptfs decrypts the vault's key, and then fails to serve /dev/null.
-    """
+    """Raise WrongSecret unless the secret opens the project. That takes no second view, and counts like a mount."""
     right: bool | None = None
-    null = os.open(_NO_FUSE, os.O_RDWR | os.O_CLOEXEC)
-    passed = [null, request.secret]
     try:
         vault = context.vault(request.project)
-        passed.append(store.open_config(vault, request.slot))
-        status, _ = process.run(gocryptfs.mount_argv(vault.cipher, passed[2], request.secret, null), passed)
+        config = store.open_config(vault, request.slot)
+        try:
+            status = gocryptfs.try_secret(vault.cipher, config, request.secret)
+        finally:
+            os.close(config)
         right = gocryptfs.is_proof(status)
         if not right:
             error = gocryptfs.failure(status, request.slot_kind)
@@ -54,8 +51,6 @@ def prove(context: Context, request: Unlock, session: Session) -> None:
             raise error
     finally:
         backoff.end_attempt(os.dup(request.attempt), request.project, right)
-        for fd in {*passed} - {request.secret}:
-            os.close(fd)
 
 
 def by_holder(context: Context, session: Session, project: ProjectName) -> None:
@@ -136,13 +131,8 @@ def _ended(session: Session) -> EncError:
 def _lifelines() -> tuple[Fd, ...]:
     """Copies of what tells the end of our channel: of our descriptors, and of sshd."""
     monitor = launch.sshd_monitor()
-    own = [Fd(os.dup(fd)) for fd in (0, 1, 2) if _tells_of_hangup(fd)]
+    own = [Fd(os.dup(fd)) for fd in (0, 1, 2) if tells_of_hangup(fd, fd != 0)]
     return (*own, *([] if monitor is None else [monitor]))
-
-
-def _tells_of_hangup(fd: int) -> bool:
-    mode = os.fstat(fd).st_mode
-    return os.isatty(fd) or (fd != 0 and (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)))
 
 
 def _wait(link: socket, printed: Printed, session: Session) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 
-from gateway.base import process
 from gateway.base.records import Fd
 from gateway.errors import Usage, WrongSecret
 from gateway.limits import backoff
@@ -13,8 +12,6 @@ from gateway.vault.slots.change import Opened
 from gateway.vault.slots.stored import Slot
 from gateway.vault.store import Vault
 from rshell.terminal import passphrases, questions
-
-_NO_FUSE = "/dev/null"
 
 
 def choose(vault: Vault, slots: tuple[Slot, ...], line: bytes, attempt: Fd) -> Opened:
@@ -56,12 +53,11 @@ def _is_plain(line: bytes) -> bool:
 
 
 def opens(vault: Vault, opened: Opened) -> bool:
-    """gocryptfs itself tries the secret, as for a mount. In the place of FUSE it gets /dev/null, so it ends."""
-    null = os.open(_NO_FUSE, os.O_RDWR | os.O_CLOEXEC)
-    passed = [null]
+    """Whether gocryptfs takes the secret, or has another trouble, which the unlocking tells."""
+    passed: list[int] = []
     try:
         passed += [store.open_config(vault, opened.slot.name), questions.pipe(opened.secret)]
-        status, _ = process.run(gocryptfs.mount_argv(vault.cipher, passed[1], passed[2], null), passed)
+        status = gocryptfs.try_secret(vault.cipher, *passed)
         return not isinstance(gocryptfs.failure(status), WrongSecret)
     finally:
         for fd in passed:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness import PASSPHRASE, Gateway, Person, Terminal, admin, bindir
-from tests.laptop import PROMPT, Laptop, laptop
+from tests.laptop import PROMPT, Laptop, laptop, typed
 
 
 @pytest.fixture
@@ -28,13 +28,6 @@ def terminal(mine: Laptop) -> Iterator[Terminal]:
     opened = mine.terminal()
     yield opened
     opened.close()
-
-
-def typed(terminal: Terminal, words: str) -> str:
-    """Type a command; what it printed until the next prompt."""
-    terminal.send(f"{words}\n")
-    terminal.expect("\n")
-    return terminal.expect(PROMPT).removesuffix(PROMPT).replace("\r", "")
 
 
 def without_ssh(mine: Laptop) -> dict[str, str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness import PASSPHRASE, Person, Terminal, eventually, need
-from tests.laptop import PROMPT, Laptop, laptop
+from tests.laptop import PROMPT, Laptop, laptop, typed
 
 
 @pytest.fixture
@@ -31,13 +31,6 @@ def terminal(mine: Laptop) -> Iterator[Terminal]:
     mine.mount_in(opened, "parser")
     yield opened
     opened.close()
-
-
-def typed(terminal: Terminal, words: str) -> str:
-    """Type a command; what it printed until the next prompt."""
-    terminal.send(f"{words}\n")
-    terminal.expect("\n")
-    return terminal.expect(PROMPT).removesuffix(PROMPT).replace("\r", "")
 
 
 def test_run_in_a_mount_knows_the_project_and_the_directory(mine: Laptop, terminal: Terminal) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import stat
 
 from gateway.session import registry
+from gateway.session.spec import tells_of_hangup
 from gateway.warden.holders.holder import Holder, Who
 from gateway.warden.loop import HANGUP, READ, Loop
 from gateway.warden.messages import Messages, Printed, is_left_as_asked
@@ -76,7 +76,7 @@ class OwnChannel(Holder):
             self._watched.append(channel.leave)
             ends(channel.leave, HANGUP)
         for fd in (channel.stdin, channel.stdout, channel.stderr):
-            if _tells_of_hangup(fd, fd != channel.stdin):
+            if tells_of_hangup(fd, fd != channel.stdin):
                 self._watched.append(fd)
                 ends(fd, HANGUP)
 
@@ -100,11 +100,3 @@ class OwnChannel(Holder):
         fds = {channel.stdin, channel.stdout, channel.stderr, channel.leave, self._monitor, self._prompt}
         for given in fds - {None}:
             os.close(given)  # type: ignore[arg-type]
-
-
-def _tells_of_hangup(fd: int, is_output: bool) -> bool:
-    """Whether poll(2) on `fd` tells the end of the channel. The end of a pipe that we read from is none."""
-    if os.isatty(fd):
-        return True
-    mode = os.fstat(fd).st_mode
-    return is_output and (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode))
