@@ -390,6 +390,19 @@ def test_what_is_unlocked_and_locked_and_made_meanwhile_is_found(who: Two) -> No
             who.person.ssh("rm", "later", "--yes")
 
 
+def test_what_is_unlocked_in_another_session_is_found_there_at_once(who: Two) -> None:
+    """The list of sessions that the router has is as old as the request before."""
+    who.person.new("moved")
+    try:
+        with speaker(who) as client, who.person.mounted("moved"):
+            assert client.ask(STAT, "/moved").kind == ATTRS
+            assert who.person.ssh("unmount", "moved", extra=who.shared).status == 0
+            with who.person.mounted("moved", extra=who.shared):
+                assert client.ask(STAT, "/moved").kind == ATTRS
+    finally:
+        who.person.ssh("rm", "moved", "--yes")
+
+
 def test_copies_on_the_gateway(who: Two) -> None:
     done = who.person.sftp("cp p/name p/copied", "rm p/copied", extra=who.shared)
     assert done.status == 0, done

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import select
-import time
 
 from gateway.base import rlimits
 from gateway.errors import Busy, Denied, EncError, NoSuchProject, NotUnlocked
@@ -19,6 +18,7 @@ from gateway.sandbox.paths import PROJECTS
 from gateway.session import registry
 from rshell.session.sftp import packets
 from rshell.session.sftp.backend import FULL, Backend
+from rshell.session.sftp.known import Known
 from rshell.session.sftp.listing import Listing
 from rshell.session.sftp.names import located
 
@@ -38,8 +38,6 @@ _LONGEST_PATH = 4096
 """Linux's PATH_MAX."""
 _MOST_LISTINGS = 256
 """Handles of the directory of the projects that are open at once."""
-_SECONDS = 1.0
-"""For which a list of sessions is good."""
 _ELSEWHERE = "those projects are unlocked in different sessions; copy, and remove the first"
 
 
@@ -52,9 +50,7 @@ class Router:
 
     def __init__(self, context: Context, sessions: tuple[Session, ...]) -> None:
         self._context = context
-        self._sessions = sessions
-        self._looked = 0.0
-        self._of_first: set[bytes] = set()
+        self._known = Known(context)
         self._backends: list[Backend] = []
         self._received = bytearray()
         self._to_client = bytearray()
@@ -152,8 +148,8 @@ class Router:
         """Whether the path can go to the first session as it is written. What is not plain is left to `_by_path`."""
         return (
             len(path) <= _LONGEST_PATH
-            and is_plain(path, self._of_first)
-            and time.monotonic() - self._looked <= _SECONDS
+            and path.startswith(_PROJECTS)
+            and is_plain(path, self._known.projects(self._backends[0].session))
         )
 
     def _write(self) -> None:
@@ -221,28 +217,17 @@ class Router:
         """The session that has it, and the first for no project. Raises NoSuchProject, NotUnlocked."""
         if project is None:
             return self._backends[0].session
-        looked_before = self._looked
-        if time.monotonic() - self._looked > _SECONDS:
-            self._look()
-        for session in self._sessions:
-            if session.has(project):
-                return session
-        self._context.vault(project)
-        if self._looked == looked_before:
-            self._look()
-        return registry.with_project(self._sessions, project)
+        try:
+            return registry.with_project(self._known.sessions(), project)
+        except NotUnlocked:
+            self._context.vault(project)
+            raise
 
     def _exists(self, project: ProjectName | None) -> bool:
         try:
             return project is None or bool(self._context.vault(project))
         except NoSuchProject:
             return False
-
-    def _look(self) -> None:
-        self._sessions = self._context.sessions()
-        self._looked = time.monotonic()
-        first = self._backends[0].session.id
-        self._of_first = {view.project.encode() for one in self._sessions if one.id == first for view in one.views}
 
     def _backend(self, session: Session) -> Backend:
         """The sftp-server in it. Raises EncError when none can be started."""
