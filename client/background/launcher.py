@@ -78,4 +78,7 @@ def _start(store: Store, role: str, name: str) -> Process:
         finally:
             signal.signal(signal.SIGHUP, before)
     child.returncode = 0  # nobody waits for it here; otherwise Popen would warn when it is collected
-    return processes.of(child.pid)
+    try:
+        return processes.of(child.pid)
+    except ProcessLookupError:  # it has ended already: whoever looks finds it dead, and starts another
+        return Process(child.pid, 0)

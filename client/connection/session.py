@@ -53,12 +53,13 @@ def open_session(profile: Profile, store: Store) -> Connection:
 def _wait_until_open(profile: Profile, store: Store, pid: int | None, messages: str) -> Connection:
     deadline = time.monotonic() + _OPEN_SECONDS
     while time.monotonic() < deadline:
+        master = _process(pid)
         for event in session_events.read(store):
-            if event["event"] == "session" and pid:
-                return Connection(profile.host, processes.of(pid), str(event["session"]))
+            if event["event"] == "session" and master:
+                return Connection(profile.host, master, str(event["session"]))
             if event["event"] == "failed" or "error" in event:
                 raise request.refused(event, 75)
-        if not processes.is_alive(_process(pid)):
+        if not processes.is_alive(master):
             raise ssh_errors.explain(messages, profile.host)
         time.sleep(0.01)
     raise Unreachable(f"{profile.host} opens no session", "try again later")
