@@ -78,7 +78,4 @@ def _start(store: Store, role: str, name: str) -> Process:
         finally:
             signal.signal(signal.SIGHUP, before)
     child.returncode = 0  # nobody waits for it here; otherwise Popen would warn when it is collected
-    try:
-        return processes.of(child.pid)
-    except ProcessLookupError:  # it has ended already: whoever looks finds it dead, and starts another
-        return Process(child.pid, 0)
+    return processes.find(child.pid) or Process(child.pid, 0)  # who finds that it has ended starts another

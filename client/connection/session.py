@@ -66,10 +66,7 @@ def _wait_until_open(profile: Profile, store: Store, pid: int | None, messages: 
 
 
 def _process(pid: int | None) -> Process | None:
-    try:
-        return processes.of(pid) if pid is not None else None
-    except ProcessLookupError:
-        return None
+    return None if pid is None else processes.find(pid)
 
 
 @contextlib.contextmanager

@@ -182,10 +182,10 @@ def _mount(store: Store, connection: Connection, reserved: Mount, point: MountPo
     with dead_man_switch.armed(store, connection.master) as switch:
         child = sshfs.start(store, mount.project, point.path, synchronous, switch)
     try:
-        try:
-            mount = mount._replace(sshfs=processes.of(child.pid))
-        except ProcessLookupError as error:  # it has ended at once
-            raise sshfs.failure(child, mount.project) from error
+        started = processes.find(child.pid)
+        if started is None:
+            raise sshfs.failure(child, mount.project)
+        mount = mount._replace(sshfs=started)
         store.change(lambda now: now.with_mount(mount))
         entry = sshfs.wait_for_mount(child, mount.project, point.path, earlier)
         mounted = mount = mount._replace(device=entry.device, mount_id=entry.id)

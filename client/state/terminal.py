@@ -13,9 +13,8 @@ def calling() -> Terminal:
     """The terminal that called enc: it ends with our parent (a shell or a script) or with the session's leader."""
     followed = []
     for pid in dict.fromkeys((os.getppid(), os.getsid(0))):
-        with contextlib.suppress(ProcessLookupError):
-            if pid != os.getpid():
-                followed.append(processes.of(pid))
+        if pid != os.getpid() and (found := processes.find(pid)):
+            followed.append(found)
     first = followed[0] if followed else processes.of(1)
     return Terminal(id=f"{first.pid}-{first.start}", followed=tuple(followed), tty=here())
 

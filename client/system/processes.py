@@ -28,6 +28,14 @@ def of(pid: int) -> Process:
     return Process(pid, linux.start_time(pid))
 
 
+def find(pid: int) -> Process | None:
+    """Process `pid` as it is now; None when it has ended."""
+    try:
+        return of(pid)
+    except ProcessLookupError:
+        return None
+
+
 def is_alive(process: Process | None) -> bool:
     try:
         return process is not None and linux.start_time(process.pid) == process.start

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from gateway.vault.store import Vault
 
 _SIGNATURE = b"-----BEGIN "
+_WAITED = 0.05
+"""Seconds. A shorter wait is none: it is told to a tenth."""
 
 
 def own(slots: tuple[Slot, ...], caller: Principal, owner: Principal) -> tuple[Slot, ...]:
@@ -139,10 +141,10 @@ def begin_attempt(context: Context, project: ProjectName, check: Callable[[], No
     attempt = backoff.begin_attempt(context.config.paths_run, context.caller.principal, check)
     try:
         seconds = backoff.delay(attempt, project, context.config.passphrase_wait_max)
-        if seconds >= 0.05:  # less is none at a tenth of a second
+        if seconds >= _WAITED:
             output.note(f"waiting {seconds:.1f} s after wrong passphrases")
             backoff.wait(seconds, check)
-        if boottime() - began >= 0.05:  # `check` is sure of a key that is gone after a second only
+        if boottime() - began >= _WAITED:  # `check` is sure of a key that is gone after a second only
             context.require_key()
     except BaseException:  # Ctrl-C at the prompt: the lock would keep everybody of the principal from unlocking
         os.close(attempt)

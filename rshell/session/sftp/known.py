@@ -42,7 +42,6 @@ class Known:
         return self._projects.get(session.id, set()) if self._is_fresh() else set()
 
     def _is_fresh(self) -> bool:
-
         recent = time.monotonic() - self._looked <= _SECONDS
         return recent and all(_seen(path) == was for path, was in self._seen.items())
 

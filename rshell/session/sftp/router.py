@@ -146,11 +146,7 @@ class Router:
 
     def _is_for_first(self, path: bytes) -> bool:
         """Whether the path can go to the first session as it is written. What is not plain is left to `_by_path`."""
-        return (
-            len(path) <= _LONGEST_PATH
-            and path.startswith(_PROJECTS)
-            and is_plain(path, self._known.projects(self._backends[0].session))
-        )
+        return len(path) <= _LONGEST_PATH and is_plain(path, self._known.projects(self._backends[0].session))
 
     def _write(self) -> None:
         try:
