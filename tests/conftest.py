@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
@@ -23,6 +24,16 @@ def pytest_configure() -> None:
     for number, handler in ((signal.SIGHUP, lambda *_: None), (signal.SIGINT, signal.default_int_handler)):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, handler)
+
+
+@pytest.fixture(autouse=True)
+def in_the_checkout() -> Iterator[None]:
+    """A test that leaves the working directory breaks others, later and elsewhere: it fails itself."""
+    before = os.getcwd()
+    yield
+    after = os.getcwd()
+    os.chdir(before)
+    assert after == before
 
 
 def _below(place: Path) -> Path:

@@ -17,7 +17,18 @@ from pathlib import Path
 
 from gateway.identity.names import Principal
 from tests.clients import Held, Result, Terminal, run
-from tests.conditions import PATIENCE, alive, bindir, changed_host, eventually, need, need_root, parent, stays
+from tests.conditions import (
+    PATIENCE,
+    alive,
+    bindir,
+    changed_host,
+    eventually,
+    need,
+    need_root,
+    open_files,
+    parent,
+    stays,
+)
 
 __all__ = [
     "PASSPHRASE",
@@ -35,6 +46,7 @@ __all__ = [
     "eventually",
     "need",
     "need_root",
+    "open_files",
     "parent",
     "run",
     "stays",

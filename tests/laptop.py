@@ -110,6 +110,12 @@ class Laptop:
         rows = (line.split(None, 1) for line in lines.splitlines())
         return {int(pid): args for pid, args in rows if str(self.runtime) in args and int(pid) != os.getpid()}
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send it to all of them. A probe or a question to ssh may end just before."""
+        for pid in self.processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
     def views(self) -> list[str]:
         """The projects that this user has unlocked on the gateway."""
         own = [one for one in self.gateway.sessions() if one["fingerprint"] == self.who.fingerprint]
@@ -124,7 +130,8 @@ class Laptop:
     def clean_up(self) -> None:
         """Remove what a failed test left."""
         self.enc("logout", "--all")
-        for pid in [*self.processes(), *(processes_of(self.account) if self.account else [])]:
+        self.signal(signal.SIGKILL)
+        for pid in processes_of(self.account) if self.account else []:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         for entry in reversed(self.entries()):

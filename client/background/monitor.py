@@ -137,16 +137,26 @@ def _end(store: Store, mount: Mount, state: State) -> str:
 
 def _damage(store: Store, mount: Mount, state: State) -> str:
     """What is wrong with a mount all of whose parts are there; "" for nothing."""
-    entry = entries.find(mount)
-    if entry is None or state.connection is None:
+    if state.connection is None:
         return _end(store, mount, state)
+    if displaced := _displacement(mount):
+        return displaced
+    fault = probe.fault(store, mount, state.connection.master.pid)
+    return fault and (_displacement(mount) or fault)  # a mount that was covered meanwhile gave no answer either
+
+
+def _displacement(mount: Mount) -> str:
+    """What somebody did to its place in the mount table; "" for nothing, also when it is gone."""
+    entry = entries.find(mount)
+    if entry is None:
+        return ""
     if entry.path != mount.directory:
         return "its directory was moved"
     if entries.mounted_on(mount):
         return "another file system was mounted over it or inside it"
     if entries.copies(mount):
         return "it was also mounted at another place"
-    return probe.fault(store, mount, state.connection.master.pid)
+    return ""
 
 
 def _end_mount(store: Store, mount: Mount, state: State, fault: _Fault) -> None:

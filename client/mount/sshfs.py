@@ -96,13 +96,19 @@ def failure(child: subprocess.Popen[bytes], project: str) -> EncError:
     stop(child)
     lines = _messages(child)
     said = next((line.removeprefix(_GATEWAY) for line in lines if line.startswith(_GATEWAY)), "")
-    message = said or (lines[-1] if lines else "")
+    message = said or (lines[-1] if lines else "") or ("" if running else _how_it_ended(child))
     about = f" ({message})" if message else ""
     if running:
         return CannotCreate(
             f"the mount of {project} did not answer in time{about}", "check your network, and try again"
         )
     return CannotCreate(f"sshfs could not mount {project}{about}", _LOOK_FOR_CAUSE)
+
+
+def _how_it_ended(child: subprocess.Popen[bytes]) -> str:
+    """In words, for an sshfs that said nothing."""
+    status = child.returncode
+    return f"it was killed by signal {-status}" if status < 0 else f"it ended with status {status}"
 
 
 def _messages(child: subprocess.Popen[bytes]) -> list[str]:

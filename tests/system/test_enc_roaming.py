@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import Gateway, Person, bindir, eventually, need, need_root, parent
+from tests.harness import Gateway, Person, bindir, eventually, need, need_root, open_files, parent
 from tests.laptop import Laptop, is_alive, kill, laptop, processes_of
 from tests.system.test_vanished_network import private_network
 
@@ -69,12 +69,9 @@ def test_after_a_suspend_the_stale_mount_is_gone_within_5_s(person: Person) -> N
     person.new("one")
     with laptop(person) as mine:
         mine.mount("one")
-        stopped = list(mine.processes())
-        for pid in stopped:
-            os.kill(pid, signal.SIGSTOP)
+        mine.signal(signal.SIGSTOP)
         assert person.ssh("logout", "--all").status == 0  # as it does itself after 8 to 16 s of silence
-        for pid in stopped:
-            os.kill(pid, signal.SIGCONT)
+        mine.signal(signal.SIGCONT)
         eventually(lambda: not mine.entries(), 5 + 2)
         assert mine.mount("one").is_mount()
 
@@ -206,7 +203,7 @@ def test_closing_the_window_of_an_ordinary_user_while_a_program_uses_the_mount(o
     at = ordinary.mount_in(terminal, "one")
     holder = subprocess.Popen([*ordinary.environment(), "sh", "-c", f"exec 3>{at}/file; exec sleep 60"])
     try:
-        eventually(lambda: any("file" in os.readlink(fd) for fd in Path(f"/proc/{holder.pid}/fd").iterdir()))
+        eventually(lambda: f"{at}/file" in open_files(holder.pid))
         terminal.close()
         eventually(ordinary.is_clean, FAULT)
     finally:

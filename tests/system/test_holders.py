@@ -13,7 +13,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import PASSPHRASE, PROMPT, Gateway, Held, Person, Result, alive, eventually, parent, stays
+from tests.harness import (
+    PASSPHRASE,
+    PROMPT,
+    Gateway,
+    Held,
+    Person,
+    Result,
+    alive,
+    eventually,
+    open_files,
+    parent,
+    stays,
+)
 from tests.laptop import kill
 from tests.laptop import laptop as machine
 from tests.system.test_revocation import PROMISED, admin, renamed_over
@@ -355,8 +367,7 @@ def test_sshd_closes_the_channel_of_a_first_machine_that_left_on_a_connection_th
             assert laptop.ssh("unmount", "work", extra=shared).status == 0
             assert first.wait(10).status == 0
             warden = int(str(sessions_record(laptop)["pid"]))
-            open_ = {os.readlink(fd) for fd in Path(f"/proc/{warden}/fd").iterdir()}
-            assert not [one for one in open_ if one.startswith("/dev/pts")]
+            assert not [one for one in open_files(warden) if one.startswith("/dev/pts")]
             bwrap = parent(warden)
             assert {os.readlink(f"/proc/{bwrap}/fd/{number}") for number in (0, 1, 2)} == {"/dev/null"}
     finally:

@@ -6,7 +6,6 @@ this machine is replaced.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import socket
@@ -19,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from gateway.session import channel
-from tests.harness import Gateway, Person, Result, bindir, eventually, need_root, run
+from tests.harness import Gateway, Person, Result, bindir, eventually, need_root, open_files, run
 from tests.life import session, unlock
 from tests.running import UnlockedProject
 
@@ -281,12 +280,6 @@ def record_of(who: Person) -> dict[str, object]:
     return record
 
 
-def open_files(pid: object) -> Iterator[str]:
-    for fd in Path(f"/proc/{pid}/fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):  # closed since it was listed
-            yield os.readlink(fd)
-
-
 def without(file: Path, who: Person) -> str:
     """authorized_keys, but for their line."""
     blob = Path(f"{who.key}.pub").read_text().split()[1]
@@ -307,7 +300,7 @@ def test_a_session_needs_no_file_of_python_or_ours_once_it_is_open(at: UnlockedP
     with session(who) as (held, shared):
         unlock(who, "loads", shared)
         ours = UnlockedProject(at.gateway, who, "first", held, shared)
-        warden = record_of(who)["pid"]
+        warden = int(str(record_of(who)["pid"]))
         eventually(lambda: any("inotify" in path for path in open_files(warden)))
         cover = [sys.executable, "-I", "-c", COVER, str(ROOT), str(warden), *code_of_the_gateway()]
         subprocess.run(cover, check=True)

@@ -288,7 +288,7 @@ def test_whatever_is_typed_it_is_a_code_or_refused_without_repeating_it(typed: b
 
 def test_a_realm_is_made_once_also_by_many_at_once(tmp_path: Path) -> None:
     code = (
-        f"import sys; sys.path.insert(0, {os.getcwd()!r}); "
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parents[2])!r}); "
         "from gateway.vault import realm; print(realm.of(sys.argv[1]))"
     )
     words = [sys.executable, "-c", code, str(tmp_path)]
