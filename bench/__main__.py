@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 
-from bench import client, commands, drop, following, machine, many, memory, tracking, unlock
+from bench import client, commands, drop, following, machine, many, members, memory, rekey, tracking, unlock
 from bench.measure import Row, table
 
 BENCHES = {
     "commands": commands.run,
     "unlock": unlock.run,
+    "members": members.run,
     "drop": drop.run,
+    "rekey": rekey.run,
     "memory": memory.run,
     "many": many.run,
     "tracking": tracking.run,

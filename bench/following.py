@@ -54,7 +54,7 @@ def run(rounds: int = ROUNDS) -> list[Row]:
 def _at_work(place: Path, host: str) -> Iterator[Person]:
     """A person with the tree in an unlocked project, on a gateway of such a `host` (`changed_host`)."""
     place.mkdir()
-    gateway = Gateway(place / "gw", {"idle.view": "36000", "idle.session": "36000"}, host).start()
+    gateway = Gateway(place / "gw", {"idle.view": "36000", "idle.session": "36000"}, host, as_shipped=True).start()
     try:
         who = gateway.person("busy")
         who.new("tree")

@@ -46,7 +46,7 @@ def main(seconds: float, chosen: int) -> None:
     with tempfile.TemporaryDirectory(prefix="enc-model-") as name:
         place = Path(name)
         place.chmod(0o755)
-        gateway = Gateway(place / "gw").start()
+        gateway = Gateway(place / "gw", as_shipped=True).start()
         try:
             who = gateway.person("model")
             who.new("files")

@@ -21,7 +21,7 @@ def gateway(**settings: str) -> Iterator[Gateway]:
     with tempfile.TemporaryDirectory(prefix="enc-bench-") as name:
         place = Path(name)
         place.chmod(0o755)  # the gateway's account must reach it
-        made = Gateway(place / "gw", settings).start()
+        made = Gateway(place / "gw", settings, as_shipped=True).start()
         try:
             yield made
         finally:

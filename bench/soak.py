@@ -147,7 +147,9 @@ def main(minutes: float, seed: int) -> int:
     with tempfile.TemporaryDirectory(prefix="enc-soak-") as name:
         place = Path(name)
         place.chmod(0o755)
-        gateway = Gateway(place / "gw", {"idle.view": str(IDLE), "idle.session": str(IDLE + 1)}).start()
+        gateway = Gateway(
+            place / "gw", {"idle.view": str(IDLE), "idle.session": str(IDLE + 1)}, as_shipped=True
+        ).start()
         try:
             people = [Somebody(gateway, number, seed, place) for number in range(PEOPLE)]
             until = time.monotonic() + 60 * minutes

@@ -4,7 +4,7 @@ here, and commands.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import click
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from client.state.records import State
 
 _SECONDS = 3.0
-_ALL: Mapping[str, str] = {}
+_ALL: Mapping[str, tuple[str, ...]] = {}
 
 
 def _names(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
@@ -24,8 +24,26 @@ def _names(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list
     return _asked(ctx, ("ls",), "projects", "name", incomplete)
 
 
+def _own(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    return [name for name in _asked(ctx, ("ls",), "projects", "name", incomplete) if names.is_own(name)]
+
+
+def _shared(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    return [name for name in _asked(ctx, ("ls",), "projects", "name", incomplete) if names.is_shared(name)]
+
+
+def _invited(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    return _asked(ctx, ("ls",), "projects", "name", incomplete, {"state": ("invited",)})
+
+
+def _members(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    project = str(ctx.params.get("project"))
+    beside_owner = {"role": ("writer", "reader")}
+    return _asked(ctx, ("share", project), "members", "member", incomplete, beside_owner, names.is_principal)
+
+
 def _unlocked(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    return _asked(ctx, ("ls",), "projects", "name", incomplete, {"state": "unlocked"})
+    return _asked(ctx, ("ls",), "projects", "name", incomplete, {"state": ("unlocked",)})
 
 
 def _mounted(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
@@ -53,10 +71,16 @@ def _state(ctx: click.Context) -> State:
 
 
 def _asked(
-    ctx: click.Context, words: tuple[str, ...], listed: str, field: str, incomplete: str, only: Mapping[str, str] = _ALL
+    ctx: click.Context,
+    words: tuple[str, ...],
+    listed: str,
+    field: str,
+    incomplete: str,
+    only: Mapping[str, tuple[str, ...]] = _ALL,
+    is_word: Callable[[object], bool] = names.is_project,
 ) -> list[str]:
     """What begins with `incomplete` of a list in the gateway's answer over a connection that is open, of those that
-    have the fields `only`.
+    have one of the values of `only` in each of its fields.
 
     The shell puts it on the command line as it is: what a false gateway names a thing must be none of its words.
     """
@@ -70,10 +94,10 @@ def _asked(
         with ctx.scope():
             store = stores.connected(config.choose(options.given(None, None, None)))
         answer = request.send(store, *words, seconds=_SECONDS)[listed] if store else []
-        known = dict.fromkeys(each[field] for each in answer if only.items() <= each.items())
+        known = dict.fromkeys(each[field] for each in answer if all(each[key] in only[key] for key in only))
     except (EncError, LookupError, TypeError, AttributeError):
         return []
-    return [name for name in known if names.is_project(name) and name.startswith(incomplete)]
+    return [name for name in known if is_word(name) and name.startswith(incomplete)]
 
 
 def _slots(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
@@ -92,4 +116,8 @@ COMMAND = click.argument("words", metavar="[COMMAND]", nargs=-1, shell_complete=
 PROJECT_OR_HERE = click.argument("project", required=False, shell_complete=_unlocked)
 UNLOCKED = click.argument("project", shell_complete=_unlocked)
 PROJECT = click.argument("project", shell_complete=_names)
+OWN_PROJECT = click.argument("project", shell_complete=_own)
+SHARED = click.argument("project", shell_complete=_shared)
+INVITED = click.argument("project", shell_complete=_invited)
+MEMBER = click.argument("who", shell_complete=_members)
 MOUNTED = click.argument("names", metavar="[PROJECT]...", nargs=-1, shell_complete=_mounted)

@@ -69,6 +69,17 @@ def gateway(place: Path) -> Iterator[Gateway]:
     assert not shared.processes()
 
 
+@pytest.fixture(scope="module")
+def gateway_as_shipped(ground: Path) -> Iterator[Gateway]:
+    """A gateway whose transport is the shipped one, for tests of that and of other clients."""
+    own = Gateway(ground / "gw", as_shipped=True).start()
+    try:
+        yield own
+        eventually(lambda: not own.leftovers())
+    finally:
+        own.stop()
+
+
 @pytest.fixture
 def make_gateway(place: Path) -> Iterator[Callable[..., Gateway]]:
     """Start a gateway for this test: `make_gateway(**{"key": "value"})` has settings of gateway.toml, and `host`."""

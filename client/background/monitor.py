@@ -171,13 +171,17 @@ def _end_mount(store: Store, mount: Mount, state: State, fault: _Fault) -> None:
         session.forget(store, state)
     if not fault.locked and (why := session_events.why_locked(store, mount.project, asked=True)):
         fault = _Fault(why, locked=True)
-    notification.send(state.terminals.get(mount.terminal), _report(mount, fault, confirmed))
+    left = session_events.is_left(store, mount.project)
+    notification.send(state.terminals.get(mount.terminal), _report(mount, fault, confirmed, left))
 
 
-def _report(mount: Mount, fault: _Fault, confirmed: bool) -> str:
-    """What the user is told. `confirmed`: the gateway has answered our request to lock."""
+def _report(mount: Mount, fault: _Fault, confirmed: bool, left: bool) -> str:
+    """What the user is told. `confirmed`: the gateway has answered our request to lock. `left`: it did not lock it for
+    all who have it.
+    """
     unknown = "the gateway did not answer; it will lock the project within 20 s"
-    end = "it is locked" if fault.locked or confirmed else unknown
+    known = "it is locked for you, and not for others who have it" if left else "it is locked"
+    end = known if fault.locked or confirmed else unknown
     words = f"{mount.project} is no longer mounted at {mount.directory}: {fault.message}; {end}"
     if fault.message.startswith(session_events.IDLE):
         words += f". Text in an editor is not lost: `enc mount {mount.project}`, then save"

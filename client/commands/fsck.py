@@ -5,13 +5,13 @@ from __future__ import annotations
 import click
 
 from client import options
-from client.completion import PROJECT
+from client.completion import OWN_PROJECT
 from client.connection import remote_command
 from client.state.config import Profile
 
 
 @click.command("fsck")
-@PROJECT
+@OWN_PROJECT
 @options.gateway
 def command(profile: Profile, project: str, as_json: bool) -> int:
     """Check every file of PROJECT, which must be locked, and name what is damaged.

@@ -5,13 +5,13 @@ from __future__ import annotations
 import click
 
 from client import options
-from client.completion import PROJECT
+from client.completion import OWN_PROJECT
 from client.connection import remote_command
 from client.state.config import Profile
 
 
 @click.command("idle")
-@PROJECT
+@OWN_PROJECT
 @click.argument("seconds", required=False)
 @options.gateway
 def command(profile: Profile, project: str, seconds: str | None, as_json: bool) -> int:

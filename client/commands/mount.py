@@ -36,6 +36,8 @@ def command(
 ) -> None:
     """Unlock PROJECT and mount it at DIRECTORY (default: ~/enc/PROJECT). Logs in first if needed.
 
+    A project that somebody shares with you is OWNER/PROJECT. Who may only read it gets a mount that is read-only.
+
     It is unlocked by an SSH key of yours if it has a slot for it (`enc slot add PROJECT key`), else by the passphrase.
 
     The mount belongs to this terminal: when its shell, or the script that called enc, ends, enc unmounts and locks the
@@ -46,7 +48,9 @@ def command(
     if made.note:
         output.note(made.note)
     where = output.short(made.mount.directory)
-    fields = {"project": project, "directory": made.mount.directory, "detached": detach, "unlocked_by": made.by}
+    fields: dict[str, object] = {"project": project, "directory": made.mount.directory, "detached": detach}
     until = terminals.lifetime(terminal)
+    fields |= {"unlocked_by": made.by, "read_only": made.read_only}
+    read_only = " read-only" if made.read_only else ""
     by = f", unlocked by {made.by}," if made.by else ""
-    output.result(fields, f"{project} is mounted at {where}{by} {until}", as_json, strong=where)
+    output.result(fields, f"{project} is mounted{read_only} at {where}{by} {until}", as_json, strong=where)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import click
 
 from client import options
-from client.completion import PROJECT
+from client.completion import OWN_PROJECT
 from client.connection import remote_command
 from client.state.config import Profile
 
 
 @click.command("mv")
-@PROJECT
+@OWN_PROJECT
 @click.argument("new")
 @options.gateway
 def command(profile: Profile, project: str, new: str, as_json: bool) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -10,7 +9,6 @@ from typing import Any, NamedTuple
 import click
 
 from client import options, output
-from client.connection import request
 from client.errors import CannotCreate, EncError, FromGateway, Usage
 from client.operations import projects, unlocking
 from client.state import runtime_dir
@@ -48,7 +46,7 @@ def command(
     With --from, enc copies the content of a directory into the project and then compares both completely. The directory
     is not changed. It names what it cannot copy, such as sockets. The same words continue a copy that was interrupted.
     """
-    projects.check_name(project)
+    projects.check_new_name(project)
     if by_key and not (recovery or no_recovery):
         raise Usage("without a recovery code, a lost key is a lost project", "add --recovery, or --no-recovery")
     given = {"--key": by_key, "--recovery": recovery, "--no-recovery": no_recovery, "--allow-weak": allow_weak}
@@ -85,22 +83,12 @@ def _create(profile: Profile, project: str, flags: list[str], begin: Callable[[]
             return key.lines.removesuffix(b"\n")
         if passphrase_prompt.is_typed():
             output.note(said)
-        given.append(passphrase_prompt.read_new(f"New passphrase of {project}: ", _minimum(said)))
+        given.append(passphrase_prompt.read_new(f"New passphrase of {project}: ", unlocking.minimum(said)))
         begin()
         return given[0]
 
     words = ["new", project, *flags]
-    if store := stores.connected(profile):
-        answer = request.send_when_asked(store, *words, ask=ask)
-    else:
-        answer = request.send_directly_when_asked(profile, *words, ask=ask)
-    return _Created(answer, given[0])
-
-
-def _minimum(said: str) -> int:
-    """How long the passphrase has to be, if the gateway has said it in the words that we know; it checks it itself."""
-    found = re.search(r"needs at least (\d{1,3}) characters", said)
-    return int(found[1]) if found else 1
+    return _Created(unlocking.send_when_asked(profile, *words, ask=ask), given[0])
 
 
 def _copy(profile: Profile, project: str, source: str, flags: list[str], as_json: bool) -> None:

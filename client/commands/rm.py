@@ -5,14 +5,14 @@ from __future__ import annotations
 import click
 
 from client import options
-from client.completion import PROJECT
+from client.completion import OWN_PROJECT
 from client.connection import remote_command
 from client.operations import unfinished
 from client.state.config import Profile
 
 
 @click.command("rm")
-@PROJECT
+@OWN_PROJECT
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @options.gateway
 def command(profile: Profile, project: str, yes: bool, as_json: bool) -> int:

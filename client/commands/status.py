@@ -55,14 +55,23 @@ def _mounted(about: list[dict[str, str]]) -> list[str]:
 
 def _session(one: dict[str, Any], own: str) -> str:
     """A session in lines of at most 80 columns. A key has the label that it has on the gateway, if it has one."""
-    which = "this machine's" if one["id"] == own else f"from {one['address']}"
+    holders = one.get("holders", ())  # of an older gateway: none
+    others = [_holder(each) for each in holders if not each.get("here")] if len(holders) > 1 else []
+    joined = any(each.get("here") for each in holders)
+    from_where = "joined by this machine" if joined else f"from {one['address']}"
+    which = "this machine's" if one["id"] == own else from_where
     key = str(one.get("label") or one["fingerprint"])
     if len(key) > _KEY_WIDTH:
         key = key[:_KEY_WIDTH] + "..."
     head = f"session {one['id']}, {which}, key {key}, since {output.when(str(one['since']))}"
     views = [_row(str(view["project"]), view) for view in one["views"]]
     rows = [("UNLOCKED", "LAST USE", "BY", "LOCKS IN"), *views, _row("(session)", one)]
-    return f"{head}\n{output.columns(rows)}"
+    return "\n".join((head, *others, output.columns(rows)))
+
+
+def _holder(one: dict[str, Any]) -> str:
+    """Who else has what is unlocked in the session: another person, or another machine."""
+    return f"also in: {one['principal']} ({one['role']}) from {one['address']}, since {output.when(str(one['since']))}"
 
 
 _KEY_WIDTH = 24

@@ -6,35 +6,52 @@ import click
 
 from client import options, output
 from client.completion import MOUNTED
+from client.connection import session_events
 from client.errors import Usage
 from client.mount import condition
 from client.operations import projects, whereabouts
 from client.state import config
 from client.state import store as stores
 from client.state.config import Profile
+from client.state.store import Store
 
 
 @click.command("unmount")
 @MOUNTED
-@click.option("--all", "everything", is_flag=True, help="Unmount all projects of the gateway.")
+@click.option(
+    "--all", "everything", is_flag=True, help="Unmount all projects; with PROJECT, lock it for everybody who has it."
+)
 @click.option("--force", is_flag=True, help="Unmount even if programs use it: they lose what they have not saved.")
 @options.gateway
 def command(profile: Profile, names: tuple[str, ...], everything: bool, force: bool, as_json: bool) -> None:
-    """Write back, unmount, and lock on the gateway."""
+    """Write back, unmount, and lock on the gateway. While others have PROJECT too, it stays unlocked for them.
+
+    With --all, the owner of PROJECT locks it for all of them, mounted here or not.
+    """
     store = stores.of(profile)
-    if bool(names) == everything:
+    if not (names or everything):
         given = config.GatewayOptions(profile.name, profile.ssh_config, profile.identity)
         here = None if names else whereabouts.find(given)
         this = f"`cd; enc unmount {here.project}` for this one, or" if here else "or"
         raise Usage("name the projects to unmount", f"{this} use --all")
     made = [mount.project for mount in store.read().mounts.values() if not condition.is_being_made(mount)]
-    chosen = made if everything else list(dict.fromkeys(names))
+    chosen = list(dict.fromkeys(names)) or made
+    if names and everything:
+        for project in chosen:
+            projects.lock_for_all(profile, store, project, force)
+        text = "\n".join(f"locked {project} for all who had it" for project in chosen)
+        output.result({"unmounted": [one for one in chosen if one in made], "locked": True}, text, as_json)
+        return
     locked = {project: projects.unmount_project(store, project, force) for project in chosen}
-    lines = [
-        f"unmounted and locked {project}"
-        if confirmed
-        else f"unmounted {project}; the gateway did not confirm that it is locked"
-        for project, confirmed in locked.items()
-    ]
+    lines = [_line(store, project, confirmed) for project, confirmed in locked.items()]
     fields = {"unmounted": chosen, "locked": all(locked.values())}
     output.result(fields, "\n".join(lines) or "nothing is mounted", as_json)
+
+
+def _line(store: Store, project: str, confirmed: bool) -> str:
+    if not confirmed:
+        return f"unmounted {project}; the gateway did not confirm that it is locked"
+    session_events.wait_for_end(store, project)
+    if session_events.is_left(store, project):
+        return f"unmounted {project}; it stays unlocked for others who have it"
+    return f"unmounted and locked {project}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -18,9 +19,9 @@ from client.state.store import Store
 from client.system import children
 
 _QUESTION_BYTES = 4096
-_QUESTION = re.compile(rb"The passphrase needs|reading a challenge")
-"""How the gateway's question begins (rshell/session/new_secrets.py). Before it, ssh or a jump host may say something of
-its own.
+_QUESTION = re.compile(rb"The passphrase needs|reading (?:a challenge|a secret|the code)")
+"""How the gateway's question begins (rshell/session/new_secrets.py, rshell/terminal/questions.py). Before it, ssh or a
+jump host may say something of its own.
 """
 _QUESTION_SECONDS = 5.0
 """After other words, how long to wait for the question."""
@@ -71,6 +72,56 @@ def send_directly(
     """The same over a new connection, with `extra` ssh options. ssh may ask at the terminal, so there is no timeout."""
     argv = [*ssh.direct(profile, extra), "-T", "--", profile.host, *ssh.command_line([*words, "--json"])]
     return _answer(argv, secret, None, profile.host)
+
+
+def follow(profile: Profile, *words: str, secret: bytes, told: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+    """As `send` or `send_directly`, for a command that takes long: `told` gets each event that the gateway prints
+    before its answer, as it comes. There is no timeout. Raises FromGateway, Unreachable.
+    """
+    line = ssh.command_line([*words, "--json"])
+    if store := stores.connected(profile):
+        argv, host = [*ssh.shared(store), "-T", "--", "enc", *line], ssh_errors.GATEWAY
+    else:
+        argv, host = [*ssh.direct(profile), "-T", "--", profile.host, *line], profile.host
+    pipe = subprocess.PIPE
+    try:
+        child = children.start(argv, stdin=pipe, stdout=pipe, stderr=pipe)
+    except FileNotFoundError as error:
+        raise ssh_errors.not_installed() from error
+    assert child.stdin and child.stdout and child.stderr  # noqa: S101
+    said: dict[int, bytes] = {child.stdout.fileno(): b"", child.stderr.fileno(): b""}
+    try:
+        with contextlib.suppress(BrokenPipeError):  # it has ended, and says why
+            child.stdin.write(secret + b"\n")
+            child.stdin.close()
+        left, rest = set(said), dict(said)
+        while left:
+            for fd in select.select(left, [], [])[0]:
+                chunk = os.read(fd, _QUESTION_BYTES)
+                if not chunk:
+                    left.discard(fd)
+                *lines, rest[fd] = (rest[fd] + chunk).split(b"\n")
+                for one in lines:
+                    if event := _event(one):
+                        told(event)
+                    else:
+                        said[fd] += one + b"\n"
+        status = child.wait()
+    except BaseException:
+        child.kill()
+        child.wait()
+        raise
+    out, err = (said[fd] + rest[fd] for fd in said)
+    return _result(out, err.decode(errors="replace"), status, host)
+
+
+def _event(line: bytes) -> dict[str, Any] | None:
+    """The event in a line; None for an answer, an error, or words."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) and "event" in found else None
 
 
 def _dialogue(argv: list[str], ask: Callable[[str], bytes], host: str) -> dict[str, Any]:

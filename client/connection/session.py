@@ -103,7 +103,7 @@ def _request_end(store: Store, *words: str) -> bool:
     try:
         request.send(store, *words, seconds=_ANSWER_SECONDS)
     except EncError as error:
-        return error.slug == "not-unlocked"
+        return error.slug in ("not-unlocked", "no-such-project")  # which it is to who is no member any more
     return True
 
 

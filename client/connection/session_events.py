@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from client.state.store import Store
-from client.system import files
+from client.system import files, names
 
 _REASONS = {
     "unmount": "it was locked by `unmount`, typed elsewhere",
@@ -17,13 +17,15 @@ _REASONS = {
     "idle-session": "your session was idle",
     "hangup": "the connection ended",
     "revoked": "your key was revoked, or it has expired",
+    "unshared": "{owner} does not share it with you any more",
+    "gave-up": "you gave it up, elsewhere",
     "killed": "your sysadmin ended your session",
     "paused": "your sysadmin paused the gateway",
     "shutdown": "the gateway was shut down",
     "failed": "gocryptfs on the gateway ended unexpectedly",
 }
-"""By the slug of docs/protocol.md, what stands after "parser is no longer mounted: ". """
-_OF_OUR_OWN = ("unmount", "logout")
+"""By the slug of docs/protocol.md, what stands after "parser is no longer mounted: ". `{owner}` is whose it is."""
+_OF_OUR_OWN = ("unmount", "logout", "gave-up")
 IDLE = (_REASONS["idle-view"], _REASONS["idle-session"])
 """How `why_locked` begins for a project that nobody used."""
 
@@ -66,20 +68,32 @@ def why_locked(store: Store, project: str, asked: bool = False) -> str:
     reason = str(event.get("reason"))
     if asked and reason in _OF_OUR_OWN:
         return ""
-    return _worded(event)
+    return _worded(event, project)
 
 
 def why_closed(store: Store) -> str:
     """Why the gateway closed the session, for a message; "" when it has not said so."""
     closed = [event for event in read(store) if event["event"] == "closed"]
-    return _worded(closed[-1]) if closed else ""
+    return _worded(closed[-1], "") if closed else ""
 
 
-def _worded(event: dict[str, Any]) -> str:
+def _worded(event: dict[str, Any], project: str) -> str:
     reason, seconds = str(event.get("reason")), event.get("seconds")
     words = _REASONS.get(reason, f"the gateway locked it ({reason})")
-    words = f"{words} for {seconds} s" if words in IDLE and isinstance(seconds, int) else words
-    return f"{words}; it stays unlocked on another machine" if event.get("event") == "left" else words
+    words = words.replace("{owner}", names.owner(project) or "its owner")
+    return f"{words} for {seconds} s" if words in IDLE and isinstance(seconds, int) else words
+
+
+def wait_for_end(store: Store, project: str, seconds: float = 1.0) -> None:
+    """Wait for what the gateway says of a lock that we asked for: its answer may arrive before."""
+    deadline = time.monotonic() + seconds
+    while _last(store, project).get("event") == "unlocked" and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+def is_left(store: Store, project: str) -> bool:
+    """Whether the project stays unlocked for others who have it: we have left it alone."""
+    return _last(store, project).get("event") == "left"
 
 
 def wait_for_reason(store: Store, project: str, seconds: float) -> str:

@@ -20,7 +20,7 @@ import subprocess
 from client.mount import sftp
 from client.state.records import Mount
 from client.state.store import Store
-from client.system import files, linux
+from client.system import files, linux, names
 
 _NAME = ".fuse_hidden"
 _MOST = 100
@@ -106,7 +106,7 @@ def remove_left(store: Store, project: str, seconds: float) -> None:
 
 
 def _file(store: Store, project: str) -> str:
-    return os.path.join(store.directory, f"hidden-{project}")
+    return os.path.join(store.directory, f"hidden-{names.in_file_name(project)}")
 
 
 def _noted(store: Store, project: str) -> dict[str, list[str]]:

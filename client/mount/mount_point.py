@@ -27,13 +27,23 @@ class MountPoint(NamedTuple):
 
 
 def default_path(project: str) -> str:
-    """~/enc/PROJECT; creates ~/enc when it does not exist. Raises CannotCreate."""
-    parent = os.path.join(os.path.expanduser("~"), "enc")
+    """~/enc/PROJECT; creates the directory that it is in when that does not exist. Raises CannotCreate: nothing is made
+    in a project that is mounted at ~/enc/OWNER, nor behind a link there.
+    """
+    path = os.path.join(_home(), project)
+    parent = os.path.dirname(path)
+    if parent != _home() and (os.path.islink(parent) or any(one.path == parent for one in linux.mount_table())):
+        what = "a symlink" if os.path.islink(parent) else "a mount itself"
+        raise CannotCreate(f"{parent} is {what}", f"name a directory: `enc mount {project} DIR`")
     try:
         os.makedirs(parent, 0o700, exist_ok=True)
     except OSError as error:
         raise _refused(parent, error) from error
-    return os.path.join(parent, project)
+    return path
+
+
+def _home() -> str:
+    return os.path.join(os.path.expanduser("~"), "enc")
 
 
 @contextlib.contextmanager
@@ -91,7 +101,10 @@ def _refused(path: str, error: OSError) -> CannotCreate:
 
 
 def remove_if_made(path: str, made: bool) -> None:
-    """Remove the unmounted directory if enc made it and it is still empty."""
+    """Remove the unmounted directory if enc made it and it is still empty, and then an empty ~/enc/OWNER."""
     if made:
         with contextlib.suppress(OSError):
             os.rmdir(path)
+            parent = os.path.dirname(path)
+            if os.path.dirname(parent) == os.path.realpath(_home()):
+                os.rmdir(parent)

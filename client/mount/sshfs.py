@@ -10,6 +10,7 @@ import select
 import shutil
 import subprocess
 import time
+from typing import NamedTuple
 
 from client.connection import ssh_options
 from client.errors import CannotCreate, EncError, Missing
@@ -29,6 +30,13 @@ _GATEWAY = "enc: "
 """How the gateway's own words begin."""
 
 
+class How(NamedTuple):
+    """`synchronous`: each write waits for the gateway. `read_only`: the kernel refuses each change (EROFS)."""
+
+    synchronous: bool = False
+    read_only: bool = False
+
+
 def check_installed() -> None:
     """Raises Missing when this machine cannot mount with sshfs."""
     for program, package in ((SSHFS, "sshfs"), (linux.UNMOUNT[0], "fuse3")):
@@ -43,14 +51,14 @@ def source_name(project: str) -> str:
     return f"enc:{project}"
 
 
-def start(store: Store, project: str, directory: str, synchronous: bool, inherit: int) -> subprocess.Popen[bytes]:
+def start(store: Store, project: str, directory: str, how: How, inherit: int) -> subprocess.Popen[bytes]:
     """Start sshfs in the foreground and in a session of its own; it inherits the descriptor `inherit`.
 
     Call `wait_for_mount` next. Raises Missing.
     """
     # with a slash, sshfs takes what serves it for a line and not for a subsystem
     network = {"sftp_server": f"sftp /{project}", "ControlPath": ssh_options.quoted(store.socket), **ssh_options.SHARED}
-    chosen = [*_OPTIONS, *(("sshfs_sync",) if synchronous else ())]
+    chosen = [*_OPTIONS, *(("sshfs_sync",) if how.synchronous else ()), *(("ro",) if how.read_only else ())]
     chosen += [f"{key}={value}".replace("\\", "\\\\").replace(",", "\\,") for key, value in network.items()]
     argv = [SSHFS, "-f", "-F", "none", "-o", ",".join(chosen), "--", source_name(project), directory]
     try:

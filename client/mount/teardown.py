@@ -14,7 +14,7 @@ from client.mount import entries, hidden_files, mount_point, unmount
 from client.state.records import DETACHED, Mount, State, Terminal
 from client.state.store import Store
 from client.state.terminal import has_ended
-from client.system import processes
+from client.system import names, processes
 from client.system.processes import Process
 
 _AT_TERMINAL_END = 0.6
@@ -33,7 +33,7 @@ def end_mount(store: Store, mount: Mount, seconds: float = _AT_TERMINAL_END, loc
     """
     with contextlib.suppress(OSError):  # a full tmpfs does not prevent unmounting
         _set_ending(store, mount, processes.of(os.getpid()))
-    with store.lock(f"end-{mount.project}"):
+    with store.lock(f"end-{names.in_file_name(mount.project)}"):
         if not store.read().current(mount):  # another process has ended it
             return True
         gone = bool(seconds) and unmount.gracefully(mount, seconds)

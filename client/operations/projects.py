@@ -26,19 +26,36 @@ _WRITE_BACK_SECONDS = 30.0
 
 
 def check_name(project: str) -> str:
-    """`project`, if it is a valid project name. Raises Usage."""
+    """`project`, if it is a valid project name, OWNER/PROJECT included. Raises Usage."""
     if not names.is_project(project):
-        hint = "use 1 to 63 of a-z, 0-9, '.', '_' and '-', starting with a letter or digit, without '..'"
+        hint = "somebody else's is OWNER/PROJECT, as `enc ls` lists it" if "/" in project else names.RULE
         raise Usage(f"{project!r} is not a project name", hint)
     return project
 
 
+def check_new_name(project: str) -> str:
+    """`project`, if one of one's own can be called that. Raises Usage."""
+    if names.is_shared(project):
+        raise Usage(f"{project!r} is a project of {names.owner(project)}", "name one of your own, without a slash")
+    return check_name(project)
+
+
 class Mounted(NamedTuple):
-    """A mount, what opened the project ("": it was open), and what the user should know."""
+    """A mount, what opened the project ("": it was open), what the user should know, and whether nothing can be
+    changed through it.
+    """
 
     mount: Mount
     by: str
     note: str
+    read_only: bool
+
+
+class _Unlocked(NamedTuple):
+    """What opened the project, if it was not open for us already, and whether the user may only read it."""
+
+    by: unlocking.Opened | None
+    read_only: bool
 
 
 def mount_project(
@@ -61,21 +78,24 @@ def mount_project(
     _finish_earlier(store, project)
     new = terminal.id not in store.read().terminals
     _reserve(store, reserved)
-    unlocked: unlocking.Opened | None = None
+    unlocked: _Unlocked | None = None
     try:
         connection, _ = login.join(profile, store, terminal)
         with mount_point.prepared(directory or mount_point.default_path(project)) as point:
             unlocked = _unlock(profile, store, connection, project, use_keys)
-            mounted = _mount(store, connection, reserved, point, synchronous)
+            how = sshfs.How(synchronous, unlocked.read_only)
+            mounted = _mount(store, connection, reserved, point, how)
     except BaseException:
-        if unlocked:
+        if unlocked and unlocked.by:
             session.lock(store, project)
         store.change(lambda now: now.without_mount(project))
         if new and not store.read().mounts_of(terminal.id):  # another enc of this terminal may have mounted meanwhile
             teardown.end_terminal(store, terminal.id)
         raise
     launcher.start_monitors(store, terminal.id)
-    return Mounted(mounted, unlocked.by if unlocked else "", unlocked.note if unlocked else "")
+    assert unlocked  # noqa: S101 - or we would not be here
+    by = unlocked.by or unlocking.Opened({}, "")
+    return Mounted(mounted, by.by, by.note, unlocked.read_only)
 
 
 def _finish_earlier(store: Store, project: str) -> None:
@@ -117,20 +137,19 @@ def _already_mounted(there: Mount) -> CannotCreate:
     return CannotCreate(f"{project} is already mounted at {directory}", f"`enc unmount {project}` unmounts it")
 
 
-def _unlock(
-    profile: Profile, store: Store, connection: Connection, project: str, use_keys: bool
-) -> unlocking.Opened | None:
-    """Unlock the project in the session; None when it already was. Asks for the passphrase only if it is needed. One
-    that another machine has is ours as well from then on.
+def _unlock(profile: Profile, store: Store, connection: Connection, project: str, use_keys: bool) -> _Unlocked:
+    """Unlock the project in the session, if it is not. Asks for the passphrase only if it is needed. One that another
+    machine or another member has is ours as well from then on.
     """
     known = _ways(store, project)
+    read_only = known.role == "reader"
     if known.is_unlocked and is_held_here(store, connection, project):
-        return None
+        return _Unlocked(None, read_only)
     opened = unlocking.ask(profile, project, "mount", project, use_keys=use_keys, store=store, known=known)
     session_events.wait_until_unlocked(store, project)
     if not known.is_unlocked:  # nobody has a file of it open
         hidden_files.remove_left(store, project, _TIDY_SECONDS)
-    return opened
+    return _Unlocked(opened, read_only)
 
 
 def _ways(store: Store, project: str) -> unlocking.Ways:
@@ -141,12 +160,14 @@ def _ways(store: Store, project: str) -> unlocking.Ways:
         if error.slug != NoSuchProject.slug:
             raise
         raise _no_such_project(project, list(_states(store))) from error
+    if found and found.project != project:
+        raise Usage(f"{project} is your own project", f"its name is {names.at_owner(project)}: leave out the owner")
     if found:
         return found
     states = _states(store)
     if project not in states:
         raise _no_such_project(project, list(states))
-    return unlocking.Ways(states[project] == "unlocked", ["passphrase"], [])
+    return unlocking.Ways(project, states[project] == "unlocked", ["passphrase"], [])
 
 
 def _states(store: Store) -> dict[str, str]:
@@ -160,9 +181,11 @@ def _no_such_project(project: str, known: list[str]) -> NoSuchProject:
     begin = [name for name in known if name.startswith(project)]
     near = begin if len(begin) == 1 else difflib.get_close_matches(project, known, 1, 0.75)
     meant = f"did you mean {near[0]}? " if near else ""
-    return NoSuchProject(
-        f"you have no project {project}", f"{meant}`enc new {project}` creates it; `enc ls` lists yours"
-    )
+    if names.is_shared(project):
+        listed = "`enc ls` lists what is shared with you"
+    else:
+        listed = f"`enc new {project}` creates it; `enc ls` lists yours"
+    return NoSuchProject(f"you have no project {project}", meant + listed)
 
 
 def is_held_here(store: Store, connection: Connection, project: str) -> bool:
@@ -175,12 +198,12 @@ def is_held_here(store: Store, connection: Connection, project: str) -> bool:
     return False
 
 
-def _mount(store: Store, connection: Connection, reserved: Mount, point: MountPoint, synchronous: bool) -> Mount:
+def _mount(store: Store, connection: Connection, reserved: Mount, point: MountPoint, how: sshfs.How) -> Mount:
     """Make the mount. Records sshfs as soon as it runs, and the mount as soon as it exists, so nothing is lost."""
     earlier = {entry.id for entry in linux.mount_table()}
     mount = reserved._replace(directory=point.path, made=point.made, source=sshfs.source_name(reserved.project))
     with dead_man_switch.armed(store, connection.master) as switch:
-        child = sshfs.start(store, mount.project, point.path, synchronous, switch)
+        child = sshfs.start(store, mount.project, point.path, how, switch)
     try:
         started = processes.find(child.pid)
         if started is None:
@@ -218,6 +241,21 @@ def unmount_project(store: Store, project: str, force: bool) -> bool:
     if not teardown.end_mount_if_unused(store, mount, _WRITE_BACK_SECONDS):
         raise _in_use(mount)
     return True
+
+
+def lock_for_all(profile: Profile, store: Store, project: str, force: bool) -> None:
+    """Lock a project of one's own for all who have it, after it was unmounted here if it is mounted. Raises as
+    `unmount_project`, and FromGateway.
+    """
+    check_name(project)
+    mounted = project in store.read().mounts
+    if mounted:
+        unmount_project(store, project, force)
+    try:
+        unlocking.send(profile, "unmount", project, "--all")
+    except FromGateway as error:
+        if not (mounted and error.slug == "not-unlocked"):  # we were the last who had it
+            raise
 
 
 def _in_use(mount: Mount) -> Busy:

@@ -13,7 +13,7 @@ import os
 
 from client.errors import CannotCreate
 from client.state.config import Profile
-from client.system import files
+from client.system import files, names
 from client.system.sha256 import sha256
 
 
@@ -51,4 +51,4 @@ def end(profile: Profile, project: str) -> None:
 def _path(profile: Profile, project: str) -> str:
     home = os.environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
     gateway = sha256("\0".join((profile.host, profile.user, str(profile.port))).encode()).hexdigest()[:8]
-    return os.path.join(home, "enc", "unfinished", f"{gateway}-{project}")
+    return os.path.join(home, "enc", "unfinished", f"{gateway}-{names.in_file_name(project)}")

@@ -47,10 +47,15 @@ def read(prompt: str) -> bytes:
     return _read(prompt, 0)
 
 
-def _read(prompt: str, minimum: int) -> bytes:
-    """`minimum`: as for `read_new`; 0 for a passphrase that exists."""
+def read_code(prompt: str) -> bytes:
+    """The same for a code that is used once: ENC_PASSPHRASE_COMMAND prints a passphrase, and not this."""
+    return _read(prompt, 0, command="")
+
+
+def _read(prompt: str, minimum: int, command: str | None = None) -> bytes:
+    """`minimum`: as for `read_new`; 0 for a passphrase that exists. `command`: instead of ENC_PASSPHRASE_COMMAND."""
     linux.protect_memory()
-    if command := os.environ.get("ENC_PASSPHRASE_COMMAND"):
+    if command := os.environ.get("ENC_PASSPHRASE_COMMAND") if command is None else command:
         return _from_program(_split(command))
     askpass = os.environ.get("SSH_ASKPASS", "")
     require = os.environ.get("SSH_ASKPASS_REQUIRE", "")

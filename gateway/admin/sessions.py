@@ -19,7 +19,8 @@ from gateway.base.records import Record
 from gateway.config.schema import Config
 from gateway.errors import Internal, Misconfigured, NotUnlocked, Usage
 from gateway.identity import authorized_keys
-from gateway.session import asking, cleanup, protocol, registry, termination
+from gateway.identity.names import Principal
+from gateway.session import asking, cleanup, maintenance, protocol, registry, termination
 from gateway.session.asking import Answer
 from gateway.session.registry import Session
 from gateway.session.termination import CLOSED, KILLED, REMAINS, Ended
@@ -134,7 +135,11 @@ def _clock(reported: object) -> IdleClock:
 @options.as_json
 @click.pass_context
 def sessions_(ctx: click.Context, watch: bool, settings: Path, as_json: bool) -> None:
-    """List live sessions, or end them."""
+    """List live sessions, or end them.
+
+    A project with members has a session of its own: PRINCIPAL are all who have it unlocked, KEY and FROM are of who is
+    there longest, and UNLOCKED names the owner.
+    """
     if ctx.invoked_subcommand is None:
         _list(options.load_usable_as_account(settings), watch, as_json)
 
@@ -153,7 +158,7 @@ def _list(settings: Config, watch: bool, as_json: bool) -> None:
 
 def _show(settings: Config, as_json: bool) -> None:
     listed = collect(settings)
-    prints = output.Fingerprints(one.session.fingerprint for one in listed)
+    prints = output.Fingerprints(print_ for one in listed for print_ in _prints(one.session))
     rows = [_row(one, prints) for one in listed]
     header: tuple[str, ...] = _HEADER
     if output.at_terminal():  # to fit 80 columns: since when, and what was done last, is in the pipe and in JSON
@@ -165,20 +170,32 @@ def _show(settings: Config, as_json: bool) -> None:
 _HEADER = ("SESSION", "PRINCIPAL", "KEY", "FROM", "SINCE", "LAST ACTIVITY", "ACTIVE", "LOCKS IN", "UNLOCKED")
 
 
+def _prints(session: Session) -> list[str]:
+    """What may be a fingerprint in its row."""
+    return [session.fingerprint, session.principal, *(one.principal for one in session.holders)]
+
+
 def _short(row: tuple[str, ...]) -> tuple[str, ...]:
     return (*row[:4], *row[6:])
 
 
 def _row(one: LiveSession, prints: output.Fingerprints) -> tuple[str, ...]:
     session, clock = one.session, one.clock
-    views = ", ".join(f"{name} (locks in {_span(view.locks_in)})" for name, view in one.views)
+    owner = f"{prints.short(session.principal)}/" if session.shared else ""
+    views = ", ".join(f"{owner}{name} (locks in {_span(view.locks_in)})" for name, view in one.views)
     active = f"{_span(clock.idle)} ago" if clock.idle is not None else "-"
     if not one.answers:
         active = "does not answer"
     key = one.label if one.label and output.at_terminal() else prints.named(session.fingerprint, one.label)
     more = f" and {len(session.holders) - 1} more" if len(session.holders) > 1 else ""
-    where = (session.id, prints.short(session.principal), key, session.address + more, output.when(session.since))
+    who = ", ".join(prints.short(name) for name in dict.fromkeys(_holding(session)))
+    where = (session.id, who, key, session.address + more, output.when(session.since))
     return (*where, clock.last_activity or "-", active, _span(clock.locks_in), views or "-")
+
+
+def _holding(session: Session) -> list[str]:
+    """The principals who hold it, who is there longest first: in a shared one, not always the project's owner."""
+    return [one.principal for one in session.holders] if session.shared else [session.principal]
 
 
 def _span(seconds: int | None) -> str:
@@ -196,7 +213,9 @@ def _span(seconds: int | None) -> str:
 def kill(ids: tuple[str, ...], principal: str | None, all_sessions: bool, settings: Config, as_json: bool) -> None:
     """Lock all projects of sessions and end them.
 
-    IDS are as `sessions` shows them; the beginning of one is enough. Returns when the sessions have ended.
+    IDS are as `sessions` shows them; the beginning of one is enough. Returns when the sessions have ended. --principal
+    also ends the sessions of shared projects that they have unlocked, for all who are in them. With --principal or
+    --all, a `rekey` ends as well; its user can continue it.
     """
     how = _kill(settings, ids, principal, all_sessions, as_json)
     ended = [{"session": one.session.id, "killed": one.how == KILLED} for one in how if one.how != REMAINS]
@@ -226,7 +245,9 @@ def _kill(
     whose = principal
     if principal is not None:
         whose = lookup.find_principal(principal, known.everybody(settings), lookup.nobody(principal))
-    chosen = [one for one in live if all_sessions or one.id in named or one.principal == whose]
+    chosen = [one for one in live if all_sessions or one.id in named or _is_of(one, whose)]
+    if all_sessions or whose:
+        maintenance.end_rekeying(settings.paths_run, None if all_sessions else Principal(whose))
     if not chosen and not as_json:
         click.echo(f"{output.visible(whose)} has no session" if whose else "no sessions; nothing is unlocked")
     how = []
@@ -235,6 +256,10 @@ def _kill(
         if not as_json:
             click.echo(_KILL_WORDS[one.how].format(one.session.id))
     return how
+
+
+def _is_of(session: Session, principal: str | None) -> bool:
+    return principal is not None and principal in (session.principal, *_holding(session))
 
 
 _SHORTEST_ID = 4

@@ -18,12 +18,15 @@ from gateway.identity import lint
 from gateway.limits import rates
 from gateway.session import cleanup
 from gateway.vault import garbage
+from gateway.vault.members import repair
 
 
 @click.command()
 @options.configured
 def sweep(settings: Config) -> None:
     """Remove leftovers of crashes, and old removed projects.
+
+    Members of shared projects find them by links, which are made to agree with the projects' slots.
 
     Removed projects are deleted after trash.days. Errors in authorized_keys are recorded in the audit log: the person
     whose key it is only sees that sshd does not know it. Exits with 75 when something could not be removed.
@@ -35,17 +38,22 @@ def sweep(settings: Config) -> None:
     sessions = cleanup.sweep(settings.paths_run, administration.log(settings), "enc-gateway sweep")
     removed = garbage.sweep(settings.paths_vaults, settings.trash_days)
     staged = removed.staged + _remove_staged(settings)
+    links = repair.repair(settings.paths_vaults)
     found = (
         (sessions, "dead session"),
         (removed.drafts, "unfinished project"),
         (removed.trash, "project in the trash", "projects in the trash"),
         (staged, "unfinished file"),
+        (links.removed, "member's link that led nowhere", "members' links that led nowhere"),
     )
     words = [text.counted(*one) for one in found if one[0]]
     click.echo(f"removed: {', '.join(words)}" if words else "nothing to remove")
-    for problem in removed.problems:
+    if links.put:
+        put = text.counted(links.put, "member's link", "members' links")
+        click.echo(f"put back: {put}")
+    for problem in (*removed.problems, *links.problems):
         click.echo(f"not removed: {output.visible(problem)}", err=True)
-    sys.exit(Misconfigured.code if removed.problems else 0)
+    sys.exit(Misconfigured.code if removed.problems or links.problems else 0)
 
 
 def _tell_throttled(settings: Config) -> None:

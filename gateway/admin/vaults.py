@@ -17,6 +17,9 @@ from gateway.identity.names import Principal, ProjectName
 from gateway.limits.disk import usage
 from gateway.session import registry
 from gateway.vault import lease, store
+from gateway.vault.members import membership
+from gateway.vault.members.membership import Member
+from gateway.vault.slots import stored
 from gateway.vault.slots.stored import Slot
 from gateway.vault.store import Vault
 
@@ -24,11 +27,34 @@ _SIZES_TIMEOUT = 30.0
 """Seconds for counting the sizes of all vaults together."""
 
 
+class AdmittedMember(Record):
+    """A member, with the kinds of their ways to unlock, and when what they had unlocked was last locked ("": never)."""
+
+    member: Member
+    kinds: tuple[str, ...]
+    last_used: str
+
+    def fields(self) -> dict[str, object]:
+        return {**fields(self.member), "kinds": list(self.kinds), "last_used": self.last_used}
+
+
+def fields(one: Member) -> dict[str, object]:
+    """A member for programs."""
+    until = one.invited_until
+    return {"member": one.principal, "role": one.role.value, "since": one.since, "invited_until": until}
+
+
+def described(one: Member) -> str:
+    """A member for people."""
+    return f"{one.principal} ({one.role.value}{f', invited until {one.invited_until}' if one.invited_until else ''})"
+
+
 class ListedVault(Record):
     """A vault. `state` is locked, unlocked, damaged, or unreadable when the disk fails; `problem` says why. `owner` is
     the fingerprint of the key that made it. `ownerless`: no line of authorized_keys has its principal. `size` is in
     bytes, and too low when not `size_complete`. `slots` are names with kinds; `unbound` are the names of those that
-    nothing binds to the vault, because they are older than that.
+    nothing binds to the vault, because they are older than that. `members` are those beside the owner, who is
+    `principal`.
     """
 
     principal: str
@@ -42,6 +68,7 @@ class ListedVault(Record):
     last_used: str
     slots: tuple[str, ...]
     unbound: tuple[str, ...]
+    members: tuple[AdmittedMember, ...]
 
 
 def collect(settings: Config) -> tuple[ListedVault, ...]:
@@ -98,6 +125,16 @@ def _listed(vault: Vault, principal: Principal, principals: set[str], unlocked: 
         last_used=clock.utc(used) if (used := lease.last_used(vault)) and used >= 1 else "",
         slots=tuple(f"{slot.name} ({slot.kind.value})" for slot in slots),
         unbound=tuple(slot.name for slot in slots if not slot.binding),
+        members=tuple(_admitted(vault, slots, one) for one in membership.of(slots, principal)),
+    )
+
+
+def _admitted(vault: Vault, slots: tuple[Slot, ...], member: Member) -> AdmittedMember:
+    theirs = [slot for slot in slots if slot.principal == member.principal]
+    return AdmittedMember(
+        member=member,
+        kinds=tuple(dict.fromkeys(slot.kind.value for slot in theirs)),
+        last_used=max((stored.last_used(vault.slots, slot) for slot in theirs), default=""),
     )
 
 
@@ -114,21 +151,33 @@ def _owner(vault: Vault) -> str:
 @options.configured_somehow
 @options.as_json
 def vaults_(ownerless: bool, damaged: bool, settings: Config, as_json: bool) -> None:
-    """List the projects of all principals, with size and state."""
+    """List the projects of all principals, with their members.
+
+    PRINCIPAL is the owner. MEMBERS are all others who may unlock the project, or are invited; --json says since when,
+    and when they last had it unlocked.
+    """
     listed = [one for one in collect(settings) if one.ownerless >= ownerless and (one.state == "damaged") >= damaged]
-    prints = output.Fingerprints(one.principal for one in listed)
-    rows = [(prints.short(one.principal), *_row(one)) for one in listed]
+    prints = output.Fingerprints(who for one in listed for who in (one.principal, *_principals(one)))
+    rows = [(prints.short(one.principal), *_row(one, prints)) for one in listed]
     whole = ["PROJECT"]
     if all(len(principal) <= _MOST_WHOLE for principal, *_ in rows):
         whole.append("PRINCIPAL")
-    words = output.table(_HEADER, rows, "no projects", whole, optional=("REMARK",))
-    fields = [{**one.as_dict(), "slots": list(one.slots), "unbound": list(one.unbound)} for one in listed]
-    output.result({"vaults": fields}, words, as_json)
+    words = output.table(_HEADER, rows, "no projects", whole, optional=("MEMBERS", "REMARK"))
+    output.result({"vaults": [_fields(one) for one in listed]}, words, as_json)
+
+
+def _fields(one: ListedVault) -> dict[str, object]:
+    members = [member.fields() for member in one.members]
+    return {**one.as_dict(), "slots": list(one.slots), "unbound": list(one.unbound), "members": members}
+
+
+def _principals(one: ListedVault) -> list[str]:
+    return [admitted.member.principal for admitted in one.members]
 
 
 _MOST_WHOLE = 15
 """Characters of a principal's name that are not broken, such as those of a short fingerprint."""
-_HEADER = ("PRINCIPAL", "PROJECT", "STATE", "SIZE", "LAST USED", "SLOTS", "REMARK")
+_HEADER = ("PRINCIPAL", "PROJECT", "STATE", "SIZE", "LAST USED", "SLOTS", "MEMBERS", "REMARK")
 
 
 def _slots(one: ListedVault) -> str:
@@ -137,9 +186,11 @@ def _slots(one: ListedVault) -> str:
     return ", ".join(name if name == kind else f"{name} ({kind})" for name, kind in pairs)
 
 
-def _row(one: ListedVault) -> tuple[str, ...]:
+def _row(one: ListedVault, prints: output.Fingerprints) -> tuple[str, ...]:
     size = text.human_size(one.size) + ("" if one.size_complete else " or more")
     ownerless = "no key has this principal" if one.ownerless else ""
     unbound = f"not bound to this project: {', '.join(one.unbound)}" if one.unbound else ""
     remark = "; ".join(filter(None, (one.problem, ownerless, unbound)))
-    return one.project, one.state, size, output.when(one.last_used, "never"), _slots(one) or "-", remark or "-"
+    members = (each.member.replace(principal=Principal(prints.short(each.member.principal))) for each in one.members)
+    with_members = (_slots(one) or "-", ", ".join(map(described, members)) or "-")
+    return one.project, one.state, size, output.when(one.last_used, "never"), *with_members, remark or "-"

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from gateway.audit import archives, lines
 from gateway.base import json
 from gateway.base.records import Record
+from gateway.identity.names import Principal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ _KEY_FIELDS = ("key", "invite")
 
 class Filter(Record):
     """Which events to take; "" takes all. `since` and `until` are RFC 3339 in UTC, and `until` itself is not included.
-    `key` may be the beginning of a fingerprint.
+    `key` may be the beginning of a fingerprint. `project` is a project's name, whoever owns it, or OWNER/PROJECT.
     """
 
     principal: str = ""
@@ -86,12 +87,24 @@ class Filter(Record):
         return (
             (not self.principal or event.principal == self.principal)
             and (not self.key or any(key.startswith(self.key) for key in event.keys))
-            and (not self.project or event.project == self.project)
+            and (not self.project or _is_named(event, self.project))
             and (not self.verb or event.verb == self.verb)
             and (not self.outcome or event.outcome == self.outcome)
             and (not self.since or event.time >= self.since)
             and (not self.until or event.time < self.until)
         )
+
+
+def _is_named(event: Event, wanted: str) -> bool:
+    """Whether the event is about that project, as its owner calls it or as its members do."""
+    named = event.project
+    owner, _, project = named.rpartition("/")
+    if "/" not in wanted:
+        return project == wanted
+    if not owner and named:  # the name that it has for its owner
+        principal = event.detail("owner") or event.principal
+        owner = Principal(principal).word if Principal.is_valid(principal) else principal
+    return f"{owner}/{project}" == wanted.replace("+", "-")
 
 
 _MAX_OPEN_REQUESTS = 10_000

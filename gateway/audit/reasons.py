@@ -47,6 +47,20 @@ _TABLE = (
         in_close=True,
     ),
     Reason(
+        slug="unshared",
+        user="it is not shared with you any more",
+        sysadmin="the project's owner does not share it with this member any more",
+        abrupt=True,
+        in_close=True,
+    ),
+    Reason(
+        slug="gave-up",
+        user="you left the project",
+        sysadmin="the member left the project for good",
+        asked_for=True,
+        in_close=True,
+    ),
+    Reason(
         slug="killed",
         user="your sysadmin ended the session",
         sysadmin="a sysadmin killed the session",
@@ -101,6 +115,7 @@ _REFUSALS = {
     "dropped": "the connection ended before",
     "stopped": "a limit of programs was reached",
     "interrupted": "it was interrupted",
+    "discarded": "the user gave it up",
     "internal": "an error of the gateway",
     "no-instance": "no inotify instance is left: see docs/administration.md",
     "watch-limit": "no inotify watch is left: see docs/administration.md",

@@ -36,7 +36,7 @@ def why_refused(slug: str) -> str:
     return reasons.of_refusal(slug) or slug
 
 
-_ENDS = frozenset(("session-closed", "locked", "lock-incomplete", "program-ended"))
+_ENDS = frozenset(("session-closed", "locked", "left", "lock-incomplete", "program-ended"))
 """Events that tell of an end. The reason of another is that of a refusal or a failure."""
 
 
@@ -111,6 +111,35 @@ def _created(event: Event) -> str:
     return f"created {event.project}{by}{_because(event)}"
 
 
+def _shared(event: Event) -> str:
+    until = f", who can accept until {event.detail('expires')}" if event.detail("expires") else ""
+    return f"invited {event.detail('member')} to {event.project} as {event.detail('role')}{until}"
+
+
+def _accepted(event: Event) -> str:
+    kind = event.detail("kind")
+    return f"became a {event.detail('role')} of {event.project}, with {_KINDS.get(kind, kind)}"
+
+
+def _unshared(event: Event) -> str:
+    return f"ended the access of {event.detail('member')} ({event.detail('role')}) to {event.project}"
+
+
+_MEMBER = frozenset(("member", "role", "owner", "kinds", "expires", "slot", "kind", "with_slot"))
+_OWNER = frozenset(("owner",))
+
+
+def _of_owner(what: str) -> Words:
+    """In a session of a shared project, records say whose it is."""
+
+    def words(event: Event) -> str:
+        owner = event.detail("owner")
+        of = f" of {owner}" if owner and owner != event.principal else ""
+        return f"{what} {event.project}{of}".rstrip() + _because(event)
+
+    return words
+
+
 def _slot(what: str, where: str) -> Words:
     def words(event: Event) -> str:
         kind, by = event.detail("kind"), event.detail("with_slot")
@@ -118,6 +147,20 @@ def _slot(what: str, where: str) -> Words:
         return f"{what} {slot} {where} {event.project}{f', with {by}' if by else ''}{_because(event)}"
 
     return words
+
+
+def _rekey_begun(event: Event) -> str:
+    begun = "continued" if event.detail("continued") == "True" else "began"
+    kind = event.detail("kind")
+    return f"{begun} to rekey {event.project} with {_KINDS.get(kind, kind)}{_because(event)}"
+
+
+def _rekeyed(event: Event) -> str:
+    kinds = [words for kind, words in _KINDS.items() if f"'{kind}'" in event.detail("kinds")]
+    by = f", unlocked by {' or '.join(kinds)}" if kinds else ""
+    invited = event.detail("invited")
+    more = f", {invited} invited again" if invited not in ("", "0") else ""
+    return f"rekeyed {event.project}{by}{more}{_because(event)}"
 
 
 def _deleted(event: Event) -> str:
@@ -150,6 +193,15 @@ _WORDS: dict[str, tuple[Words, frozenset[str]]] = {
     "slot-added": (_slot("added", "to"), _SLOT),
     "slot-changed": (_slot("changed", "of"), _SLOT),
     "slot-removed": (_slot("removed", "from"), _SLOT),
+    "rekey-begun": (_rekey_begun, frozenset(("kind", "with_slot", "continued"))),
+    "rekey-stopped": (_project("could not finish rekeying"), frozenset()),
+    "rekeyed": (_rekeyed, frozenset(("kinds", "dropped", "invited", "with_slot"))),
+    "shared": (_shared, _MEMBER),
+    "accepted": (_accepted, _MEMBER),
+    "unshared": (_unshared, _MEMBER),
+    "gave-up": (lambda event: f"gave up {event.project} ({event.detail('role')})", _MEMBER),
+    "joined": (_of_owner("joined"), _OWNER | {"via"}),
+    "left": (_of_owner("left"), _OWNER),
     "renamed": (_renamed, frozenset(("to",))),
     "deleted": (_deleted, frozenset(("removed",))),
     "removed": (_project("removed"), frozenset()),

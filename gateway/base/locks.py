@@ -56,6 +56,16 @@ def try_acquire(fd: int) -> bool:
     return True
 
 
+def is_taken(fd: int) -> bool:
+    """Whether somebody else has locked the file `fd`; for a moment it keeps others from locking it."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    fcntl.flock(fd, fcntl.LOCK_UN)
+    return False
+
+
 def release(fd: int) -> None:
     """Unlock the file `fd` before it is closed."""
     fcntl.flock(fd, fcntl.LOCK_UN)

@@ -36,6 +36,20 @@ def lift_processor_time() -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (hard, hard))
 
 
+class Lifted:
+    """A context in which what is started has none of these limits, but for core dumps: it works as long as the caller
+    waits.
+    """
+
+    def __enter__(self) -> None:
+        self._before = {kind: resource.getrlimit(kind) for kind in (resource.RLIMIT_DATA, resource.RLIMIT_CPU)}
+        lift()
+
+    def __exit__(self, *_: object) -> None:
+        for kind, limits in self._before.items():
+            resource.setrlimit(kind, limits)
+
+
 def _soft(kind: int, limit: int) -> None:
     hard = resource.getrlimit(kind)[1]
     resource.setrlimit(kind, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))

@@ -66,7 +66,7 @@ def _list_problem(key: Key, value: tuple[object, ...]) -> str:
             not item.startswith("/") or item.strip("/") in _FORBIDDEN_PATHS or ".." in item.split("/")
         ):
             return "must be absolute paths, and not /, /etc, /home or a similar directory"
-        if key.name == "projects.create" and item != schema.ANY and not Principal.is_valid(item):
+        if key.name in ("projects.create", "projects.share") and item != schema.ANY and not Principal.is_valid(item):
             return f'must be principals, fingerprints or "{schema.ANY}"'
     return ""
 

@@ -59,6 +59,11 @@ KEYS = (
     ),
     Key(name="projects.create", default=("*",), doc='principals who may create projects; "*" for all, [] for none'),
     Key(
+        name="projects.share",
+        default=("*",),
+        doc='principals who may share projects and join those of others; "*" for all, [] for none',
+    ),
+    Key(
         name="passphrase.minimum",
         default=12,
         minimum=1,
@@ -136,7 +141,7 @@ KEYS = (
 
 
 ANY = "*"
-"""In projects.create any principal, in run.commands any program."""
+"""In projects.create and projects.share any principal, in run.commands any program."""
 
 
 class Config(Record):
@@ -155,6 +160,7 @@ class Config(Record):
     audit_keep: int
     audit_programs: str
     projects_create: tuple[str, ...]
+    projects_share: tuple[str, ...]
     passphrase_minimum: int
     passphrase_wait_max: int
     unlock_kinds: tuple[str, ...]

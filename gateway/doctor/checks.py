@@ -28,7 +28,10 @@ from gateway.host import account
 
 _HOST_CHECKS = (programs.check, sandboxing.check, running.check, sshd.check, inotify.check, memory.check)
 """These read what only root can change. The one of sshd needs root."""
-_ACCOUNT_CHECKS = (keys.check, owners.check, clock.check, disk.check, live.check, auditing.check, unlocking.check)
+_ACCOUNT_CHECKS = (
+    *(keys.check, owners.check, clock.check, disk.check, live.check, auditing.check, unlocking.check),
+    unlocking.check_members,
+)
 """These read what the gateway's account can write, so root runs them with the account's identity."""
 
 

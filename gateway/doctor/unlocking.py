@@ -1,4 +1,6 @@
-"""Check that somebody can unlock each project, and that the store of the vaults has its realm."""
+"""Check that somebody can unlock each project, that the store of the vaults has its realm, and that members find what
+is shared with them.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ from gateway.doctor.finding import Finding, Target, fail, ok, warn
 from gateway.errors import Misconfigured
 from gateway.identity import authorized_keys
 from gateway.vault import realm
+from gateway.vault.members import repair
 from gateway.vault.slots import survey
 
 TYPE_CHECKING = False
@@ -38,6 +41,21 @@ def check(target: Target) -> Iterator[Finding]:
         yield warn("unlocking", f"nobody who can log in unlocks {_listed(lost)}", _FIX)
     else:
         yield ok("unlocking", f"each of {len(found)} projects can be unlocked by somebody")
+
+
+def check_members(target: Target) -> Iterator[Finding]:
+    """One finding names the links of members that lead nowhere, or are missing."""
+    try:
+        found = repair.differences(target.config.paths_vaults)
+    except OSError:
+        return  # `vaults` says so
+    stray = [f"{one.member}'s to {one.name}" for one in found if one.is_stray]
+    missing = [f"{one.member}'s to {one.name}" for one in found if one.wanted]
+    for said, names in (("lead to nothing", stray), ("are missing or wrong", missing)):
+        if names:
+            yield warn("members", f"links to shared projects {said}: {_listed(names)}", "enc-gateway sweep")
+    if not (stray or missing):
+        yield ok("members", "each member finds what is shared with them")
 
 
 def _listed(names: list[str]) -> str:

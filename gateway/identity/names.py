@@ -103,3 +103,61 @@ class Principal(Name):
         if self.startswith("SHA256:"):
             return "k-" + self[7:].replace("/", "_").replace("+", "-")
         return "u-" + self
+
+    @classmethod
+    def of_word(cls, word: str) -> Self:
+        """The principal of this `word`. Raises Usage."""
+        if word.startswith("SHA256:"):
+            return cls.of_fingerprint(word.replace("_", "/").replace("-", "+"))
+        return cls.of(word)
+
+    @property
+    def word(self) -> str:
+        """As it stands in the path of a project that is shared: the name; of a fingerprint, the base64url form."""
+        return self.replace("/", "_").replace("+", "-") if self.startswith("SHA256:") else str(self)
+
+
+class SharedName(str):
+    """The name of a project of somebody else's that is shared with one: OWNER/PROJECT."""
+
+    __slots__ = ("owner", "project")
+    owner: Principal
+    project: ProjectName
+
+    @classmethod
+    def made_of(cls, owner: Principal, project: ProjectName) -> SharedName:
+        made = cls(f"{owner.word}/{project}")
+        made.owner, made.project = owner, project
+        return made
+
+    @classmethod
+    def of(cls, text: str) -> SharedName:
+        """Raises Usage."""
+        owner, _, project = text.partition("/")
+        return cls.made_of(Principal.of_word(owner), ProjectName.of(project))
+
+    @classmethod
+    def accepts(cls, text: str) -> bool:
+        try:
+            return bool(cls.of(text))
+        except Usage:
+            return False
+
+
+Named = ProjectName | SharedName
+"""A project as its user names it."""
+
+
+def named(text: str) -> Named:
+    """A project of one's own, or of somebody else's. Raises Usage."""
+    return SharedName.of(text) if "/" in text else ProjectName.of(text)
+
+
+def in_vault(name: Named) -> ProjectName:
+    """What its owner calls it."""
+    return name.project if isinstance(name, SharedName) else name
+
+
+def named_by(principal: Principal, owner: Principal, project: ProjectName) -> Named:
+    """What `principal` calls the project of `owner`."""
+    return project if principal == owner else SharedName.made_of(owner, project)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.base.records import Fd
-    from gateway.identity.names import Principal, ProjectName
+    from gateway.identity.names import Named, Principal
 
 _MAX_BYTES = 256 * 1024
 """Read of a principal's file: about 3,000 projects."""
@@ -53,7 +53,7 @@ def wait(seconds: float, check: Callable[[], None]) -> None:
         check()
 
 
-def delay(fd: int, project: ProjectName, max_seconds: int) -> float:
+def delay(fd: int, project: Named, max_seconds: int) -> float:
     """Seconds to wait before this attempt: 0.5 after one failure, then doubling, at most `max_seconds`.
 
     The time since the last failure is subtracted.
@@ -64,7 +64,7 @@ def delay(fd: int, project: ProjectName, max_seconds: int) -> float:
     return max(0.0, min(0.25 * 2.0 ** min(failures, 30), float(max_seconds)) - (_now() - failed_at) / 1000)
 
 
-def end_attempt(fd: int, project: ProjectName, correct: bool | None) -> None:
+def end_attempt(fd: int, project: Named, correct: bool | None) -> None:
     """Record whether the passphrase was correct, and close `fd`, so that the next attempt can begin.
 
     `correct` is None if that is not known (gocryptfs was killed, the vault is damaged). An attempt that was broken off

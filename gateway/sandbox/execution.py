@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gateway.sandbox.limits import Limits
+    from gateway.sandbox.paths import Shown
 
 _MASKED = ("/proc/1/mem", "/proc/1/task/1/mem", "/proc/locks")
 """Files of /proc that an execution does not see. Through the first two it could write its own code into bubblewrap,
@@ -35,6 +36,7 @@ def execution_argv(
     filter_fd: int,
     files: Mapping[str, int],
     network: bool = False,
+    shown: Shown = paths.ALL,
 ) -> list[str]:
     """bwrap, inside a session, for `arguments` in `directory`.
 
@@ -61,7 +63,7 @@ def execution_argv(
         words += ["--size", str(limits.tmpfs << 20), "--tmpfs", path]
     for path in (*etc.directories(), *host_files.without_removed(extra)):
         words += ["--ro-bind-try", path, path]
-    words += ["--bind", paths.PROJECTS, paths.PROJECTS, "--remount-ro", "/dev", "--remount-ro", "/"]
+    words += [*shown.argv(), "--remount-ro", "/dev", "--remount-ro", "/"]
     for key, value in {
         "HOME": paths.HOME,
         "TMPDIR": paths.TMPFS_PATHS[0],

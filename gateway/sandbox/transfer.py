@@ -15,12 +15,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from gateway.sandbox.paths import Shown
+
 PROGRAMS: Mapping[str, str] = {
     "sftp-server": "/usr/lib/openssh/sftp-server",
     "scp": "/usr/bin/scp",
     "rsync": "/usr/bin/rsync",
 }
 """The programs that a front may ask a warden to run."""
+
+ONLY_READS: Mapping[str, tuple[str, ...]] = {"sftp-server": ("-R",)}
+"""Arguments for who cannot write: the client gets a plain refusal. What confines it is the sandbox."""
 
 PACKAGES = {"sftp-server": "openssh-sftp-server", "scp": "openssh-client", "rsync": "rsync"}
 
@@ -30,13 +35,14 @@ def transfer_argv(
     arguments: Sequence[str],
     files: Mapping[str, int],
     patterns: Sequence[str] = (),
+    shown: Shown = paths.ALL,
 ) -> list[str]:
     """bwrap, inside a session, for one of PROGRAMS, with copies of `files` (path to descriptor).
 
     `patterns` are those of the last arguments ("" for none): the program gets the names of the files that they match.
     `files` then has own_programs.GLOBBING.
 
-    Only the views are writable: a file elsewhere would be lost.
+    Only the views are writable, if `shown` says so: a file elsewhere would be lost.
 
     There is no /proc: through /proc/1/mem an sftp client could write its own code into bubblewrap, which would run it.
     """
@@ -44,7 +50,7 @@ def transfer_argv(
     words += host_files.copies_argv(files)
     for node in ("null", "zero", "urandom"):
         words += ["--dev-bind", f"/dev/{node}", f"/dev/{node}"]
-    words += ["--bind", paths.PROJECTS, paths.PROJECTS, "--setenv", "HOME", paths.PROJECTS]
+    words += [*shown.argv(), "--setenv", "HOME", paths.PROJECTS]
     words += own_programs.interpreter_argv() if patterns else []
     words += ["--remount-ro", "/", "--chdir", paths.PROJECTS, "--"]
     if not patterns:

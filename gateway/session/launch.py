@@ -16,15 +16,16 @@ from gateway.errors import Busy, Internal
 from gateway.identity import key_location
 from gateway.limits import concurrency
 from gateway.sandbox.session import HostPaths, session_argv
-from gateway.session import cleanup, registry, watchdog
-from gateway.session.spec import Anchor, Audit, Channel, HeldPath, IdleLimits, KeyFile, Quota, Spec
+from gateway.session import cleanup, protocol, registry, watchdog
+from gateway.session.spec import READY, Anchor, Audit, Channel, HeldPath, Home, IdleLimits, KeyFile, Quota, Spec
 from gateway.vault import defects
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from gateway.config.schema import Config
+    from gateway.errors import EncError
     from gateway.identity.authentication import Identity
-    from gateway.identity.names import SessionId
+    from gateway.identity.names import Principal, SessionId
 
 _TERMINAL_SIGNALS = (
     *(signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGHUP),
@@ -36,6 +37,7 @@ prompt's session, which is in the background of its terminal, when it says somet
 """
 
 
+_LONGEST_REFUSAL = 1 << 16
 _SHELL = "/bin/sh"
 _WAITER = """
 read -r status || { echo "enc: the session was ended from outside; its projects are locked" >&2; status=75; }
@@ -47,14 +49,14 @@ there, and then, when the warden lets go of the channel or has ended, the end of
 """
 
 
-def start(config: Config, caller: Identity, anchor: Anchor, vaults_home: str) -> None:
+def start(config: Config, caller: Identity, anchor: Anchor, home: Home) -> None:
     """Replace this process by a session and what waits for it. Returns only by raising: Internal when the host does not
     let us, which gateway.sandbox.host tells beforehand; Busy when the caller has as many sessions as is allowed.
     """
     place = _place(config, caller)
     try:
         told, leave = os.pipe()
-        _become(config, caller, anchor, vaults_home, place, Fd(leave), told)
+        _become(config, caller, anchor, home, place, Fd(leave), told)
     except OSError as error:
         raise Internal("the session's sandbox cannot be started", os.strerror(error.errno or 0)) from error
 
@@ -63,7 +65,7 @@ def _become(
     config: Config,
     caller: Identity,
     anchor: Anchor,
-    vaults_home: str,
+    home: Home,
     place: Fd,
     leave: Fd | None = None,
     told: int | None = None,
@@ -71,7 +73,7 @@ def _become(
     """Become bubblewrap, or, with `told`, the shell that waits, and bubblewrap its child. Bubblewrap has none of the
     channel's descriptors: as long as anybody has them, sshd does not close the channel.
     """
-    id_, path, lock = registry.prepare(config.paths_run, caller.principal)
+    id_, path, lock = registry.prepare(config.paths_run, home.owner)
     is_child = False
     try:
         for ignored in _TERMINAL_SIGNALS:
@@ -80,12 +82,12 @@ def _become(
         status, status_writer = os.pipe()
         stdin, stdout, stderr = (Fd(os.dup(number)) for number in (0, 1, 2))
         anchor = anchor.replace(channel=Channel(stdin=stdin, stdout=stdout, stderr=stderr, leave=leave))
-        spec = _spec(config, caller, anchor, id_, place, lock, Fd(status), watchdog.start())
+        spec = _spec(config, caller, home, anchor, id_, place, lock, Fd(status), watchdog.start())
         if told is not None and os.fork():
             os.dup2(told, 0)
             os.execve(_SHELL, [_SHELL, "-c", _WAITER], {})  # noqa: S606 - bubblewrap is under way
         is_child = told is not None
-        argv = _argv(config, spec, vaults_home, path, status_writer)
+        argv = _argv(config, spec, path, status_writer)
         null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         for number in (0, 1, 2):
             os.dup2(null, number)
@@ -97,10 +99,11 @@ def _become(
             os._exit(Internal.code)
 
 
-def start_child(config: Config, caller: Identity, anchor: Anchor, vaults_home: str) -> int:
-    """Start a session that lives no longer than this process, and wait until it can be reached. Returns its pid.
+def start_child(config: Config, caller: Identity, anchor: Anchor, home: Home) -> Fd:
+    """Start a session, and wait until it can be reached. What it begins with leaves it when the returned descriptor is
+    closed, or with this process.
 
-    Raises what `start` raises, and Internal when the session ends at once.
+    Raises what `start` raises, what kept it from opening, and Internal when it ends at once.
     """
     place = _place(config, caller)
     hangup, held = os.pipe()
@@ -112,19 +115,28 @@ def start_child(config: Config, caller: Identity, anchor: Anchor, vaults_home: s
             os.close(held)
             os.close(ready)
             os.setpgid(0, 0)  # Ctrl-C at the prompt is the prompt's
-            _become(config, caller, anchor.replace(hangup=Fd(hangup), ready=Fd(announced)), vaults_home, place)
+            _become(config, caller, anchor.replace(hangup=Fd(hangup), ready=Fd(announced)), home, place)
         finally:
             os._exit(status)
     os.close(place)
     os.close(hangup)
     os.close(announced)
-    said = os.read(ready, 1)
+    said = os.read(ready, _LONGEST_REFUSAL)
     os.close(ready)
-    if not said:
+    if said != READY:
         os.close(held)
         os.waitpid(pid, 0)
-        raise Internal("the session could not be started")
-    return pid  # `held` stays open until this process ends
+        raise _refusal(said)
+    return Fd(held)
+
+
+def _refusal(said: bytes) -> EncError:
+    try:
+        reply = protocol.decode(said)
+    except protocol.Malformed:
+        return Internal("the session could not be started")
+    assert isinstance(reply, protocol.Failed)  # noqa: S101 - the warden says nothing else
+    return protocol.error_of(reply)
 
 
 def _place(config: Config, caller: Identity) -> Fd:
@@ -132,11 +144,20 @@ def _place(config: Config, caller: Identity) -> Fd:
 
 
 def _spec(
-    config: Config, caller: Identity, anchor: Anchor, id_: SessionId, place: Fd, lock: Fd, status: Fd, watchdog_: Fd
+    config: Config,
+    caller: Identity,
+    home: Home,
+    anchor: Anchor,
+    id_: SessionId,
+    place: Fd,
+    lock: Fd,
+    status: Fd,
+    watchdog_: Fd,
 ) -> Spec:
     return Spec(
         id=id_,
         caller=caller,
+        home=home,
         anchor=anchor,
         audit=Audit(name=os.path.basename(config.paths_audit), syslog=config.audit_syslog),
         idle=IdleLimits(
@@ -145,7 +166,7 @@ def _spec(
             view_longest=config.idle_view_longest,
             warning=config.idle_warning,
         ),
-        quota=_quota(config, caller),
+        quota=_quota(config, home.owner),
         hard_links=defects.HARD_LINKS not in defects.found(defects.installed(config.paths_run)),
         grace=config.lock_grace,
         keys=_key_file(config.paths_authorized_keys),
@@ -173,19 +194,19 @@ def _hold(path: str) -> HeldPath:
     return HeldPath(path=path, fd=Fd(fd))
 
 
-def _quota(config: Config, caller: Identity) -> Quota | None:
+def _quota(config: Config, owner: Principal) -> Quota | None:
     if not config.limits_disk:
         return None
-    ledger = concurrency.open_file(config.paths_run, caller.principal, concurrency.DISK)
+    ledger = concurrency.open_file(config.paths_run, owner, concurrency.DISK)
     return Quota(disk=config.limits_disk, ledger=ledger)
 
 
-def _argv(config: Config, spec: Spec, vaults_home: str, path: str, status_writer: int) -> list[str]:
+def _argv(config: Config, spec: Spec, path: str, status_writer: int) -> list[str]:
     spec_fd = process.memory_file(codec.dumps(spec).encode())
     for fd in (*codec.descriptors(spec), spec_fd, status_writer):
         os.set_inheritable(fd, True)
     ground = HostPaths(
-        vaults=vaults_home,
+        vaults=spec.home.vaults,
         session=path,
         audit_directory=os.path.dirname(config.paths_audit),
         syslog=config.audit_syslog,

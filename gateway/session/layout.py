@@ -62,6 +62,29 @@ def owner(path: str) -> tuple[Principal, SessionId]:
     return Principal.of_directory(os.path.basename(above)), SessionId(name)
 
 
+_OWNERS = ".owners"
+"""In `home`: an empty file for each principal whose shared projects this one has held since the host started. Who only
+looks and ends finds those sessions without the disk of the vaults, which may not answer.
+"""
+
+
+def add_owner(run: str, principal: Principal, owner: Principal) -> None:
+    """`principal` is about to hold a session of `owner`'s. Raises OSError."""
+    where = os.path.join(home(run, principal), _OWNERS)
+    os.makedirs(where, 0o700, exist_ok=True)
+    os.close(os.open(os.path.join(where, owner.directory), os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+
+
+def owners(run: str, principal: Principal) -> Iterator[Principal]:
+    """Whose sessions `principal` may hold beside their own."""
+    where = os.path.join(home(run, principal), _OWNERS)
+    for name in sorted(_names(where)) if is_readable_directory(where) else ():
+        try:
+            yield Principal.of_directory(name)
+        except Usage:  # nothing of ours
+            continue
+
+
 def is_readable_directory(path: str) -> bool:
     """Whether `path` is a directory, no link to one, and we may list it."""
     try:

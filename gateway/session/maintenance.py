@@ -8,8 +8,14 @@ from __future__ import annotations
 import os
 
 from gateway.base import files
-from gateway.errors import Paused, Usage
+from gateway.errors import Denied, Paused, Usage
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from gateway.identity.names import Principal
+
+_ENDED, _ALL = "ended", "all"
+"""In the run directory: a file for each principal whose rekeying was ended, and when; a name no principal has."""
 LONGEST = 300
 """Characters of a message."""
 
@@ -36,6 +42,29 @@ def require_running(path: str) -> None:
     said = message(path)
     if said is not None:
         raise paused(said)
+
+
+def end_rekeying(run: str, principal: Principal | None) -> None:
+    """Have each `rekey` of the principal (None: of everybody) end that is under way: it looks twice a second. Raises
+    Misconfigured, OSError.
+    """
+    from gateway.limits import concurrency  # for sysadmins alone
+
+    fd = concurrency.open_shared(run, _ENDED, principal.directory if principal else _ALL)
+    try:
+        os.utime(fd)
+    finally:
+        os.close(fd)
+
+
+def require_not_ended(run: str, principal: Principal, since: float) -> None:
+    """Raise Denied if a sysadmin has ended what the principal began at `since` (seconds since the epoch)."""
+    for name in (principal.directory, _ALL):
+        try:
+            if os.stat(os.path.join(run, _ENDED, name)).st_mtime > since:
+                raise Denied("your sysadmin ended it", "nothing was changed; the same command continues")
+        except OSError:
+            continue
 
 
 def begin(path: str, said: str) -> None:

@@ -11,8 +11,16 @@ from __future__ import annotations
 from gateway import errors
 from gateway.base import codec, json
 from gateway.base.records import Fd, Record
-from gateway.session.message import Message as Message
-from gateway.session.message import Request as Request
+from gateway.session.messages.base import Message as Message
+from gateway.session.messages.base import Request as Request
+from gateway.session.messages.holding import Expel as Expel
+from gateway.session.messages.holding import Hold as Hold
+from gateway.session.messages.holding import Join as Join
+from gateway.session.messages.holding import Joined as Joined
+from gateway.session.messages.holding import Keep as Keep
+from gateway.session.messages.holding import Leave as Leave
+from gateway.session.messages.holding import Said as Said
+from gateway.session.messages.holding import Used as Used
 from gateway.session.registry import NAMES
 
 TYPE_CHECKING = False
@@ -20,19 +28,21 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gateway.base.codec import Word
-    from gateway.identity.names import ProjectName, SessionId, SlotName
+    from gateway.identity.names import Named, ProjectName, SlotName
     from gateway.sandbox.limits import Limits
 
 
 class Unlock(Request):
-    """Make a view of `project`. `secret` is the pipe with what opens `slot`, which is of the kind `slot_kind`,
-    `attempt` the lock of the attempt (gateway.limits.backoff), and `place` the lock that counts the view
-    (gateway.limits.concurrency).
+    """Make a view of `project`, which the caller calls `called`. `secret` is the pipe with what opens `slot`, which is
+    of the kind `slot_kind` and has this id: it is no other of that name. `attempt` is the lock of the attempt
+    (gateway.limits.backoff), and `place` the lock that counts the view (gateway.limits.concurrency).
     """
 
     project: ProjectName
+    called: Named
     slot: SlotName
     slot_kind: Word
+    slot_id: Word
     secret: Fd
     attempt: Fd
     place: Fd
@@ -45,7 +55,7 @@ class Lock(Request):
 
 
 class LockForAll(Request):
-    """End the view, whoever of the principal holds it."""
+    """End the view, whoever holds it. The owner can."""
 
     project: ProjectName
 
@@ -61,41 +71,7 @@ class Close(Request):
 
 
 class CloseForAll(Request):
-    """End the session, whoever of the principal holds it; `reason` is as in `Close`."""
-
-    reason: str
-
-
-class Join(Request):
-    """Hold `project`, which is unlocked, as long as this connection and all `lifelines` last: the secret was proven.
-
-    The answer is `Joined`, then `Said` whenever there is something to say, and `Exited` with the exit status of the
-    channel. `connection` is SSH_CONNECTION; `via` the session of the caller's that keeps the hold, "" for a channel.
-    """
-
-    project: ProjectName
-    connection: str
-    via: str
-    lifelines: tuple[Fd, ...]
-
-
-class Hold(Request):
-    """The holder on the caller's own connection holds `project` as well: the secret was proven."""
-
-    project: ProjectName
-
-
-class Keep(Request):
-    """Keep `link`, a connection that another session has answered with `Joined` for `project`, for as long as our
-    channel lasts.
-    """
-
-    project: ProjectName
-    link: Fd
-
-
-class Leave(Request):
-    """On a connection that was answered with `Joined`: the holder leaves, for this reason (as in `Close`)."""
+    """End the session, whoever holds it; `reason` is as in `Close`. The owner can."""
 
     reason: str
 
@@ -212,23 +188,6 @@ class Stays(Message):
     others: str
 
 
-class Joined(Message):
-    """The caller holds the project in this session."""
-
-    session: SessionId
-
-
-class Said(Message):
-    """What a session says to a holder: an event as a JSON object, and its words for a person."""
-
-    event: str
-    words: str
-
-
-class Used(Message):
-    """Something happened that keeps the holder from being idle."""
-
-
 class Exited(Message):
     """The attached program, or the hold, ended, with an exit status as a shell reports it."""
 
@@ -238,7 +197,23 @@ class Exited(Message):
 _KINDS: dict[str, type[Message]] = {
     kind.__name__: kind
     for kind in (
-        *(Unlock, Lock, LockForAll, Close, CloseForAll, Join, Hold, Keep, Leave, Touch, Limit, Ask, Attach, Execute),
+        *(
+            Unlock,
+            Lock,
+            LockForAll,
+            Close,
+            CloseForAll,
+            Join,
+            Hold,
+            Keep,
+            Leave,
+            Expel,
+            Touch,
+            Limit,
+            Ask,
+            Attach,
+            Execute,
+        ),
         *(Done, Terminal, State, Failed, Stays, Joined, Said, Used, Exited),
     )
 }

@@ -13,148 +13,33 @@ from __future__ import annotations
 import os
 
 from gateway.base import files, locks
-from gateway.base.records import Fd, Record
+from gateway.base.records import Fd
 from gateway.errors import Busy, Misconfigured, NotUnlocked
-from gateway.identity.names import Principal, ProjectName, SessionId, SlotName
+from gateway.identity.names import Named, Principal, SessionId
 from gateway.session import layout, liveness
+from gateway.session.record import HAS_HOLDERS as HAS_HOLDERS
+from gateway.session.record import HAS_MEMBERS as HAS_MEMBERS
+from gateway.session.record import NAMES as NAMES
+from gateway.session.record import OWNER as OWNER
+from gateway.session.record import PROTOCOL as PROTOCOL
+from gateway.session.record import READER as READER
+from gateway.session.record import WRITER as WRITER
+from gateway.session.record import Holder as Holder
+from gateway.session.record import Session as Session
+from gateway.session.record import View as View
+from gateway.session.record import load as load
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from gateway.base.codec import Words
-
-
-def _principal(text: str) -> Principal:
-    return Principal.of_fingerprint(text) if text.startswith("SHA256:") else Principal.of(text)
-
-
-NAMES: Words = {
-    "Principal": _principal,
-    "ProjectName": ProjectName.of,
-    "SlotName": SlotName.of,
-    "SessionId": SessionId.of,
-}
-"""How the names in what sessions write and are told are checked when it is read."""
 
 
 _SPACE, _FILES = 64 * 1024, 16
 """Bytes and files that a session takes in the run directory at most."""
 
 
-class View(Record):
-    """An unlocked project in a session."""
-
-    project: ProjectName
-    since: str
-
-
-class Holder(Record):
-    """Who keeps a session alive, and of its views `projects`: a channel that one key opened, with the command `kind`.
-
-    `via` is the session of the same person's that keeps the hold, "" for a channel of its own; then no channel of the
-    connection means this session.
-    """
-
-    principal: Principal
-    role: str
-    fingerprint: str
-    address: str
-    port: int
-    connection: str
-    kind: str
-    since: str
-    via: str
-    projects: tuple[ProjectName, ...]
-
-    @property
-    def origin(self) -> str:
-        return f"{self.address}:{self.port}"
-
-    @property
-    def who(self) -> str:
-        """For people."""
-        return f"{self.principal} from {self.address} with key {self.fingerprint} since {self.since}"
-
-
-OWNER = "owner"
-"""The role of a principal in a session of their own."""
-
-PROTOCOL = HAS_HOLDERS = 2
-"""What a session of this version understands (gateway.session.protocol). One that says nothing of it has 1: it has one
-holder, who cannot be joined.
-"""
-_ADDED = {"protocol": 1, "holders": []}
-"""Fields of a record that a session of an older gateway does not write, and what they are then."""
-
-
-class Session(Record):
-    """`anchor` is the command that holds it; `pid` is the warden's, as the host sees it; times are UTC, RFC 3339. Of
-    several `holders`, what is told of one is told of the one that is there longest.
-    """
-
-    id: SessionId
-    principal: Principal
-    fingerprint: str
-    address: str
-    port: int
-    connection: str
-    anchor: str
-    since: str
-    pid: int
-    views: tuple[View, ...] = ()
-    protocol: int = PROTOCOL
-    holders: tuple[Holder, ...] = ()
-
-    def dump(self) -> str:
-        from gateway.base import codec
-
-        return codec.dumps(self)
-
-    def has(self, project: ProjectName) -> bool:
-        return any(view.project == project for view in self.views)
-
-    def is_held_on(self, connection: str, project: ProjectName) -> bool:
-        """Whether a channel of that connection holds the project in it, by whatever session."""
-        return any(one.connection == connection and project in one.projects for one in self.holders)
-
-    @property
-    def keys(self) -> set[str]:
-        """The fingerprints of all who hold it."""
-        return {one.fingerprint for one in self.holders} or {self.fingerprint}
-
-    def kind_on(self, connection: str) -> str:
-        """The command by which a channel of that connection holds it; "" for none."""
-        found = [one.kind for one in self.holders if one.connection == connection and not one.via]
-        return found[0] if found else self.anchor if self.is_anchored_on(connection) else ""
-
-    def is_anchored_on(self, connection: str) -> bool:
-        """Whether a channel of that connection holds it."""
-        own = [one.connection for one in self.holders if not one.via] if self.holders else [self.connection]
-        return connection in own
-
-
 _MAX_BYTES = 256 * 1024
 """Largest record that is read: about 2,000 views."""
-
-
-def load(text: str | bytes) -> Session:
-    """The session in a record. Raises ValueError for anything but what `dump` made, or made before there was `_ADDED`.
-    Of what a newer version may have added we know nothing.
-    """
-    from gateway.base import codec  # most requests find no session: 0.2 ms
-
-    return codec.loads(Session, text, {**NAMES, "View": View, "Holder": Holder}, _adapted)
-
-
-def _adapted(values: object) -> object:
-    if not isinstance(values, dict):
-        return values
-    values = {**_ADDED, **values}
-    newer = values["protocol"]
-    if type(newer) is int and newer > PROTOCOL:
-        return {name: value for name, value in values.items() if name in Session._fields}
-    return values
 
 
 def read(path: str, name: str = layout.RECORD) -> Session | None:
@@ -258,7 +143,7 @@ def forget(path: str) -> None:
     layout.unlink(os.path.join(path, layout.ENDING))
 
 
-def with_project(mine: Iterable[Session], project: ProjectName) -> Session:
+def with_project(mine: Iterable[Session], project: Named) -> Session:
     """The session that has `project` unlocked; raises NotUnlocked."""
     for session in mine:
         if session.has(project):
@@ -267,8 +152,11 @@ def with_project(mine: Iterable[Session], project: ProjectName) -> Session:
 
 
 def of_connection(mine: Iterable[Session], connection: str) -> Session | None:
-    """The session that a channel of this very connection holds, if there is one."""
-    return next((session for session in mine if session.is_anchored_on(connection)), None)
+    """The session that a channel of this very connection holds, if there is one: the first that is not for one project
+    alone, which the others of the connection are not to stand beside.
+    """
+    found = [session for session in mine if session.is_anchored_on(connection)]
+    return next((session for session in found if not session.shared), found[0] if found else None)
 
 
 def find(mine: tuple[Session, ...], connection: str) -> Session:

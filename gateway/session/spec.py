@@ -11,8 +11,14 @@ from gateway.base.records import Fd, Record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from gateway.identity.authentication import Identity
-    from gateway.identity.names import SessionId
+    from gateway.identity.names import Principal, SessionId
     from gateway.session.protocol import Unlock
+
+
+STARTER = "starter"
+"""An anchor that starts a session for somebody who then joins it, and leaves. Nobody hears of it."""
+READY = b"1"
+"""What Anchor.ready gets from a session that has opened."""
 
 
 class Channel(Record):
@@ -39,8 +45,8 @@ class Anchor(Record):
     """What the session begins with: the part that the command decides. `name` is its verb.
 
     `request` and `began` (boottime, seconds) belong to the request that the session answers. `first` is the view that
-    it begins with, if any. `hangup` ends the session when its other end closes; `ready` is written to once the session
-    can be reached, and closed. `channel` is added when it starts.
+    it begins with, if any. Whoever holds the other end of `hangup` holds the session by that; `ready` gets READY once
+    the session can be reached, or else the reason as protocol.Failed, and is closed. `channel` is added when it starts.
     """
 
     name: str
@@ -51,6 +57,17 @@ class Anchor(Record):
     hangup: Fd | None = None
     ready: Fd | None = None
     channel: Channel | None = None
+
+
+class Home(Record):
+    """Whose projects a session has: `vaults` is the directory of the `owner`'s. `role` is that of the caller who begins
+    it; `shared` as in gateway.session.registry.Session.
+    """
+
+    owner: Principal
+    role: str
+    shared: bool
+    vaults: str
 
 
 class IdleLimits(Record):
@@ -114,6 +131,7 @@ class Spec(Record):
 
     id: SessionId
     caller: Identity
+    home: Home
     anchor: Anchor
     audit: Audit
     idle: IdleLimits
@@ -134,7 +152,7 @@ def read_spec(fd: int) -> Spec:
     from gateway.session.protocol import Unlock, words
 
     records: codec.Words = {
-        **{"Identity": Identity, "Anchor": Anchor, "Unlock": Unlock, "Channel": Channel},
+        **{"Identity": Identity, "Home": Home, "Anchor": Anchor, "Unlock": Unlock, "Channel": Channel},
         **{"Audit": Audit, "IdleLimits": IdleLimits, "Quota": Quota, "KeyFile": KeyFile, "HeldPath": HeldPath},
     }
     with os.fdopen(fd, "rb") as file:

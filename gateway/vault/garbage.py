@@ -1,4 +1,4 @@
-"""Garbage collection: remove vaults whose creation was interrupted, and removed vaults past their age.
+"""Garbage collection: remove vaults whose creation or rekeying was interrupted, and removed vaults past their age.
 
 Several processes may do this at the same time, and a path may be renamed or removed meanwhile. So a path that is gone
 is not an error. What cannot be removed is told, and nothing else waits for it.
@@ -11,6 +11,7 @@ import os
 from gateway.base import files
 from gateway.base.records import Record
 from gateway.base.tree.walk import remove
+from gateway.vault import rekey
 from gateway.vault.lifecycle import TRASH
 from gateway.vault.slots.change import DRAFT
 
@@ -49,7 +50,7 @@ def sweep_home(home: str, trash_days: int) -> Removed:
     problems: list[str] = []
     old = (path for path in _entries(os.path.join(home, TRASH), problems) if _is_old(path, trash_days, problems))
     return Removed(
-        drafts=_remove(_abandoned(home, problems), problems),
+        drafts=_remove(_abandoned(home, problems), problems) + _clear_rekeyings(home, problems),
         trash=_remove(old, problems),
         staged=sum(map(files.remove_abandoned, _entries(home, problems)))
         + sum(_remove(_drafts(vault), problems) for vault in _entries(home, problems)),
@@ -74,6 +75,21 @@ def _abandoned(home: str, problems: list[str]) -> tuple[str, ...]:
     except OSError as error:
         problems.append(f"{home}: {error.strerror}")
         return ()
+
+
+def _clear_rekeyings(home: str, problems: list[str]) -> int:
+    """How many drafts of rekeyings were removed. A vault that one has replaced already goes to the trash."""
+    removed = 0
+    try:
+        for path, was_removed, problem in rekey.clear(home):
+            removed += was_removed
+            if problem:
+                problems.append(f"{path}: {problem}")
+    except (FileNotFoundError, NotADirectoryError):
+        return removed
+    except OSError as error:
+        problems.append(f"{home}: {error.strerror}")
+    return removed
 
 
 def _drafts(vault: str) -> Iterator[str]:

@@ -63,9 +63,10 @@ def mount_argv(cipher: str, config_fd: int, secret_fd: int, fuse_fd: int) -> lis
     return [PROGRAM, "-fg", "-nosyslog", *_by_descriptor(config_fd, secret_fd), cipher, f"/dev/fd/{fuse_fd}"]
 
 
-def view_argv(cipher: str, config_fd: int, secret_fd: int, view: str) -> list[str]:
+def view_argv(cipher: str, config_fd: int, secret_fd: int, view: str, read_only: bool = False) -> list[str]:
     """gocryptfs, to mount `cipher` on the directory `view` with fusermount3, and serve it."""
-    return [PROGRAM, "-fg", "-q", "-nosyslog", *_by_descriptor(config_fd, secret_fd), cipher, view]
+    options = ["-ro"] if read_only else []
+    return [PROGRAM, "-fg", "-q", "-nosyslog", *options, *_by_descriptor(config_fd, secret_fd), cipher, view]
 
 
 def fsck_argv(cipher: str, config_fd: int, secret_fd: int) -> list[str]:

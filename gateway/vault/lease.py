@@ -11,9 +11,15 @@ from gateway.errors import Busy
 from gateway.vault import damage, store
 from gateway.vault.store import Vault
 
+REKEY = "rekey"
+"""In the place of a session's id, while the vault is being copied into one with a new key (gateway.vault.rekey)."""
+
+
+_COMMANDS = frozenset({REKEY, "fsck", "mv", "rm", "sweep"})
+
 
 class LeaseHolder(Record):
-    """Who has a vault unlocked: session id, since when (UTC, RFC 3339), and the client's address."""
+    """Who has a vault unlocked: session id or the command's word, since when (UTC, RFC 3339), the client's address."""
 
     session: str
     since: str
@@ -35,9 +41,11 @@ def acquire(vault: Vault, holder: LeaseHolder) -> int:
     if not locks.try_acquire(fd):
         current = _read_holder(fd)
         os.close(fd)
-        raise Busy(f"{vault.name} is unlocked already{_by(current)}", f"`unmount {vault.name}` locks it")
+        raise _busy(vault, current)
     if not _is_at(fd, vault.lock):  # the vault was moved to the trash meanwhile; the name may be another vault's now
         os.close(fd)
+        if os.path.lexists(vault.lock):
+            raise Busy(f"{vault.name} was replaced meanwhile", "try again")
         raise store.no_such_project(vault.name)
     try:
         os.ftruncate(fd, 0)
@@ -45,6 +53,40 @@ def acquire(vault: Vault, holder: LeaseHolder) -> int:
     except OSError:
         return fd  # the disk is full: hold the lock without a name, so that the user can unlock and delete files
     return fd
+
+
+def is_held_by_session(vault: Vault) -> bool:
+    """Whether a session has the vault's lock now, or somebody who could not write a name into it."""
+    try:
+        fd = files.open_regular(vault.lock)
+    except OSError:
+        return False
+    try:
+        holder = _read_holder(fd)
+        return locks.is_taken(fd) and (holder is None or holder.session not in _COMMANDS)
+    finally:
+        os.close(fd)
+
+
+def require_no_rekey(vault: Vault) -> None:
+    """Raise the Busy that `acquire` would raise for a vault that is being rekeyed: before a secret is asked for."""
+    try:
+        fd = files.open_regular(vault.lock)
+    except OSError:  # `acquire` says what is wrong with it
+        return
+    try:
+        holder = _read_holder(fd) if os.fstat(fd).st_size else None
+        if holder and holder.session == REKEY and locks.is_taken(fd):
+            raise _busy(vault, holder)
+    finally:
+        os.close(fd)
+
+
+def _busy(vault: Vault, holder: LeaseHolder | None) -> Busy:
+    if holder and holder.session == REKEY:
+        about = f"{vault.name} is being rekeyed, from {holder.address} since {holder.since}"
+        return Busy(about, "it can be unlocked when that is done")
+    return Busy(f"{vault.name} is unlocked already{_by(holder)}", f"`unmount {vault.name}` locks it")
 
 
 def require_writable(vault: Vault) -> None:

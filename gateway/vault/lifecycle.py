@@ -10,7 +10,7 @@ from gateway.base import files, locks, toml
 from gateway.base.clock import utc_now
 from gateway.base.tree import walk
 from gateway.errors import CannotCreate
-from gateway.identity.names import ProjectName, SlotName
+from gateway.identity.names import Named, ProjectName, SlotName
 from gateway.vault import damage, gocryptfs, lease, store
 from gateway.vault.lease import LeaseHolder
 from gateway.vault.slots import change, stored
@@ -49,11 +49,26 @@ def create(
     vault gets its name. Raises CannotCreate and what `complete` raises, and then leaves nothing behind.
     """
     vault = Vault(name=name, path=os.path.join(home, name))
+    made_of = {"id": vault_id or new_id()}
+    build(vault, fingerprint, secret_fd, first or passphrase_slot(fingerprint), made_of, complete)
+    return vault
+
+
+def build(
+    vault: Vault,
+    fingerprint: str,
+    secret_fd: int,
+    first: stored.Slot,
+    about: dict[str, str],
+    complete: Callable[[Vault, stored.Slot], object] | None = None,
+) -> None:
+    """The same at the path of `vault`; `about` is added to vault.toml, and has its id."""
+    name, home = vault.name, os.path.dirname(vault.path)
     if os.path.lexists(vault.path):
         raise _taken(name)
     staged = Vault(name=name, path=files.staged_name(vault.path))
     try:
-        made = _build(staged, fingerprint, secret_fd, first or passphrase_slot(fingerprint), vault_id or new_id())
+        made = _fill(staged, fingerprint, secret_fd, first, about)
         if complete:
             complete(staged, made)
         os.rename(staged.path, vault.path)
@@ -66,7 +81,6 @@ def create(
         raise CannotCreate("the project could not be created", error.strerror) from error
     finally:
         walk.remove(staged.path)
-    return vault
 
 
 def passphrase_slot(fingerprint: str, principal: str = "") -> stored.Slot:
@@ -82,16 +96,16 @@ def passphrase_slot(fingerprint: str, principal: str = "") -> stored.Slot:
     )
 
 
-def _build(vault: Vault, fingerprint: str, secret_fd: int, first: stored.Slot, vault_id: str) -> stored.Slot:
+def _fill(vault: Vault, fingerprint: str, secret_fd: int, first: stored.Slot, about: dict[str, str]) -> stored.Slot:
     for path in (vault.path, vault.cipher, vault.slots):
         os.mkdir(path, 0o700)
     log_n = gocryptfs.PASSPHRASE_LOG_N if first.kind is stored.Kind.PASSPHRASE else gocryptfs.STRONG_LOG_N
     gocryptfs.create(vault.cipher, stored.config_path(vault.slots, first.name), secret_fd, log_n)
     metadata: dict[str, toml.Value] = {
         "format": store.FORMAT,
-        "id": vault_id,
         "created": utc_now(),
         "owner": fingerprint,
+        **about,
     }
     _write(vault.metadata, toml.dump(metadata))
     made = change.describe(vault, first)
@@ -107,7 +121,7 @@ def _write(path: str, text: str) -> None:
         file.write(text)
 
 
-def _taken(name: ProjectName) -> CannotCreate:
+def _taken(name: Named) -> CannotCreate:
     return CannotCreate(f"you already have a project {name}")
 
 
@@ -115,17 +129,22 @@ def remove(home: str, vault: Vault, holder: LeaseHolder) -> str:
     """Move a locked vault to the trash, and return its new path. Raises Busy if it is unlocked, Misconfigured."""
     fd = lease.acquire(vault, holder)
     try:
-        trash = os.path.join(home, TRASH)
-        os.makedirs(trash, 0o700, exist_ok=True)
-        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        target = os.path.join(trash, f"{vault.name}-{stamp}-{os.urandom(2).hex()}")
-        os.rename(vault.path, target)
-        files.sync(home)
-        return target
+        return into_trash(home, vault)
     except OSError as error:
         raise damage.error(vault.name, "it cannot be moved to the trash", "tell your sysadmin", error) from error
     finally:
         lease.release(fd)
+
+
+def into_trash(home: str, vault: Vault) -> str:
+    """Move a vault, whose lease the caller has, to the trash under its name; its new path. Raises OSError."""
+    trash = os.path.join(home, TRASH)
+    os.makedirs(trash, 0o700, exist_ok=True)
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    target = os.path.join(trash, f"{vault.name}-{stamp}-{os.urandom(2).hex()}")
+    os.rename(vault.path, target)
+    files.sync(home)
+    return target
 
 
 def rename(home: str, vault: Vault, new: ProjectName, holder: LeaseHolder) -> None:

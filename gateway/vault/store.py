@@ -15,7 +15,7 @@ import stat
 from gateway.base import files, toml
 from gateway.base.records import Record
 from gateway.errors import DamagedVault, Misconfigured, NoSuchProject, Usage
-from gateway.identity.names import Principal, ProjectName
+from gateway.identity.names import Named, Principal, ProjectName
 from gateway.vault import damage
 
 TYPE_CHECKING = False
@@ -30,9 +30,9 @@ _RESTORE = "a sysadmin can restore it from a backup"
 
 
 class Vault(Record):
-    """The paths of a project's vault. `check` tells whether the vault is valid."""
+    """The paths of a project's vault, and what its user calls it. `check` tells whether the vault is valid."""
 
-    name: ProjectName
+    name: Named
     path: str
 
     @property
@@ -98,7 +98,7 @@ def find(principal_home: str, name: ProjectName) -> Vault:
     return vault
 
 
-def no_such_project(name: ProjectName, meant: str = "") -> NoSuchProject:
+def no_such_project(name: Named, meant: str = "") -> NoSuchProject:
     """`meant`: the project of a similar name that the caller has."""
     hint = f"did you mean {meant}? " if meant else ""
     return NoSuchProject(f"you have no project {name}", f"{hint}`ls` lists your projects")
@@ -159,11 +159,13 @@ def read_metadata(vault: Vault) -> dict[str, toml.Value]:
         raise damage.error(vault.name, _PART_MISSING, _RESTORE, error) from error
 
 
-def open_config(vault: Vault, slot: SlotName) -> Fd:
-    """The gocryptfs config of a slot in a memory file, which the caller closes. Raises DamagedVault, Misconfigured."""
+def open_config(vault: Vault, slot: SlotName, slot_id: str | None = None) -> Fd:
+    """The gocryptfs config of a slot in a memory file, which the caller closes. Raises DamagedVault, Misconfigured, and
+    Busy if the slot has not the id `slot_id`: it was removed meanwhile, and its name is somebody else's.
+    """
     from gateway.vault.slots import stored
 
-    return stored.open_config(vault.name, vault.slots, slot, identity(vault))
+    return stored.open_config(vault.name, vault.slots, slot, identity(vault), slot_id)
 
 
 def identity(vault: Vault) -> str:

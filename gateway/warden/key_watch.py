@@ -24,20 +24,22 @@ if TYPE_CHECKING:
 
 
 class KeyWatch:
-    """Calls `gone` with each key (its base64 blob) of `acting()` within 1.5 s of the edit that took its line away, and
-    again at each look until `acting()` has it no more. `note` is told once why the file cannot be read.
+    """Calls `gone` with each of `acting()`, a principal and a key (its base64 blob), within 1.5 s of the edit that took
+    its line away, and again at each look until `acting()` has it no more. `status` makes what looks for a principal's;
+    `note` is told once why the file cannot be read.
     """
 
     def __init__(
         self,
         loop: Loop,
-        status: KeyStatus,
-        acting: Callable[[], Iterable[str]],
-        gone: Callable[[str], None],
+        status: Callable[[str], KeyStatus],
+        acting: Callable[[], Iterable[tuple[str, str]]],
+        gone: Callable[[str, str], None],
         note: Callable[[str], None],
     ) -> None:
         self._loop = loop
         self._status = status
+        self._statuses: dict[str, KeyStatus] = {}
         self._acting = acting
         self._gone = gone
         self._note = note
@@ -45,28 +47,35 @@ class KeyWatch:
         self._look()
 
     def _look(self) -> None:
-        missing = self._status.missing(self._acting())
-        self._loop.at(DOUBT_SECONDS if self._status.is_in_doubt else LOOK_SECONDS, self._look)
-        if missing and self._status.trouble != self._noted:
-            self._noted = self._status.trouble
-            self._note(self._noted)
-        for blob in missing:
-            self._gone(blob)
+        acting = set(self._acting())
+        self._statuses = {who: self._statuses.get(who) or self._status(who) for who, _ in acting}
+        missing = {
+            who: status.missing(blob for whose, blob in acting if whose == who)
+            for who, status in self._statuses.items()
+        }
+        is_in_doubt = any(status.is_in_doubt for status in self._statuses.values())
+        self._loop.at(DOUBT_SECONDS if is_in_doubt else LOOK_SECONDS, self._look)
+        for who, blobs in missing.items():
+            if blobs and self._statuses[who].trouble != self._noted:
+                self._noted = self._statuses[who].trouble
+                self._note(self._noted)
+            for blob in blobs:
+                self._gone(who, blob)
 
 
 def begin(loop: Loop, spec: Spec, programs: Programs, journal: Journal, holders: Holders) -> None:
     """Watch the keys of an open session's holders and of its programs. What belongs to one that is gone ends."""
 
-    def gone(blob: str) -> None:
-        for program in programs.revoke(blob):
+    def gone(who: str, blob: str) -> None:
+        for program in programs.revoke(who, blob):
             journal.program_ended(program, "revoked")
         for holder in holders:
-            if holder.who.blob == blob:
+            if (holder.who.principal, holder.who.blob) == (who, blob):
                 holders.leave(holder, "revoked")
 
     KeyWatch(
         loop,
-        _status(spec.keys, spec.caller.principal),
+        lambda principal: _status(spec.keys, principal),
         acting=lambda: holders.keys() | programs.keys(),
         gone=gone,
         note=lambda trouble: journal.record("keys-unreadable", error=trouble),

@@ -41,10 +41,13 @@ class Printed:
 
 
 class Messages:
-    """What one holder is told. Results go to standard output, errors to standard error."""
+    """What one holder is told. Results go to standard output, errors to standard error. `called` says what the holder
+    calls a project.
+    """
 
-    def __init__(self, session: str, say: Callable[[str, str], None]) -> None:
+    def __init__(self, session: str, say: Callable[[str, str], None], called: Callable[[str], str] = str) -> None:
         self._session = session
+        self._called = called
         self._tell = say
         self.idle_for: dict[str, int] = {}
         """By project ("": the session), the limit in seconds for which it was idle. Who locks it for that sets it."""
@@ -57,11 +60,12 @@ class Messages:
         self._say("closed", {"reason": reason, **self._idle("", reason)}, words)
 
     def unlocked(self, project: str) -> None:
+        project = self._called(project)
         self._say("unlocked", {"project": project}, f"unlocked {project} in session {self._session}")
 
     def locked(self, project: str, reason: str) -> None:
-        fields = {"project": project, "reason": reason, **self._idle(project, reason)}
-        self._say("locked", fields, f"locked {project}: {self._why(project, reason)}")
+        why, idle, project = self._why(project, reason), self._idle(project, reason), self._called(project)
+        self._say("locked", {"project": project, "reason": reason, **idle}, f"locked {project}: {why}")
 
     def _idle(self, project: str, reason: str) -> dict[str, int]:
         """For how many seconds the project or the session was idle, if that is the reason."""
@@ -74,16 +78,19 @@ class Messages:
 
     def left(self, project: str, reason: str, others: str) -> None:
         """The view goes on for `others`."""
-        words = f"left {project}: {self._why(project, reason)}; it stays unlocked for {others}"
-        self._say("left", {"project": project, "reason": reason, **self._idle(project, reason)}, words)
+        why, idle, project = self._why(project, reason), self._idle(project, reason), self._called(project)
+        stays = f"; it stays unlocked for {others}" if others else ""
+        self._say("left", {"project": project, "reason": reason, **idle}, f"left {project}: {why}{stays}")
 
     def warning(self, project: str, seconds: int) -> None:
+        project = self._called(project)
         what = f"{project} will be locked" if project else "the session will be closed"
         stay = "read or write a file in it" if project else "run a command"
         words = f"in {seconds} s {what} because it is idle; {stay} to prevent that"
         self._say("warning", {"project": project, "seconds": seconds}, words)
 
     def relieved(self, project: str) -> None:
+        project = self._called(project)
         self._say("relieved", {"project": project}, f"{project or 'the session'} is in use again")
 
     def failed(self, error: EncError) -> None:

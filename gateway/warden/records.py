@@ -41,6 +41,8 @@ class Journal:
             address=spec.caller.address,
             port=spec.caller.port,
         )
+        if spec.home.shared:
+            self._audit = self._audit.bound(owner=spec.home.owner)
 
     def record(self, event: str, **fields: object) -> None:
         """Write to the audit. What begins is recorded by the front or refused; to lock, a full disk is no hindrance."""
@@ -66,7 +68,7 @@ class Journal:
         first = holders[0]
         record = Session(
             id=self._spec.id,
-            principal=self._spec.caller.principal,
+            principal=self._spec.home.owner,
             fingerprint=first.fingerprint,
             address=first.address,
             port=first.port,
@@ -76,6 +78,7 @@ class Journal:
             pid=self._pid,
             views=tuple(registry.View(project=view.project, since=view.since) for view in views),
             holders=holders,
+            shared=self._spec.home.shared,
         )
         try:
             registry.publish(paths.SESSION, record)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import socket
 
     from gateway.identity.names import SessionId
+    from gateway.warden.holders.authority import Authority
     from gateway.warden.holders.holders import Holders
     from gateway.warden.programs.programs import Programs
     from gateway.warden.views.views import Views
@@ -27,8 +28,17 @@ if TYPE_CHECKING:
 class Requests:
     """`warden` unlocks, ends, and reports."""
 
-    def __init__(self, warden: Warden, session: SessionId, holders: Holders, views: Views, programs: Programs) -> None:
+    def __init__(
+        self,
+        warden: Warden,
+        session: SessionId,
+        authority: Authority,
+        holders: Holders,
+        views: Views,
+        programs: Programs,
+    ) -> None:
         self._warden = warden
+        self._authority = authority
         self._session = session
         self._holders = holders
         self._views = views
@@ -38,7 +48,8 @@ class Requests:
         """Carry out one request: at once, or later what has to wait. Raises what to refuse it with."""
         if self._warden.is_ending and not isinstance(request, server.LOOK_OR_END):
             raise errors.Busy("the session is locking everything and ends", "try again in a moment")
-        if not isinstance(request, protocol.Ask):
+        self._authority.require(request)
+        if not isinstance(request, (protocol.Ask, protocol.Expel)):
             named = getattr(request, "project", SESSION)
             kind = "line" if isinstance(request, protocol.Touch) else "command"
             self._holders.used(self._holders.of(request), kind, request.origin, named)
@@ -51,6 +62,8 @@ class Requests:
                 self._lock(request, front)
             case protocol.Close() | protocol.CloseForAll() if _is_reason(request.reason):
                 self._close(request, front)
+            case protocol.Expel() if _is_reason(request.reason):
+                self._expel(request, front)
             case protocol.Touch():
                 server.reply(front, protocol.Done())
             case protocol.Limit():
@@ -59,10 +72,10 @@ class Requests:
             case protocol.Ask():
                 server.reply(front, protocol.State(report=json.dumps(self._warden.report())))
             case protocol.Attach() if request.program in transfer.PROGRAMS:
-                execution.attach(self._programs, request, front)
+                execution.attach(self._programs, request, front, self._authority.shown(request))
             case protocol.Execute() if (request.terminal is None) != (request.stdio is None):
                 self._views.usable(request.project)
-                execution.start(self._programs, request, front)
+                execution.start(self._programs, request, front, self._authority.shown(request))
             case _:
                 raise errors.Internal("the request does not fit the session's protocol")
 
@@ -94,6 +107,16 @@ class Requests:
             self._warden.when_ended(lambda: server.reply(front, answer))
 
         self._views.lock(view, "unmount", quiet, tell)
+
+    def _expel(self, request: protocol.Expel, front: socket.socket) -> None:
+        """End what the member runs and holds. The programs first: they get no grace in which to copy what is left."""
+        why = errors.NotUnlocked(f"the program was stopped: {REASONS[request.reason].user}")
+        self._programs.expel(
+            request.member, why, lambda: self._warden.when_ended(lambda: server.reply(front, protocol.Done()))
+        )
+        for holder in self._holders:
+            if holder.who.principal == request.member:
+                self._holders.leave(holder, request.reason)
 
     def _close(self, request: protocol.Close | protocol.CloseForAll, front: socket.socket) -> None:
         """End what the caller holds, and the session with the last holder."""

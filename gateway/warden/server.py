@@ -26,7 +26,10 @@ _PAUSE = 0.5
 """Until connections are taken again, after there was no descriptor for one."""
 
 
-LOOK_OR_END = (protocol.Ask, protocol.Lock, protocol.LockForAll, protocol.Close, protocol.CloseForAll)
+LOOK_OR_END = (
+    *(protocol.Ask, protocol.Lock, protocol.LockForAll, protocol.Close, protocol.CloseForAll),
+    protocol.Expel,
+)
 """What is never refused for want of something, nor because the session ends."""
 
 
@@ -53,7 +56,7 @@ class Reserve:
 
 
 class Server:
-    """Listen at `path`. Each request of `principal`, with a key if it needs one, goes to `answer` with its front, which
+    """Listen at `path`. Each request, with a key if it needs one, goes to `answer` with its front, which
     is `answer`'s then. What that raises as EncError or OSError is told to the front. The request's descriptors are
     closed after it.
 
@@ -61,9 +64,8 @@ class Server:
     else is, until the reserve is whole again: what begins would take what the end needs.
     """
 
-    def __init__(self, loop: Loop, path: str, principal: str, answer: Answer, reserve: Reserve) -> None:
+    def __init__(self, loop: Loop, path: str, answer: Answer, reserve: Reserve) -> None:
         self._loop = loop
-        self._principal = principal
         self._answer = answer
         self._reserve = reserve
         self._silent: set[socket.socket] = set()
@@ -114,8 +116,8 @@ class Server:
                 front.close()
                 return
             with message:
-                if not isinstance(message, protocol.Request) or message.principal != self._principal:
-                    raise errors.Denied("this session is not yours")
+                if not isinstance(message, protocol.Request):
+                    raise errors.Denied("that is no request")
                 if boottime() < self._scarce_until and not isinstance(message, LOOK_OR_END):
                     raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
                 if message.needs_key and not message.blob:

@@ -24,6 +24,7 @@ from gateway.session.spec import Spec
 from gateway.vault.lease import LeaseHolder
 from gateway.warden import hangup, mounts, preloading, server
 from gateway.warden.activity import SESSION, Limits
+from gateway.warden.holders.authority import Authority
 from gateway.warden.holders.channel import OwnChannel
 from gateway.warden.holders.holders import Holders
 from gateway.warden.idle import Idle
@@ -80,7 +81,7 @@ class Warden:
             close=lambda: self.end("idle-session"),
         )
         self._following = Following(self._loop, seen=self._holders.files_used, record=self.journal.record)
-        self._holders.begin(self._own, self.journal, self._idle)
+        self._holders.begin(self._own, spec.home.owner, self.journal, self._idle)
 
     def run(self) -> int:
         """Open the session, hold it to its end, and return its exit status."""
@@ -101,8 +102,9 @@ class Warden:
         """Let the world reach the session. Raises Misconfigured."""
         path = os.path.join(paths.SESSION, layout.SOCKET)
         try:
-            requests = Requests(self, self._spec.id, self._holders, self._views, self._programs)
-            server.Server(self._loop, path, self._spec.caller.principal, requests.answer, self._reserve)
+            authority = Authority(self._spec.home, lambda: self._holders)
+            requests = Requests(self, self._spec.id, authority, self._holders, self._views, self._programs)
+            server.Server(self._loop, path, requests.answer, self._reserve)
         except OSError as error:
             raise errors.Misconfigured("the gateway cannot write its run directory", error.strerror) from error
         self._publish()
@@ -113,10 +115,7 @@ class Warden:
         self._loop.at(0, self._follow)
         if anchor.hangup is None and not anchor.first:
             self._own.say.opened()
-        if anchor.ready is not None:
-            with contextlib.suppress(OSError):  # the prompt is gone, which its hang-up tells
-                os.write(anchor.ready, b"1")
-            os.close(anchor.ready)
+        self._own.opened()
 
     def _watch_keys(self) -> None:
         from gateway.warden import key_watch  # once the session is open: nobody waits for it
@@ -214,7 +213,7 @@ class Warden:
             self.end("failed")
 
     def _never_opened(self, error: errors.EncError) -> None:
-        self._audience.failed(error)
+        self._own.never_opened(error)
         self._status = error.code
         self._loop.stop()
 

@@ -4,41 +4,51 @@ from __future__ import annotations
 
 from gateway.errors import Usage
 from gateway.identity.authorized_keys import fingerprint
+from gateway.identity.names import SharedName
+from gateway.session import registry
 from gateway.vault import lifecycle, store
 from gateway.vault import realm as realms
 from gateway.vault.slots import challenge
 from gateway.vault.slots.stored import Kind, Slot
 from rshell.context import Context, required
 from rshell.language.command import Command
-from rshell.session import unlocking
+from rshell.session import rekeying, unlocking
 from rshell.terminal import output
 
 
 def run(context: Context, command: Command) -> int:
     """Print the challenge of one slot: the one named, that of the key of this login, or the only one. With --json, all,
     the kinds of all slots, and whether the project is unlocked: what a client needs before it unlocks it. With --new,
-    print one for a slot that does not exist yet; the project may not exist either.
+    print one for a slot that does not exist yet; the project may not exist either. With --rekey, print the one for
+    `rekey`: that of the draft that an interrupted one has left, or a new one.
     """
     project = required(command.project)
     if "--new" in command.flags:
         realm = realms.of(context.config.paths_vaults)
-        exists = project in store.names(context.vaults_home)
+        exists = isinstance(project, SharedName) or project in store.names(context.vaults_home)
         vault_id = store.identity(context.vault(project)) if exists else lifecycle.new_id()
         asked = challenge.new(realm, vault_id)
         fields = {**_realm_fields(project, realm), "text": asked.text}
         output.result(fields, asked.text.rstrip("\n"), command.wants_json)
         return 0
     vault = context.vault(project)
+    if "--rekey" in command.flags:
+        asked = rekeying.challenge_of_draft(context, vault)
+        fields = {**_realm_fields(project, asked.realm), "text": asked.text}
+        output.result(fields, asked.text.rstrip("\n"), command.wants_json)
+        return 0
     store.restore_access(vault)
-    slots = unlocking.own(store.check(vault), context.caller.principal, context.caller.principal)
+    slots = unlocking.mine(context, vault)
     keys = unlocking.of_kind(slots, Kind.SSH_KEY)
     vault_id = store.identity(vault)
     # whoever has a passphrase alone needs no realm: one that cannot be read is not in their way
     realm = (realms.of if keys else realms.peek)(context.config.paths_vaults)
     if command.wants_json:
-        unlocked = any(view.project == project for session in context.sessions() for view in session.views)
+        unlocked = context.session_with(project)  # whoever has it
         listed = [_fields(slot, challenge.of(slot, vault_id).text) for slot in keys if slot.realm == realm]
-        about = {"state": "unlocked" if unlocked else "locked", "kinds": sorted({slot.kind.value for slot in slots})}
+        kinds = sorted({slot.kind.value for slot in slots})
+        role = slots[0].role.value if slots else registry.READER
+        about = {"state": "unlocked" if unlocked else "locked", "kinds": kinds, "role": role}
         output.result({**_realm_fields(project, realm), **about, "challenges": listed}, "", True)
         return 0
     slot = _choose(context, vault.name, keys, command.value)

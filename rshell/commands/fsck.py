@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import select
-import signal
 
-from gateway.base import json, process
+from gateway.base import json
 from gateway.base.clock import boottime, utc_now
-from gateway.errors import DamagedVault, Denied, Dropped, EncError, Unread, WrongSecret
+from gateway.errors import DamagedVault, Dropped, EncError, Unread, WrongSecret
 from gateway.limits import backoff
 from gateway.sandbox import paths
 from gateway.sandbox.fsck import check_argv, mend_argv
@@ -20,7 +18,7 @@ from gateway.vault.store import Vault
 from rshell.commands import mount
 from rshell.context import Context, required
 from rshell.language.command import Command
-from rshell.session import unlocking
+from rshell.session import unlocking, watched
 from rshell.terminal import output, questions
 
 TYPE_CHECKING = False
@@ -126,28 +124,28 @@ def _run(vault: Vault, opened: Opened, require_key: Callable[[], None]) -> tuple
     inside = Vault(name=vault.name, path=paths.VAULTS)
     config, secret = store.open_config(vault, opened.slot.name), questions.pipe(opened.secret)
     argv = check_argv(vault.path, gocryptfs.fsck_argv(inside.cipher, config, secret))
-    return _in_sandbox(argv, config, secret, require_key, with_errors=True)
+    return _in_sandbox(argv, config, secret, require_key, mounts=False)
 
 
 def _mend(vault: Vault, opened: Opened, require_key: Callable[[], None]) -> list[str]:
-    """The new names of what had lost its own (gateway.vault.lost_names). Raises Dropped, Denied."""
+    """The new names of what had lost its own (gateway.vault.inside.lost_names). Raises Dropped, Denied."""
     config, passphrase = store.open_config(vault, opened.slot.name), questions.pipe(opened.secret)
     argv = mend_argv(vault.path, config, passphrase)
-    status, said = _in_sandbox(argv, config, passphrase, require_key, with_errors=False)
+    status, said = _in_sandbox(argv, config, passphrase, require_key, mounts=True)
     return [str(path) for path in json.loads(said)] if status == 0 else []
 
 
 def _in_sandbox(
-    argv: list[str], config: int, secret: int, require_key: Callable[[], None], with_errors: bool
+    argv: list[str], config: int, secret: int, require_key: Callable[[], None], mounts: bool
 ) -> tuple[int, str]:
-    """Run it to its end, and close the descriptors: exit status and output. Kills it and raises Dropped if the caller
-    is gone before, Denied if the caller's key is.
+    """Run it to its end, and close the descriptors: exit status and output, with the errors of what does not mount.
+    Ends it and raises Dropped if the caller is gone before, Denied if the caller's key is.
     """
     said = os.memfd_create("said")
     try:
-        pid = process.spawn(argv, {1: said, 2: said} if with_errors else {1: said}, [config, secret])
-        _wait(pid, require_key)
-        status = process.exit_status(os.waitpid(pid, 0)[1])
+        stdio = {1: said} if mounts else {1: said, 2: said}
+        sandbox = watched.Sandbox(argv, stdio, [config, secret], mounts)
+        status = sandbox.wait(require_key, "the check")
         return status, os.pread(said, _LARGEST, 0).decode(errors="replace")
     finally:
         for fd in (said, config, secret):
@@ -157,34 +155,14 @@ def _in_sandbox(
 def _between(require_key: Callable[[], None]) -> Callable[[], None]:
     """To be called often by what takes long. Raises Dropped if the caller is gone, Denied if the caller's key is."""
     looked = boottime()
-    waiting = select.poll()
-    waiting.register(1, 0)
 
     def look() -> None:
         nonlocal looked
         if (boottime() - looked) * 1000 < _KEY_CHECK_MS:
             return
         looked = boottime()
-        if waiting.poll(0):
+        if watched.is_gone():
             raise Dropped("the connection ended before the check did")
         require_key()
 
     return look
-
-
-def _wait(pid: int, require_key: Callable[[], None]) -> None:
-    ended = os.pidfd_open(pid)
-    waiting = select.poll()
-    waiting.register(ended, select.POLLIN)
-    waiting.register(1, 0)
-    try:
-        while ended not in (ready := dict(waiting.poll(_KEY_CHECK_MS))):
-            if ready:
-                raise Dropped("the connection ended before the check did")
-            require_key()
-    except (Dropped, Denied):
-        os.kill(pid, signal.SIGKILL)  # the sandbox ends with bubblewrap (--die-with-parent)
-        os.waitpid(pid, 0)
-        raise
-    finally:
-        os.close(ended)

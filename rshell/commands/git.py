@@ -9,12 +9,18 @@ from __future__ import annotations
 
 from gateway.config.schema import ANY
 from gateway.errors import NotUnlocked, Usage
-from gateway.identity.names import ProjectName
+from gateway.identity.names import Named
 from gateway.sandbox.paths import PROJECTS
 from gateway.session import registry
 from rshell.context import Context
 from rshell.language.command import Command
 from rshell.session import execution, transfer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gateway.identity.names import Principal
 
 GIT = "/usr/bin/git"
 _SERVICES = {
@@ -47,7 +53,7 @@ def run(context: Context, command: Command) -> int:
     return execution.run(context, wanted)
 
 
-def check(context: Context, command: Command) -> tuple[ProjectName, str]:
+def check(context: Context, command: Command) -> tuple[Named, str]:
     """The project and the repository's path. Raises Usage, NotUnlocked, NoSuchProject."""
     words = command.words[1:]
     if len(words) != 1 or words[0].startswith("-"):
@@ -55,12 +61,14 @@ def check(context: Context, command: Command) -> tuple[ProjectName, str]:
             f"{command.verb.name} is started by the git of your own machine",
             "run there: git clone gateway:PROJECT/REPO",
         )
-    project, path = repository(words[0])
-    registry.with_project(context.sessions(), context.vault(project).name)
+    project, path = repository(words[0], context.sharers())
+    session = registry.with_project(context.all_sessions(), context.vault(project).name)
+    if command.verb.name == "git-receive-pack":
+        transfer.require_writer(context, session, project)
     return project, path
 
 
-def repository(word: str) -> tuple[ProjectName, str]:
+def repository(word: str, sharers: Mapping[str, Principal]) -> tuple[Named, str]:
     """The project of a repository's path, and the path for git. Raises Usage, NotUnlocked.
 
     Clients send the path of the URL: `p/r.git`, `/p/r.git`, `~/p/r.git`, or `/projects/p/r.git`.
@@ -69,7 +77,7 @@ def repository(word: str) -> tuple[ProjectName, str]:
     parts = [part for part in path.split("/") if part not in ("", ".")]
     if ".." in parts:
         raise Usage("the path of a repository may not contain `..`", "write gateway:PROJECT/REPOSITORY")
-    project = transfer.project_of("/".join(parts))
+    project = transfer.project_of("/".join(parts), sharers)
     if project is None:
         raise NotUnlocked("that path names no project", "write gateway:PROJECT/REPOSITORY")
     return project, "/".join((PROJECTS, *parts))

@@ -69,7 +69,7 @@ afterwards, but copies from before, as in backups.
 """,
     "slots": """
 A slot is one way to unlock the project. LAST USED is when what it unlocked was
-locked.
+locked, or when it joined what another had unlocked.
 """,
     "slot": """
 It asks for the passphrase, or takes a signature or a recovery code. Then:
@@ -89,13 +89,55 @@ With stock tools, an SSH key unlocks a project like this (REALM is in the text):
         ssh-keygen -Y sign -q -n unlock@REALM -f KEY_FILE |
         ssh gateway mount PROJECT
 It is for the key of this login if that is a way to unlock the project, else for
-SLOT. --new prints one for a key that is to be added, or for `new --key`. --json
-prints all, with their keys. The client enc does all of this by itself.
+SLOT. --new prints one for a key that is to be added, or for `new --key`, and
+--rekey one for `rekey`. --json prints all, with their keys. The client enc does
+all of this by itself.
 """,
     "recover": """
 It asks for the recovery code, then for a new passphrase (KIND passphrase, which
 is usual), or reads what `slot add PROJECT key` reads (KIND key). The code stays
 valid. A mistyped code is told from a wrong one.
+""",
+    "rekey": """
+It asks for the passphrase, or takes a signature or a recovery code; the project
+has to be locked. A new vault with a new key is filled, compared file by file, and
+takes the place of the old one, which goes to the trash. What opened it opens the
+new one too; other ways of yours have to be added again. A recovery code, if there
+was one, and an invitation for each other member are made new and shown once.
+If it is interrupted, the same command continues; nothing has changed before the
+end. --discard removes what an interrupted one has left. Who kept the old key and
+a copy of the old files, as in a backup or in the trash, still reads that copy.
+With an SSH key it reads, after the signature, a new challenge and two signatures
+of it, as `slot add PROJECT key` does: `challenge PROJECT --rekey` prints it.
+""",
+    "share": """
+Without WHO it lists the members. Else it asks for your passphrase, or takes a
+signature or a recovery code, and prints a code that invites WHO (`whoami` tells
+each user their name). Give the code to WHO alone: with `accept` it makes a way to
+unlock of their own, once, within 7 days or --days N. WHO may read and write, with
+--read only read. Sharing again replaces an invitation that was not accepted.
+    share PROJECT bob --read
+A shared project has a session of its own. Members who mount it at the same time
+work in one view; it is locked when the last of them has left.
+""",
+    "accept": """
+PROJECT is OWNER/NAME, as `ls` shows it. With KIND key (which is usual) it reads
+the code, then what `slot add PROJECT key` reads: `help slot`. KIND passphrase asks
+for the code and a new passphrase of your own. The code opens nothing afterwards.
+    accept alice/plan passphrase
+From then on alice/plan is its name in every command: mount alice/plan.
+""",
+    "unshare": """
+It removes all ways to unlock that WHO has, ends what they have unlocked and their
+programs, and says since when they had access. An invitation that was not accepted
+is withdrawn. What they copied they still have, and who noted the project's key
+can open a copy of the disk: `rekey` makes a new key.
+    unshare PROJECT bob
+""",
+    "leave": """
+It removes your ways to unlock the project and ends what you have unlocked. An
+invitation is turned down. The owner can invite you again.
+    leave alice/plan
 """,
     "mv": """
 The project has to be locked. Its ways to unlock stay as they are.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gateway.base import text
 from gateway.base.signals import SignalsBlocked
 from gateway.errors import NotUnlocked, Usage
+from gateway.identity.names import in_vault
 from gateway.session import protocol, registry
 from gateway.vault import store
 from gateway.vault.store import Vault
@@ -43,9 +44,9 @@ def _seconds(context: Context, command: Command) -> int:
 def _apply(context: Context, vault: Vault, seconds: int) -> bool:
     """Tell the session that has the project unlocked; whether one has."""
     try:
-        session = registry.with_project(context.sessions(), vault.name)
+        session = registry.with_project(context.all_sessions(), vault.name)
         request = protocol.Limit(
-            principal=context.caller.principal, origin=context.origin, project=vault.name, seconds=seconds
+            principal=context.caller.principal, origin=context.origin, project=in_vault(vault.name), seconds=seconds
         )
         warden_client.ask(context, session, request)
     except NotUnlocked:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from gateway.base.clock import utc_now
 from gateway.base.signals import SignalsBlocked
-from gateway.errors import CannotCreate
-from gateway.identity.names import ProjectName
+from gateway.errors import CannotCreate, DamagedVault
+from gateway.identity.names import ProjectName, SharedName
 from gateway.vault import lease, lifecycle
 from gateway.vault.lease import LeaseHolder
-from rshell.context import Context
+from gateway.vault.members import links, repair
+from rshell.context import Context, own
 from rshell.language.command import Command
 from rshell.terminal import output
 
@@ -22,10 +24,19 @@ def run(context: Context, command: Command) -> int:
     holder = LeaseHolder(session="mv", since=utc_now(), address=context.caller.address)
     with lifecycle.creation_lock(context.vaults_home), SignalsBlocked():
         lifecycle.rename(context.vaults_home, vault, new, holder)
+        _tell_members(context, own(command.project), new)
         context.audit.write("renamed", project=vault.name, to=new)
         fields = {"project": vault.name, "renamed_to": new}
         output.result(fields, f"renamed {vault.name} to {new}", command.wants_json)
     return 0
+
+
+def _tell_members(context: Context, old: ProjectName, new: ProjectName) -> None:
+    """What is shared has another name from now on, for members as well."""
+    root, owner = context.config.paths_vaults, context.caller.principal
+    with contextlib.suppress(DamagedVault):  # `sweep` does it when it has been mended
+        for one in repair.of_vault(root, owner, new):
+            links.remove(root, one.principal, SharedName.made_of(owner, old))
 
 
 def check(context: Context, command: Command) -> ProjectName:
@@ -34,5 +45,6 @@ def check(context: Context, command: Command) -> ProjectName:
     vault = context.vault(command.project)
     if os.path.lexists(os.path.join(context.vaults_home, new)):
         raise CannotCreate(f"you already have a project {new}")
+    context.require_no_sharer(new)
     lease.require_writable(vault)
     return new

@@ -10,7 +10,7 @@ from gateway.vault import store
 from gateway.vault.slots import change
 from gateway.vault.slots.change import Opened
 from gateway.vault.slots.stored import Kind, Slot
-from rshell.context import Context, required
+from rshell.context import Context, own
 from rshell.language.command import Command
 from rshell.session import new_secrets, slot_changes
 from rshell.terminal import output, questions
@@ -31,7 +31,7 @@ def run(context: Context, command: Command) -> int:
     from gateway.vault import garbage, lifecycle
 
     check(context, command)
-    project = required(command.project)
+    project = own(command.project)
     home = context.vaults_home
     garbage.sweep_home(home, context.config.trash_days)
     first, secret, vault_id = _first_way(context, command)
@@ -79,8 +79,9 @@ def _wants_recovery(context: Context, command: Command) -> bool:
 
 def check(context: Context, command: Command) -> None:
     """Raise CannotCreate if the name is taken, or the caller is at a limit (projects, disk)."""
-    if os.path.lexists(os.path.join(context.vaults_home, required(command.project))):
+    if os.path.lexists(os.path.join(context.vaults_home, own(command.project))):
         raise CannotCreate(f"you already have a project {command.project}")
+    context.require_no_sharer(own(command.project))
     _require_quota(context)
     kinds = [Kind.SSH_KEY if "--key" in command.flags else Kind.PASSPHRASE]
     kinds += [Kind.RECOVERY] if _wants_recovery(context, command) else []

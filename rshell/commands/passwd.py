@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.errors import Usage
-from gateway.vault import gocryptfs, lease, store
+from gateway.vault import gocryptfs, lease
 from gateway.vault.slots.stored import Kind, Slot
 from rshell.context import Context
 from rshell.language.command import Command
@@ -33,7 +33,7 @@ def check(context: Context, command: Command) -> tuple[Slot, ...]:
     """The slots that the caller can unlock with. Raises what can be found before a secret is asked for."""
     gocryptfs.require()
     vault = context.vault(command.project)
-    slots = unlocking.own(store.check(vault), context.caller.principal, context.caller.principal)
+    slots = unlocking.mine(context, vault)
     lease.require_writable(vault)
     if not unlocking.of_kind(slots, Kind.PASSPHRASE):
         new_secrets.require_allowed(context, Kind.PASSPHRASE)

@@ -37,7 +37,7 @@ def check(context: Context, command: Command) -> tuple[Slot, ...]:
     kind = _kind(command)
     gocryptfs.require()
     vault = context.vault(command.project)
-    slots = unlocking.own(store.check(vault), context.caller.principal, context.caller.principal)
+    slots = unlocking.mine(context, vault)
     if not unlocking.of_kind(slots, Kind.RECOVERY):
         raise Usage(f"{vault.name} has no recovery code", f"`slots {vault.name}` lists the ways to unlock it")
     lease.require_writable(vault)

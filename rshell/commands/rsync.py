@@ -72,9 +72,10 @@ def _judge(context: Context, words: tuple[str, ...]) -> tuple[Session, tuple[str
     if words[:1] != ("--server",) or words[count : count + 1] != (".",) or not paths:
         raise Usage("rsync is started by the rsync of your own machine", "run there: rsync -a DIR/ gateway:PROJECT/")
     named = transfer.paths_of(paths)
-    if _SENDER not in words[:count]:
-        transfer.require_projects(named.words)
-    return transfer.session_of(context, named.words), (*_options(words[:count]), "--", "."), named
+    writes = _SENDER not in words[:count]
+    if writes:
+        transfer.require_projects(context, named.words)
+    return transfer.session_of(context, named.words, writes), (*_options(words[:count]), "--", "."), named
 
 
 def is_secluded(words: tuple[str, ...]) -> bool:

@@ -28,8 +28,8 @@ def check(context: Context, command: Command) -> tuple[Session, str, Paths]:
         raise Usage("scp is started by the scp of your own machine", "run there: scp FILE gateway:PROJECT/")
     paths = transfer.paths_of(words)
     if "t" in letters:
-        transfer.require_projects(paths.words)
-    return transfer.session_of(context, paths.words), letters, paths
+        transfer.require_projects(context, paths.words)
+    return transfer.session_of(context, paths.words, writes="t" in letters), letters, paths
 
 
 def _split(words: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:

@@ -18,7 +18,7 @@ from rshell.terminal import output
 
 def run(context: Context, command: Command) -> int:
     """Serve SFTP for the caller's views. A client also gets a refusal as an SFTP message."""
-    if _project(command):
+    if _project(context, command):
         (session,) = check(context, command)
         return warden_client.run(context, session, warden_client.attach(context, SERVER, SERVER_ARGUMENTS))
     try:
@@ -41,7 +41,7 @@ def check(context: Context, command: Command) -> tuple[Session, ...]:
     """The sessions that this channel can reach, but for those that only keep holds in others. Raises NotUnlocked, and
     as `transfer.session_of`.
     """
-    if path := _project(command):
+    if path := _project(context, command):
         return (transfer.session_of(context, (path,)),)
     sessions = context.sessions()
     keep = {holder.via for session in sessions for holder in session.holders}
@@ -49,7 +49,7 @@ def check(context: Context, command: Command) -> tuple[Session, ...]:
     return sessions if len(sessions) > 1 else (registry.find(sessions, context.caller.connection),)
 
 
-def _project(command: Command) -> str:
+def _project(context: Context, command: Command) -> str:
     """The path of the one project that the caller names; "" for none. The options of an sftp-server do not count."""
     named = command.words[1:] if command.words[0] == command.verb.name else ()
-    return named[0] if len(named) == 1 and transfer.project_of(named[0]) else ""
+    return named[0] if len(named) == 1 and transfer.project_of(named[0], context.sharers()) else ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from gateway.base.signals import SignalsBlocked
 from gateway.errors import Usage
-from gateway.identity.names import SlotName
 from gateway.vault import gocryptfs, lease, store
 from gateway.vault.slots import change
 from gateway.vault.slots.stored import Kind, Slot
@@ -25,7 +24,7 @@ def check(context: Context, command: Command) -> tuple[Slot, ...]:
     kind = _kind(command) if command.action == "add" else None
     gocryptfs.require()
     vault = context.vault(command.project)
-    slots = unlocking.own(store.check(vault), context.caller.principal, context.caller.principal)
+    slots = unlocking.mine(context, vault)
     lease.require_writable(vault)
     if kind:
         new_secrets.require_allowed(context, kind)
@@ -67,7 +66,8 @@ def _require_removable(context: Context, command: Command, slots: tuple[Slot, ..
     left = tuple(slot for slot in slots if slot.name != found.name)
     if not left:
         raise Usage(f"{found.name} is the last way to unlock {command.project}", "add another one before: `slot add`")
-    new_secrets.require_way_back(left, context, command.flags)
+    if context.owner_of(command.project) == context.caller.principal:  # a member can be invited again
+        new_secrets.require_way_back(left, context, command.flags)
     return found
 
 
@@ -80,12 +80,14 @@ def _remove(context: Context, command: Command, slots: tuple[Slot, ...]) -> int:
     opened = unlocking.prove(context, vault, left, unlocking.ask(vault, left, require_key, or_code=True), require_key)
 
     def require(stored_left: tuple[Slot, ...]) -> None:
-        mine = unlocking.own(stored_left, context.caller.principal, context.caller.principal)
-        new_secrets.require_way_back(mine, context, command.flags)
+        owner = context.owner_of(vault.name)
+        mine = unlocking.own(vault, stored_left, context.caller.principal, owner)
+        if owner == context.caller.principal:
+            new_secrets.require_way_back(mine, context, command.flags)
 
     slot_changes.require_still(context)
     with SignalsBlocked():
-        change.remove(vault, SlotName(target.name), require)
+        change.remove(vault, target, require)
         fields = new_secrets.fields(target)
         context.audit.write("slot-removed", project=vault.name, with_slot=opened.slot.name, **fields)
         words = (

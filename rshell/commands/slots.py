@@ -9,15 +9,20 @@ from gateway.vault.slots import stored
 from gateway.vault.slots.stored import Slot
 from rshell.context import Context
 from rshell.language.command import Command
+from rshell.session import unlocking
 from rshell.terminal import output
 
 _HEADER = ("SLOT", "KIND", "WHOSE", "CREATED", "LAST USED", "KEY")
 
 
 def run(context: Context, command: Command) -> int:
-    """Print each slot: its kind, whose it is, since when, when it was last used, and for a key which."""
+    """Print each slot: its kind, whose it is, since when, when it was last used, and for a key which. A member sees
+    their own.
+    """
     vault = context.vault(command.project)
-    listed = [_fields(context, vault.slots, slot) for slot in store.check(vault)]
+    is_owner = context.owner_of(vault.name) == context.caller.principal
+    found = store.check(vault) if is_owner else unlocking.mine(context, vault)
+    listed = [_fields(context, vault.slots, slot) for slot in found]
     rows = [
         (*(str(each[name]) for name in ("slot", "kind", "principal", "created", "last_used")), _key(each))
         for each in listed

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gateway.base import text
 from gateway.errors import EncError
 from gateway.identity import authorized_keys
+from gateway.session import registry
 from gateway.session.registry import Session
 from rshell.context import Context
 from rshell.language.command import Command
@@ -27,7 +28,7 @@ def run(context: Context, command: Command) -> int:
 
     A session that does not answer is listed as such; then this raises Busy.
     """
-    sessions = context.sessions()
+    sessions = context.all_sessions()
     states = warden_client.states(context, sessions)
     live = [_fields(session, states[session.id], context.caller.connection) for session in sessions]
     _add_labels(context, live)
@@ -89,9 +90,20 @@ def _table(session: dict[str, Any]) -> str:
     """A session for a person, in 80 columns."""
     key = session["label"] or session["fingerprint"]
     head = f"session {session['id']} of {key} from {session['address']}, since {session['since']}"
+    if session["shared"]:
+        head = f"session {session['id']} of a shared project, since {session['since']}; who has it unlocked:"
     rows = [("PROJECT", "LAST USE", "BY", "LOCKS IN"), _short_row("(session)", session)]
     rows += [_short_row(view["project"], view) for view in session["views"]]
-    return f"{head}\n{text.columns(rows)}"
+    return "\n".join(filter(None, (head, _others(session), text.columns(rows))))
+
+
+def _others(session: dict[str, Any]) -> str:
+    """Who has a shared project unlocked, a line each; "" for a session of one principal."""
+    if not session["shared"]:
+        return ""
+    return "\n".join(
+        f"  {one['principal']} ({one['role']}) from {one['address']} since {one['since']}" for one in session["holders"]
+    )
 
 
 def _short_row(name: str, one: dict[str, Any]) -> tuple[str, str, str, str]:
@@ -103,12 +115,13 @@ def _short_row(name: str, one: dict[str, Any]) -> tuple[str, str, str, str]:
 
 
 def _text(session: dict[str, Any]) -> str:
-    head = f"session {session['id']} of {session['principal']} from {session['address']} since {session['since']}"
+    first = session["holders"][0] if session["shared"] else session
+    head = f"session {session['id']} of {first['principal']} from {session['address']} since {session['since']}"
     key = f"held by {session['anchor']}, key {session['fingerprint']}"
     rows = [("", "LAST ACTIVITY", "AGO", "BY", "LOCKS IN"), _row("(session)", session)]
     rows += [_row(view["project"], view) for view in session["views"]]
     if len(session["holders"]) > 1:
-        rows += [_row(f"{one['kind']} from {one['address']}", one) for one in session["holders"]]
+        rows += [_row(_holder(one, session["shared"]), one) for one in session["holders"]]
     rows += [_program_row(program) for program in session.get("attached", ())]
     keys = [f"{one['program']} from {one['origin']}: key {one['fingerprint']}" for one in session.get("attached", ())]
     held = [_held(one) for one in session["holders"][1:]]
@@ -116,8 +129,14 @@ def _text(session: dict[str, Any]) -> str:
 
 
 def _held(one: dict[str, Any]) -> str:
-    who = f"{one['principal']} from {one['address']} since {one['since']}"
+    role = "" if one["role"] == registry.OWNER else f" ({one['role']})"
+    who = f"{one['principal']}{role} from {one['address']} since {one['since']}"
     return f"also held by {who}, key {one['fingerprint']}: {' '.join(one['projects']) or 'no project'}"
+
+
+def _holder(one: dict[str, Any], shared: bool) -> str:
+    whose = f"{one['principal']}, " if shared else ""
+    return f"{whose}{one['kind']} from {one['address']}"
 
 
 def _row(name: str, one: dict[str, Any]) -> tuple[str, ...]:

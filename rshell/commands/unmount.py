@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gateway.errors import NotUnlocked
+from gateway.identity.names import in_vault
 from gateway.session import protocol, registry
 from gateway.session.registry import Session
 from rshell.context import Context, required
@@ -17,7 +18,7 @@ def run(context: Context, command: Command) -> int:
     project = required(command.project)
     for_all = "--all" in command.flags and session.protocol >= registry.HAS_HOLDERS
     kind = protocol.LockForAll if for_all else protocol.Lock
-    request = kind(principal=context.caller.principal, origin=context.origin, project=project)
+    request = kind(principal=context.caller.principal, origin=context.origin, project=in_vault(project))
     if others := warden_client.end(context, session, request):
         words = f"left {project}; it stays unlocked for {warden_client.names(others)}"
         output.result({"project": project, "state": "unlocked", "for": others}, words, command.wants_json)
@@ -31,7 +32,7 @@ def check(context: Context, command: Command) -> Session:
     project that is unlocked: it may not answer.
     """
     try:
-        return registry.with_project(context.sessions(), required(command.project))
+        return registry.with_project(context.all_sessions(), required(command.project))
     except NotUnlocked:
         context.vault(command.project)
         raise

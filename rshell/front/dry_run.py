@@ -15,8 +15,11 @@ from gateway.base.records import Record
 from gateway.config import loader
 from gateway.errors import EncError
 from gateway.identity import authentication, authorized_keys, from_patterns
+from gateway.identity.names import Principal, SharedName, in_vault
 from gateway.vault import store
+from gateway.vault.members import links, membership
 from gateway.vault.slots.stored import Slot
+from gateway.vault.store import Vault
 from rshell.context import Context
 from rshell.front import policy
 from rshell.language import command
@@ -43,12 +46,12 @@ class Step(Record):
     passes: bool
 
 
-CONFIGURATION, KEY, COMMAND, PERMISSION, ENROLMENT, PROJECT, REQUEST = (
-    *("configuration", "key", "command", "permission", "enrolment"),
+CONFIGURATION, KEY, COMMAND, MEMBERSHIP, PERMISSION, ENROLMENT, PROJECT, REQUEST = (
+    *("configuration", "key", "command", "membership", "permission", "enrolment"),
     *("project", "request"),
 )
-"""The rules, in the order of the checks. PROJECT is about the project that the command names, REQUEST about what else
-the command needs.
+"""The rules, in the order of the checks. MEMBERSHIP says what the caller is to somebody else's project, and explains
+what the others decide. PROJECT is about the project that the command names, REQUEST about what else the command needs.
 """
 
 SSHD_REFUSES = 255
@@ -120,7 +123,10 @@ def _enrolment(settings: Config, caller: authentication.Invitation, line: str | 
 
 def _command(config_path: str, context: Context, line: str | None, steps: list[Step]) -> None:
     asked = command.PROMPT if line is None else _decide(COMMAND, "", lambda: command.parse(line))
+    asked = asked.asked_by(context.caller.principal)
     steps.append(_passed(COMMAND, "", f"it is {asked.verb.name}: {asked.verb.summary}"))
+    if isinstance(asked.project, SharedName):
+        steps.append(_membership(context, asked.project))
     for decision in policy.decisions(asked, context):
         if isinstance(decision, policy.Deny):
             where = _setting_location(config_path, decision.setting) if decision.setting else ""
@@ -134,23 +140,48 @@ def _command(config_path: str, context: Context, line: str | None, steps: list[S
     where = ""
     if asked.project:
         # not context.vaults_home, which creates the directory
-        home = os.path.join(context.config.paths_vaults, context.caller.principal.directory)
-        where = os.path.join(home, asked.project)
-        if not os.path.isdir(home):
+        home, name = context.vaults_of(context.owner_of(asked.project)), in_vault(asked.project)
+        where = os.path.join(home, name)
+        if not os.path.isdir(home) and not isinstance(asked.project, SharedName):
             if asked.verb.name != "new":
-                _decide(PROJECT, where, lambda: store.find(home, asked.project))  # type: ignore[arg-type]
+                _decide(PROJECT, where, lambda: store.find(home, name))
             return
         if check is None:
             _decide(PROJECT, where, lambda: context.vault(asked.project))
     if check:
         rule = PROJECT if asked.project else REQUEST
         found = _decide(rule, where, lambda: check(context, asked))
-        steps.append(_passed(rule, where, f"nothing prevents it now{_ways(found)}"))
+        owner = context.owner_of(asked.project)
+        ways = _ways(context, owner, found) if asked.project else ""
+        steps.append(_passed(rule, where, f"nothing prevents it now{ways}"))
 
 
-def _ways(found: object) -> str:
-    """For a check that returns the slots of the caller: their ways to unlock the project."""
+def _membership(context: Context, name: SharedName) -> Step:
+    """What the slots of the vault say of the caller, who hears of a project only when they are a member."""
+    caller, path = context.caller.principal, os.path.join(context.vaults_of(name.owner), name.project)
+    passes = False
+    try:
+        if not os.path.isdir(path):
+            says = f"there is no project {name}"
+        else:
+            slots = store.check(Vault(name=name, path=path))
+            who = membership.find(slots, name.owner, caller)
+            linked = links.find(context.config.paths_vaults, caller, name)
+            says = f"{caller} has no slot in {name}"
+            if who:
+                invited = f", invited until {who.invited_until}" if who.invited_until else f", since {who.since}"
+                says = f"{caller} is a {who.role.value} of {name}{invited}"
+                passes = linked is not None
+                says += "" if passes else ", but the link to it is missing: `enc-gateway sweep`"
+    except EncError as error:
+        says = error.line()
+    return Step(rule=MEMBERSHIP, where=path, says=says, passes=passes)
+
+
+def _ways(context: Context, owner: Principal, found: object) -> str:
+    """For a check that returns slots: the caller's ways to unlock the project."""
     slots = [one for one in found if isinstance(one, Slot)] if isinstance(found, tuple) else []
+    slots = [one for one in slots if one.is_of(context.caller.principal, owner)]
     words = [
         f"{one.name} ({authorized_keys.fingerprint(one.public_key)})" if one.public_key else one.name for one in slots
     ]

@@ -130,6 +130,8 @@ def _authorize(context: Context, line: str | None) -> tuple[Command | int, Audit
     requests (rshell.front.throttle); the log is the one for the other records of the request.
     """
     asked = _parse(line)
+    if not isinstance(asked, errors.EncError):
+        asked = asked.asked_by(context.caller.principal)
     known = None if isinstance(asked, errors.EncError) else asked
     log, refused = throttle.rule(context.config, context.audit, context.caller, known, context.at_prompt)
     if refused is None:

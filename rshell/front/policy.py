@@ -5,6 +5,7 @@ from __future__ import annotations
 from gateway.base.records import Record
 from gateway.config.schema import ANY, Config
 from gateway.errors import Denied, EncError, Misconfigured, NotAllowedHere, Paused
+from gateway.identity.names import SharedName
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,13 +70,30 @@ def admit(asked: Command, principal: str, config: Config, pause: Paused | None, 
     if asked.verb.name == "new" and not {ANY, principal} & set(config.projects_create):
         denied = Denied("you may not create projects here", "ask your sysadmin for one")
         return Deny(because=denied, setting="projects.create")
+    shares = asked.verb.name == "accept" or (asked.verb.name == "share" and asked.value)
+    if shares and not {ANY, principal} & set(config.projects_share):
+        denied = Denied("you may not share projects here", "ask your sysadmin")
+        return Deny(because=denied, setting="projects.share")
     return Allow()
+
+
+def standing(asked: Command, context: Context) -> Allow | Deny:
+    """Whether the caller may do that to somebody else's project. To who is no member, there is none."""
+    project = asked.project
+    if not isinstance(project, SharedName) or asked.verb.for_members or asked.wants_help:
+        return Allow()
+    try:
+        context.vault(project)
+    except EncError as error:
+        return Deny(because=error)
+    return Deny(because=Denied(f"only {project.owner}, whose it is, can {asked.verb.name} {project}"))
 
 
 def decisions(asked: Command, context: Context) -> tuple[Allow | Deny, ...]:
     """All decisions on `asked`. It may be carried out if none of them is a Deny."""
     principal, config = context.caller.principal, context.config
     return (
+        standing(asked, context),
         decide(asked, context.at_prompt, config),
         admit(asked, principal, config, context.pause_error, context.audit_has_space),
     )

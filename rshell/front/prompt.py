@@ -10,6 +10,7 @@ from gateway.base import signals
 from gateway.errors import Busy, Denied, EncError, Interrupted, NotUnlocked, Usage
 from gateway.session import protocol
 from gateway.vault import store
+from gateway.vault.members import links
 from rshell.context import Context
 from rshell.front import main
 from rshell.language.command import Command
@@ -100,8 +101,15 @@ def _completions(context: Context, before: list[str]) -> list[str]:
     if verb is None:
         return []
     words = [] if before[-1].startswith("-") else _next_words(verb, before[1:])
-    projects = list(store.names(context.vaults_home)) if "PROJECT" in words else []
+    projects = _projects(context, verb) if "PROJECT" in words else []
     return projects + [word for word in words if word.islower()] + [flag for flag in verb.flags if flag not in before]
+
+
+def _projects(context: Context, verb: Verb) -> list[str]:
+    """The caller's own, and what is shared with them for a command that may name it."""
+    shared = links.names(context.config.paths_vaults, context.caller.principal) if verb.for_members else ()
+    there = (name for name in shared if os.path.isdir(os.path.join(context.vaults_of(name.owner), name.project)))
+    return [*store.names(context.vaults_home), *there]
 
 
 def _next_words(verb: Verb, given: list[str]) -> list[str]:

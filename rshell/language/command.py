@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from gateway.base.records import Record
 from gateway.errors import UnknownCommand, Usage
-from gateway.identity.names import ProjectName
+from gateway.identity.names import Named, Principal, ProjectName, SharedName, named
 from rshell.language import grammar, verbs
 from rshell.language.verbs import Verb
 
@@ -27,19 +27,27 @@ class Command(Record):
 
     `words` are all words as parsed (for transfers), `topic` the command that `help` is to explain, `value` the word of
     `takes_value` or of a form, `action` the word of a form in small letters, `arguments` the words of the program to
-    run, `seconds` its `--time` (0: none given), `directory` its `--directory` ("": none given).
+    run, `seconds` its `--time` (0: none given), `directory` its `--directory` ("": none given), `days` the number of
+    `--days` (0: none given).
     """
 
     verb: Verb
     words: tuple[str, ...]
-    project: ProjectName | None = None
+    project: Named | None = None
     topic: str = ""
     value: str = ""
     action: str = ""
     arguments: tuple[str, ...] = ()
     seconds: int = 0
     directory: str = ""
+    days: int = 0
     flags: frozenset[str] = frozenset()
+
+    def asked_by(self, caller: Principal) -> Command:
+        """The same with the caller's own name for a project of theirs: OWNER/P is P for the owner."""
+        if isinstance(self.project, SharedName) and self.project.owner == caller:
+            return self.replace(project=self.project.project)
+        return self
 
     @property
     def wants_json(self) -> bool:
@@ -92,6 +100,7 @@ def _arguments(verb: Verb, words: tuple[str, ...]) -> Command:
     words, time = _extract(verb, words, verbs.TIME)
     seconds = 0 if time is None else _seconds(verb, time)
     words, directory = _extract(verb, words, verbs.DIRECTORY)
+    words, days = _extract(verb, words, verbs.DAYS)
     flags = {word for word in words[1:] if word.startswith("--")}
     if "--help" in flags:
         return Command(verb=verb, words=words, flags=frozenset(("--help",)))
@@ -109,7 +118,8 @@ def _arguments(verb: Verb, words: tuple[str, ...]) -> Command:
     if arguments and not grammar.is_safe(arguments[0]):  # who cannot start it says so with its name
         raise Usage("the name of a program may not have control characters", "start it with sh -c")
     given = dict(zip(takes, names, strict=False))  # an optional value may be missing
-    project = ProjectName.of(given.pop("PROJECT")) if "PROJECT" in given else None
+    read = ProjectName.of if verb.name == "new" else named  # what does not exist yet is one's own
+    project = read(given.pop("PROJECT")) if "PROJECT" in given else None
     action = next((word for word in given if word.islower()), "")
     value = next((name for word, name in given.items() if word.isupper()), "")
     return Command(
@@ -121,6 +131,7 @@ def _arguments(verb: Verb, words: tuple[str, ...]) -> Command:
         arguments=arguments,
         seconds=seconds,
         directory=directory or "",
+        days=0 if days is None else _days(verb, days),
         flags=frozenset(flags),
     )
 
@@ -163,3 +174,13 @@ def _seconds(verb: Verb, given: str) -> int:
     if not (digits.isascii() and digits.isdecimal() and len(digits) <= _MAX_DIGITS and int(digits)):
         raise Usage("--time takes seconds, or minutes or hours as in 5m and 2h", f"usage: `{verb.usage}`")
     return int(digits) * (unit or 1)
+
+
+def _days(verb: Verb, given: str) -> int:
+    if not (given.isascii() and given.isdecimal() and 0 < int(given[:4]) <= _MOST_DAYS and len(given) <= 3):
+        raise Usage(f"--days takes a number from 1 to {_MOST_DAYS}", f"usage: `{verb.usage}`")
+    return int(given)
+
+
+_MOST_DAYS = 90
+"""An invitation is a secret that lies about until it is used."""

@@ -18,6 +18,7 @@ class Verb(Record):
     needs_admission  what it starts or changes outlives it: it is refused while the gateway is paused, and while the
                      audit log has no space to record its end
     always_passes    it ends sessions or shows them: no limit on requests and no full disk stops it
+    for_members      it may name a project of somebody else's, OWNER/PROJECT, that is shared with the caller
     implemented_by   the module of rshell.commands that carries it out ("": the one with its name)
     """
 
@@ -32,6 +33,7 @@ class Verb(Record):
     is_transfer: bool = False
     needs_admission: bool = False
     always_passes: bool = False
+    for_members: bool = False
     implemented_by: str = ""
 
     @property
@@ -53,7 +55,8 @@ class Verb(Record):
 
 TIME = "--time"
 DIRECTORY = "--directory"
-VALUES = {TIME: "T", DIRECTORY: "DIR"}
+DAYS = "--days"
+VALUES = {TIME: "T", DIRECTORY: "DIR", DAYS: "N"}
 """The options that take a value, and what the usage calls it."""
 
 
@@ -72,6 +75,7 @@ VERBS = {
         Verb(name="ls", summary="list your projects: locked or unlocked, size, last use", flags=("--json",)),
         Verb(
             name="mount",
+            for_members=True,
             summary="unlock a project",
             takes_project=True,
             flags=("--json",),
@@ -91,6 +95,7 @@ VERBS = {
         ),
         Verb(
             name="unmount",
+            for_members=True,
             summary="lock a project; while another machine has it too, only for yourself",
             takes_project=True,
             flags=("--all", "--json"),
@@ -111,17 +116,31 @@ VERBS = {
             flags=("--json",),
             needs_admission=True,
         ),
-        Verb(name="touch", summary="count as use of an unlocked project", takes_project=True, flags=("--json",)),
+        Verb(
+            name="touch",
+            for_members=True,
+            summary="count as use of an unlocked project",
+            takes_project=True,
+            flags=("--json",),
+        ),
         Verb(
             name="passwd",
+            for_members=True,
             summary="change the passphrase of a project",
             takes_project=True,
             flags=("--allow-weak", "--json"),
             needs_admission=True,
         ),
-        Verb(name="slots", summary="list the ways to unlock a project", takes_project=True, flags=("--json",)),
+        Verb(
+            name="slots",
+            for_members=True,
+            summary="list the ways to unlock a project",
+            takes_project=True,
+            flags=("--json",),
+        ),
         Verb(
             name="slot",
+            for_members=True,
             summary="add a way to unlock a project (key, recovery, passphrase), or remove one",
             forms=("add PROJECT KIND", "rm PROJECT SLOT"),
             flags=("--allow-weak", "--no-recovery", "--json"),
@@ -129,15 +148,55 @@ VERBS = {
         ),
         Verb(
             name="challenge",
+            for_members=True,
             summary="print what an SSH key signs to unlock a project",
             forms=("PROJECT", "PROJECT SLOT"),
-            flags=("--new", "--json"),
+            flags=("--new", "--rekey", "--json"),
         ),
         Verb(
             name="recover",
+            for_members=True,
             summary="set a new passphrase (or key) with a recovery code",
             forms=("PROJECT", "PROJECT KIND"),
             flags=("--allow-weak", "--json"),
+            needs_admission=True,
+        ),
+        Verb(
+            name="share",
+            for_members=True,
+            summary="invite somebody to a project, or list its members",
+            forms=("PROJECT", "PROJECT WHO"),
+            flags=("--read", DAYS, "--json"),
+            needs_admission=True,
+        ),
+        Verb(
+            name="accept",
+            for_members=True,
+            summary="join a project with an invitation's code",
+            forms=("PROJECT", "PROJECT KIND"),
+            flags=("--allow-weak", "--json"),
+            needs_admission=True,
+        ),
+        Verb(
+            name="unshare",
+            summary="end somebody's access to a project",
+            forms=("PROJECT WHO",),
+            flags=("--json",),
+            always_passes=True,
+        ),
+        Verb(
+            name="leave",
+            for_members=True,
+            summary="give up a project that is shared with you",
+            takes_project=True,
+            flags=("--json",),
+            always_passes=True,
+        ),
+        Verb(
+            name="rekey",
+            summary="give a locked project a new key, which nobody had before",
+            takes_project=True,
+            flags=("--discard", "--json"),
             needs_admission=True,
         ),
         Verb(
@@ -163,6 +222,7 @@ VERBS = {
         ),
         Verb(
             name="run",
+            for_members=True,
             summary="run a program in an unlocked project",
             takes_project=True,
             takes_command=True,
@@ -170,6 +230,7 @@ VERBS = {
         ),
         Verb(
             name="shell",
+            for_members=True,
             summary="open a shell in an unlocked project",
             takes_project=True,
             flags=("--net", TIME, DIRECTORY),

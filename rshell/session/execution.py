@@ -11,7 +11,7 @@ from contextlib import ExitStack
 
 from gateway.base.records import Record
 from gateway.errors import Internal, NotUnlocked, Stopped
-from gateway.identity.names import ProjectName
+from gateway.identity.names import Named, ProjectName, in_vault
 from gateway.sandbox import cgroups, paths, syscall_filter
 from gateway.sandbox.limits import Limits
 from gateway.sandbox.target import Target
@@ -36,7 +36,7 @@ _KINDS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234567
 class Wanted(Record):
     """The program to run. `label` is its name in `status`, `seconds` the time limit that the user gave (0: none)."""
 
-    project: ProjectName
+    project: Named
     label: str
     arguments: tuple[str, ...]
     directory: str
@@ -44,14 +44,14 @@ class Wanted(Record):
     seconds: int = 0
 
 
-def directory(project: str) -> str:
+def directory(project: Named) -> str:
     """The path of a project's view, which is the same in every sandbox."""
     return f"{paths.PROJECTS}/{project}"
 
 
 def run(context: Context, wanted: Wanted) -> int:
     """Run it in the session that has the project; return its exit status. Raises Stopped at a limit."""
-    session = registry.with_project(context.sessions(), wanted.project)
+    session = registry.with_project(context.all_sessions(), wanted.project)
     config = context.config
     target = Target(
         name=session.id, pid=session.pid, is_live=lambda: warden_process.is_running(config.paths_run, session)
@@ -87,11 +87,16 @@ def transfer(context: Context, session: Session, program: str, arguments: tuple[
         times = traffic.memory()
         held.callback(os.close, times)
         request = warden_client.attach(context, program, arguments).replace(
-            project=next(filter(None, map(project_of, paths.words)), None),
+            project=_first_project(context, paths),
             patterns=paths.patterns if any(paths.patterns) else (),
             traffic=times,
         )
         return _through(context, session, request, times)
+
+
+def _first_project(context: Context, paths: Paths) -> ProjectName | None:
+    sharers = context.sharers()
+    return next((in_vault(found) for path in paths.words if (found := project_of(path, sharers))), None)
 
 
 def _through(context: Context, session: Session, request: Execute | Attach, times: Fd, limit: int = 0) -> int:
@@ -119,7 +124,7 @@ def _request(
     return Execute(
         principal=context.caller.principal,
         origin=context.origin,
-        project=wanted.project,
+        project=in_vault(wanted.project),
         label=wanted.label,
         arguments=wanted.arguments,
         directory=wanted.directory,

@@ -7,26 +7,30 @@ session of its own, that session, which keeps the hold for as long as it lives.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 
 from gateway.base import rlimits, signals
 from gateway.base.records import Fd
 from gateway.errors import Busy, Dropped, EncError, Interrupted, NotUnlocked, WrongSecret
+from gateway.identity.names import in_vault
 from gateway.limits import backoff
 from gateway.session import asking, channel, launch, protocol
 from gateway.session.spec import tells_of_hangup
 from gateway.vault import gocryptfs, store
+from gateway.vault.slots import stored
 from gateway.warden.messages import Printed
-from rshell.session import warden_client
+from rshell.session import unlocking, warden_client
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from socket import socket
 
-    from gateway.identity.names import ProjectName
+    from gateway.identity.names import Named
     from gateway.session.protocol import Unlock
     from gateway.session.registry import Session
+    from gateway.vault.slots.stored import Role
     from rshell.context import Context
 
 _LEAVE_SECONDS = asking.LOCK_SECONDS
@@ -36,8 +40,8 @@ def prove(context: Context, request: Unlock, session: Session) -> None:
     """Raise WrongSecret unless the secret opens the project. That takes no second view, and counts like a mount."""
     right: bool | None = None
     try:
-        vault = context.vault(request.project)
-        config = store.open_config(vault, request.slot)
+        vault = context.vault(request.called)
+        config = store.open_config(vault, request.slot, request.slot_id)
         try:
             status = gocryptfs.try_secret(vault.cipher, config, request.secret)
         finally:
@@ -47,32 +51,34 @@ def prove(context: Context, request: Unlock, session: Session) -> None:
             error = gocryptfs.failure(status, request.slot_kind)
             right = False if isinstance(error, WrongSecret) else None
             log = context.audit.best_effort().bound(session=session.id)
-            log.write("unlock-failed", project=request.project, reason=error.slug)
+            log.write("unlock-failed", project=request.called, reason=error.slug)
             raise error
+        with contextlib.suppress(OSError):  # the session notes the use of the slot alone by which it was unlocked
+            stored.note_use(vault.slots, request.slot)
     finally:
-        backoff.end_attempt(os.dup(request.attempt), request.project, right)
+        backoff.end_attempt(os.dup(request.attempt), request.called, right)
 
 
-def by_holder(context: Context, session: Session, project: ProjectName) -> None:
+def by_holder(context: Context, session: Session, project: Named) -> None:
     """The channel of this connection that holds `session` already holds `project` of it as well."""
-    request = protocol.Hold(principal=context.caller.principal, origin=context.origin, project=project)
+    request = protocol.Hold(principal=context.caller.principal, origin=context.origin, project=in_vault(project))
     warden_client.ask(context, session, request)
 
 
-def by_session(context: Context, session: Session, own: Session, project: ProjectName) -> None:
+def by_session(context: Context, session: Session, own: Session, project: Named, role: Role) -> None:
     """The session of this connection, `own`, holds `project` of `session`, until it ends or `unmount` says so."""
-    with _join(context, session, project, (), own) as link:
+    with _join(context, session, project, role, (), own) as link:
         keep = protocol.Keep(
             principal=context.caller.principal, origin=context.origin, project=project, link=Fd(link.fileno())
         )
         warden_client.ask(context, own, keep)
 
 
-def by_channel(context: Context, session: Session, project: ProjectName, as_json: bool) -> int:
+def by_channel(context: Context, session: Session, project: Named, role: Role, as_json: bool) -> int:
     """This channel holds it; returns its exit status at its end. Ctrl-C leaves. Raises Dropped, Busy."""
     printed = Printed(1, 2, as_json)
     rlimits.lift_processor_time()
-    with _join(context, session, project, _lifelines()) as link:
+    with _join(context, session, project, role, _lifelines()) as link:
         try:
             return _wait(link, printed, session)
         except Interrupted as interrupted:
@@ -88,13 +94,22 @@ def by_channel(context: Context, session: Session, project: ProjectName, as_json
 
 
 def _join(
-    context: Context, session: Session, project: ProjectName, lifelines: tuple[Fd, ...], via: Session | None = None
+    context: Context,
+    session: Session,
+    project: Named,
+    role: Role,
+    lifelines: tuple[Fd, ...],
+    via: Session | None = None,
 ) -> socket:
-    """A connection on which the session has us as a holder. Raises what it refuses that with."""
+    """A connection on which the session has us as a holder. Raises what it refuses that with, and NoSuchProject for
+    somebody with whom it is not shared any more, or not in that role: since the session knows of us, `unshare` ends
+    what we hold.
+    """
     request = protocol.Join(
         principal=context.caller.principal,
         origin=context.origin,
-        project=project,
+        project=in_vault(project),
+        role=role.value,
         connection=context.caller.connection,
         via=via.id if via else "",
         lifelines=lifelines,
@@ -110,6 +125,8 @@ def _join(
             raise protocol.error_of(reply)
         if not isinstance(reply, protocol.Joined):
             raise _ended(session)
+        if context.owner_of(project) != context.caller.principal:
+            unlocking.require_role(context, context.vault(project), role)
         return link
     except BaseException as error:
         if link is not None:

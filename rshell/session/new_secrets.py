@@ -16,6 +16,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gateway.vault.slots.challenge import Challenge
+
 _MOST = {Kind.PASSPHRASE: 4, Kind.SSH_KEY: 16, Kind.RECOVERY: 4}
 """Of each kind for one person. Each passphrase more makes a wrong one cost a second's work more."""
 _KINDS = {"passphrase": Kind.PASSPHRASE, "key": Kind.SSH_KEY, "recovery": Kind.RECOVERY}
@@ -73,10 +75,17 @@ def recovery(context: Context) -> tuple[Slot, bytes]:
     return slot(context, Kind.RECOVERY), recovery_code.new().encode()
 
 
-def key(context: Context, vault_id: str, slots: tuple[Slot, ...], check: Callable[[], None]) -> tuple[Slot, bytes, str]:
+def key(
+    context: Context,
+    vault_id: str,
+    slots: tuple[Slot, ...],
+    check: Callable[[], None],
+    shown: Challenge | None = None,
+) -> tuple[Slot, bytes, str]:
     """A slot for the key of two signatures that the caller hands in, its secret, and the id of the vault.
 
-    Standard input has the challenge that was signed, then both signatures; at a terminal the challenge is shown.
+    Standard input has the challenge that was signed, then both signatures; at a terminal the challenge is `shown`, by
+    default a new one.
     `vault_id` is "" for a vault that does not exist yet: its id is that of the challenge. Raises Usage.
     """
     from gateway.vault import lifecycle
@@ -86,7 +95,7 @@ def key(context: Context, vault_id: str, slots: tuple[Slot, ...], check: Callabl
     realm = realms.of(context.config.paths_vaults)
     namespace = realms.namespace(realm)
     if os.isatty(0):
-        asked = challenge.new(realm, vault_id or lifecycle.new_id())
+        asked = shown or challenge.new(realm, vault_id or lifecycle.new_id())
         output.note(f"Sign these {challenge.LINES} lines twice on your machine:\n")
         output.note(f"ssh-keygen -Y sign -q -n {namespace} -f ~/.ssh/id_ed25519 <<'END'\n{asked.text}END\n")
     else:
@@ -122,6 +131,15 @@ def fields(made: Slot) -> dict[str, object]:
 
         about["key"] = fingerprint(made.public_key)
     return about
+
+
+def named(slot: Slot) -> str:
+    """A slot in words, and its key if it has one."""
+    if not slot.public_key:
+        return slot.name
+    from gateway.identity.authorized_keys import fingerprint
+
+    return f"{slot.name} ({fingerprint(slot.public_key)})"
 
 
 RECOVERY_WORDS = """\

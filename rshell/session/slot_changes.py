@@ -12,6 +12,10 @@ from gateway.vault.store import Vault
 from rshell.context import Context
 from rshell.session import new_secrets, unlocking
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 def minimum(context: Context, flags: frozenset[str]) -> int:
     """Characters of a new passphrase."""
@@ -28,9 +32,50 @@ def add(context: Context, vault: Vault, opened: Opened, new: Slot, secret: bytes
     """Add a slot. Raises what `change.add` raises."""
     require_still(context)
     with SignalsBlocked():
-        made = change.add(vault, opened, new, secret)
+        made = change.add(vault, opened, _theirs(context, vault, opened, new), secret)
         context.audit.write("slot-added", project=vault.name, with_slot=opened.slot.name, **new_secrets.fields(made))
     return made
+
+
+def share(
+    context: Context,
+    vault: Vault,
+    opened: Opened,
+    new: Slot,
+    code: bytes,
+    instead_of: Callable[[Slot], bool],
+    fields: dict[str, object],
+) -> None:
+    """Add an invitation, instead of those that `instead_of` accepts. Raises what `change.add` raises."""
+    require_still(context)
+    with SignalsBlocked():
+        change.add(vault, opened, new, code, instead_of)
+        owner = context.owner_of(vault.name)
+        context.audit.write("shared", project=vault.name, owner=owner, with_slot=opened.slot.name, **fields)
+
+
+def accept(context: Context, vault: Vault, opened: Opened, new: Slot, secret: bytes) -> Slot:
+    """Add a member's first slot instead of their invitations, one of which was opened. Raises what `change.add`
+    raises.
+    """
+    require_still(context)
+    invited = opened.slot.principal
+
+    def is_used(slot: Slot) -> bool:
+        return slot.kind is Kind.INVITATION and slot.principal == invited
+
+    with SignalsBlocked():
+        made = change.add(vault, opened, _theirs(context, vault, opened, new), secret, is_used)
+        about = {"owner": context.owner_of(vault.name), "member": made.principal, "role": made.role.value}
+        context.audit.write("accepted", project=vault.name, **about, **new_secrets.fields(made))
+    return made
+
+
+def _theirs(context: Context, vault: Vault, opened: Opened, new: Slot) -> Slot:
+    """The slot as the caller's: in somebody else's vault it says whose it is, and has the role of the opened one."""
+    if context.owner_of(vault.name) == context.caller.principal:
+        return new
+    return new.replace(principal=context.caller.principal, role=opened.slot.role)
 
 
 def set_passphrase(context: Context, vault: Vault, slots: tuple[Slot, ...], opened: Opened, secret: bytes) -> Slot:
@@ -43,6 +88,6 @@ def set_passphrase(context: Context, vault: Vault, slots: tuple[Slot, ...], open
     target = opened.slot if opened.slot in phrases else phrases[0]
     require_still(context)
     with SignalsBlocked():
-        made = change.replace(vault, opened, target.name, secret, utc_now(), context.caller.fingerprint)
+        made = change.replace(vault, opened, target, secret, utc_now(), context.caller.fingerprint)
         context.audit.write("slot-changed", project=vault.name, with_slot=opened.slot.name, **new_secrets.fields(made))
     return made

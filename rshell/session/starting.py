@@ -11,7 +11,7 @@ from rshell.session import execution
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from gateway.identity.names import ProjectName
+    from gateway.identity.names import Named
 
 _SCRIPT = r"""
 say() { printf 'enc: %s\n' "$1" >&2; exit "$2"; }
@@ -31,7 +31,7 @@ exec "$@"
 """
 
 
-def words(project: ProjectName, below: str) -> tuple[str, ...]:
+def words(project: Named, below: str) -> tuple[str, ...]:
     """The words to put before those of a program that is to start in the directory `below` in the project ("": its
     top). Raises Usage.
     """

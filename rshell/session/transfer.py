@@ -6,13 +6,19 @@ The paths are checked for a clear message, not for safety: the program sees noth
 from __future__ import annotations
 
 from gateway.base.records import Record
-from gateway.errors import Busy, Usage
-from gateway.identity.names import ProjectName
+from gateway.errors import Busy, Denied, Usage
+from gateway.identity.names import Named, ProjectName, SharedName
 from gateway.sandbox.paths import PROJECTS
 from gateway.session import registry
 from gateway.session.registry import Session
 from rshell.context import Context
 from rshell.language.grammar import Pattern
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gateway.identity.names import Principal
 
 
 class Paths(Record):
@@ -40,32 +46,49 @@ def canonical(path: str) -> str:
     return f"{PROJECTS}/{path.lstrip('/')}" if path.startswith("/") else path
 
 
-def session_of(context: Context, paths: tuple[str, ...]) -> Session:
+def session_of(context: Context, paths: tuple[str, ...], writes: bool = False) -> Session:
     """The session that has the projects of all paths unlocked; if they name no project, the channel's session.
 
-    Raises NoSuchProject or NotUnlocked for the project of a path, Busy if the projects are in several sessions.
+    Raises NoSuchProject or NotUnlocked for the project of a path, Busy if the projects are in several sessions, and
+    Denied for what `writes` into a project that the caller can only read.
     """
-    live = context.sessions()
-    named = [project for project in map(project_of, paths) if project]
+    sharers = context.sharers()
+    named = [project for project in (project_of(path, sharers) for path in paths) if project]
     if not named:
-        return registry.find(live, context.caller.connection)
+        return registry.find(context.sessions(), context.caller.connection)
+    live = context.all_sessions()
     for project in named:
         context.vault(project)
     chosen = {project: registry.with_project(live, project) for project in named}
     if len({session.id for session in chosen.values()}) > 1:
         raise Busy("those projects are unlocked in different sessions", "copy them one by one")
-    return chosen[named[0]]
+    session = chosen[named[0]]
+    if writes:
+        require_writer(context, session, named[0])
+    return session
 
 
-def require_projects(paths: tuple[str, ...]) -> None:
+def require_writer(context: Context, session: Session, project: Named) -> None:
+    """Raise Denied for a reader, whose programs cannot write: before a client sends what nobody takes."""
+    if session.role_of(context.caller.principal) == registry.READER:
+        raise Denied(f"you can read {project}, and not change it", f"ask {context.owner_of(project)} to let you write")
+
+
+def require_projects(context: Context, paths: tuple[str, ...]) -> None:
     """Raise Usage for what is to be written beside the projects."""
+    sharers = context.sharers()
     for path in paths:
-        if project_of(path) is None:
+        if project_of(path, sharers) is None:
             raise Usage("the destination names no project", "write gateway:PROJECT/ or a path below it")
 
 
-def project_of(path: str) -> ProjectName | None:
-    """The project that a path of a transfer names, if it names one."""
+def project_of(path: str, sharers: Mapping[str, Principal]) -> Named | None:
+    """The project that a path of a transfer names, if it names one. `sharers` are those who share projects with the
+    caller, by the word that a path of theirs begins with.
+    """
     path = f"{canonical(path)}/".removeprefix(f"{PROJECTS}/")
-    first = next((part for part in path.split("/") if part not in ("", ".")), "")
-    return ProjectName(first) if ProjectName.accepts(first) else None
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    owner = sharers.get(parts[0]) if parts else None
+    if owner and len(parts) > 1 and ProjectName.accepts(parts[1]):
+        return SharedName.made_of(owner, ProjectName(parts[1]))
+    return ProjectName(parts[0]) if parts and not owner and ProjectName.accepts(parts[0]) else None

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 
 from gateway.base.clock import boottime
-from gateway.errors import Usage, WrongSecret
+from gateway.errors import Busy, Usage, WrongSecret
 from gateway.limits import backoff
+from gateway.vault import store
 from gateway.vault.slots.change import Opened
-from gateway.vault.slots.stored import Kind, Slot
+from gateway.vault.slots.stored import Kind, Role, Slot
 from rshell.context import Context
 from rshell.session import spelling
 from rshell.terminal import output, questions
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.base.records import Fd
-    from gateway.identity.names import Principal, ProjectName
+    from gateway.identity.names import Named, Principal
     from gateway.vault.store import Vault
 
 _SIGNATURE = b"-----BEGIN "
@@ -26,9 +27,28 @@ _WAITED = 0.05
 """Seconds. A shorter wait is none: it is told to a tenth."""
 
 
-def own(slots: tuple[Slot, ...], caller: Principal, owner: Principal) -> tuple[Slot, ...]:
-    """Those of `slots` that `caller` can unlock a vault of `owner` with."""
-    return tuple(slot for slot in slots if slot.kind is not Kind.INVITATION and slot.is_of(caller, owner))
+def own(vault: Vault, slots: tuple[Slot, ...], caller: Principal, owner: Principal) -> tuple[Slot, ...]:
+    """Those of `slots` that `caller` can unlock a vault of `owner` with. Who has none in somebody else's hears what
+    they would hear if it did not exist: NoSuchProject. Raises Usage for one who is invited only.
+    """
+    theirs = tuple(slot for slot in slots if slot.is_of(caller, owner))
+    if caller != owner and not theirs:
+        raise store.no_such_project(vault.name)
+    found = tuple(slot for slot in theirs if slot.kind is not Kind.INVITATION)
+    if caller != owner and not found:
+        raise Usage(f"you are invited to {vault.name}, and have no way to unlock it yet", f"`accept {vault.name}`")
+    return found
+
+
+def mine(context: Context, vault: Vault) -> tuple[Slot, ...]:
+    """The slots that the caller can unlock the vault with. Raises DamagedVault, and what `own` raises."""
+    return own(vault, store.check(vault), context.caller.principal, context.owner_of(vault.name))
+
+
+def require_role(context: Context, vault: Vault, role: Role) -> None:
+    """Raise Busy for a member whose role is another by now, and what `mine` raises."""
+    if all(slot.role is not role for slot in mine(context, vault)):
+        raise Busy(f"what you may do in {vault.name} was changed meanwhile", "try again")
 
 
 def of_kind(slots: tuple[Slot, ...], kind: Kind) -> tuple[Slot, ...]:
@@ -89,7 +109,7 @@ def _candidates(context: Context, vault: Vault, slots: tuple[Slot, ...], given: 
 
     if given.startswith(_SIGNATURE):
         return [by_signature(context, vault, slots, given)]
-    codes = of_kind(slots, Kind.RECOVERY)
+    codes = (*of_kind(slots, Kind.RECOVERY), *of_kind(slots, Kind.INVITATION))
     if codes and recovery_code.looks_like_one(given):
         code = recovery_code.canonical(given).encode()
         return [Opened(slot=slot, secret=code) for slot in codes]
@@ -110,7 +130,6 @@ def _require_passphrase(vault: Vault, slots: tuple[Slot, ...], given: bytes) -> 
 def by_signature(context: Context, vault: Vault, slots: tuple[Slot, ...], armoured: bytes) -> Opened:
     """The slot of the key that signed, and its secret. The signature was verified. Raises WrongSecret, Usage."""
     from gateway.vault import realm as realms
-    from gateway.vault import store
     from gateway.vault.slots import challenge, sshsig
 
     signature = sshsig.parse(armoured)
@@ -133,7 +152,7 @@ def by_signature(context: Context, vault: Vault, slots: tuple[Slot, ...], armour
     return Opened(slot=slot, secret=challenge.secret(asked, signature.raw, slot.public_key))
 
 
-def begin_attempt(context: Context, project: ProjectName, check: Callable[[], None]) -> Fd:
+def begin_attempt(context: Context, project: Named, check: Callable[[], None]) -> Fd:
     """Wait as long as the principal's earlier wrong passphrases for the project cost. `check` is called twice a second;
     what it raises ends the wait, and the attempt.
     """

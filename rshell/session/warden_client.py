@@ -97,8 +97,12 @@ def close(context: Context, sessions: tuple[Session, ...], reason: str = "logout
 
 
 def _close(context: Context, session: Session, reason: str, for_all: bool) -> protocol.Request:
-    kind = protocol.CloseForAll if for_all and session.protocol >= registry.HAS_HOLDERS else protocol.Close
-    return kind(principal=session.principal, origin=context.origin, reason=reason)
+    kind = (
+        protocol.CloseForAll
+        if for_all and session.protocol >= registry.HAS_HOLDERS and not session.shared
+        else protocol.Close
+    )
+    return kind(principal=context.caller.principal, origin=context.origin, reason=reason)
 
 
 def attach(

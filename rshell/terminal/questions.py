@@ -39,6 +39,14 @@ def _announce() -> None:
         output.note("reading one line from standard input; what you type is visible: use ssh -t to hide it")
 
 
+def ready(words: str) -> None:
+    """Tell the client that what can be checked was checked: once it hears this, it asks its user. `words` are what it
+    is to hear of the answers.
+    """
+    if output.reader_uses_client() and not os.isatty(0):
+        output.note(f"reading {words} from standard input")
+
+
 def _unseen(prompt: str, read: Callable[[], bytes]) -> bytes:
     from gateway.base.syscalls import make_undumpable
 

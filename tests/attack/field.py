@@ -27,6 +27,16 @@ def decoded(text: str) -> bytes:
     )
 
 
+def filled(text: str, names: dict[str, str]) -> str:
+    """`text` with the {names}; {number} is a word of that length."""
+
+    def value(found: re.Match[str]) -> str:
+        name = found[1]
+        return "a" * int(name) if name.isdecimal() else names.get(name, found[0])
+
+    return re.sub(r"\{(\w+)\}", value, text)
+
+
 @dataclass
 class Field:
     """The attacker's side. `pit` is a directory that every account of the host may write to; it has to stay empty."""
@@ -41,11 +51,7 @@ class Field:
     def filled(self, text: str) -> str:
         """`text` with the {names} of this field; {number} is a word of that length."""
 
-        def value(found: re.Match[str]) -> str:
-            name = found[1]
-            return "a" * int(name) if name.isdecimal() else self.names.get(name, found[0])
-
-        return re.sub(r"\{(\w+)\}", value, text)
+        return filled(text, self.names)
 
     def ssh(self, line: bytes) -> Result:
         return self.attacker.ssh(line.decode(errors="surrogateescape"), extra=self.shared)
@@ -97,7 +103,7 @@ def laid(gateway: Gateway, place: Path) -> Iterator[Field]:
         tempfile.TemporaryDirectory() as name,
         victim.mounted(theirs),
         attacker.mounted(mine),
-        _connection(attacker, Path(name) / "socket") as shared,
+        connection(attacker, Path(name) / "socket") as shared,
     ):
         file, void = Path(name) / "secret", Path(name) / "void"
         file.write_text(CANARY)
@@ -127,7 +133,7 @@ def laid(gateway: Gateway, place: Path) -> Iterator[Field]:
 
 
 @contextlib.contextmanager
-def _connection(person: Person, socket: Path) -> Iterator[tuple[str, ...]]:
+def connection(person: Person, socket: Path) -> Iterator[tuple[str, ...]]:
     """Options that put channels on one connection, which is there for the context."""
     shared = ("-o", f"ControlPath={socket}")
     master: Held = person.hold(extra=(*shared, "-M", "-N"))

@@ -29,7 +29,7 @@ def test_a_client_killed_at_any_moment_of_mount_leaves_nothing(person: Person, p
         held.end()
 
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(one, [moments.uniform(0.1, 1.2) for _ in range(TRIES)]))
+        list(pool.map(one, [moments.uniform(0.02, 0.9) for _ in range(TRIES)]))
     gateway = person.gateway
     eventually(lambda: not gateway.session_processes())
     mine = {"principal": person.fingerprint}

@@ -166,27 +166,33 @@ def test_several_views_that_hang_end_together_and_requests_are_answered_meanwhil
     eventually(lambda: not own.leftovers())
 
 
-@pytest.mark.parametrize("client", ["stays", "goes"])
-def test_a_warden_that_is_stopped_is_ended_from_outside(own: Gateway, client: str) -> None:
-    who = own.person("someone")
-    who.new("p")
-    with who.mounted("p") as held, writing(who, "p"):
-        warden = own.warden()
+def test_a_warden_that_is_stopped_is_ended_from_outside(own: Gateway) -> None:
+    """Two at the same moment: the client of one stays, that of the other goes."""
+    people = [own.person(name) for name in ("stays", "goes")]
+    for who in people:
+        who.new("p")
+    with contextlib.ExitStack() as stack:
+        stays_, goes = [stack.enter_context(who.mounted("p")) for who in people]
+        for who in people:
+            stack.enter_context(writing(who, "p"))
+        wardens = [int(str(one["pid"])) for one in own.sessions()]
+        assert len(wardens) == 2
         began = time.monotonic()
-        os.kill(warden, signal.SIGSTOP)
-        if client == "goes":
-            held.kill()
-        eventually(lambda: not alive(warden), WATCHED + SLACK)
+        for warden in wardens:
+            os.kill(warden, signal.SIGSTOP)
+        goes.kill()
+        eventually(lambda: not any(map(alive, wardens)), WATCHED + SLACK)
         eventually(lambda: not in_sight(own) and not gocryptfs_of(own), 2)
         assert time.monotonic() - began < WATCHED + SLACK
-        if client == "stays":
-            assert held.wait().status != 0
-    assert "none" in who.ssh("whoami").out, "who looks clears its record away"
+        assert stays_.wait().status != 0
+    for who in people:
+        assert "none" in who.ssh("whoami").out, "who looks clears its record away"
     eventually(lambda: not own.leftovers())
     eventually(lambda: not [args for args in own.processes().values() if "read -r" in args])
-    with who.mounted("p"):  # the vault is free, and nothing is torn
-        assert who.ssh("run", "p", "--", "test", "-s", "log").status == 0
-    assert who.fsck("p").status == 0
+    for who in people:
+        with who.mounted("p"):  # the vault is free, and nothing is torn
+            assert who.ssh("run", "p", "--", "test", "-s", "log").status == 0
+        assert who.fsck("p").status == 0
 
 
 def test_a_warden_that_answers_again_is_left_alone(own: Gateway) -> None:

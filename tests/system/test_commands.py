@@ -9,6 +9,7 @@ import pytest
 
 from rshell.language.verbs import VERBS
 from tests.harness import PASSPHRASE, Gateway, Person, Result, eventually
+from tests.life import connection
 
 UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
@@ -250,12 +251,13 @@ def test_help_lists_every_command_with_a_summary(person: Person) -> None:
 
 
 def test_help_of_a_command_is_the_same_in_both_spellings(person: Person) -> None:
-    for name, verb in VERBS.items():
-        result = person.ssh("help", name)
-        assert (result.status, result.err) == (0, "")
-        assert result.out.startswith(f"usage: {verb.usage}\n{verb.summary}\n"), name
-        if name != "help":
-            assert person.ssh(name, "--help") == result
+    with connection(person) as shared:
+        for name, verb in VERBS.items():
+            result = person.ssh("help", name, extra=shared)
+            assert (result.status, result.err) == (0, "")
+            assert result.out.startswith(f"usage: {verb.usage}\n{verb.summary}\n"), name
+            if name != "help":
+                assert person.ssh(name, "--help", extra=shared) == result
 
 
 @pytest.mark.parametrize(

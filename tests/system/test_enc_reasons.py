@@ -94,7 +94,7 @@ FULL_SCREEN = "import sys, termios, tty\ntty.setraw(0)\nprint('drawn', end='', f
 
 
 def impatient(make_gateway: Callable[..., Gateway], **more: str) -> Gateway:
-    return make_gateway(**{"idle.view": "12", "idle.session": "60", "idle.warning": "8", **more})
+    return make_gateway(**{"idle.view": "9", "idle.session": "60", "idle.warning": "5", **more})
 
 
 def in_an_editor(mine: Laptop, **more: str) -> Terminal:
@@ -168,7 +168,7 @@ def test_at_a_shell_the_warning_says_what_to_type_and_that_text_is_not_lost(
 
 
 def test_who_chose_so_keeps_a_project_by_typing_and_not_by_leaving(make_gateway: Callable[..., Gateway]) -> None:
-    who = impatient(make_gateway, **{"idle.view": "20", "idle.warning": "12"}).person("dev1", "dev1")
+    who = impatient(make_gateway, **{"idle.view": "14", "idle.warning": "8"}).person("dev1", "dev1")
     who.new("parser")
     with laptop(who) as mine:
         config = mine.home / "config.toml"
@@ -177,7 +177,7 @@ def test_who_chose_so_keeps_a_project_by_typing_and_not_by_leaving(make_gateway:
         began = time.monotonic()
         eventually(lambda: mine.gateway.events("request", verb="touch"), 20)
         assert "will be locked" not in terminal.seen, "nobody is warned who is there"
-        stays(lambda: mine.views() == ["parser"], max(1.0, 24 - (time.monotonic() - began)))
+        stays(lambda: mine.views() == ["parser"], max(1.0, 18 - (time.monotonic() - began)))
         os.utime(os.readlink(f"/proc/{terminal.pid}/fd/0"), (time.time() - 300, time.time()))  # typed long ago
         terminal.expect("\a", 40)
         eventually(lambda: mine.views() == [], 40)

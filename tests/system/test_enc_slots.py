@@ -227,3 +227,23 @@ def test_rename_and_trash(mine: Laptop) -> None:
     assert mine.enc("trash", "restore").status == 64
     assert mine.enc("trash", "restore", "q").status == 0
     assert add_key(mine.who, "q").status == 0
+
+
+def test_rekey_uses_the_key_where_there_is_one_and_the_key_comes_along(mine: Laptop) -> None:
+    done = mine.enc("rekey", "p", "--json", stdin=PASSPHRASE + "\n")
+    assert done.status == 0 and done.json["unlocked_by"] == "your passphrase" and done.json["codes"] == [], done
+    added(mine)
+    done = mine.enc("rekey", "p")
+    assert done.status == 0 and len(CODE.findall(done.out)) == 1 and "rekeyed p\n" in done.out, done
+    assert "not carried over: passphrase; `enc slot add p KIND`" in done.out and "Passphrase" not in done.err
+    assert mount(mine).json["unlocked_by"] == f"your SSH key {mine.who.fingerprint}"
+    code = code_of(done)
+    done = mine.enc("rekey", "p", "--json")
+    (again,) = json.loads(done.out)["codes"]
+    assert again["kind"] == "recovery" and again["code"] != code
+    assert [event["event"] for event in map(json.loads, done.err.splitlines())] == ["codes"]
+    assert mine.enc("recover", "p", stdin=f"{again['code']}\n{NEW}\n").status == 0
+    assert mine.enc("rekey", "p", "--discard", "--json").json["discarded"] is False
+    with mine.who.mounted("p", NEW):
+        done = mine.enc("rekey", "p", "--json")
+        assert done.status == 75 and done.json["error"] == "busy", done

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -281,8 +282,7 @@ SFTP_FAULTS = {
 }
 
 
-@pytest.mark.parametrize("fault", SFTP_FAULTS)
-def test_mount_says_success_only_after_an_answer_from_the_gateway(mine: Laptop, fault: str) -> None:
+def refuses_to_mount(mine: Laptop, fault: str) -> None:
     tools = mine.root / "tools"
     tools.mkdir()
     program = tools / "ssh"
@@ -297,6 +297,19 @@ def test_mount_says_success_only_after_an_answer_from_the_gateway(mine: Laptop, 
     assert not (mine.home / "enc" / "one").exists()
     eventually(mine.is_clean, 5)
     assert os.path.ismount(mine.mount("one")), "without the fault it works"
+
+
+@pytest.mark.parametrize("fault", list(SFTP_FAULTS)[:3])
+def test_mount_says_success_only_after_an_answer_from_the_gateway(mine: Laptop, fault: str) -> None:
+    refuses_to_mount(mine, fault)
+
+
+def test_mount_waits_for_that_answer_for_a_time(mine: Laptop) -> None:
+    """Two at once: each takes as long as `enc` waits."""
+    other = mine.gateway.person(f"{mine.who.name}-too")
+    other.new("one")
+    with laptop(other) as theirs, ThreadPoolExecutor(2) as pool:
+        list(pool.map(refuses_to_mount, (mine, theirs), list(SFTP_FAULTS)[3:]))
 
 
 # Ends

@@ -483,7 +483,7 @@ def warden_with_view(who: Person) -> int:
 
 @pytest.fixture
 def quick(make_gateway: Callable[..., Gateway]) -> Gateway:
-    return make_gateway(**{"idle.session": "8", "idle.view": "8", "idle.warning": "3"})
+    return make_gateway(**{"idle.session": "5", "idle.view": "5", "idle.warning": "2"})
 
 
 def test_who_is_idle_leaves_and_who_works_stays(quick: Gateway) -> None:
@@ -497,7 +497,7 @@ def test_who_is_idle_leaves_and_who_works_stays(quick: Gateway) -> None:
         ended = first.wait()
         assert ended.status == 75
         assert "the session will be closed because it is idle" in ended.out
-        assert "left work: idle for 8 s; it stays unlocked for" in ended.out
+        assert "left work: idle for 5 s; it stays unlocked for" in ended.out
         assert second.process.poll() is None and keys(two) == [two.fingerprint]
         (left,) = quick.events("left")
         assert (left["reason"], left["fingerprint"]) == ("idle-session", one.fingerprint)
@@ -537,7 +537,7 @@ def test_use_of_a_project_of_another_session_keeps_one_s_own_session(quick: Gate
         own.read_until("open until")
         with one.mounted("work") as first:
             join(two, shared)
-            for _ in range(14):
+            for _ in range(10):
                 assert two.ssh("run", "work", "--", "tee", "file", stdin="x", extra=shared).status == 0
                 time.sleep(1)
             assert first.process.poll() == 75, "the other was idle"

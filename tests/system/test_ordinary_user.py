@@ -35,7 +35,7 @@ def ordinary(account: pwd.struct_passwd) -> Iterator[Gateway]:
     """A gateway run by that account."""
     with tempfile.TemporaryDirectory(prefix="enc-ordinary-") as name:
         os.chown(name, account.pw_uid, account.pw_gid)
-        gateway = Gateway(Path(name) / "gw", prefix=AS_ACCOUNT).start()
+        gateway = Gateway(Path(name) / "gw", prefix=AS_ACCOUNT, as_shipped=True).start()
         yield gateway
         assert gateway.stop() == 0
         assert not [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if name in line]

@@ -20,6 +20,11 @@ from tests.stock import Speaker, Two, older_key_exchange, sessions, sshfs
 BLOB = bytes(range(256)) * 12_000  # 3 MB: many packets, read and written ahead
 
 
+@pytest.fixture(scope="module")
+def gateway(gateway_as_shipped: Gateway) -> Gateway:
+    return gateway_as_shipped
+
+
 @pytest.fixture(scope="module", params=[("p",), ("p", "q")], ids=["one session", "two sessions"])
 def who(gateway: Gateway, request: pytest.FixtureRequest) -> Iterator[Two]:
     projects = request.param

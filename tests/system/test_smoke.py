@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.harness import Gateway, Person, eventually
+
+
+@pytest.fixture(scope="module")
+def gateway(gateway_as_shipped: Gateway) -> Gateway:
+    return gateway_as_shipped
 
 
 def test_a_file_put_through_sftp_is_ciphertext_on_disk(

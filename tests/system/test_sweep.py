@@ -178,10 +178,10 @@ def test_sweeping_all_the_time_disturbs_nobody(make_gateway: Callable[..., Gatew
     root = str(Path(garbage.__file__).parents[2])
     words = ["python3", "-I", "-c", script, root, str(gateway.vaults), str(gateway.root / "run")]
     words.append(str(gateway.ready["audit"]))
-    sweepers = [subprocess.Popen(words, stderr=subprocess.PIPE) for _ in range(3)]
+    sweepers = [subprocess.Popen(words, stderr=subprocess.PIPE) for _ in range(2)]
 
     def live(who: Person) -> None:
-        for round_ in range(6):
+        for round_ in range(4):
             name = f"project{round_}"
             made = who.ssh("new", name, stdin=PASSPHRASE + "\n")
             with session(who) as (_, shared):
@@ -204,6 +204,6 @@ def test_sweeping_all_the_time_disturbs_nobody(make_gateway: Callable[..., Gatew
         assert sweeper.poll() is None, sweeper.communicate()[1].decode()
         sweeper.kill()
         sweeper.communicate()
-    assert len(gateway.events("locked", reason="unmount")) == 18
+    assert len(gateway.events("locked", reason="unmount")) == 12
     eventually(lambda: not gateway.leftovers())
     assert not list(gateway.vaults.glob("*/.new-*"))

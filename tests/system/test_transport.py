@@ -6,10 +6,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.harness import Gateway, Person, run
 
 ROOT = Path(__file__).resolve().parents[2]
 SSHD = "/usr/sbin/sshd"
+
+
+@pytest.fixture(scope="module")
+def gateway(gateway_as_shipped: Gateway) -> Gateway:
+    return gateway_as_shipped
 
 
 def test_ssh_audit_has_nothing_to_say_against_it(gateway: Gateway) -> None:

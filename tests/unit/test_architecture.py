@@ -223,6 +223,7 @@ CALLED = [
             "gateway/sandbox/inside/foreground.py",
             "gateway/sandbox/network.py",
             "gateway/session/launch.py",
+            "gateway/vault/inside/private_view.py",
             "gateway/warden/tracking/scanner.py",
         ],
         id="forking",

@@ -40,10 +40,11 @@ class Gateway:
         self.removed.append(path)
 
 
+@pytest.mark.parametrize(("p", "file"), [("p", "hidden-p"), ("alice/p", "hidden-alice%p")])
 def test_what_is_noted_is_removed_and_nothing_that_a_user_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, p: str, file: str
 ) -> None:
-    gateway = Gateway({"p": [HIDDEN, *OTHERS], "pq": [HIDDEN], "p/sub": ["x", HIDDEN]})
+    gateway = Gateway({p: [HIDDEN, *OTHERS], f"{p}q": [HIDDEN], f"{p}/sub": ["x", HIDDEN]})
 
     @contextlib.contextmanager
     def connected(*_: object) -> Iterator[Gateway]:
@@ -51,9 +52,9 @@ def test_what_is_noted_is_removed_and_nothing_that_a_user_named(
 
     monkeypatch.setattr(sftp, "connected", connected)
     store = cast("Store", SimpleNamespace(directory=str(tmp_path)))
-    (tmp_path / "hidden-p").write_text(json.dumps({below: ["00000005", "x"] for below in ("", "sub", "../pq", "/")}))
-    hidden_files.remove_left(store, "p", 1.0)
-    assert sorted(gateway.removed) == [f"p/{HIDDEN}", f"p/sub/{HIDDEN}"]
+    (tmp_path / file).write_text(json.dumps({below: ["00000005", "x"] for below in ("", "sub", "../pq", "/")}))
+    hidden_files.remove_left(store, p, 1.0)
+    assert sorted(gateway.removed) == [f"{p}/{HIDDEN}", f"{p}/sub/{HIDDEN}"]
 
 
 def test_beside_a_deleted_file_only_its_own_hidden_one_is_found(

@@ -69,6 +69,7 @@ def test_whatever_name_a_gateway_gives_its_user_the_config_can_be_read_again(
     ("listed", "completed"),
     [
         ([{"name": "parser"}, {"name": "plan;reboot"}, {"name": "p$(reboot)"}, {"name": "p\nq"}], ["parser"]),
+        ([{"name": "p.team@x/plan"}, {"name": "p/../q"}, {"name": "p/q/r"}, {"name": "../p"}], ["p.team@x/plan"]),
         ([{"name": "p" * 64}, {"name": "p..q"}, {"name": 7}, {"name": None}, {"name": "other"}], []),
         ([7], []),
         ([{}], []),

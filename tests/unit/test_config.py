@@ -21,7 +21,7 @@ NUMBERS = [pytest.param(key, id=key.name) for key in KEYS if isinstance(key.defa
 STRINGS = [pytest.param(key, id=key.name) for key in KEYS if isinstance(key.default, str) and not key.choices]
 CHOICES = [pytest.param(key, id=key.name) for key in KEYS if key.choices]
 LISTS = [pytest.param(key, id=key.name) for key in KEYS if isinstance(key.default, tuple)]
-ITEMS = {"projects.create": ("dev1", "dev2")}
+ITEMS = {"projects.create": ("dev1", "dev2"), "projects.share": ("dev1", "dev2")}
 PATHS = [pytest.param(key, id=key.name) for key in KEYS if key.name.startswith("paths.")]
 
 DEFAULTS: dict[str, str | int] = {

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from gateway.base import codec
 from gateway.base.records import Fd, Record
 from gateway.errors import EncError, Internal
-from gateway.identity.names import Principal, ProjectName, SessionId, SlotName
+from gateway.identity.names import Principal, ProjectName, SessionId, SharedName, SlotName
 from gateway.sandbox.limits import Limits
 from gateway.session import channel, protocol
 from gateway.session.protocol import (
@@ -48,6 +48,7 @@ TYPES: dict[str, st.SearchStrategy[object]] = {
     "Word": WORDS,
     "Fd": st.integers(0, 1000).map(Fd),
     "Principal": NAMES.map(Principal.of) | st.just(Principal.of_fingerprint(FINGERPRINT)),
+    "Named": NAMES.map(ProjectName.of) | st.just(SharedName.of("alice/p")),
     "ProjectName": NAMES.map(ProjectName.of),
     "SlotName": NAMES.map(SlotName.of),
     "SessionId": st.from_regex(r"s-[0-9a-f]{12}", fullmatch=True).map(SessionId.of),
@@ -93,8 +94,10 @@ UNLOCK = Unlock(
     principal=Principal("dev1"),
     origin="",
     project=ProjectName("p"),
+    called=ProjectName("p"),
     slot=SlotName("passphrase"),
     slot_kind="passphrase",
+    slot_id="0123456789abcdef",
     secret=Fd(0),
     attempt=Fd(1),
     place=Fd(2),

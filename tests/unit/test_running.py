@@ -68,19 +68,19 @@ REPOSITORIES = {
 
 @pytest.mark.parametrize("word", REPOSITORIES)
 def test_a_repository_is_found(word: str) -> None:
-    assert repository(word) == ("p", REPOSITORIES[word])
+    assert repository(word, {}) == ("p", REPOSITORIES[word])
 
 
 @pytest.mark.parametrize("word", ["..", "p/..", "../p", "/projects/../etc", "p/../../etc", "~/../x"])
 def test_a_repository_is_not_above_its_project(word: str) -> None:
     with pytest.raises(Usage):
-        repository(word)
+        repository(word, {})
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=30))
 def test_whatever_is_named_lies_in_a_project(word: str) -> None:
     try:
-        project, path = repository(word)
+        project, path = repository(word, {})
     except (Usage, NotUnlocked):
         return
     assert os.path.normpath(path) == path
@@ -250,7 +250,8 @@ def test_what_cannot_be_counted_in_time_is_counted_to_its_end_beside_the_work(
 ) -> None:
     """A total that was too large must fall when something was deleted, also where counting takes long."""
     monkeypatch.setattr(supervisor, "_RECOUNT_FULL_SECONDS", 0.0)
-    monkeypatch.setattr(usage, "count", lambda _: (0, False))
+    whole = usage.count
+    monkeypatch.setattr(usage, "count", lambda home, seconds=0.0: whole(home, seconds) if seconds else (0, False))
     ledger.Ledger(ledger_fd).recount(lambda: (90_000, True))
     one = supervisor.Quota(str(tmp_path), 60_000, ledger_fd)
     eventually(lambda: one.reserve(30_000), 10)

@@ -142,7 +142,7 @@ def test_a_session_is_on_the_connections_of_the_channels_that_hold_it_and_of_no_
 
 
 def test_a_record_that_lacks_a_field_is_refused() -> None:
-    for name in Session._fields.keys() - {"protocol", "holders"}:
+    for name in Session._fields.keys() - {"protocol", "holders", "shared"}:
         values = json.loads(session().dump())
         del values[name]
         with pytest.raises(ValueError):

@@ -27,7 +27,7 @@ PATHS = st.builds(
 @example("/projects//p")
 def test_a_path_that_goes_on_as_it_is_is_of_that_project(path: str) -> None:
     wire = path.encode()
-    project, whole = located(wire)
+    project, whole = located(wire, {})
     if is_plain(wire, {b"p"}):
         assert project == "p"
         assert os.path.normpath(whole) == os.path.normpath(wire)

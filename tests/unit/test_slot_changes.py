@@ -16,7 +16,7 @@ import pytest
 from gateway.base import files, syscalls
 from gateway.errors import CannotCreate, EncError, NoSuchProject, Usage, WrongSecret
 from gateway.identity.names import ProjectName, SlotName
-from gateway.vault import garbage, lifecycle, store
+from gateway.vault import garbage, gocryptfs, lifecycle, store
 from gateway.vault.slots import change, stored
 from gateway.vault.slots.change import Opened
 from gateway.vault.slots.stored import Kind, Role, Slot
@@ -25,6 +25,12 @@ from gateway.vault.store import Vault
 FINGERPRINT = "SHA256:" + "A" * 43
 FIRST, SECOND, STRONG = b"correct horse", b"battery staple", b"00" * 32
 FORK = multiprocessing.get_context("fork")
+
+
+@pytest.fixture
+def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A passphrase costs a sixty-fourth, for tests that try many; to be named before `vault`."""
+    monkeypatch.setattr(gocryptfs, "PASSPHRASE_LOG_N", 10)
 
 
 @pytest.fixture
@@ -75,7 +81,7 @@ def test_a_passphrase_that_replaces_a_strong_secret_costs_what_a_passphrase_cost
     recovery = change.add(vault, first(vault), new(Kind.RECOVERY), STRONG)
     opened = Opened(slot=recovery, secret=STRONG)
     before = store.check(vault)[0]
-    changed = change.replace(vault, opened, before.name, SECOND, "later", "SHA256:y")
+    changed = change.replace(vault, opened, before, SECOND, "later", "SHA256:y")
     assert opens(vault, "passphrase", SECOND) and not opens(vault, "passphrase", FIRST)
     assert cost(vault, "passphrase") == 1 << 16
     assert changed.id == before.id != "" and changed.created == "later"
@@ -87,7 +93,7 @@ def test_a_slot_of_the_first_version_is_opened_and_changed(vault: Vault) -> None
     path.write_text('kind = "passphrase"\nlabel = "passphrase"\ncreated = "x"\nfingerprint = "SHA256:x"\nsalt = ""\n')
     (old,) = store.check(vault)
     assert old.version == 1
-    change.replace(vault, Opened(slot=old, secret=FIRST), old.name, SECOND, "later", FINGERPRINT)
+    change.replace(vault, Opened(slot=old, secret=FIRST), old, SECOND, "later", FINGERPRINT)
     (now,) = store.check(vault)
     assert (now.version, now.name, now.role) == (2, "passphrase", Role.OWNER) and now.binding and now.id
     assert opens(vault, "passphrase", SECOND)
@@ -100,7 +106,7 @@ def test_a_wrong_secret_changes_nothing(vault: Vault, secret: bytes) -> None:
     with pytest.raises(WrongSecret):
         change.add(vault, wrong, new(Kind.RECOVERY), STRONG)
     with pytest.raises(WrongSecret):
-        change.replace(vault, wrong, SlotName("passphrase"), SECOND, "later", FINGERPRINT)
+        change.replace(vault, wrong, wrong.slot, SECOND, "later", FINGERPRINT)
     assert tree(vault) == before
 
 
@@ -111,20 +117,21 @@ def test_the_last_way_is_not_removed_and_what_is_required_is(vault: Vault) -> No
     def nothing(_left: tuple[Slot, ...]) -> None:
         return
 
+    phrase = first(vault).slot
     with pytest.raises(Usage, match="the last way"):
-        change.remove(vault, SlotName("passphrase"), nothing)
-    change.add(vault, first(vault), new(Kind.RECOVERY), STRONG)
+        change.remove(vault, phrase, nothing)
+    recovery = change.add(vault, first(vault), new(Kind.RECOVERY), STRONG)
     change.add(vault, first(vault), new(Kind.RECOVERY, principal="bob").replace(role=Role.READER), STRONG)
     change.add(vault, first(vault), new(Kind.INVITATION), STRONG)
     before = tree(vault)
     with pytest.raises(Usage, match="no"):
-        change.remove(vault, SlotName("passphrase"), refuse)
+        change.remove(vault, phrase, refuse)
     with pytest.raises(Usage, match="no such way"):
-        change.remove(vault, SlotName("passphras"), nothing)
+        change.remove(vault, phrase.replace(id="ff" * 8), nothing)
     assert tree(vault) == before
-    change.remove(vault, SlotName("passphrase"), nothing)
+    change.remove(vault, phrase, nothing)
     with pytest.raises(Usage, match="the last way"):  # neither a reader's nor an invitation is the owner's
-        change.remove(vault, SlotName("recovery"), nothing)
+        change.remove(vault, recovery, nothing)
     assert not opens(vault, "passphrase", FIRST) and opens(vault, "recovery", STRONG)
 
 
@@ -149,12 +156,12 @@ def ended_at(step: int, vault: Vault, monkeypatch: pytest.MonkeyPatch) -> int:
 
     for module, name in [(files, "replace"), (files, "sync"), (syscalls, "exchange")]:
         monkeypatch.setattr(module, name, counted(getattr(module, name), name == "exchange"))
-    change.replace(vault, first(vault), SlotName("passphrase"), SECOND, "later", FINGERPRINT)
+    change.replace(vault, first(vault), first(vault).slot, SECOND, "later", FINGERPRINT)
     os._exit(0)
 
 
 def test_a_crash_at_any_step_leaves_the_old_slots_or_the_new_ones(
-    vault: Vault, monkeypatch: pytest.MonkeyPatch
+    cheap: None, vault: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each file that is written or synced, and the exchange, is a step; a child is ended at each in turn."""
     for step in range(40):
@@ -183,7 +190,9 @@ def test_a_draft_that_a_crash_left_is_swept(vault: Vault) -> None:
         files.ABANDONED_AFTER = files_age
 
 
-def test_two_changes_at_once_are_made_one_after_the_other(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_changes_at_once_are_made_one_after_the_other(
+    cheap: None, vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(change, "_BUSY_SECONDS", 120.0)  # on a machine with much else to do
     opened = first(vault)
 
@@ -201,9 +210,9 @@ def test_two_changes_at_once_are_made_one_after_the_other(vault: Vault, monkeypa
 
 def test_of_two_who_change_one_slot_the_second_is_told(vault: Vault) -> None:
     opened = first(vault)
-    change.replace(vault, opened, SlotName("passphrase"), SECOND, "later", FINGERPRINT)
+    change.replace(vault, opened, opened.slot, SECOND, "later", FINGERPRINT)
     with pytest.raises(WrongSecret, match="changed meanwhile"):
-        change.replace(vault, opened, SlotName("passphrase"), b"third", "later", FINGERPRINT)
+        change.replace(vault, opened, opened.slot, b"third", "later", FINGERPRINT)
     assert opens(vault, "passphrase", SECOND)
 
 

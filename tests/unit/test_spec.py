@@ -11,9 +11,9 @@ import pytest
 from gateway.base import codec
 from gateway.base.records import Fd
 from gateway.identity.authentication import Identity
-from gateway.identity.names import Principal, ProjectName, SessionId, SlotName
+from gateway.identity.names import Principal, ProjectName, SessionId, SharedName, SlotName
 from gateway.session.protocol import Unlock
-from gateway.session.spec import Anchor, Audit, HeldPath, IdleLimits, KeyFile, Quota, Spec, read_spec
+from gateway.session.spec import Anchor, Audit, HeldPath, Home, IdleLimits, KeyFile, Quota, Spec, read_spec
 
 CALLER = Identity(
     principal=Principal("dev1"),
@@ -32,8 +32,10 @@ def spec(fds: list[Fd]) -> Spec:
         principal=CALLER.principal,
         origin="192.0.2.7:5",
         project=ProjectName("p"),
+        called=SharedName.of("alice/p"),
         slot=SlotName("passphrase"),
         slot_kind="passphrase",
+        slot_id="0123456789abcdef",
         secret=fds[0],
         attempt=fds[1],
         place=fds[2],
@@ -41,6 +43,7 @@ def spec(fds: list[Fd]) -> Spec:
     return Spec(
         id=SessionId("s-000000000001"),
         caller=CALLER,
+        home=Home(owner=CALLER.principal, role="owner", shared=True, vaults="/v"),
         anchor=Anchor(name="mount", as_json=True, request="r", began=1.5, first=first, hangup=fds[3], ready=fds[4]),
         audit=Audit(name="audit.jsonl", syslog=""),
         idle=IdleLimits(session=1, view=2, view_longest=3, warning=4),

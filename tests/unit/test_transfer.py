@@ -56,12 +56,28 @@ DEV1, DEV2 = Principal.of("dev1"), Principal.of("dev2")
     ],
 )
 def test_the_project_of_a_path(path: str, project: str | None) -> None:
-    assert transfer.project_of(path) == project
+    assert transfer.project_of(path, {}) == project
+
+
+@pytest.mark.parametrize(
+    ("path", "project"),
+    [
+        ("alice/p/x", "alice/p"),
+        ("/projects/alice/p", "alice/p"),
+        ("~/alice//p/", "alice/p"),
+        ("alice", None),
+        ("alice/", None),
+        ("alice/P", None),
+        ("bob/p", "bob"),
+    ],
+)
+def test_the_project_of_a_path_that_begins_with_who_shares(path: str, project: str | None) -> None:
+    assert transfer.project_of(path, {"alice": Principal("alice")}) == project
 
 
 @given(st.text(st.characters()))
 def test_a_project_is_a_valid_name_or_none(path: str) -> None:
-    found = transfer.project_of(path)
+    found = transfer.project_of(path, {})
     assert found is None or (type(found) is ProjectName and ProjectName.accepts(found))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from gateway.admin import options, output
+from gateway.admin import options, output, vaults
 from gateway.admin.backup import copies
 from gateway.admin.keys import known, lookup
 from gateway.audit import administration
@@ -17,12 +17,17 @@ from gateway.config.schema import Config
 from gateway.errors import CannotCreate, DamagedVault, NoSuchProject
 from gateway.identity.names import Principal, ProjectName
 from gateway.vault import ciphertext, copying, realm, store
+from gateway.vault.members import repair
 from gateway.vault.store import Vault
 
 _STAGED = ".restoring-"
 """Prefix of an unfinished restore. Not gateway.base.staging's, which `sweep` removes after an hour: a large project
 takes longer.
 """
+
+_MEMBERS = """
+It has the members that it had when it was copied: {members}.
+Its owner ends the access of those who are to have none any more: ssh -t gateway unshare {name} WHO"""
 
 
 @click.command()
@@ -68,9 +73,14 @@ def restore(directory: Path, principal: str, project: str, name: str, settings: 
         _restore_realm(settings, directory)
     finally:
         remove(staged.path)
+    members = repair.of_vault(settings.paths_vaults, whose, new)
     administration.record(settings, "restored", principal=whose, project=new)
     words = f"restored {project} of {whose} as {new}; its owner can check it: ssh -t gateway fsck {new}"
-    output.result({"principal": whose, "project": project, "restored_as": new}, words, as_json)
+    if members:
+        words += _MEMBERS.format(members=", ".join(map(vaults.described, members)), name=new)
+    fields: dict[str, object] = {"principal": whose, "project": project, "restored_as": new}
+    fields["members"] = [vaults.fields(one) for one in members]
+    output.result(fields, words, as_json)
 
 
 def _principal(directory: Path, word: str, settings: Config) -> Principal:

@@ -21,6 +21,7 @@ from gateway.identity.authorized_keys import Entry
 from gateway.identity.names import Principal
 from gateway.session import registry
 from gateway.vault.slots import survey
+from gateway.vault.slots.stored import Slot
 
 
 @click.group(cls=Group)
@@ -91,7 +92,10 @@ def _cells(row: dict[str, object], prints: output.Fingerprints) -> tuple[str, ..
 _LEFT = """
 It is still a way to unlock {slots}.
 Nobody can log in with it, but whoever has the key, and another key of that user or a copy of the disk, can unlock them.
-Their owner removes it: ssh -t GATEWAY slot rm PROJECT SLOT"""
+Whose it is removes it: ssh -t GATEWAY slot rm PROJECT SLOT; a member's, the owner can as well: unshare PROJECT WHO"""
+_MEMBER = """
+{who} has no key left, and is a member of {names}.
+Who has a copy of the disk and {who}'s secrets can open them; the owner ends the membership: unshare PROJECT {who}"""
 
 
 @key.command()
@@ -152,12 +156,29 @@ def _end_use(settings: Config, fingerprint: str, removed: list[Entry]) -> tuple[
     ending = [one.id for one in registry.live(settings.paths_run) if one.keys == {fingerprint}]
     words = f"revoked {fingerprint} of {named}" + (f"; ending sessions: {' '.join(ending)}" if ending else "")
     lines = [entry.line for entry in removed]
-    left = [f"{found.name} ({slot.name})" for found, slot in survey.with_key(settings.paths_vaults, removed[0].blob)]
+    left = [_slot(found, slot) for found, slot in survey.with_key(settings.paths_vaults, removed[0].blob)]
     if left:
         words += _LEFT.format(slots=", ".join(left))
+    shared = _memberships(settings, named)
+    if shared:
+        words += _MEMBER.format(who=named, names=", ".join(shared))
     fields: dict[str, object] = {"revoked": fingerprint, "principal": named, "lines": lines}
-    fields |= {"sessions": ending, "slots": left}
+    fields |= {"sessions": ending, "slots": left, "member_of": shared}
     return fields, words
+
+
+def _slot(found: survey.Found, slot: Slot) -> str:
+    whose = f" of {slot.principal}" if slot.principal not in ("", found.owner) else ""
+    return f"{found.name} ({slot.name}{whose})"
+
+
+def _memberships(settings: Config, named: str) -> list[str]:
+    """The projects of others that a principal without a key is a member of; none for who has another key."""
+    with privileges.root():
+        entries = authorized_keys.load(settings.paths_authorized_keys)
+    if not Principal.is_valid(named) or any(rows.principal(one) == named for one in entries):
+        return []
+    return survey.of_member(settings.paths_vaults, Principal(named))
 
 
 @key.command(name="lint")

@@ -86,7 +86,10 @@ class Summary(Record):
 
 _FAILURES = frozenset(("unlock-failed", "lock-incomplete", "fault", "tracking"))
 _ADMINISTRATION = frozenset(
-    ("key-added", "key-revoked", "invited", "enrolled", "approved", "denied", "created", "removed")
+    (
+        *("key-added", "key-revoked", "invited", "enrolled", "approved", "denied", "created", "removed"),
+        *("shared", "accepted", "unshared", "gave-up"),
+    )
 )
 
 

@@ -15,7 +15,7 @@ from gateway.base.tree.walk import stop, walk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     from gateway.base.tree.walk import Entries
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     """Whether an entry (the inode of its directory, its name, its status) is what the earlier copy was made of."""
 
 _CHUNK = 1 << 24
+_SMALL = 1 << 16
+"""Bytes of a file that is copied in one piece, if it has no hole."""
 _USER = "user."
 
 
@@ -53,7 +55,7 @@ class Earlier:
             return False
         try:
             old = os.stat(name, dir_fd=self._copy.fd, follow_symlinks=False)
-            if _look(old) != _look(found):
+            if look(old) != look(found):
                 return False
             os.link(name, name, src_dir_fd=self._copy.fd, dst_dir_fd=target, follow_symlinks=False)
         except OSError:  # it is not there, or has too many links
@@ -61,7 +63,8 @@ class Earlier:
         return True
 
 
-def _look(found: os.stat_result) -> tuple[int, ...]:
+def look(found: os.stat_result) -> tuple[int, ...]:
+    """What a file that was copied whole has in common with its source: its times are set last."""
     return found.st_mode, found.st_size, found.st_mtime_ns, found.st_uid, found.st_gid
 
 
@@ -87,9 +90,9 @@ class Copy:
         self._listed: list[Entries] = []
         self._linked: set[tuple[int, int]] = set()
 
-    def run(self, only: tuple[str, ...]) -> None:
-        """Copy the entries `only` of the top; FileNotFoundError if one is missing. Raises OSError, whose `filename` is
-        the path from the top where it happened.
+    def run(self, only: tuple[str, ...] | None = None) -> None:
+        """Copy the entries `only` of the top (None: all); FileNotFoundError if one is missing. Raises OSError, whose
+        `filename` is the path from the top where it happened.
         """
         top = os.fstat(self._source.fd)
         name = ""
@@ -98,14 +101,16 @@ class Copy:
                 name = ""
                 if self._source.depth:
                     self._enter(self._source.name)
-                else:
+                elif only is not None:
                     limit(entries, only)
                 self._listed.append(entries)
+                self._begin(entries)
                 for name, found in entries.items():
                     if not stat.S_ISDIR(found.st_mode):
                         self._copy_entry(name, found)
             with self._writing():
-                self._finish(self._target.fd, top, _attributes(self._source.fd))
+                self._end()
+                self._finish(self._target.fd, top, attributes(self._source.fd))
         except OSError as error:
             error.filename = self._source.path(name)
             raise
@@ -114,10 +119,19 @@ class Copy:
         found = self._listed[-1][name]  # of before we gave ourselves rights to it
         if self._earlier:
             self._earlier.down(self._source.inode_above, name, found)
-        self._entered.append((found, _attributes(self._source.fd)))
+        self._entered.append((found, attributes(self._source.fd)))
         with self._writing():
-            os.mkdir(name, 0o700, dir_fd=self._target.fd)
+            self._make_directory(name)
             self._target.down(name)
+
+    def _begin(self, entries: Entries) -> None:
+        """The target is in the directory that is to have these `entries`."""
+
+    def _end(self) -> None:
+        """All is copied, and the target is in the top."""
+
+    def _make_directory(self, name: str) -> None:
+        os.mkdir(name, 0o700, dir_fd=self._target.fd)
 
     def _leave(self, _name: str) -> None:
         self._listed.pop()
@@ -161,15 +175,15 @@ class Copy:
         return os.path.join(self._links, f"{found.st_dev}-{found.st_ino}")
 
     def _copy_file(self, name: str, found: os.stat_result) -> None:
-        attributes: dict[str, bytes] = {}
-        fd = self._source.open_file(name, lambda opened: attributes.update(_attributes(opened)))
+        extended: dict[str, bytes] = {}
+        fd = self._source.open_file(name, lambda opened: extended.update(attributes(opened)))
         try:
             with self._writing():
                 flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
                 to = os.open(name, flags, 0o600, dir_fd=self._target.fd)
                 try:
                     copy_content(fd, to)
-                    self._finish(to, found, attributes)
+                    self._finish(to, found, extended)
                 finally:
                     os.close(to)
         finally:
@@ -190,8 +204,8 @@ class Copy:
             os.chmod(name, stat.S_IMODE(found.st_mode), dir_fd=at)
         os.utime(name, ns=(found.st_atime_ns, found.st_mtime_ns), dir_fd=at, follow_symlinks=False)
 
-    def _finish(self, fd: int, found: os.stat_result, attributes: dict[str, bytes]) -> None:
-        for name, value in attributes.items():
+    def _finish(self, fd: int, found: os.stat_result, extended: dict[str, bytes]) -> None:
+        for name, value in extended.items():
             os.setxattr(fd, name, value)
         if self._owners:
             os.fchown(fd, found.st_uid, found.st_gid)
@@ -207,7 +221,7 @@ def limit(entries: Entries, only: tuple[str, ...]) -> None:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), missing[0])
 
 
-def _attributes(fd: int) -> dict[str, bytes]:
+def attributes(fd: int) -> dict[str, bytes]:
     """The extended attributes of an open file or directory; none where the file system has none."""
     try:
         return {name: os.getxattr(fd, name) for name in os.listxattr(fd) if name.startswith(_USER)}
@@ -219,15 +233,13 @@ def _attributes(fd: int) -> dict[str, bytes]:
 
 def copy_content(source: int, target: int) -> None:
     """Copy what is in the file `source` to the new file `target` (descriptors). Holes stay holes. Raises OSError."""
-    size, at = os.fstat(source).st_size, 0
-    while at < size:
-        try:
-            begin = os.lseek(source, at, os.SEEK_DATA)
-        except OSError as error:
-            if error.errno == errno.ENXIO:  # only a hole is left
-                break
-            raise
-        end = at = os.lseek(source, begin, os.SEEK_HOLE)
+    found = os.fstat(source)
+    size = found.st_size
+    if size <= min(_SMALL, found.st_blocks * 512):
+        content = os.pread(source, size, 0)
+        if os.pwrite(target, content, 0) == size:
+            return
+    for begin, end in extents(source, size):
         os.lseek(target, begin, os.SEEK_SET)
         while begin < end:
             sent = os.sendfile(target, source, begin, min(end - begin, _CHUNK))
@@ -235,3 +247,17 @@ def copy_content(source: int, target: int) -> None:
                 return
             begin += sent
     os.truncate(target, size)
+
+
+def extents(fd: int, size: int) -> Iterator[tuple[int, int]]:
+    """Begin and end of each part of the file `fd` that is no hole. Raises OSError."""
+    at = 0
+    while at < size:
+        try:
+            begin = os.lseek(fd, at, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # only a hole is left
+                return
+            raise
+        at = os.lseek(fd, begin, os.SEEK_HOLE)
+        yield begin, at

@@ -79,6 +79,15 @@ def _directories(entries: Entries) -> list[str]:
     return [name for name, found in entries.items() if stat.S_ISDIR(found.st_mode)]
 
 
+def count(top: str, counts: Callable[[str], bool]) -> int:
+    """How many entries whose name `counts` are below the directory `top`, as far as it can be read."""
+    descent = Descent(top)
+    try:
+        return sum(sum(map(counts, entries)) for entries in walk(descent, ignore))
+    finally:
+        descent.close()
+
+
 def remove(path: str) -> OSError | None:
     """Remove the file, link or tree at `path`, as far as possible. Returns the first error that left something there;
     None if it is gone, also when it was before.

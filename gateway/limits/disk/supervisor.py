@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import math
 import os
 import select
 import socket
@@ -67,7 +68,7 @@ class Quota:
         """
         complete = self._ledger.recount(lambda: usage.count(self._directory))
         if not complete and not (self._full_count and self._full_count.is_alive()):
-            self._full_count = self._start(lambda: self._ledger.recount(lambda: usage.size(self._directory)))
+            self._full_count = self._start(lambda: self._ledger.recount(lambda: usage.count(self._directory, math.inf)))
 
     def reserve(self, size: int) -> bool:
         """Reserve `size` bytes, unless that exceeds the quota. Returns whether they are reserved. Raises OSError."""

@@ -7,9 +7,11 @@ import os
 import stat
 import time
 
+from gateway.base.text import human_size
 from gateway.base.tree.descent import Descent
 from gateway.base.tree.walk import ignore, walk
 from gateway.errors import CannotCreate
+from gateway.vault.members import links
 
 MEBI = 1 << 20
 _MIN_ENTRY_BYTES = 4096
@@ -53,14 +55,31 @@ def _allocated(found: os.stat_result, linked: set[tuple[int, int]]) -> int:
     return max(found.st_blocks * 512, _MIN_ENTRY_BYTES)
 
 
-def count(home: str) -> tuple[int, bool]:
-    """`size` of a principal's directory `home`, within 5 s."""
-    return size(home, _COUNT_SECONDS)
+def count(home: str, seconds: float = _COUNT_SECONDS) -> tuple[int, bool]:
+    """`size` of a principal's directory `home`, without the links to what others share with them, which are others'
+    doing.
+    """
+    total, complete = size(home, seconds)
+    others = os.path.join(home, links.DIRECTORY)
+    if os.path.lexists(others):
+        total -= size(others)[0] + _MIN_ENTRY_BYTES
+    return max(0, total), complete
 
 
 def used(home: str) -> int:
     """Bytes on disk of a principal's directory; without what could not be counted within 5 s."""
     return count(home)[0]
+
+
+def require_room(home: str, mebibytes: int, needed: int, what: str) -> None:
+    """Raise CannotCreate unless `needed` bytes more fit on the disk of `home` and into the quota (0: none)."""
+    disk = os.statvfs(home)
+    free, where = disk.f_bavail * disk.f_frsize, "the gateway's disk"
+    if mebibytes and (left := mebibytes * MEBI - used(home)) < free:
+        free, where = max(0, left), f"your quota of {mebibytes} MiB"
+    if needed > free:
+        hint = "nothing was changed; delete something (`trash empty` too), or ask your sysadmin"
+        raise CannotCreate(f"{what} needs {human_size(needed)} more, and {where} has {human_size(free)} left", hint)
 
 
 def require_quota_left(home: str, mebibytes: int) -> None:

@@ -21,7 +21,7 @@ from gateway.vault.store import Vault
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 DRAFT = f"{files.STAGED}slots-"
 """How the name of a draft begins."""
@@ -38,8 +38,13 @@ class Opened(Record):
     secret: bytes
 
 
-def add(vault: Vault, opened: Opened, new: Slot, secret: bytes) -> Slot:
+def _none(_: Slot) -> bool:
+    return False
+
+
+def add(vault: Vault, opened: Opened, new: Slot, secret: bytes, instead_of: Callable[[Slot], bool] = _none) -> Slot:
     """Add `new`, which `secret` opens, with the master key that `opened` wraps. Its name gets a number if it is taken.
+    The slots that `instead_of` accepts go with the same step.
 
     Returns the slot as it was stored. Raises WrongSecret, Busy, DamagedVault, CannotCreate.
     """
@@ -49,19 +54,38 @@ def add(vault: Vault, opened: Opened, new: Slot, secret: bytes) -> Slot:
         taken = {slot.name for slot in slots}
         named = new.replace(name=_free_name(new.name, taken))
         made.append(_write(draft, _still_there(slots, opened.slot), opened.secret, named, secret))
+        _unlink(draft, filter(instead_of, slots))
 
     _change(vault, work)
     return made[0]
 
 
-def replace(vault: Vault, opened: Opened, name: SlotName, secret: bytes, created: str, fingerprint: str) -> Slot:
-    """Give slot `name` a new secret. The old one opens nothing afterwards. Returns and raises as `add`."""
+def remove_of(vault: Vault, principal: str) -> tuple[Slot, ...]:
+    """Remove all slots of a member, `principal`; which these were. Raises as `add`."""
+    gone: list[Slot] = []
+
+    def work(draft: _Draft, slots: tuple[Slot, ...]) -> None:
+        gone.extend(slot for slot in slots if slot.principal == principal)
+        if not gone:
+            raise Usage(f"{principal} is no member of {vault.name}", f"`share {vault.name}` lists them")
+        _unlink(draft, gone)
+
+    _change(vault, work)
+    return tuple(gone)
+
+
+def _unlink(draft: _Draft, slots: Iterable[Slot]) -> None:
+    for slot in slots:
+        for path in (stored.config_path(draft.slots, slot.name), stored.description_path(draft.slots, slot.name)):
+            os.unlink(path)
+
+
+def replace(vault: Vault, opened: Opened, target: Slot, secret: bytes, created: str, fingerprint: str) -> Slot:
+    """Give slot `target` a new secret. The old one opens nothing afterwards. Returns and raises as `add`."""
     made: list[Slot] = []
 
     def work(draft: _Draft, slots: tuple[Slot, ...]) -> None:
-        old = next((slot for slot in slots if slot.name == name), None)
-        if old is None:
-            raise _gone(vault)
+        old = _found(vault, slots, target)
         changed = old.replace(created=created, fingerprint=fingerprint, id=old.id or os.urandom(8).hex())
         made.append(_write(draft, _still_there(slots, opened.slot), opened.secret, changed, secret))
 
@@ -69,24 +93,26 @@ def replace(vault: Vault, opened: Opened, name: SlotName, secret: bytes, created
     return made[0]
 
 
-def remove(vault: Vault, name: SlotName, require: Callable[[tuple[Slot, ...]], None]) -> None:
-    """Remove slot `name`. `require` is called with the slots that remain; what it raises ends the change."""
+def remove(vault: Vault, target: Slot, require: Callable[[tuple[Slot, ...]], None]) -> None:
+    """Remove slot `target`. `require` is called with the slots that remain; what it raises ends the change."""
 
     def work(draft: _Draft, slots: tuple[Slot, ...]) -> None:
-        left = tuple(slot for slot in slots if slot.name != name)
-        if len(left) == len(slots):
-            raise _gone(vault)
+        gone = _found(vault, slots, target)
+        left = tuple(slot for slot in slots if slot is not gone)
         if not any(slot.role is Role.OWNER and slot.kind is not Kind.INVITATION for slot in left):
-            raise Usage(f"{name} is the last way to unlock {vault.name}", "add another one before: `slot add`")
+            raise Usage(f"{gone.name} is the last way to unlock {vault.name}", "add another one before: `slot add`")
         require(left)
-        for path in (stored.config_path(draft.slots, name), stored.description_path(draft.slots, name)):
-            os.unlink(path)
+        _unlink(draft, (gone,))
 
     _change(vault, work)
 
 
-def _gone(vault: Vault) -> Usage:
-    return Usage(f"{vault.name} has no such way to unlock", f"`slots {vault.name}` lists them")
+def _found(vault: Vault, slots: tuple[Slot, ...], target: Slot) -> Slot:
+    """The slot as it is now. One that only has its name may be somebody else's: a name that is free is given again."""
+    for slot in slots:
+        if (slot.name, slot.id, slot.principal) == (target.name, target.id, target.principal):
+            return slot
+    raise Usage(f"{vault.name} has no such way to unlock", f"`slots {vault.name}` lists them")
 
 
 def first_name(kind: Kind) -> SlotName:
@@ -138,17 +164,29 @@ def describe(vault: Vault, slot: Slot) -> Slot:
     return bound
 
 
-def _change(vault: Vault, work: Callable[[_Draft, tuple[Slot, ...]], None]) -> None:
-    """Have `work` change a draft of the slots, and exchange it for them."""
+def lock(vault: Vault) -> int:
+    """Keep others from changing the slots until the descriptor, of the vault's directory, is closed.
+
+    Raises NoSuchProject, DamagedVault, Misconfigured, Busy.
+    """
     try:
         fd = files.open_directory(vault.path)
     except FileNotFoundError as error:
         raise store.no_such_project(vault.name) from error
     except OSError as error:
         raise damage.error(vault.name, "it is no directory", "a sysadmin can restore it", error) from error
+    if not locks.acquire_within(fd, _BUSY_SECONDS):
+        os.close(fd)
+        raise Busy(f"the ways to unlock {vault.name} are being changed by somebody else", "try again")
+    return fd
+
+
+def _change(vault: Vault, work: Callable[[_Draft, tuple[Slot, ...]], None]) -> None:
+    """Have `work` change a draft of the slots, and exchange it for them."""
+    fd = lock(vault)
     try:
-        if not locks.acquire_within(fd, _BUSY_SECONDS):
-            raise Busy(f"the ways to unlock {vault.name} are being changed by somebody else", "try again")
+        if not os.path.samestat(os.fstat(fd), os.stat(vault.path)):
+            raise Busy(f"{vault.name} was replaced meanwhile", "nothing was changed; try again")
         _exchange(Vault(name=vault.name, path=f"/proc/self/fd/{fd}"), fd, work)
     except ValueError as error:
         raise CannotCreate("gocryptfs made a config that is unknown here", "nothing was changed") from error

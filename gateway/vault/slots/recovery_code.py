@@ -31,15 +31,13 @@ def canonical(typed: bytes) -> str:
     if len(text) != _LENGTH:
         more = "missing" if len(text) < _LENGTH else "too many"
         count = abs(len(text) - _LENGTH)
-        raise Usage(f"the recovery code is mistyped: {count} characters are {more}", "it has 14 groups of 4")
+        raise Usage(f"the code is mistyped: {count} characters are {more}", "it has 14 groups of 4")
     if not set(text) <= set(_ALPHABET):
         at = next(at for at, char in enumerate(text) if char not in _ALPHABET)
-        raise Usage(f"the recovery code is mistyped: group {at // _GROUP + 1} has a character that no code has")
+        raise Usage(f"the code is mistyped: group {at // _GROUP + 1} has a character that no code has")
     digits = text[:_DIGITS]
     if _checksum(digits) != text[_DIGITS:]:
-        raise Usage(
-            "the recovery code is mistyped: its checksum is wrong", "compare it group by group; nothing was tried"
-        )
+        raise Usage("the code is mistyped: its checksum is wrong", "compare it group by group; nothing was tried")
     return _grouped(text)
 
 

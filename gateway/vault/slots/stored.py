@@ -14,7 +14,7 @@ from gateway.base import files, process, toml
 from gateway.base.clock import utc
 from gateway.base.records import Fd, Record
 from gateway.base.sha256 import sha256
-from gateway.errors import DamagedVault
+from gateway.errors import Busy, DamagedVault
 from gateway.identity.names import SlotName
 from gateway.vault import damage, gocryptfs_config
 
@@ -113,7 +113,9 @@ def note_use(directory: str, name: SlotName) -> None:
 
 
 def last_used(directory: str, slot: Slot) -> str:
-    """When what the slot unlocked was last locked, in UTC (RFC 3339); "" for never, or not known."""
+    """When what the slot unlocked was last locked, or, if it joined what was unlocked, when that was. In UTC, RFC 3339;
+    "" for never, or not known.
+    """
     try:
         used = utc(os.lstat(description_path(directory, slot.name)).st_mtime)
     except OSError:
@@ -139,17 +141,20 @@ def load(project: str, directory: str, vault_id: str) -> tuple[Slot, ...]:
     return slots
 
 
-def load_config(project: str, directory: str, name: SlotName, vault_id: str) -> str:
-    """The config of slot `name`, as it was checked. Raises what `load` raises."""
-    return _whole(project, directory, lambda: _load(directory, name, vault_id)[1])
+def load_config(project: str, directory: str, name: SlotName, vault_id: str, slot_id: str | None = None) -> str:
+    """The config of slot `name`, as it was checked. Raises what `load` raises, and Busy if it has not that id."""
+    slot, config = _whole(project, directory, lambda: _load(directory, name, vault_id))
+    if slot_id is not None and slot.id != slot_id:
+        raise Busy(f"the way to unlock {project} that you used was changed meanwhile", "try again")
+    return config
 
 
-def open_config(project: str, directory: str, name: SlotName, vault_id: str) -> Fd:
-    """The config of slot `name`, as it was checked, in a memory file that the caller closes. Raises what `load` raises.
+def open_config(project: str, directory: str, name: SlotName, vault_id: str, slot_id: str | None = None) -> Fd:
+    """What `load_config` returns, in a memory file that the caller closes. Raises what that raises.
 
     gocryptfs gets this one: the file could be another by the time that it is opened again.
     """
-    return Fd(process.memory_file(load_config(project, directory, name, vault_id).encode()))
+    return Fd(process.memory_file(load_config(project, directory, name, vault_id, slot_id).encode()))
 
 
 def _whole(project: str, directory: str, read: Callable[[], T]) -> T:

@@ -48,15 +48,26 @@ def with_key(root: str, public_key: str) -> list[tuple[Found, Slot]]:
     return [(found, slot) for found in vaults(root) for slot in found.slots if slot.public_key == public_key]
 
 
+def of_member(root: str, principal: Principal) -> list[str]:
+    """The names of the vaults of others in which `principal` has a slot."""
+    return [
+        found.name
+        for found in vaults(root)
+        if found.owner != principal and any(slot.principal == principal for slot in found.slots)
+    ]
+
+
 def stranded(root: str, keys: dict[str, set[str]]) -> list[str]:
     """The vaults that nobody who can log in opens. `keys` are the blobs of the keys of each principal.
 
     Whoever can log in is taken to know their passphrase and to have their code; an SSH key that is not authorized any
-    more is taken to be gone.
+    more is taken to be gone. An invitation opens nothing by itself, and somebody who has one may never accept it.
     """
 
     def works(slot: Slot, owner: Principal) -> bool:
         theirs = keys.get(slot.principal or owner, set())
+        if slot.kind is Kind.INVITATION:
+            return False
         return bool(theirs) and (slot.kind is not Kind.SSH_KEY or slot.public_key in theirs)
 
     return [found.name for found in vaults(root) if not any(works(slot, found.owner) for slot in found.slots)]

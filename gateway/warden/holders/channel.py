@@ -6,9 +6,9 @@ import contextlib
 import os
 import signal
 
-from gateway.session import registry
-from gateway.session.spec import tells_of_hangup
-from gateway.warden.holders.holder import Holder, Who
+from gateway.session import protocol
+from gateway.session.spec import READY, STARTER, tells_of_hangup
+from gateway.warden.holders.holder import Holder, Who, names_of
 from gateway.warden.loop import HANGUP, READ, Loop
 from gateway.warden.messages import Messages, Printed, is_left_as_asked
 
@@ -16,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gateway.errors import EncError
     from gateway.session.spec import Spec
     from gateway.warden.records import Journal
 
@@ -38,22 +39,41 @@ class OwnChannel(Holder):
         caller = spec.caller
         who = Who(
             principal=caller.principal,
-            role=registry.OWNER,
+            role=spec.home.role,
             fingerprint=caller.fingerprint,
             blob=caller.blob,
             origin=f"{caller.address}:{caller.port}",
             connection=caller.connection,
         )
-        super().__init__("@0", who, spec.anchor.name, Messages(spec.id, self._printed.say))
+        say = self._printed.say if spec.anchor.name != STARTER else _nothing
+        super().__init__("@0", who, spec.anchor.name, Messages(spec.id, say, names_of(who.principal, spec.home.owner)))
         self.is_at_prompt = spec.anchor.name == "prompt"
         self._watched = [fd for fd in (spec.monitor, spec.anchor.hangup) if fd is not None]
         self._monitor, self._prompt = spec.monitor, spec.anchor.hangup
+        self._ready = spec.anchor.ready
         self._has_ended = False
 
     def pass_on(self, event: str, words: str) -> None:
         """Say what another session says. Of what was asked at our prompt, the answer says it."""
         if not (self.is_at_prompt and is_left_as_asked(event)):
             self._printed.say(event, words)
+
+    def opened(self) -> None:
+        """Who waits for it to open is told."""
+        self._tell(READY)
+
+    def never_opened(self, error: EncError) -> None:
+        if self._ready is None:
+            self.say.failed(error)
+        else:
+            self._tell(protocol.encode(protocol.failed(error))[0])
+
+    def _tell(self, word: bytes) -> None:
+        ready, self._ready = self._ready, None
+        if ready is not None:
+            with contextlib.suppress(OSError):  # it is gone, which its hang-up tells
+                os.write(ready, word)
+            os.close(ready)
 
     def watch(self, left: Callable[[Holder, str], None]) -> None:
         for number, reason in _SIGNALS:
@@ -100,3 +120,7 @@ class OwnChannel(Holder):
         fds = {channel.stdin, channel.stdout, channel.stderr, channel.leave, self._monitor, self._prompt}
         for given in fds - {None}:
             os.close(given)  # type: ignore[arg-type]
+
+
+def _nothing(_event: str, _words: str) -> None:
+    return

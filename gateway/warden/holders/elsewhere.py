@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.identity.names import ProjectName
+    from gateway.identity.names import Named
     from gateway.warden.holders.holder import Who
     from gateway.warden.loop import Steps
     from gateway.warden.messages import Messages
@@ -45,7 +45,7 @@ class Elsewhere:
         self._say = say
         self._used = used
         self._ended = ended
-        self._links: dict[ProjectName, socket.socket] = {}
+        self._links: dict[Named, socket.socket] = {}
         self._told = 0.0
 
     def __bool__(self) -> bool:
@@ -63,7 +63,7 @@ class Elsewhere:
         self._links[request.project] = link
         self._loop.watch(link.fileno(), READ, lambda _: self._hear(request.project, link, messages))
 
-    def _hear(self, project: ProjectName, link: socket.socket, messages: Messages) -> None:
+    def _hear(self, project: Named, link: socket.socket, messages: Messages) -> None:
         try:
             message = channel.receive(link)
         except BlockingIOError:
@@ -83,7 +83,7 @@ class Elsewhere:
                 case _:  # Exited: what led to it was said
                     self._drop(project, link)
 
-    def _drop(self, project: ProjectName, link: socket.socket) -> None:
+    def _drop(self, project: Named, link: socket.socket) -> None:
         self._loop.unwatch(link.fileno())
         link.close()
         del self._links[project]

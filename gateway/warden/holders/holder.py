@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from gateway.audit.reasons import REASONS
 from gateway.base.clock import utc_now
 from gateway.base.records import Record
-from gateway.identity.names import Principal, ProjectName
+from gateway.errors import NotUnlocked
+from gateway.identity.names import Principal, ProjectName, named_by
 from gateway.session import registry
+from gateway.warden.activity import SESSION as EVERYWHERE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from gateway.warden.messages import Messages
-    from gateway.warden.programs.programs import Program
+    from gateway.warden.programs.programs import Program, Programs
 
 SESSION = "session"
 """The kind of holder that was opened to hold the session, whatever is unlocked in it (`session`)."""
@@ -42,6 +45,7 @@ class Who(Record):
     def audit_fields(self) -> dict[str, object]:
         return {
             "principal": self.principal,
+            "role": self.role,
             "fingerprint": self.fingerprint,
             "address": self.address,
             "port": self.port,
@@ -118,7 +122,23 @@ def own_programs(running: Mapping[int, Program], holder: Holder, holders: Collec
     }
 
 
+def end_programs(
+    programs: Programs, holder: Holder, holders: Collection[Holder], reason: str, project: str = EVERYWHERE
+) -> None:
+    """End those that are the holder's alone; with `project`, those that `run` or `shell` started in that."""
+    running = programs.running()
+    chosen = {pid for pid in own_programs(running, holder, holders) if project in (EVERYWHERE, running[pid].view)}
+    if chosen:
+        words = REASONS[reason].user
+        programs.end(chosen, NotUnlocked(f"the program was stopped: {words}"), float(programs.grace))
+
+
 def others(held: Iterable[Holder]) -> list[dict[str, object]]:
     """What somebody who left is told of those who stay."""
     shown = ("principal", "fingerprint", "address", "since")
     return [{name: getattr(one.record(), name) for name in shown} for one in held]
+
+
+def names_of(principal: Principal, owner: Principal) -> Callable[[str], str]:
+    """What `principal` calls a project of `owner`; "" stays what it is."""
+    return lambda project: str(named_by(principal, owner, ProjectName(project))) if project else ""

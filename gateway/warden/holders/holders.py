@@ -10,11 +10,12 @@ from gateway.audit.reasons import REASONS
 from gateway.errors import Busy, NotUnlocked
 from gateway.identity.names import ProjectName
 from gateway.session import registry
+from gateway.session.spec import STARTER
 from gateway.warden.activity import SESSION
 from gateway.warden.holders.attribution import Attribution
 from gateway.warden.holders.audience import Audience
 from gateway.warden.holders.elsewhere import Elsewhere
-from gateway.warden.holders.holder import MOUNT, Holder, Who, belonging, own_programs
+from gateway.warden.holders.holder import MOUNT, Holder, Who, belonging, end_programs
 from gateway.warden.holders.link import Link
 from gateway.warden.loop import Loop
 from gateway.warden.programs.programs import Programs
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterable, Iterator
 
-    from gateway.identity.names import SessionId
+    from gateway.identity.names import Principal, SessionId
     from gateway.session import protocol
     from gateway.session.protocol import Request
     from gateway.warden.holders.channel import OwnChannel
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
     from gateway.warden.programs.programs import Program
     from gateway.warden.records import Journal
 
-_MOST = 32
-"""Of one session: each costs it a connection and up to four descriptors."""
+_MOST, _KEPT = 32, 4
+"""Of one session: each costs it a connection and up to four descriptors. The last four are kept for the owner."""
 
 
 class Holders:
@@ -60,9 +61,10 @@ class Holders:
         self._attribution = Attribution(loop, programs, self._worked_on)
         self.audience = Audience(lambda: (*self._all, *self._leaving))
 
-    def begin(self, own: OwnChannel, journal: Journal, idle: Idle) -> None:
+    def begin(self, own: OwnChannel, owner: Principal, journal: Journal, idle: Idle) -> None:
         """With the first of them, who has the session to itself."""
         self.own = own
+        self._owner = owner
         self._journal = journal
         self._idle = idle
         self.elsewhere = Elsewhere(
@@ -82,9 +84,9 @@ class Holders:
         """Each of them and its idle clock, for `status`."""
         return [{**one.record().as_dict(), **self._idle.report(one.name)} for one in self._all]
 
-    def keys(self) -> set[str]:
-        """The keys (blobs) that hold something."""
-        return {one.who.blob for one in self._all}
+    def keys(self) -> set[tuple[Principal, str]]:
+        """Who holds something, and by which key (blob)."""
+        return {(one.who.principal, one.who.blob) for one in self._all}
 
     # Whose it is
 
@@ -164,20 +166,22 @@ class Holders:
 
     def join(self, request: protocol.Join, front: socket.socket, session: SessionId) -> None:
         """Another channel, for a project that is live. Raises Busy, OSError."""
-        if len(self._all) >= _MOST:
-            raise Busy(f"{request.project} is held by {_MOST} channels, which is the limit", "end one of them first")
-        if any(request.origin == one.who.origin for one in self.holding(request.project)):
+        if len(self._all) >= _MOST - _KEPT * (request.principal != self._owner):
+            count = len(self._all)
+            raise Busy(f"{request.project} is held by {count} channels, which is the limit", "end one of them first")
+        there = [one for one in self.holding(request.project) if one.kind != STARTER]
+        if any(request.origin == one.who.origin for one in there):
             raise Busy(f"{request.project} is unlocked by this connection already", "`unmount` ends that")
         who = Who(
             principal=request.principal,
-            role=registry.OWNER,
+            role=request.role,
             fingerprint=request.fingerprint,
             blob=request.blob,
             origin=request.origin,
             connection=request.connection,
         )
         self._count += 1
-        link = Link(self._loop, f"@{self._count}", session, request, who, front, self.leave, self._active)
+        link = Link(self._loop, f"@{self._count}", session, self._owner, request, who, front, self.leave, self._active)
         link.projects.add(request.project)
         self._all.append(link)
         self._joined(link, request.project)
@@ -192,6 +196,8 @@ class Holders:
 
     def keep(self, request: protocol.Keep) -> None:
         """Our first channel holds a project of another session. Raises Busy, Internal, OSError."""
+        if request.origin != self.own.who.origin or self.own not in self._all:
+            raise Busy("this connection has joined a session, and can hold no other project", "open another connection")
         self.elsewhere.keep(request, self.own.say)
         if self.prompt_of(request.origin) is None:
             self.own.say.unlocked(request.project)
@@ -200,7 +206,8 @@ class Holders:
         self._journal.record(
             "joined", project=project, **holder.who.audit_fields(), **({"via": holder.via} if holder.via else {})
         )
-        holder.say.unlocked(project)
+        if not holder.via:  # the session that keeps the hold says so
+            holder.say.unlocked(project)
         self._recount()
 
     def _active(self, holder: Holder) -> None:
@@ -218,7 +225,7 @@ class Holders:
         if len(self._all) == 1:
             self._end(reason)
             return
-        self._end_programs(holder, reason)
+        end_programs(self._programs, holder, self._all, reason)
         self._all.remove(holder)
         alone = {project for project in holder.projects if not self.holding(project)}
         for project in sorted(holder.projects - alone):
@@ -243,7 +250,7 @@ class Holders:
                 continue
             holder.projects.discard(project)
             self._tell_left(holder, project, reason, holder is quiet)
-            self._end_programs(holder, reason, project)
+            end_programs(self._programs, holder, self._all, reason, project)
         self._recount()
 
     def locked(self, project: ProjectName, reason: str) -> None:
@@ -280,18 +287,12 @@ class Holders:
                     tell()
 
     def _tell_left(self, holder: Holder, project: ProjectName, reason: str, quietly: bool = False) -> None:
+        if holder.kind == STARTER:
+            return
         self._journal.record("left", project=project, reason=reason, **holder.who.audit_fields())
         if not quietly:
-            others = ", ".join(other.record().who for other in self.holding(project))
+            others = "" if reason == "unshared" else ", ".join(one.record().who for one in self.holding(project))
             holder.say.left(project, reason, others)
-
-    def _end_programs(self, holder: Holder, reason: str, project: str = SESSION) -> None:
-        """Those that are its alone; with `project`, those that `run` or `shell` started in that."""
-        running = self._programs.running()
-        chosen = {pid for pid in own_programs(running, holder, self._all) if project in (SESSION, running[pid].view)}
-        if chosen:
-            words = REASONS[reason].user
-            self._programs.end(chosen, NotUnlocked(f"the program was stopped: {words}"), float(self._programs.grace))
 
     def _recount(self) -> None:
         self._attribution.need(len(self._all) > 1)

@@ -12,7 +12,7 @@ import socket
 from gateway.audit.reasons import REASONS
 from gateway.base.clock import boottime
 from gateway.session import channel, protocol
-from gateway.warden.holders.holder import MOUNT, Holder, Who
+from gateway.warden.holders.holder import MOUNT, Holder, Who, names_of
 from gateway.warden.loop import HANGUP, READ, Loop
 from gateway.warden.messages import Messages
 
@@ -20,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.identity.names import SessionId
+    from gateway.identity.names import Principal, SessionId
 
 
 _USED_SECONDS = 1.0
@@ -37,13 +37,14 @@ class Link(Holder):
         loop: Loop,
         name: str,
         session: SessionId,
+        owner: Principal,
         request: protocol.Join,
         who: Who,
         link: socket.socket,
         left: Callable[[Holder, str], None],
         active: Callable[[Holder], None],
     ) -> None:
-        super().__init__(name, who, MOUNT, Messages(session, self._said), request.via)
+        super().__init__(name, who, MOUNT, Messages(session, self._said, names_of(who.principal, owner)), request.via)
         self._loop = loop
         self._link = link
         self._left = left

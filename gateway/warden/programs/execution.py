@@ -16,7 +16,7 @@ from gateway.errors import Internal, Misconfigured
 from gateway.sandbox import cgroups, etc, host_files, network, paths, transfer
 from gateway.sandbox.execution import execution_argv, with_terminal
 from gateway.sandbox.inside import own_programs
-from gateway.sandbox.paths import TERMINALS
+from gateway.sandbox.paths import ALL, TERMINALS
 from gateway.session import channel, protocol
 from gateway.session.protocol import Cgroup, NewTerminal, Stdio
 from gateway.warden import mounts
@@ -27,13 +27,15 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Iterator
 
+    from gateway.sandbox.paths import Shown
+
 _TERMINALS = "/tmp/terminals-"  # noqa: S108 - the sandbox's own
 _numbers = itertools.count(1)
 
 _WITH_JOBS = "shell"
 
 
-def attach(programs: Programs, request: protocol.Attach, front: socket.socket) -> None:
+def attach(programs: Programs, request: protocol.Attach, front: socket.socket, shown: Shown = ALL) -> None:
     """Start a transfer. Raises EncError, and then nothing runs."""
     transfer.require_program(request.program)
     program = _program(request, request.program, front)
@@ -44,7 +46,12 @@ def attach(programs: Programs, request: protocol.Attach, front: socket.socket) -
     if patterns:
         made[own_programs.GLOBBING] = own_programs.SOURCES[own_programs.GLOBBING]
     with host_files.opened((host_files.LINKER_CACHE,), made) as files:
-        argv = transfer.transfer_argv(request.program, request.arguments, files, patterns)
+        arguments = (
+            (*request.arguments, *transfer.ONLY_READS.get(request.program, ()))
+            if shown.read_only
+            else request.arguments
+        )
+        argv = transfer.transfer_argv(request.program, arguments, files, patterns, shown)
         with contextlib.ExitStack() as unstarted:
             if request.traffic is not None:
                 times = Fd(os.dup(request.traffic))
@@ -69,7 +76,7 @@ def _standard(stdio: Stdio | None) -> dict[int, int]:
     return {0: stdio.stdin, 1: stdio.stdout, 2: stdio.stderr} if stdio else {}
 
 
-def start(programs: Programs, request: protocol.Execute, front: socket.socket) -> None:
+def start(programs: Programs, request: protocol.Execute, front: socket.socket, shown: Shown = ALL) -> None:
     """The same for what a user chose."""
     made = {"/etc/passwd": etc.passwd(paths.HOME), "/etc/group": etc.group()}
     has_jobs = request.label == _WITH_JOBS or not own_programs.can_start()
@@ -89,6 +96,7 @@ def start(programs: Programs, request: protocol.Execute, front: socket.socket) -
             request.filter,
             files,
             network=request.network is not None,
+            shown=shown,
         )
         with contextlib.ExitStack() as unstarted:
             times = Fd(os.dup(request.traffic))

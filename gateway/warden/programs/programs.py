@@ -105,14 +105,27 @@ class Programs:
 
         self._loop.at(seconds, due)
 
-    def revoke(self, blob: str) -> list[Program]:
-        """End the programs of the key `blob`; their fronts are told why. Returns those to which that is new."""
+    def revoke(self, principal: str, blob: str) -> list[Program]:
+        """End the programs of the principal's key `blob`; their fronts are told why. Returns those to which that
+        is new.
+        """
         why = errors.Denied(f"the program was stopped: {authorized_keys.REVOKED}")
-        chosen = {pid for pid, program in self._running.items() if program.blob == blob}
+        chosen = {
+            pid for pid, program in self._running.items() if (program.principal, program.blob) == (principal, blob)
+        }
         chosen = {pid for pid in chosen if not isinstance(self._ending.get(pid), errors.Denied)}
         if chosen:
             self.end(chosen, why, REVOKED_GRACE)
         return [self._running[pid] for pid in chosen]
+
+    def expel(self, principal: str, why: errors.EncError, gone: Callable[[], None]) -> None:
+        """End all programs of the principal; `gone` is called when that is so, or one is stuck in the kernel."""
+        self.end({pid for pid, one in self._running.items() if one.principal == principal}, why, REVOKED_GRACE)
+
+        def wait() -> Steps[None]:
+            yield lambda: principal not in {one.principal for one in self._running.values()}, REVOKED_GRACE + _CERTAIN
+
+        self._loop.follow(wait(), lambda _: gone())
 
     def end(self, chosen: set[int], why: errors.EncError, grace: float) -> None:
         """SIGTERM now, and SIGKILL after `grace` seconds to what is left. Their fronts are told why."""
@@ -153,9 +166,9 @@ class Programs:
         """Who could be at work in a view, for `status`."""
         return ", ".join(f"{one.label} from {one.origin}" for one in self._running.values())
 
-    def keys(self) -> set[str]:
-        """The keys (blobs) for which something runs."""
-        return {program.blob for program in self._running.values()}
+    def keys(self) -> set[tuple[str, str]]:
+        """For whom something runs, and by which key (blob)."""
+        return {(program.principal, program.blob) for program in self._running.values()}
 
     def running(self) -> Mapping[int, Program]:
         """All of them, by pid."""

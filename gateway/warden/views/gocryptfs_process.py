@@ -183,7 +183,7 @@ def _become_gocryptfs(
     store.check(vault)
     lock = lease.acquire(vault, holder)
     tell(b"%d\n" % store.idle_limit(vault))
-    config = store.open_config(vault, request.slot)
+    config = store.open_config(vault, request.slot, request.slot_id)
     argv = gocryptfs.mount_argv(vault.cipher, config, request.secret, fuse)
     if quota:
         limit = str(quota.disk * usage.MEBI)

@@ -91,7 +91,7 @@ class View:
         itself under a live view. `quota` is of all vaults of the principal; without `hard_links`, nobody
         can make one in the view.
         """
-        self._unlocked, self._died = unlocked, died
+        self._unlocked, self._died, self._called = unlocked, died, request.called
         self.slot, self.kind = request.slot, request.slot_kind
         try:
             self._attempt, self._place = os.dup(request.attempt), os.dup(request.place)
@@ -118,7 +118,7 @@ class View:
         if attempt is None:
             return
         try:
-            backoff.end_attempt(attempt, self.project, right)
+            backoff.end_attempt(attempt, self._called, right)
         except OSError:  # no space in the run directory: what cannot be counted costs the time itself
             self._loop.at(_UNCOUNTED, lambda: os.close(attempt))
 

@@ -12,6 +12,9 @@ from gateway.session import layout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gateway.identity.names import Principal
     from gateway.session.registry import Session
     from rshell.context import Context
 
@@ -25,10 +28,10 @@ class Known:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._home = layout.home(context.config.paths_run, context.caller.principal)
         self._sessions: tuple[Session, ...] = ()
         self._projects: dict[str, set[bytes]] = {}
         self._looked = float("-inf")
+        self._sharers: Mapping[str, Principal] = {}
         self._seen: dict[str, Seen] = {}
 
     def sessions(self) -> tuple[Session, ...]:
@@ -36,6 +39,12 @@ class Known:
         if not self._is_fresh():
             self._look()
         return self._sessions
+
+    def sharers(self) -> Mapping[str, Principal]:
+        """As transfer.project_of takes them, of those whose projects are held. Raises Misconfigured."""
+        if not self._is_fresh():
+            self._look()
+        return self._sharers
 
     def projects(self, session: Session) -> set[bytes]:
         """What is unlocked in it; nothing if one would have to look first."""
@@ -46,10 +55,14 @@ class Known:
         return recent and all(_seen(path) == was for path, was in self._seen.items())
 
     def _look(self) -> None:
-        run, principal = self._context.config.paths_run, self._context.caller.principal
-        records = [os.path.join(path, layout.RECORD) for path in layout.sessions(run, principal)]
-        self._seen = {path: _seen(path) for path in (self._home, *records)}  # before the look: what comes is seen again
+        run, owners = self._context.config.paths_run, self._context.held_owners()
+        whose = (self._context.caller.principal, *owners)
+        homes = [layout.home(run, principal) for principal in whose]
+        records = [os.path.join(path, layout.RECORD) for one in whose for path in layout.sessions(run, one)]
+        self._seen = {path: _seen(path) for path in (*homes, *records)}  # before the look: what comes is seen again
         self._sessions = self._context.sessions()
+        own = {view.project for one in self._sessions for view in one.views}  # may be called like who shared before
+        self._sharers = {one.word: one for one in owners if one.word not in own}
         self._projects = {one.id: {view.project.encode() for view in one.views} for one in self._sessions}
         self._looked = time.monotonic()
 

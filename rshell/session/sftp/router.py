@@ -14,17 +14,17 @@ import select
 
 from gateway.base import rlimits
 from gateway.errors import Busy, Denied, EncError, NoSuchProject, NotUnlocked
+from gateway.identity.names import Principal
 from gateway.sandbox.paths import PROJECTS
 from gateway.session import registry
 from rshell.session.sftp import packets
 from rshell.session.sftp.backend import FULL, Backend
 from rshell.session.sftp.known import Known
-from rshell.session.sftp.listing import Listing
-from rshell.session.sftp.names import located
+from rshell.session.sftp.listing import Listing, Open, directories, shown_in
+from rshell.session.sftp.names import Place, located
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from gateway.identity.names import ProjectName
     from gateway.session.registry import Session
     from rshell.context import Context
     from rshell.session.sftp.packets import Asked
@@ -54,7 +54,7 @@ class Router:
         self._backends: list[Backend] = []
         self._received = bytearray()
         self._to_client = bytearray()
-        self._listings: dict[bytes, bool] = {}
+        self._listings: dict[bytes, Open] = {}
         self._opened = 0
         self._began = False
         self._is_open = True
@@ -190,17 +190,18 @@ class Router:
     def _by_path(self, asked: Asked) -> bytes:
         if any(len(path) > _LONGEST_PATH for path in asked.names):  # with what we add, a packet could be too large
             return packets.status(asked.id, packets.FAILURE, "the path is too long")
-        places = [located(path) for path in asked.names[1 if asked.is_target_first else 0 :]]
-        if asked.kind == packets.OPENDIR and places[0] == (None, located(b"/")[1]):
+        sharers = self._known.sharers()
+        places = [located(path, sharers) for path in asked.names[1 if asked.is_target_first else 0 :]]
+        if asked.kind == packets.OPENDIR and places[0] in directories(sharers):
             if len(self._listings) >= _MOST_LISTINGS:
                 return packets.status(asked.id, packets.FAILURE, "too many open directories")
             self._opened = self._opened + 1 & 0xFFFFFFFF
             handle = bytes([_OVERALL]) + self._opened.to_bytes(4, "big")
-            self._listings[handle] = False
+            self._listings[handle] = Open(places[0][0])
             return packets.handle(asked.id, handle)
         if asked.kind == packets.REALPATH and not self._exists(places[0][0]):  # of what is to be made
             places = [(None, places[0][1])]
-        chosen = {session.id: session for session in (self._session(project) for project, _ in places)}
+        chosen = {session.id: session for session in (self._session(place) for place, _ in places)}
         if len(chosen) > 1:
             return packets.status(asked.id, packets.FAILURE, _ELSEWHERE)
         backend = self._backend(next(iter(chosen.values()), self._backends[0].session))
@@ -209,19 +210,26 @@ class Router:
         backend.ask(asked.packet(names), backend.number_handles if backend.number else None)
         return b""
 
-    def _session(self, project: ProjectName | None) -> Session:
+    def _session(self, place: Place) -> Session:
         """The session that has it, and the first for no project. Raises NoSuchProject, NotUnlocked."""
-        if project is None:
+        if place is None:
             return self._backends[0].session
+        if isinstance(place, Principal):
+            for session in self._known.sessions():
+                if session.principal == place:
+                    return session
+            raise _nothing_of(place)
         try:
-            return registry.with_project(self._known.sessions(), project)
+            return registry.with_project(self._known.sessions(), place)
         except NotUnlocked:
-            self._context.vault(project)
+            if owner := self._context.sharers().get(place):  # nothing of theirs was held yet
+                raise _nothing_of(owner) from None
+            self._context.vault(place)
             raise
 
-    def _exists(self, project: ProjectName | None) -> bool:
+    def _exists(self, place: Place) -> bool:
         try:
-            return project is None or bool(self._context.vault(project))
+            return place is None or isinstance(place, Principal) or bool(self._context.vault(place))
         except NoSuchProject:
             return False
 
@@ -244,29 +252,34 @@ class Router:
             return packets.status(asked.id, 0)
         if asked.kind != packets.READDIR:
             return packets.status(asked.id, packets.UNSUPPORTED, "not supported")
-        if self._listings[handle]:
+        listed = self._listings[handle]
+        if listed.is_read:
             return packets.status(asked.id, packets.EOF)
-        self._listings[handle] = True
-        projects = []
+        listed.is_read = True
+        found: dict[bytes, Backend] = {}
         for session in self._context.sessions():
             try:
                 backend = self._backend(session)
             except NotUnlocked:  # it has just ended, and its projects are locked
                 continue
-            projects += [(backend, view.project) for view in session.views]
-        listing = Listing(asked.id, len(projects))
-        for backend, project in projects:
-            path = located(project.encode())[1]
-            body = bytes([packets.LSTAT]) + asked.id + packets.string(path)
-            backend.ask(packets.framed(body), listing.collector(project))
-        return b"" if projects else packets.status(asked.id, packets.EOF)
+            found |= {path: backend for view in session.views if (path := shown_in(listed.place, view.project))}
+        listing = Listing(asked.id, len(found))
+        for path, backend in found.items():
+            body = bytes([packets.LSTAT]) + asked.id + packets.string(_PROJECTS + path)
+            backend.ask(packets.framed(body), listing.collector(path.rpartition(b"/")[2]))
+        return b"" if found else packets.status(asked.id, packets.EOF)
 
 
 def is_plain(path: bytes, projects: set[bytes]) -> bool:
     """Whether `path` is as `located` would make it, and of one of `projects`."""
     if not path.startswith(_PROJECTS) or b"/.." in path:
         return False
-    return path[len(_PROJECTS) :].partition(b"/")[0] in projects
+    first, _, more = path[len(_PROJECTS) :].partition(b"/")
+    return first in projects or b"/".join((first, more.partition(b"/")[0])) in projects
+
+
+def _nothing_of(owner: Principal) -> NotUnlocked:
+    return NotUnlocked(f"nothing of {owner} is unlocked", "`ls` lists what is shared with you")
 
 
 def _code(error: EncError) -> int:

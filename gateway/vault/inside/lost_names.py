@@ -15,13 +15,12 @@ import itertools
 import os
 import stat
 import sys
-import time
 
 if __name__ == "__main__":
-    sys.path.insert(0, __file__.rsplit("/", 3)[0])
+    sys.path.insert(0, __file__.rsplit("/", 4)[0])
 
-from gateway.base import json, process, syscalls
-from gateway.vault import gocryptfs
+from gateway.base import json
+from gateway.vault.inside import private_view
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
 
 _LONG, _NAME, _DIRIV = "gocryptfs.longname.", ".name", "gocryptfs.diriv"
 _VIEW = "/tmp/view"  # noqa: S108 - in a sandbox of our own
-_MOUNTS_WITHIN = 60.0
-"""Seconds, as an unlock has."""
 
 
 def find(cipher: str) -> Iterator[tuple[str, str]]:
@@ -77,17 +74,14 @@ def _move(directory: str, name: str, shown: str) -> str:
 
 def main(cipher: str, config: int, secret: int) -> int:
     """The exit status."""
-    os.mkdir(_VIEW)
-    serving = process.spawn(gocryptfs.view_argv(cipher, config, secret, _VIEW), {}, [config, secret])
-    until = time.monotonic() + _MOUNTS_WITHIN
-    while not os.path.ismount(_VIEW):
-        if os.waitpid(serving, os.WNOHANG)[0] or time.monotonic() > until:
-            return 1  # if it lives, it ends with the sandbox
-        time.sleep(0.01)
-    os.write(1, json.dumps(list(mend(cipher, _VIEW))).encode())
-    syscalls.umount(_VIEW)
-    return 1 if process.wait(serving, _MOUNTS_WITHIN) else 0
+    try:
+        with private_view.mounted(cipher, config, secret, _VIEW):
+            os.write(1, json.dumps(list(mend(cipher, _VIEW))).encode())
+    except private_view.NotMounted:
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))
+    _cipher, _config, _secret = sys.argv[1], *map(int, sys.argv[2:])
+    sys.exit(private_view.guard(lambda: main(_cipher, _config, _secret), _VIEW))

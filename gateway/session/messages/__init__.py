@@ -1,0 +1,1 @@
+"""The messages of gateway.session.protocol: what all have, and those of one kind."""
