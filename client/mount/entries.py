@@ -1,4 +1,4 @@
-"""Our mounts in the mount table: told from all others by id, device and source, not by path."""
+"""Our mounts in the mount table: told from all others by their source, which is new for each, not by path."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from client.system.linux import MountEntry
 def find(mount: Mount) -> MountEntry | None:
     """The entry of our mount, wherever it is mounted now; None when it is gone."""
     for entry in linux.mount_table():
-        if (entry.id, entry.device, entry.source) == (mount.mount_id, mount.device, mount.source):
+        if entry.source == mount.source and entry.id == mount.mount_id:  # a bind mount has the source as well
             return entry
     return None
 

@@ -46,21 +46,29 @@ def check_installed() -> None:
         raise Missing(f"{_FUSE} cannot be opened", "load the kernel's fuse module, or ask for access to it")
 
 
-def source_name(project: str) -> str:
-    """The source of the mount, as the mount table has it."""
-    return f"enc:{project}"
+def new_source(project: str) -> str:
+    """The source of a new mount, for the mount table. No other mount ever has it: the kernel gives id and device of one
+    that is gone to the next, which may be another gateway's project of the same name.
+    """
+    return f"enc:{project}:{os.urandom(4).hex()}"
 
 
-def start(store: Store, project: str, directory: str, how: How, inherit: int) -> subprocess.Popen[bytes]:
-    """Start sshfs in the foreground and in a session of its own; it inherits the descriptor `inherit`.
+def start(store: Store, project: str, source: str, directory: str, how: How, inherit: int) -> subprocess.Popen[bytes]:
+    """Start sshfs in the foreground and in a session of its own; it inherits the descriptor `inherit`. The mount table
+    has its mount with `source`.
 
     Call `wait_for_mount` next. Raises Missing.
     """
     # with a slash, sshfs takes what serves it for a line and not for a subsystem
     network = {"sftp_server": f"sftp /{project}", "ControlPath": ssh_options.quoted(store.socket), **ssh_options.SHARED}
-    chosen = [*_OPTIONS, *(("sshfs_sync",) if how.synchronous else ()), *(("ro",) if how.read_only else ())]
+    chosen = [
+        *_OPTIONS,
+        f"fsname={source}",
+        *(("sshfs_sync",) if how.synchronous else ()),
+        *(("ro",) if how.read_only else ()),
+    ]
     chosen += [f"{key}={value}".replace("\\", "\\\\").replace(",", "\\,") for key, value in network.items()]
-    argv = [SSHFS, "-f", "-F", "none", "-o", ",".join(chosen), "--", source_name(project), directory]
+    argv = [SSHFS, "-f", "-F", "none", "-o", ",".join(chosen), "--", f"enc:{project}", directory]
     try:
         return subprocess.Popen(
             argv,
@@ -75,17 +83,16 @@ def start(store: Store, project: str, directory: str, how: How, inherit: int) ->
         raise Missing("sshfs is not installed", "apt install sshfs") from error
 
 
-def wait_for_mount(child: subprocess.Popen[bytes], project: str, directory: str, earlier: set[int]) -> MountEntry:
-    """The mount that `child` has made; its id is not in `earlier`. Raises CannotCreate, and then sshfs has ended.
+def wait_for_mount(child: subprocess.Popen[bytes], project: str, source: str, directory: str) -> MountEntry:
+    """The mount that `child` has made. Raises CannotCreate, and then sshfs has ended.
 
     sshfs makes it before it connects: nothing is known to be behind it yet.
     """
     deadline = time.monotonic() + _MOUNT_SECONDS
-    source = source_name(project)
     try:
         while child.poll() is None and time.monotonic() < deadline:
             for entry in linux.mount_table():
-                if entry.path == directory and entry.source == source and entry.id not in earlier:
+                if (entry.source, entry.path) == (source, directory):  # a shared parent can show it elsewhere too
                     return entry
             time.sleep(0.01)
     except BaseException:

@@ -103,7 +103,7 @@ def end_unrecorded(known: State, mounts: list[Mount]) -> None:
 
 def end_abandoned(store: Store, mount: Mount) -> None:
     """Undo a mount that was not finished because the enc process that was making it has ended."""
-    if processes.is_alive(mount.owner):
+    if processes.is_alive(mount.owner) or not store.read().current(mount):  # it may have been finished just before
         return
     processes.send_sigterm(mount.sshfs)
     processes.end(mount.sshfs, grace=1.0)  # sshfs unmounts at SIGTERM

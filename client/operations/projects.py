@@ -200,17 +200,17 @@ def is_held_here(store: Store, connection: Connection, project: str) -> bool:
 
 def _mount(store: Store, connection: Connection, reserved: Mount, point: MountPoint, how: sshfs.How) -> Mount:
     """Make the mount. Records sshfs as soon as it runs, and the mount as soon as it exists, so nothing is lost."""
-    earlier = {entry.id for entry in linux.mount_table()}
-    mount = reserved._replace(directory=point.path, made=point.made, source=sshfs.source_name(reserved.project))
+    source = sshfs.new_source(reserved.project)
+    mount = reserved._replace(directory=point.path, made=point.made, source=source)
     with dead_man_switch.armed(store, connection.master) as switch:
-        child = sshfs.start(store, mount.project, point.path, how, switch)
+        child = sshfs.start(store, mount.project, source, point.path, how, switch)
     try:
         started = processes.find(child.pid)
         if started is None:
             raise sshfs.failure(child, mount.project)
         mount = mount._replace(sshfs=started)
         store.change(lambda now: now.with_mount(mount))
-        entry = sshfs.wait_for_mount(child, mount.project, point.path, earlier)
+        entry = sshfs.wait_for_mount(child, mount.project, source, point.path)
         mounted = mount = mount._replace(device=entry.device, mount_id=entry.id)
         unmount.make_private(entry)
         if not probe.answers(mount.directory, mount.device, sshfs.ANSWER_SECONDS):

@@ -48,7 +48,7 @@ def test_no_two_projects_have_one_file(tmp_path: Path) -> None:
         with store.lock(f"end-{names.in_file_name(name)}"):
             Path(hidden_files._file(store, name)).touch()
     assert {path.parent for path in tmp_path.rglob("*")} == {tmp_path}
-    assert len({sshfs.source_name(name) for name in every}) == len(every)
+    assert len({sshfs.new_source(name) for name in [*every, *every]}) == 2 * len(every)
 
 
 def test_a_shared_project_has_a_directory_in_one_of_its_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
