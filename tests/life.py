@@ -96,6 +96,14 @@ def sessions_in_status(who: Person, extra: tuple[str, ...] = ()) -> list[dict[st
     return sessions
 
 
+def holders_in_status(who: Person) -> list[dict[str, object]]:
+    """Those of the only session."""
+    (one,) = sessions_in_status(who)
+    found = one["holders"]
+    assert isinstance(found, list)
+    return found
+
+
 def view(of: dict[str, object], project: str) -> dict[str, object]:
     """The view of `project` in a session of `sessions_in_status`."""
     views = of["views"]

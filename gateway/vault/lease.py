@@ -13,8 +13,6 @@ from gateway.vault.store import Vault
 
 REKEY = "rekey"
 """In the place of a session's id, while the vault is being copied into one with a new key (gateway.vault.rekey)."""
-
-
 _COMMANDS = frozenset({REKEY, "fsck", "mv", "rm", "sweep"})
 
 
@@ -57,27 +55,28 @@ def acquire(vault: Vault, holder: LeaseHolder) -> int:
 
 def is_held_by_session(vault: Vault) -> bool:
     """Whether a session has the vault's lock now, or somebody who could not write a name into it."""
-    try:
-        fd = files.open_regular(vault.lock)
-    except OSError:
-        return False
-    try:
-        holder = _read_holder(fd)
-        return locks.is_taken(fd) and (holder is None or holder.session not in _COMMANDS)
-    finally:
-        os.close(fd)
+    is_taken, holder = _look(vault)
+    return is_taken and (holder is None or holder.session not in _COMMANDS)
 
 
 def require_no_rekey(vault: Vault) -> None:
     """Raise the Busy that `acquire` would raise for a vault that is being rekeyed: before a secret is asked for."""
+    is_taken, holder = _look(vault)
+    if is_taken and holder and holder.session == REKEY:
+        raise _busy(vault, holder)
+
+
+def _look(vault: Vault) -> tuple[bool, LeaseHolder | None]:
+    """Whether somebody has the vault's lock now, and the name that is in it. A lock that cannot be opened counts as
+    free: `acquire` says what is wrong with it.
+    """
     try:
         fd = files.open_regular(vault.lock)
-    except OSError:  # `acquire` says what is wrong with it
-        return
+    except OSError:
+        return False, None
     try:
-        holder = _read_holder(fd) if os.fstat(fd).st_size else None
-        if holder and holder.session == REKEY and locks.is_taken(fd):
-            raise _busy(vault, holder)
+        holder = _read_holder(fd) if os.fstat(fd).st_size else None  # an empty one needs no parser loaded
+        return locks.is_taken(fd), holder
     finally:
         os.close(fd)
 

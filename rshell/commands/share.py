@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from gateway.base import text
-from gateway.base.clock import utc, utc_now
+from gateway.base.clock import utc
 from gateway.errors import Denied, Usage
 from gateway.identity import authorized_keys
 from gateway.identity.names import Principal, SharedName, in_vault
@@ -101,11 +101,10 @@ def _list(context: Context, command: Command) -> int:
     project, owner = required(command.project), context.owner_of(command.project)
     members = membership.of(_slots_of_member(context, command), owner)
     live = context.session_with(project)
-    listed: list[dict[str, object]] = [_fields(Member(principal=owner, role=Role.OWNER, since="", invited_until=""))]
-    listed += [_fields(one) for one in members]
-    for one in listed:
-        one["holds"] = bool(live and live.is_held_by(Principal(str(one["member"]))))
-    rows = [(str(one["member"]), str(one["role"]), _state(one)) for one in listed]
+    everybody = (Member(principal=owner, role=Role.OWNER, since="", invited_until=""), *members)
+    has_it = {one.principal for one in everybody if live and live.is_held_by(one.principal)}
+    listed = [{**_fields(one), "holds": one.principal in has_it} for one in everybody]
+    rows = [(one.principal, one.role.value, _state(one, one.principal in has_it)) for one in everybody]
     words = text.columns([("MEMBER", "ROLE", "STATE"), *rows])
     output.result({"project": project, "name": in_vault(project), "members": listed}, words, command.wants_json)
     return 0
@@ -115,10 +114,8 @@ def _fields(one: Member) -> dict[str, object]:
     return {"member": one.principal, "role": one.role.value, "since": one.since, "invited_until": one.invited_until}
 
 
-def _state(one: dict[str, object]) -> str:
-    if one["invited_until"]:
-        return (
-            "invitation expired" if str(one["invited_until"]) <= utc_now() else f"invited until {one['invited_until']}"
-        )
-    since = f"since {one['since']}" if one["since"] else ""
-    return ", ".join(filter(None, (since, "has it unlocked" if one["holds"] else ""))) or "-"
+def _state(one: Member, has_it: bool) -> str:
+    if one.invited_until:
+        return "invitation expired" if one.has_expired else f"invited until {one.invited_until}"
+    since = f"since {one.since}" if one.since else ""
+    return ", ".join(filter(None, (since, "has it unlocked" if has_it else ""))) or "-"

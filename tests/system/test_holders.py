@@ -28,6 +28,7 @@ from tests.harness import (
 )
 from tests.laptop import kill
 from tests.laptop import laptop as machine
+from tests.life import holders_in_status, sessions_in_status
 from tests.system.test_revocation import PROMISED, admin, renamed_over
 
 _numbers = itertools.count(1)
@@ -55,26 +56,12 @@ def principal_of(who: Person) -> str:
     return "duo" + who.name.removeprefix("laptop").removeprefix("desktop").partition("-")[0]
 
 
-def sessions(who: Person) -> list[dict[str, object]]:
-    found = who.ssh("status", "--json").json["sessions"]
-    assert isinstance(found, list)
-    return found
-
-
-def holders(who: Person) -> list[dict[str, object]]:
-    """Those of the only session."""
-    (one,) = sessions(who)
-    found = one["holders"]
-    assert isinstance(found, list)
-    return found
-
-
 def keys(who: Person) -> list[object]:
-    return [one["fingerprint"] for one in holders(who)]
+    return [one["fingerprint"] for one in holders_in_status(who)]
 
 
 def is_locked(who: Person) -> bool:
-    return not sessions(who)
+    return not sessions_in_status(who)
 
 
 def events(who: Person, event: str, **fields: object) -> list[dict[str, object]]:
@@ -96,7 +83,7 @@ def test_a_second_machine_joins_and_both_work_in_one_view(laptop: Person, deskto
     with laptop.mounted("work") as first:
         write(laptop, "from the laptop")
         with desktop.mounted("work") as second:
-            (session,) = sessions(laptop)
+            (session,) = sessions_in_status(laptop)
             assert f"unlocked work in session {session['id']}" in first.said
             assert f"unlocked work in session {session['id']}" in second.said
             assert read(desktop) == "from the laptop"
@@ -154,7 +141,7 @@ def test_the_view_goes_on_when_one_machine_drops_and_is_locked_with_the_last(
         (left,) = events(laptop, "left")
         assert (left["project"], left["reason"], left["fingerprint"]) == ("work", "hangup", gone.fingerprint)
         assert read(other) == "content"
-        (session,) = sessions(other)
+        (session,) = sessions_in_status(other)
         assert (session["fingerprint"], session["anchor"]) == (other.fingerprint, "mount")
         stays(lambda: stays_.process.poll() is None, 1)
         stays_.kill()
@@ -342,11 +329,11 @@ def test_what_the_one_who_leaves_held_alone_is_locked(laptop: Person, desktop: P
         for project in ("work", "other"):
             assert laptop.ssh("mount", project, stdin=PASSPHRASE + "\n", extra=shared).status == 0
         with desktop.mounted("work") as second:
-            (_, joined) = holders(desktop)
+            (_, joined) = holders_in_status(desktop)
             assert joined["projects"] == ["work"]
             first.end()
             eventually(lambda: keys(desktop) == [desktop.fingerprint])
-            (session,) = sessions(desktop)
+            (session,) = sessions_in_status(desktop)
             assert [view["project"] for view in session["views"]] == ["work"]  # type: ignore[attr-defined]
             (locked,) = [one for one in events(laptop, "locked") if one["session"] == session["id"]]
             assert (locked["project"], locked["reason"]) == ("other", "hangup")
@@ -382,7 +369,7 @@ def sessions_record(who: Person) -> dict[str, object]:
 
 def test_when_the_session_is_killed_all_who_hold_it_are_told(laptop: Person, desktop: Person) -> None:
     with laptop.mounted("work") as first, desktop.mounted("work") as second:
-        done = admin(laptop.gateway, "sessions", "kill", str(sessions(laptop)[0]["id"]))
+        done = admin(laptop.gateway, "sessions", "kill", str(sessions_in_status(laptop)[0]["id"]))
         assert done.status == 0
         for one in (first, second):
             ended = one.wait()
@@ -435,7 +422,7 @@ def test_on_a_connection_with_a_session_mount_returns_and_that_session_keeps_the
         first.kill()
         eventually(lambda: laptop.gateway.events("left", fingerprint=laptop.fingerprint))
         assert write(desktop, "x").status == 0
-        assert len(sessions(desktop)) == 2
+        assert len(sessions_in_status(desktop)) == 2
         own.kill()
         eventually(lambda: is_locked(laptop))
 
@@ -467,10 +454,13 @@ def test_a_session_that_keeps_a_hold_hears_that_it_was_locked(
     with laptop.mounted("work"):
         join(desktop, shared)
         os.kill(
-            int(str([one for one in sessions(laptop) if one["views"]] and warden_with_view(laptop))), signal.SIGKILL
+            int(str([one for one in sessions_in_status(laptop) if one["views"]] and warden_with_view(laptop))),
+            signal.SIGKILL,
         )
         own.read_until('"reason": "failed"')
-    eventually(lambda: laptop.gateway.events("session-closed", reason="found-dead") if sessions(laptop) else None)
+    eventually(
+        lambda: laptop.gateway.events("session-closed", reason="found-dead") if sessions_in_status(laptop) else None
+    )
 
 
 def warden_with_view(who: Person) -> int:
@@ -542,14 +532,14 @@ def test_use_of_a_project_of_another_session_keeps_one_s_own_session(quick: Gate
                 time.sleep(1)
             assert first.process.poll() == 75, "the other was idle"
             assert own.process.poll() is None and keys_of_view(two) == [two.fingerprint]
-            eventually(lambda: not sessions(two), 30)
+            eventually(lambda: not sessions_in_status(two), 30)
             assert own.wait().status == 75
     finally:
         own.end()
 
 
 def keys_of_view(who: Person) -> list[object]:
-    (one,) = [one for one in sessions(who) if one["views"]]
+    (one,) = [one for one in sessions_in_status(who) if one["views"]]
     return [each["fingerprint"] for each in one["holders"]]  # type: ignore[attr-defined]
 
 
@@ -585,7 +575,7 @@ def test_joining_again_and_again_while_the_other_leaves_never_makes_a_dead_holde
             new = person.hold("mount", "work", stdin=PASSPHRASE + "\n")
             new.read_until("unlocked")
         assert write(person, "x").status == 0
-        assert [view["project"] for one in sessions(person) for view in one["views"]] == ["work"]  # type: ignore[attr-defined]
+        assert [view["project"] for one in sessions_in_status(person) for view in one["views"]] == ["work"]  # type: ignore[attr-defined]
         last = new
     last.end()
     eventually(lambda: is_locked(laptop))
@@ -600,7 +590,7 @@ def test_what_is_being_locked_is_not_joined(make_gateway: Callable[..., Gateway]
         program.read_until("tick")
         locking = one.hold("unmount", "work")
         try:
-            eventually(lambda: "locking" in str(sessions(two)))
+            eventually(lambda: "locking" in str(sessions_in_status(two)))
             refused = two.ssh("mount", "work", stdin=PASSPHRASE + "\n")
             assert (refused.status, "is being locked" in refused.err) == (75, True)
             assert locking.wait().status == 0 and first.wait().status == 0
@@ -642,7 +632,7 @@ def test_the_session_of_an_older_gateway_is_shown_and_not_joined(laptop: Person,
         old = json.loads(record.read_text())
         del old["protocol"], old["holders"]
         record.write_text(json.dumps(old))
-        assert len(sessions(desktop)) == 1
+        assert len(sessions_in_status(desktop)) == 1
         again = desktop.ssh("mount", "work", stdin=PASSPHRASE + "\n")
         assert (again.status, "is unlocked already by session" in again.err) == (75, True)
         assert desktop.ssh("unmount", "work").out == "locked work\n"

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness import PASSPHRASE, Gateway, Person, Result, eventually
+from tests.life import holders_in_status, sessions_in_status
 from tests.system.test_slots import by_key, one_line, signed_twice
 from tests.teams import SECRET, Team, accept, formed, invite, owner, working
 
@@ -27,21 +28,7 @@ def live(team: Team) -> Iterator[Team]:
     """All three have it mounted: bob first."""
     with working(team):
         yield team
-    eventually(lambda: not sessions(team.alice), WITHIN)
-
-
-def sessions(who: Person) -> list[dict[str, object]]:
-    found = who.ssh("status", "--json").json["sessions"]
-    assert isinstance(found, list)
-    return found
-
-
-def holders(who: Person) -> list[dict[str, object]]:
-    """Those of the only session."""
-    (one,) = sessions(who)
-    found = one["holders"]
-    assert isinstance(found, list)
-    return found
+    eventually(lambda: not sessions_in_status(team.alice), WITHIN)
 
 
 def projects(who: Person) -> list[dict[str, object]]:
@@ -62,7 +49,7 @@ def read(who: Person, project: str, name: str) -> str:
 
 def test_several_people_are_in_one_view_at_the_same_time(live: Team, tmp_path: Path) -> None:
     alice, bob, carol = live.alice, live.bob, live.carol
-    assert [(one["principal"], one["role"]) for one in holders(bob)] == [
+    assert [(one["principal"], one["role"]) for one in holders_in_status(bob)] == [
         (owner(bob), "writer"),
         (owner(alice), "owner"),
         (owner(carol), "reader"),
@@ -133,7 +120,7 @@ def test_only_the_owner_decides(live: Team, command: str) -> None:
     for who in (live.bob, live.carol):
         one_line(who.ssh(*words), 77, "only")
     one_line(live.dave.ssh(*words), 66, "you have no project")
-    assert len(sessions(live.alice)) == 1
+    assert len(sessions_in_status(live.alice)) == 1
 
 
 def test_each_leaves_without_disturbing_the_others_and_the_last_one_locks(team: Team) -> None:
@@ -144,12 +131,12 @@ def test_each_leaves_without_disturbing_the_others_and_the_last_one_locks(team: 
         one_line(team.bob.ssh("run", team.shared, "--", "ls"), 69, "is not unlocked")
         with team.carol.mounted(team.shared, SECRET):
             second.end()
-            eventually(lambda: len(holders(team.carol)) == 1, WITHIN)
+            eventually(lambda: len(holders_in_status(team.carol)) == 1, WITHIN)
             assert read(team.carol, team.shared, "after") == "x"
             assert [row["state"] for row in projects(team.alice)][:1] == ["unlocked"]
             one_line(team.alice.ssh("run", team.project, "--", "ls"), 69, "only")
             assert team.alice.ssh("unmount", team.project, "--all").status == 0
-    assert not sessions(team.alice)
+    assert not sessions_in_status(team.alice)
 
 
 def test_several_projects_of_several_people_on_one_connection(team: Team) -> None:
@@ -167,14 +154,14 @@ def test_several_projects_of_several_people_on_one_connection(team: Team) -> Non
         assert team.bob.ssh("run", "mine", "--", "ls", "/projects").out == "mine\n"
         assert team.bob.sftp(f"rename {team.shared}/both mine/both", extra=shared).status != 0
         assert team.bob.ssh("unmount", team.shared, extra=shared).status == 0
-        assert [one["views"] for one in sessions(team.bob)] != []
+        assert [one["views"] for one in sessions_in_status(team.bob)] != []
         one_line(team.bob.ssh("run", team.shared, "--", "ls"), 69, "is not unlocked")
         assert team.bob.ssh("mount", team.shared, stdin="a wrong secret\n", extra=shared).status == 77
         assert team.bob.ssh("mount", team.shared, stdin=SECRET + "\n", extra=shared).status == 0
     finally:
         held.end()
         subprocess.run(["ssh", *shared, "-O", "exit", "gateway"], capture_output=True, check=False)
-    eventually(lambda: not sessions(team.bob) and not sessions(team.alice), WITHIN)
+    eventually(lambda: not sessions_in_status(team.bob) and not sessions_in_status(team.alice), WITHIN)
 
 
 def test_by_key_accepted_and_mounted(team: Team) -> None:
@@ -260,9 +247,9 @@ def test_whose_access_ends_loses_everything_at_once(team: Team) -> None:
             assert running.process.wait(WITHIN) != 0
         finally:
             keys.write_text(whole)
-        assert [one["principal"] for one in holders(team.alice)] == [owner(team.alice)]
+        assert [one["principal"] for one in holders_in_status(team.alice)] == [owner(team.alice)]
         assert write(team.alice, team.project, "goes-on", "x").status == 0
-    eventually(lambda: not sessions(team.alice), WITHIN)
+    eventually(lambda: not sessions_in_status(team.alice), WITHIN)
 
 
 def test_a_project_that_is_renamed_or_thrown_away_and_brought_back_is_still_shared(team: Team) -> None:
@@ -372,11 +359,11 @@ def test_at_the_prompt(team: Team) -> None:
         terminal.wait(WITHIN)
     finally:
         terminal.close()
-    eventually(lambda: not sessions(team.alice) and not sessions(team.bob), WITHIN)
+    eventually(lambda: not sessions_in_status(team.alice) and not sessions_in_status(team.bob), WITHIN)
 
 
 def holders_of(team: Team, shared: str) -> list[dict[str, object]]:
     """Those of the session that has it, as bob sees it."""
-    found = [one["holders"] for one in sessions(team.bob) if shared in str(one["views"])]
+    found = [one["holders"] for one in sessions_in_status(team.bob) if shared in str(one["views"])]
     assert len(found) == 1 and isinstance(found[0], list)
     return found[0]
