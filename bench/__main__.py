@@ -4,7 +4,21 @@ from __future__ import annotations
 
 import sys
 
-from bench import client, commands, drop, following, machine, many, members, memory, rekey, tracking, unlock
+from bench import (
+    client,
+    commands,
+    drop,
+    following,
+    machine,
+    many,
+    members,
+    memory,
+    push,
+    rekey,
+    tracking,
+    unlock,
+    workspace,
+)
 from bench.measure import Row, table
 
 BENCHES = {
@@ -18,6 +32,8 @@ BENCHES = {
     "tracking": tracking.run,
     "following": following.run,
     "client": client.run,
+    "workspace": workspace.run,
+    "push": push.run,
 }
 
 

@@ -42,6 +42,12 @@ COMMANDS = {
     "open": "Mount a project and open a shell or an editor in it.",
     "run": "Run a program on the gateway, in a project.",
     "shell": "Open a shell on the gateway, in a project.",
+    "workspace": "Open a shell by SSH where the files are, as an editor does.",
+    "ssh-config": "Let ssh, editors and other tools reach the workspace of a project.",
+    "forward": "Reach a server that runs in a project's workspace.",
+    "push": "Copy a directory into a project.",
+    "pull": "Copy a project, or a directory of it, to this machine.",
+    "cp": "Copy inside a project, on the gateway.",
     "idle": "Show or set how long a project may be idle.",
     "touch": "Keep a project unlocked: start its idle time again from zero.",
     "fsck": "Check a locked project for damage.",
@@ -64,7 +70,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
         if cmd_name not in COMMANDS:
             _refuse_mistyped(cmd_name)
-        module = cmd_name if cmd_name in COMMANDS else "other"
+        module = cmd_name.replace("-", "_") if cmd_name in COMMANDS else "other"
         command: click.Command = importlib.import_module(f"client.commands.{module}").command
         return command
 

@@ -116,6 +116,8 @@ COMMAND = click.argument("words", metavar="[COMMAND]", nargs=-1, shell_complete=
 PROJECT_OR_HERE = click.argument("project", required=False, shell_complete=_unlocked)
 UNLOCKED = click.argument("project", shell_complete=_unlocked)
 PROJECT = click.argument("project", shell_complete=_names)
+PLACE = click.argument("place", metavar="PROJECT[:PATH]", shell_complete=_names)
+PLACES = click.argument("places", metavar="PROJECT:FROM... PROJECT:TO", nargs=-1, required=True, shell_complete=_names)
 OWN_PROJECT = click.argument("project", shell_complete=_own)
 SHARED = click.argument("project", shell_complete=_shared)
 INVITED = click.argument("project", shell_complete=_invited)

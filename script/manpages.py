@@ -12,7 +12,7 @@ import click
 
 from client.cli import group as enc
 from client.errors import EncError
-from client.operations import survey, upload
+from client.operations import rsync, survey
 from gateway.cli import main as enc_gateway
 from gateway.config import reference, schema
 
@@ -25,7 +25,7 @@ EXIT_STATUS = (
     "0 is success. `enc run` and `enc open` end with the status of their program, and what the gateway refuses with "
     "its own. Else:"
 )
-WITH_ERRORS = (survey, upload)
+WITH_ERRORS = (rsync, survey)
 """Modules that define errors of their own, which `exit_status_of_enc` finds once they are imported."""
 
 

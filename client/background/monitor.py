@@ -123,14 +123,17 @@ def _fault(store: Store, mount: Mount, state: State) -> _Fault | None:
 
 
 def _end(store: Store, mount: Mount, state: State) -> str:
-    """Which part of the mount has ended; "" for none. When the gateway ends a session, each of them does."""
-    if state.connection is None or not processes.is_alive(state.connection.master):
+    """Which part of the mount has ended; "" for none. When the gateway ends a session, each of them does; ssh that is
+    killed closes the session's channel before it has ended.
+    """
+    is_open = session_events.is_channel_open(store)
+    if state.connection is None or not processes.is_at_work(state.connection.master):
         return "the connection to the gateway has closed"
     if not processes.is_alive(mount.sshfs):
         return "sshfs has ended"
     if entries.find(mount) is None:
         return "another program unmounted it"
-    if not session_events.is_channel_open(store):
+    if not is_open:
         return "its session on the gateway has ended"
     return ""
 

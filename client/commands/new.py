@@ -92,10 +92,10 @@ def _create(profile: Profile, project: str, flags: list[str], begin: Callable[[]
 
 
 def _copy(profile: Profile, project: str, source: str, flags: list[str], as_json: bool) -> None:
+    from client.operations import copying, rsync, unfinished
     from client.operations import survey as surveys
-    from client.operations import unfinished, upload
 
-    upload.check_installed()
+    rsync.check_installed()
     runtime_dir.path()
     projects.check_not_mounted(stores.of(profile), project)
     survey = surveys.examine(source)
@@ -120,19 +120,19 @@ def _copy(profile: Profile, project: str, source: str, flags: list[str], as_json
         output.note(output.recovery_code(answer).strip())
     hint = f"`enc new {project} --from {shlex.quote(source)}` continues, `enc rm {project}` removes it"
     try:
-        filled = upload.fill(profile, project, source, survey, secret, resumed=begun)
+        filled = copying.fill(profile, project, source, survey, secret, resumed=begun)
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt(f"interrupted: {project} exists, with a part of {source}; {hint}") from stop
-    except upload.CopyFailed as error:
-        raise upload.CopyFailed(str(error), f"{project} exists; {hint}") from error
+    except rsync.CopyFailed as error:
+        raise rsync.CopyFailed(str(error), f"{project} exists; {hint}") from error
     except EncError as error:
         raise CannotCreate(f"{project} exists, but nothing was copied: {error}", hint) from error
     unfinished.end(profile, project)
     for note in filled.notes:
         output.note(note)
-    fields = {"project": project, "created": True, "copied": filled.count, "skipped": len(survey.skipped)}
+    fields = {"project": project, "created": True, "copied": filled.total, "skipped": len(survey.skipped)}
     fields |= _code(answer)
-    text = f"created {project}; {filled.count} files and directories copied and compared; next: `enc mount {project}`"
+    text = f"created {project}; {filled.total} files and directories copied and compared; next: `enc mount {project}`"
     output.result({**fields, "notes": list(filled.notes)}, text, as_json)
 
 

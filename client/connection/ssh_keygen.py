@@ -32,10 +32,11 @@ def describe(path: str) -> KeyInfo | None:
     return KeyInfo(words[1], words[-1].strip("()")) if not done.returncode and len(words) > 2 else None
 
 
-def create(path: str) -> bool:
+def create(path: str, asks: bool = True) -> bool:
     """Make an Ed25519 key pair at `path` unless it exists; whether one was made.
 
-    ssh-keygen asks for its passphrase if there is a terminal; otherwise it has none. Raises CannotCreate, Missing.
+    ssh-keygen asks for its passphrase if it `asks` and there is a terminal; otherwise it has none. Raises CannotCreate,
+    Missing.
     """
     if os.path.lexists(path) or os.path.lexists(f"{path}.pub"):
         if not (os.path.isfile(path) and os.path.isfile(f"{path}.pub")):
@@ -43,7 +44,7 @@ def create(path: str) -> bool:
         return False
     try:
         os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
-        words = [] if os.isatty(0) else ["-N", ""]
+        words = [] if asks and os.isatty(0) else ["-N", ""]
         done = subprocess.run([_SSH_KEYGEN, "-q", "-t", "ed25519", *words, "-f", path], check=False)
     except FileNotFoundError as error:
         raise ssh_errors.not_installed() from error

@@ -1,10 +1,14 @@
-"""As much of SFTP as it takes to remove files on the gateway, over the connection (draft-ietf-secsh-filexfer-02)."""
+"""As much of SFTP as it takes to find and remove files on the gateway, over the connection.
+
+It is that of draft-ietf-secsh-filexfer-02.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import select
+import stat
 import struct
 import subprocess
 import time
@@ -14,8 +18,9 @@ from client.connection import ssh
 from client.state.store import Store
 from client.system import children
 
-_INIT, _CLOSE, _OPENDIR, _READDIR, _REMOVE = 1, 4, 11, 12, 13
-_HANDLE, _NAMES = 102, 104
+_INIT, _CLOSE, _OPENDIR, _READDIR, _REMOVE, _STAT = 1, 4, 11, 12, 13, 17
+_STATUS, _HANDLE, _NAMES, _ATTRIBUTES = 101, 102, 104, 105
+_NO_SUCH_FILE = 2
 _VERSION = 3
 _LENGTH = 4
 """Bytes of a packet's length, with which it begins."""
@@ -51,6 +56,19 @@ class Sftp:
     def remove(self, path: str) -> None:
         """Remove the file. If that is not possible, it stays."""
         self._ask(_REMOVE, os.fsencode(path))
+
+    def is_directory(self, path: str) -> bool | None:
+        """Whether the file at `path`, behind links, is a directory; None if there is none. Raises OSError where the
+        gateway does not say.
+        """
+        kind, body = self._ask(_STAT, os.fsencode(path))
+        flags = int.from_bytes(body[:4], "big")
+        if kind == _STATUS and flags == _NO_SUCH_FILE:  # the code of a status stands there
+            return None
+        at = 4 + sum(size for bit, size in ((1, 8), (2, 8)) if flags & bit)
+        if kind != _ATTRIBUTES or not flags & 4 or len(body) < at + 4:
+            raise OSError("the gateway does not say what it is")
+        return stat.S_ISDIR(int.from_bytes(body[at : at + 4], "big"))
 
     def names(self, directory: str) -> list[str]:
         """What is in the directory; nothing if there is none."""

@@ -51,7 +51,7 @@ class Mounted(NamedTuple):
     read_only: bool
 
 
-class _Unlocked(NamedTuple):
+class Unlocked(NamedTuple):
     """What opened the project, if it was not open for us already, and whether the user may only read it."""
 
     by: unlocking.Opened | None
@@ -78,11 +78,11 @@ def mount_project(
     _finish_earlier(store, project)
     new = terminal.id not in store.read().terminals
     _reserve(store, reserved)
-    unlocked: _Unlocked | None = None
+    unlocked: Unlocked | None = None
     try:
         connection, _ = login.join(profile, store, terminal)
         with mount_point.prepared(directory or mount_point.default_path(project)) as point:
-            unlocked = _unlock(profile, store, connection, project, use_keys)
+            unlocked = unlock(profile, store, connection, project, use_keys)
             how = sshfs.How(synchronous, unlocked.read_only)
             mounted = _mount(store, connection, reserved, point, how)
     except BaseException:
@@ -137,19 +137,19 @@ def _already_mounted(there: Mount) -> CannotCreate:
     return CannotCreate(f"{project} is already mounted at {directory}", f"`enc unmount {project}` unmounts it")
 
 
-def _unlock(profile: Profile, store: Store, connection: Connection, project: str, use_keys: bool) -> _Unlocked:
+def unlock(profile: Profile, store: Store, connection: Connection, project: str, use_keys: bool = True) -> Unlocked:
     """Unlock the project in the session, if it is not. Asks for the passphrase only if it is needed. One that another
     machine or another member has is ours as well from then on.
     """
     known = _ways(store, project)
     read_only = known.role == "reader"
     if known.is_unlocked and is_held_here(store, connection, project):
-        return _Unlocked(None, read_only)
+        return Unlocked(None, read_only)
     opened = unlocking.ask(profile, project, "mount", project, use_keys=use_keys, store=store, known=known)
     session_events.wait_until_unlocked(store, project)
     if not known.is_unlocked:  # nobody has a file of it open
         hidden_files.remove_left(store, project, _TIDY_SECONDS)
-    return _Unlocked(opened, read_only)
+    return Unlocked(opened, read_only)
 
 
 def _ways(store: Store, project: str) -> unlocking.Ways:
@@ -194,7 +194,8 @@ def is_held_here(store: Store, connection: Connection, project: str) -> bool:
         if project in [view["project"] for view in each["views"]]:
             if "holders" not in each:  # of an older gateway
                 return bool(each["id"] == connection.session)
-            return any(one.get("here") and project in one["projects"] for one in each["holders"])
+            called = {project, names.at_owner(project)}  # the latter by the holders of a shared one
+            return any(one.get("here") and called.intersection(one["projects"]) for one in each["holders"])
     return False
 
 

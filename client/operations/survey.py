@@ -8,18 +8,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from client.errors import EncError
+from client.operations.project_path import LONGEST
 
-LONGEST_PATH = 4000
-"""Bytes of a path below the directory: rsync's own limit is 4,096 with what it puts before."""
-
-_NOTHING = "nothing was created"
+_NOTHING = "nothing was copied"
 _SFTP_TIMES = range(1 << 32)
 _DISK_TIMES = range(-(1 << 31), 1 << 31)
 """Seconds since the epoch: what SFTP can say, and what every disk can keep."""
 
 
 class CannotRead(EncError):
-    """A part of the directory cannot be read or copied; nothing was created."""
+    """What is to be copied, or a part of it, is not there or cannot be read or copied; nothing was."""
 
     code = 66
     slug = "cannot-read"
@@ -31,14 +29,15 @@ class Survey:
 
     `count` is the number of files, links and directories to be copied. `skipped` are sockets, FIFOs and devices, which
     rsync is not asked to copy. `closed` are files that their owner may not read: root can, the gateway cannot.
-    `linked`: some file has several links. `far_disk` and `far_sftp` are the numbers of times that not every disk can
-    keep, and that SFTP, by which `enc mount` works, cannot say.
+    `linked`: some file has several links; `holes`: some has holes. `far_disk` and `far_sftp` are the numbers of times
+    that not every disk can keep, and that SFTP, by which `enc mount` works, cannot say.
     """
 
     count: int
     skipped: list[str]
     closed: list[str]
     linked: bool = False
+    holes: bool = False
     far_disk: int = 0
     far_sftp: int = 0
 
@@ -60,6 +59,23 @@ def examine(source: str) -> Survey:
     return survey
 
 
+def leading_out(directory: str) -> list[str]:
+    """The symbolic links below `directory` that are absolute, or lead up and out of it."""
+    found = []
+    for at, directories, files in os.walk(directory):
+        for path in (os.path.join(at, name) for name in (*directories, *files)):
+            if not os.path.islink(path):
+                continue
+            below, target = os.path.relpath(path, directory), os.readlink(path)
+            if os.path.isabs(target) or _climbs(os.path.join(os.path.dirname(below), target)):
+                found.append(below)
+    return found
+
+
+def _climbs(path: str) -> bool:
+    return os.path.normpath(path).split("/")[0] == ".."
+
+
 def _entries(source: str) -> Iterator[tuple[str, os.stat_result]]:
     pending = [""]
     while pending:
@@ -67,9 +83,9 @@ def _entries(source: str) -> Iterator[tuple[str, os.stat_result]]:
         with os.scandir(os.path.join(source, directory)) as entries:
             for entry in entries:
                 path = os.path.join(directory, entry.name)
-                if len(os.fsencode(path)) > LONGEST_PATH:
+                if len(os.fsencode(path)) > LONGEST:
                     raise CannotRead(
-                        f"it has a path of more than {LONGEST_PATH} bytes, which rsync cannot copy: ...{path[-100:]}",
+                        f"it has a path of more than {LONGEST} bytes, which rsync cannot copy: ...{path[-100:]}",
                         _NOTHING,
                     )
                 found = entry.stat(follow_symlinks=False)
@@ -82,6 +98,7 @@ def _note(survey: Survey, path: str, found: os.stat_result) -> None:
     mode = found.st_mode
     survey.count += 1
     survey.linked |= stat.S_ISREG(mode) and found.st_nlink > 1
+    survey.holes |= stat.S_ISREG(mode) and found.st_blocks * 512 < found.st_size
     seconds = found.st_mtime_ns // 10**9
     survey.far_disk += seconds not in _DISK_TIMES
     survey.far_sftp += seconds not in _SFTP_TIMES

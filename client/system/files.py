@@ -19,7 +19,7 @@ def replace(path: str, text: str, mode: int = 0o600) -> None:
         os.unlink(draft)
     fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
-        with open(fd, "w", encoding="utf-8") as file:
+        with open(fd, "w", encoding="utf-8", errors="surrogateescape") as file:
             os.fchmod(fd, mode)  # os.open subtracts the umask
             file.write(text)
             file.flush()

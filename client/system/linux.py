@@ -57,11 +57,27 @@ def _unescape(text: bytes) -> str:
     return os.fsdecode(_OCTAL_ESCAPE.sub(lambda match: bytes([int(match[1], 8)]), text))
 
 
+_PF_EXITING = 0x4
+"""In the flags of a process (include/linux/sched.h)."""
+
+
 def start_time(pid: int) -> int:
     """When process `pid` started, in clock ticks since boot. Pid and start time together are never used again.
 
     Raises ProcessLookupError when there is no such process, or when it is a zombie.
     """
+    return int(_stat(pid)[19])
+
+
+def is_exiting(pid: int) -> bool:
+    """Whether process `pid` is in the middle of its end: some of its descriptors may be closed already. Raises as
+    `start_time`.
+    """
+    return bool(int(_stat(pid)[6]) & _PF_EXITING)
+
+
+def _stat(pid: int) -> list[bytes]:
+    """The fields of /proc/PID/stat (proc(5)) from the third on, the state."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             fields = file.read().rpartition(b")")[2].split()
@@ -69,7 +85,7 @@ def start_time(pid: int) -> int:
         raise ProcessLookupError(pid) from error
     if not fields or fields[0] in (b"Z", b"X"):
         raise ProcessLookupError(pid)
-    return int(fields[19])
+    return fields
 
 
 def program_name(pid: int) -> str:

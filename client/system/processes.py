@@ -43,6 +43,14 @@ def is_alive(process: Process | None) -> bool:
         return False
 
 
+def is_at_work(process: Process | None) -> bool:
+    """Whether it is alive, and its end has not begun."""
+    try:
+        return is_alive(process) and process is not None and not linux.is_exiting(process.pid)
+    except ProcessLookupError:
+        return False
+
+
 def open_pidfd(process: Process | None) -> int | None:
     """A pidfd, readable when the process has ended; None when it has already ended. The caller closes it."""
     if process is None or not is_alive(process):

@@ -117,12 +117,18 @@ _REFUSALS = {
     "interrupted": "it was interrupted",
     "discarded": "the user gave it up",
     "internal": "an error of the gateway",
+    "not-listed": "run.network does not list it",
+    "private-address": "the name leads to an address that is not public",
+    "no-address": "the name has no address",
+    "malformed": "no request for a target",
+    "too-many": "the program has reached too many targets",
+    "not-recorded": "the program was refused too many targets to record each",
     "no-instance": "no inotify instance is left: see docs/administration.md",
     "watch-limit": "no inotify watch is left: see docs/administration.md",
     "overflow": "too many changes at once to follow",
     "uncertain": "not every directory is known to be watched",
 }
-"""Why something was refused or failed: the slugs of gateway.errors, and those of `tracking`."""
+"""Why something was refused or failed: the slugs of gateway.errors, and those of `tracking` and `egress`."""
 
 
 def for_sysadmin(slug: str) -> str:

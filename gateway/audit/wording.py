@@ -60,6 +60,12 @@ def _request(event: Event) -> str:
     return f"allowed: {command(event)}"
 
 
+def _egress(event: Event) -> str:
+    target = f"{event.detail('more')} more" if event.detail("more") else event.detail("target")
+    did = "reached" if event.decision == "allow" else "was refused"
+    return f"a program in {event.project} {did} {target}{_because(event)}"
+
+
 def _result(event: Event) -> str:
     asked = event.verb or "the command"
     return f"{asked} ended with {event.status}" if event.status else f"{asked} done"
@@ -182,6 +188,7 @@ def _other(event: Event) -> str:
 _WORDS: dict[str, tuple[Words, frozenset[str]]] = {
     "request": (_request, frozenset()),
     "result": (_result, frozenset()),
+    "egress": (_egress, frozenset(("target", "more"))),
     "throttled": (_throttled, frozenset(("refused", "passed"))),
     "session-opened": (_session("opened"), frozenset()),
     "session-closed": (_session("closed"), frozenset()),

@@ -43,17 +43,34 @@ _TYPE_NAMES = {int: "a whole number", str: "a string", tuple: "a list of strings
 
 
 def _problem(key: Key, value: object) -> str:
+    if key.or_targets and isinstance(value, tuple):
+        return _targets_problem(value)
     if type(value) is not type(key.default):
         return f"must be {_TYPE_NAMES[type(key.default)]}"
     if isinstance(value, tuple):
         return _list_problem(key, value)
     if key.choices and value not in key.choices:
-        return f"must be {' or '.join(key.choices)}"
+        return f"must be {' or '.join(key.choices)}" + (_OR_TARGETS if key.or_targets else "")
     if isinstance(value, int) and value < key.minimum:
         return f"must be at least {key.minimum}"
+    if isinstance(value, int) and key.maximum and value > key.maximum:
+        return f"must be at most {key.maximum}"
     if isinstance(value, str) and key.name.startswith("paths.") and not value.startswith("/"):
         return "must be an absolute path"
     return ""
+
+
+_OR_TARGETS = ', or a list of names and ports, as in ["example.org:443"]'
+
+
+def _targets_problem(value: tuple[object, ...]) -> str:
+    """The first wrong entry, and why it is wrong."""
+    from gateway.config import targets
+
+    if not value:
+        return 'lists nothing; for no network write "none"'
+    wrong = ((item, targets.problem(item) if isinstance(item, str) else "is a number") for item in value)
+    return next((f"lists {item!r}, which {problem}" for item, problem in wrong if problem), "")
 
 
 def _list_problem(key: Key, value: tuple[object, ...]) -> str:

@@ -8,13 +8,16 @@ from gateway.base.records import Record
 class Key(Record):
     """One key: its dotted name, its default (which also gives its type), and what it means.
 
-    A number is at least `minimum`; if there are `choices`, the value is one of them.
+    A number is at least `minimum`, and at most `maximum` unless that is 0; if there are `choices`, the value is one of
+    them, or with `or_targets` a list of names and ports (gateway.config.targets).
     """
 
     name: str
     default: str | int | tuple[str, ...]
     minimum: int = 0
+    maximum: int = 0
     choices: tuple[str, ...] = ()
+    or_targets: bool = False
     doc: str
 
 
@@ -69,6 +72,13 @@ KEYS = (
         minimum=1,
         doc="least number of characters of a new passphrase, unless `new` has --allow-weak",
     ),
+    Key(
+        name="passphrase.cost",
+        default=16,
+        minimum=10,
+        maximum=18,
+        doc="what each try of a new passphrase costs: 2^N KiB of memory, as gocryptfs's -scryptn N",
+    ),
     Key(name="passphrase.wait_max", default=30, doc="longest wait after wrong passphrases, in seconds"),
     Key(
         name="unlock.kinds",
@@ -110,7 +120,9 @@ KEYS = (
         name="run.network",
         default="none",
         choices=("none", "nat"),
-        doc='network of a program with `run --net`: "none", or "nat" for connections out through the gateway',
+        or_targets=True,
+        doc='network of a program with `run --net`: "none", ["example.org:443", ...] for these names and ports alone, '
+        'or "nat" for all connections out through the gateway',
     ),
     Key(
         name="run.tmpfs",
@@ -162,6 +174,7 @@ class Config(Record):
     projects_create: tuple[str, ...]
     projects_share: tuple[str, ...]
     passphrase_minimum: int
+    passphrase_cost: int
     passphrase_wait_max: int
     unlock_kinds: tuple[str, ...]
     unlock_recovery: str
@@ -173,7 +186,7 @@ class Config(Record):
     lock_grace: int
     run_commands: tuple[str, ...]
     run_paths: tuple[str, ...]
-    run_network: str
+    run_network: str | tuple[str, ...]
     run_tmpfs: int
     run_processes: int
     run_memory: int

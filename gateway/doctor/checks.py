@@ -30,6 +30,7 @@ _HOST_CHECKS = (programs.check, sandboxing.check, running.check, sshd.check, ino
 """These read what only root can change. The one of sshd needs root."""
 _ACCOUNT_CHECKS = (
     *(keys.check, owners.check, clock.check, disk.check, live.check, auditing.check, unlocking.check),
+    unlocking.check_cost,
     unlocking.check_members,
 )
 """These read what the gateway's account can write, so root runs them with the account's identity."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from gateway.doctor.finding import Finding, Target, fail, ok, warn
 from gateway.errors import EncError
-from gateway.sandbox import cgroups, network, syscall_filter
+from gateway.sandbox import cgroups, syscall_filter
+from gateway.sandbox.network import nat
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,9 +23,11 @@ def check(target: Target) -> Iterator[Finding]:
     except EncError as error:
         yield fail("run", str(error), error.hint)
     yield _limits(target)
-    if config.run_network != "none":
+    if isinstance(config.run_network, tuple):
+        yield ok("run --net", f"a proxy reaches {', '.join(config.run_network)}, and nothing else")
+    elif config.run_network == "nat":
         try:
-            network.require()
+            nat.require()
         except EncError as error:
             yield fail("run --net", str(error), error.hint)
         else:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from gateway.doctor.finding import Finding, Target, fail, ok, warn
 from gateway.errors import Misconfigured
 from gateway.identity import authorized_keys
-from gateway.vault import realm
+from gateway.vault import gocryptfs, realm
 from gateway.vault.members import repair
 from gateway.vault.slots import survey
 
@@ -41,6 +41,14 @@ def check(target: Target) -> Iterator[Finding]:
         yield warn("unlocking", f"nobody who can log in unlocks {_listed(lost)}", _FIX)
     else:
         yield ok("unlocking", f"each of {len(found)} projects can be unlocked by somebody")
+
+
+def check_cost(target: Target) -> Iterator[Finding]:
+    """A finding only when new passphrases are cheap."""
+    cost, usual = target.config.passphrase_cost, gocryptfs.PASSPHRASE_LOG_N
+    if cost < usual:
+        said = f"new ones are {1 << (usual - cost)} times as cheap to guess as gocryptfs makes them"
+        yield warn("passphrases", said, f"set passphrase.cost to {usual} at least; `passwd` makes an old one anew")
 
 
 def check_members(target: Target) -> Iterator[Finding]:

@@ -106,7 +106,7 @@ def config_text(layout: Layout, given: dict[str, str]) -> str:
             if not text.isdecimal() or len(text) > _MAX_DIGITS:
                 raise Usage(f"{name} must be a whole number of at most {_MAX_DIGITS} digits")
             values[name] = int(text)
-        elif isinstance(known[name].default, tuple):
+        elif isinstance(known[name].default, tuple) or (known[name].or_targets and ":" in text):
             values[name] = tuple(_utf8(name, item) for item in text.split(",") if item)
         else:
             values[name] = _utf8(name, text)

@@ -20,7 +20,7 @@ from gateway.base import privileges, process
 from gateway.config import loader
 from gateway.embedded import host, layout
 from gateway.errors import EncError, Misconfigured
-from gateway.host import sshd
+from gateway.sandbox.paths import SSHD
 from gateway.session import cleanup, registry, warden_process
 
 _PR_SET_CHILD_SUBREAPER = 36
@@ -134,7 +134,7 @@ def _spawn_listening(paths: layout.Layout) -> int:
     output = os.open(paths.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
         before = os.fstat(output).st_size
-        argv = [sshd.PROGRAM, "-D", "-e", "-f", str(paths.sshd_config)]
+        argv = [SSHD, "-D", "-e", "-f", str(paths.sshd_config)]
         pid = process.spawn(argv, {1: output, 2: output}, own_group=True)  # Ctrl-C is for us: we end it in order
     finally:
         os.close(output)

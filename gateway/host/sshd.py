@@ -10,8 +10,8 @@ import signal
 
 from gateway.base import process
 from gateway.errors import Misconfigured
+from gateway.sandbox.paths import SSHD
 
-PROGRAM = "/usr/sbin/sshd"
 CONFIG = "/etc/ssh/sshd_config"
 DROP_IN = "/etc/ssh/sshd_config.d/50-enc.conf"
 _RUN_DIRECTORY = "/run/sshd"
@@ -22,7 +22,7 @@ _NOT_RUNNING = "sshd is not running; it reads the configuration when you start i
 
 def require() -> None:
     """Raise Misconfigured unless sshd is installed."""
-    process.require(PROGRAM, "openssh-server")
+    process.require(SSHD, "openssh-server")
 
 
 def make_run_directory() -> None:
@@ -33,7 +33,7 @@ def make_run_directory() -> None:
 def config_error(config: str = CONFIG) -> str:
     """The first error that `sshd -t` reports for a configuration; "" for none."""
     make_run_directory()
-    status, output = process.run([PROGRAM, "-t", "-f", config])
+    status, output = process.run([SSHD, "-t", "-f", config])
     return (_first_line(output) or f"it ended with {status}") if status else ""
 
 
@@ -43,7 +43,7 @@ def effective(account: str) -> dict[str, str]:
     """
     make_run_directory()
     # the address is one for documentation (RFC 5737), so that no Match block for a real one applies
-    status, output = process.run([PROGRAM, "-T", "-C", f"user={account},host=elsewhere.example,addr=192.0.2.1"])
+    status, output = process.run([SSHD, "-T", "-C", f"user={account},host=elsewhere.example,addr=192.0.2.1"])
     if status:
         raise Misconfigured("sshd's configuration is invalid", _first_line(output))
     found: dict[str, str] = {}
@@ -72,7 +72,7 @@ def listener() -> int | None:
         program = os.readlink(f"/proc/{pid}/exe")
     except (OSError, ValueError):
         return None
-    return pid if program.removesuffix(" (deleted)") == PROGRAM else None
+    return pid if program.removesuffix(" (deleted)") == SSHD else None
 
 
 def accepts_logins() -> bool:

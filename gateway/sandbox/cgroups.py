@@ -62,11 +62,11 @@ class ProgramCgroup(Record):
 
 
 @contextmanager
-def program_cgroup(target: Target, limits: Limits) -> Iterator[ProgramCgroup | None]:
+def program_cgroup(target: Target, limits: Limits, outlives: bool = False) -> Iterator[ProgramCgroup | None]:
     """A cgroup for a program of the session `target`; None if no cgroup is delegated to the account.
 
-    At the end of the block the program is killed, if it still runs, and the cgroup removed. Raises Misconfigured,
-    NotUnlocked.
+    At the end of the block the program is killed, if it still runs, and the cgroup removed. A program that `outlives`
+    us goes on; its cgroup is removed by who makes another one when it has ended. Raises Misconfigured, NotUnlocked.
     """
     with ExitStack() as resources:
         try:
@@ -74,7 +74,7 @@ def program_cgroup(target: Target, limits: Limits) -> Iterator[ProgramCgroup | N
             if base is None:
                 cgroup = None
             else:
-                path = resources.enter_context(_new_cgroup(base))
+                path = resources.enter_context(_new_cgroup(base, outlives))
                 _set_limits(path, limits)
                 enter = _open_control(path, "cgroup.procs")
                 resources.callback(os.close, enter)
@@ -198,8 +198,8 @@ def _enable_controllers(base: str) -> None:
 
 
 @contextmanager
-def _new_cgroup(base: str) -> Iterator[str]:
-    """Create a cgroup in `base`, and remove it at the end of the block.
+def _new_cgroup(base: str, outlives: bool) -> Iterator[str]:
+    """Create a cgroup in `base`, and remove it at the end of the block, unless its program outlives that.
 
     It is locked for as long: one without a lock was left behind by a front that was killed, and is removed here.
     """
@@ -210,7 +210,7 @@ def _new_cgroup(base: str) -> Iterator[str]:
                 if name.startswith(_PROGRAM):
                     _remove_abandoned(os.path.join(base, name))
             os.mkdir(path)
-            resources.callback(_remove, path)
+            resources.callback(_remove_abandoned if outlives else _remove, path)
             resources.enter_context(locks.DirectoryLock(path))
         yield path
 

@@ -22,6 +22,7 @@ _DIRECTORIES = (
     *("X11", "alternatives", "fonts", "gprofng", "groff", "gss/mech.d", "ssl/certs", "terminfo", "vim"),
     *("dictionaries-common", "texmf", "sgml", "xml", "perl", "python3", "lsb-release.d", "R"),
 )
+NO_SHELL = "/usr/sbin/nologin"
 _PREFIXES = ("java", "maven", "ant", "gradle", "groovy", "scala", "python3.", "ImageMagick-", "ghostscript", "nodejs")
 """Directories whose names begin with these: packages put a version behind it."""
 
@@ -45,6 +46,6 @@ def group() -> bytes:
     return b"enc:x:%d:\nnogroup:x:65534:\n" % os.getgid()
 
 
-def passwd(home: str = paths.PROJECTS) -> bytes:
+def passwd(home: str = paths.PROJECTS, shell: str = NO_SHELL) -> bytes:
     """An /etc/passwd with the gateway's account, without which sftp-server does not start."""
-    return b"enc:x:%d:%d::%s:/usr/sbin/nologin\n" % (os.getuid(), os.getgid(), home.encode())
+    return b"enc:x:%d:%d::%s:%s\n" % (os.getuid(), os.getgid(), home.encode(), shell.encode())

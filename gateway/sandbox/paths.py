@@ -15,7 +15,10 @@ FUSE = "/dev/fuse"
 TERMINALS = "/dev/pts"
 
 HOME = "/home/enc"
+KEPT_HOME = ".enc-home"
+"""In a project: the home of a workspace that is to stay."""
 SHELL = "/usr/bin/bash"
+SSHD = "/usr/sbin/sshd"
 TMPFS_PATHS = ("/tmp", "/run", "/dev/shm", HOME)  # noqa: S108 - the sandbox's own
 """Where an execution can write besides the views: each is a tmpfs of its own, which ends with it."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from gateway import errors
 from gateway.base import codec, json
-from gateway.base.records import Fd, Record
+from gateway.base.records import Fd
 from gateway.session.messages.base import Message as Message
 from gateway.session.messages.base import Request as Request
 from gateway.session.messages.holding import Expel as Expel
@@ -21,6 +21,14 @@ from gateway.session.messages.holding import Keep as Keep
 from gateway.session.messages.holding import Leave as Leave
 from gateway.session.messages.holding import Said as Said
 from gateway.session.messages.holding import Used as Used
+from gateway.session.messages.programs import Attach as Attach
+from gateway.session.messages.programs import Cgroup as Cgroup
+from gateway.session.messages.programs import Confined as Confined
+from gateway.session.messages.programs import Enter as Enter
+from gateway.session.messages.programs import Execute as Execute
+from gateway.session.messages.programs import HostKey as HostKey
+from gateway.session.messages.programs import NewTerminal as NewTerminal
+from gateway.session.messages.programs import Stdio as Stdio
 from gateway.session.registry import NAMES
 
 TYPE_CHECKING = False
@@ -29,7 +37,6 @@ if TYPE_CHECKING:
 
     from gateway.base.codec import Word
     from gateway.identity.names import Named, ProjectName, SlotName
-    from gateway.sandbox.limits import Limits
 
 
 class Unlock(Request):
@@ -95,69 +102,6 @@ class Ask(Request):
     needs_key = False
 
 
-class Stdio(Record):
-    """A program's standard descriptors."""
-
-    stdin: Fd
-    stdout: Fd
-    stderr: Fd
-
-
-class Attach(Request):
-    """Run `program` (one of gateway.sandbox.transfer) with `arguments` among the views. `patterns` are those of the
-    last arguments, "" for one that is none, as gateway.sandbox.inside.globbing takes them. What it does counts as use
-    of `project`, and `traffic` tells when data last passed, as in Execute (None: only file I/O counts).
-    """
-
-    project: ProjectName | None
-    program: str
-    arguments: tuple[Word, ...]
-    patterns: tuple[Word, ...]
-    traffic: Fd | None
-    stdio: Stdio
-
-
-class NewTerminal(Record):
-    """A terminal to be made: its type (TERM) and size."""
-
-    type: Word
-    rows: int
-    columns: int
-
-
-class Cgroup(Record):
-    """`cgroup.procs` of a program's cgroup and of its session's: what is written to enter the one and to leave it again
-    (gateway.sandbox.cgroups).
-    """
-
-    enter: Fd
-    leave: Fd
-
-
-class Execute(Request):
-    """Run `arguments`, which the user chose, in `directory` among the views; `label` is what `status` calls it.
-
-    It may read `paths` beside /usr, and is stopped after `seconds`, 0 for never. It is under the system call `filter`,
-    and has the network namespace `network`, or none. `traffic` tells when data last passed between it and the user
-    (gateway.session.traffic). Either it gets a new `terminal`, or it has `stdio`. The answers
-    are `Terminal`, if there is one, and `Exited`.
-    """
-
-    project: ProjectName
-    label: str
-    arguments: tuple[Word, ...]
-    directory: Word
-    paths: tuple[Word, ...]
-    seconds: int
-    limits: Limits
-    filter: Fd
-    traffic: Fd
-    network: Fd | None
-    cgroup: Cgroup | None
-    terminal: NewTerminal | None
-    stdio: Stdio | None
-
-
 class Done(Message):
     """The request is carried out."""
 
@@ -213,8 +157,9 @@ _KINDS: dict[str, type[Message]] = {
             Ask,
             Attach,
             Execute,
+            Enter,
         ),
-        *(Done, Terminal, State, Failed, Stays, Joined, Said, Used, Exited),
+        *(Done, Terminal, State, Failed, Stays, Joined, Said, Used, HostKey, Exited),
     )
 }
 

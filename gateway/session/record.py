@@ -62,8 +62,8 @@ class Holder(Record):
 OWNER, WRITER, READER = "owner", "writer", "reader"
 """Roles of holders, as gateway.vault.slots.stored.Role has them."""
 
-HAS_HOLDERS, HAS_MEMBERS = 2, 3
-PROTOCOL = HAS_MEMBERS
+HAS_HOLDERS, HAS_MEMBERS, HAS_WORKSPACES = 2, 3, 4
+PROTOCOL = HAS_WORKSPACES
 """What a session of this version understands (gateway.session.protocol). One that says nothing of it has 1: it has one
 holder, who cannot be joined. Before HAS_MEMBERS, all holders are one principal's.
 """

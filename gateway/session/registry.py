@@ -19,6 +19,7 @@ from gateway.identity.names import Named, Principal, SessionId
 from gateway.session import layout, liveness
 from gateway.session.record import HAS_HOLDERS as HAS_HOLDERS
 from gateway.session.record import HAS_MEMBERS as HAS_MEMBERS
+from gateway.session.record import HAS_WORKSPACES as HAS_WORKSPACES
 from gateway.session.record import NAMES as NAMES
 from gateway.session.record import OWNER as OWNER
 from gateway.session.record import PROTOCOL as PROTOCOL

@@ -33,7 +33,7 @@ def version_text() -> str:
 
 
 PASSPHRASE_LOG_N = 16
-"""The cost of a secret that a person chose: gocryptfs's default, 64 MiB of memory."""
+"""The cost of a secret that a person chose, unless the gateway has another: gocryptfs's default, 64 MiB of memory."""
 STRONG_LOG_N = 10
 """The cost of one of 256 bits, which nobody can guess: the least that gocryptfs has."""
 

@@ -42,15 +42,17 @@ def create(
     first: stored.Slot | None = None,
     vault_id: str = "",
     complete: Callable[[Vault, stored.Slot], object] | None = None,
+    passphrase_cost: int = gocryptfs.PASSPHRASE_LOG_N,
 ) -> Vault:
     """Create an empty vault in the principal's directory `home`, with the slot `first` (by default a passphrase slot).
 
-    Its secret is the first line read from `secret_fd`. `complete` is called with the vault and that slot before the
-    vault gets its name. Raises CannotCreate and what `complete` raises, and then leaves nothing behind.
+    Its secret is the first line read from `secret_fd`; a try of a passphrase costs 2^`passphrase_cost` KiB. `complete`
+    is called with the vault and that slot before the vault gets its name. Raises CannotCreate and what `complete`
+    raises, and then leaves nothing behind.
     """
     vault = Vault(name=name, path=os.path.join(home, name))
     made_of = {"id": vault_id or new_id()}
-    build(vault, fingerprint, secret_fd, first or passphrase_slot(fingerprint), made_of, complete)
+    build(vault, fingerprint, secret_fd, first or passphrase_slot(fingerprint), made_of, complete, passphrase_cost)
     return vault
 
 
@@ -61,6 +63,7 @@ def build(
     first: stored.Slot,
     about: dict[str, str],
     complete: Callable[[Vault, stored.Slot], object] | None = None,
+    passphrase_cost: int = gocryptfs.PASSPHRASE_LOG_N,
 ) -> None:
     """The same at the path of `vault`; `about` is added to vault.toml, and has its id."""
     name, home = vault.name, os.path.dirname(vault.path)
@@ -68,7 +71,7 @@ def build(
         raise _taken(name)
     staged = Vault(name=name, path=files.staged_name(vault.path))
     try:
-        made = _fill(staged, fingerprint, secret_fd, first, about)
+        made = _fill(staged, fingerprint, secret_fd, first, about, passphrase_cost)
         if complete:
             complete(staged, made)
         os.rename(staged.path, vault.path)
@@ -96,10 +99,12 @@ def passphrase_slot(fingerprint: str, principal: str = "") -> stored.Slot:
     )
 
 
-def _fill(vault: Vault, fingerprint: str, secret_fd: int, first: stored.Slot, about: dict[str, str]) -> stored.Slot:
+def _fill(
+    vault: Vault, fingerprint: str, secret_fd: int, first: stored.Slot, about: dict[str, str], passphrase_cost: int
+) -> stored.Slot:
     for path in (vault.path, vault.cipher, vault.slots):
         os.mkdir(path, 0o700)
-    log_n = gocryptfs.PASSPHRASE_LOG_N if first.kind is stored.Kind.PASSPHRASE else gocryptfs.STRONG_LOG_N
+    log_n = passphrase_cost if first.kind is stored.Kind.PASSPHRASE else gocryptfs.STRONG_LOG_N
     gocryptfs.create(vault.cipher, stored.config_path(vault.slots, first.name), secret_fd, log_n)
     metadata: dict[str, toml.Value] = {
         "format": store.FORMAT,

@@ -71,13 +71,14 @@ def state(vault: Vault) -> State:
     return State.EXCHANGED if about and found["id"] == about.get(_REPLACED) else State.UNKNOWN
 
 
-def begin(vault: Vault, fingerprint: str, secret_fd: int, first: Slot, vault_id: str) -> None:
-    """Make an empty draft of `vault` with the slot `first`, for the secret that is the first line of `secret_fd`.
+def begin(vault: Vault, fingerprint: str, secret_fd: int, first: Slot, vault_id: str, passphrase_cost: int) -> None:
+    """Make an empty draft of `vault` with the slot `first`, for the secret that is the first line of `secret_fd`; its
+    cost is as in `lifecycle.create`.
 
     Raises CannotCreate.
     """
     about = {"id": vault_id, _DRAFT_OF: store.identity(vault)}
-    lifecycle.build(beside(vault), fingerprint, secret_fd, first, about)
+    lifecycle.build(beside(vault), fingerprint, secret_fd, first, about, None, passphrase_cost)
 
 
 def note_use(draft: Vault) -> None:

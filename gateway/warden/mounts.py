@@ -10,8 +10,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import time
 
 from gateway.base import syscalls
+from gateway.base.clock import boottime
 from gateway.base.syscalls import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_REMOUNT, MS_SHARED
 from gateway.identity.names import ProjectName
 from gateway.sandbox.paths import FUSE, PROJECTS, WRITABLE_PROJECTS
@@ -96,6 +98,19 @@ def make_terminals(where: str) -> None:
     os.makedirs(where, exist_ok=True)
     options = f"newinstance,ptmxmode=0666,mode=0620,max={_TERMINALS}"
     syscalls.mount("devpts", where, "devpts", MS_NOSUID | MS_NOEXEC, options)
+
+
+def last_typed(where: str) -> float:
+    """When something that was typed at one of the terminals was last read (CLOCK_BOOTTIME), to 8 s (the kernel's
+    tty_update_time); 0.0 for never.
+    """
+    ago = float("inf")
+    with contextlib.suppress(OSError), os.scandir(where) as entries:
+        for entry in entries:
+            with contextlib.suppress(OSError):
+                if entry.name.isdigit():
+                    ago = min(ago, time.time() - entry.stat().st_atime)
+    return max(0.0, boottime() - max(ago, 0.0))
 
 
 def remove_terminals(where: str) -> None:

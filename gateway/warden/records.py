@@ -56,7 +56,8 @@ class Journal:
         address, _, port = program.origin.rpartition(":")
         about = {"fingerprint": program.fingerprint, "address": address, "port": int(port) if port.isdecimal() else 0}
         project = {"project": program.view} if program.view else {}
-        self.record("program-ended", program=program.label, reason=reason, **about, **project)
+        who = {"principal": program.principal}
+        self.record("program-ended", program=program.label, reason=reason, **who, **about, **project)
 
     def result(self, status: int) -> None:
         """The end of the request that the session began with; a prompt's session answers none."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gateway.warden.holders.authority import Authority
     from gateway.warden.holders.holders import Holders
     from gateway.warden.programs.programs import Programs
+    from gateway.warden.programs.workspaces import Workspaces
     from gateway.warden.views.views import Views
     from gateway.warden.warden import Warden
 
@@ -36,6 +37,7 @@ class Requests:
         holders: Holders,
         views: Views,
         programs: Programs,
+        workspaces: Workspaces,
     ) -> None:
         self._warden = warden
         self._authority = authority
@@ -43,6 +45,7 @@ class Requests:
         self._holders = holders
         self._views = views
         self._programs = programs
+        self._workspaces = workspaces
 
     def answer(self, request: protocol.Request, front: socket.socket) -> None:
         """Carry out one request: at once, or later what has to wait. Raises what to refuse it with."""
@@ -76,6 +79,9 @@ class Requests:
             case protocol.Execute() if (request.terminal is None) != (request.stdio is None):
                 self._views.usable(request.project)
                 execution.start(self._programs, request, front, self._authority.shown(request))
+            case protocol.Enter() if (request.stdio is None) == (not request.key):
+                self._views.usable(request.project)
+                self._workspaces.enter(request, front, self._authority.shown(request))
             case _:
                 raise errors.Internal("the request does not fit the session's protocol")
 

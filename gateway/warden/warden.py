@@ -31,6 +31,7 @@ from gateway.warden.idle import Idle
 from gateway.warden.loop import Loop
 from gateway.warden.programs import processes
 from gateway.warden.programs.programs import Programs
+from gateway.warden.programs.workspaces import Workspaces
 from gateway.warden.records import Journal
 from gateway.warden.requests import Requests
 from gateway.warden.tracking.trackers import Following
@@ -102,8 +103,9 @@ class Warden:
         """Let the world reach the session. Raises Misconfigured."""
         path = os.path.join(paths.SESSION, layout.SOCKET)
         try:
+            workspaces = Workspaces(self._loop, self._programs, self.journal.record)
             authority = Authority(self._spec.home, lambda: self._holders)
-            requests = Requests(self, self._spec.id, authority, self._holders, self._views, self._programs)
+            requests = Requests(self, self._spec.id, authority, self._holders, self._views, self._programs, workspaces)
             server.Server(self._loop, path, requests.answer, self._reserve)
         except OSError as error:
             raise errors.Misconfigured("the gateway cannot write its run directory", error.strerror) from error

@@ -157,7 +157,8 @@ ssh -t, CMD has a terminal. It runs in a sandbox: it can write to your unlocked
 projects and, in memory until it ends, to /tmp, /run, /dev/shm and $HOME.
 --time T stops it after T (300, 5m, 2h); the exit status is then 124.
 --directory DIR starts it in that directory of the project.
---net gives it network access, if your sysadmin allows that.
+--net gives it network access, if your sysadmin allows that: to everything, or
+by a proxy to certain names.
 Shell syntax needs a shell, and quotes:
     ssh gateway "run PROJECT -- sh -c 'make && ./test'"
 """,

@@ -162,10 +162,10 @@ def check(context: Context, command: Command) -> tuple[Slot, ...]:
 
 def _look(context: Context, command: Command) -> _Found:
     found, project, here = _find(context, command), required(command.project), context.session_here()
-    if here and here.protocol < registry.PROTOCOL:
+    if here and here.protocol < registry.HAS_MEMBERS:
         raise Busy(f"session {here.id} is from before an upgrade of the gateway", "log out, and log in again")
     if live := found.live:
-        if live.protocol < registry.PROTOCOL or live.is_held_on(context.caller.connection, project):
+        if live.protocol < registry.HAS_MEMBERS or live.is_held_on(context.caller.connection, project):
             raise _unlocked_already(project, live)
         if isinstance(project, SharedName) and not live.shared:
             reason = f"{project.owner} has {project} unlocked beside other projects, since before you had access"

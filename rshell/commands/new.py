@@ -47,7 +47,8 @@ def run(context: Context, command: Command) -> int:
         _require_quota(context)
         with SignalsBlocked():  # a project that exists is also recorded and reported
             fingerprint, pipe = context.caller.fingerprint, questions.pipe(secret)
-            lifecycle.create(home, project, fingerprint, pipe, first, vault_id, complete)
+            cost = context.config.passphrase_cost
+            lifecycle.create(home, project, fingerprint, pipe, first, vault_id, complete, cost)
             kinds = [first.kind.value, *([Kind.RECOVERY.value] if recovery else [])]
             context.audit.write("created", project=project, kinds=kinds)
             _report(command, project, kinds, recovery[1] if recovery else b"")

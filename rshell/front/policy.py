@@ -27,13 +27,18 @@ class Deny(Record):
     setting: str = ""
 
 
+_FREE = ("shell", "workspace")
+"""In which the user starts any program."""
+
+
 def decide(asked: Command, at_prompt: bool, config: Config) -> Allow | Deny:
     """Whether `asked` is allowed by the configuration, and at the prompt if it was typed there."""
-    if asked.verb.is_transfer and at_prompt:
+    is_stream = asked.verb.is_transfer or (asked.verb.name == "workspace" and asked.value)
+    if is_stream and at_prompt:
         return Deny(
             because=NotAllowedHere(f"{asked.verb.name} does not work at the prompt", "run it on your own machine")
         )
-    if asked.verb.name in ("run", "shell", "git-upload-archive"):
+    if asked.verb.name in ("run", *_FREE, "git-upload-archive"):
         setting, reason = _run_denial(asked, config)
         if reason:
             return Deny(because=NotAllowedHere(reason, "ask your sysadmin to allow it"), setting=setting)
@@ -50,8 +55,8 @@ def _run_denial(asked: Command, config: Config) -> tuple[str, str]:
         return ("", "") if ANY in commands else ("run.commands", "git archive is switched off here")
     if not commands:
         return "run.commands", f"{asked.verb.name} is switched off here"
-    if asked.verb.name == "shell" and ANY not in commands:
-        return "run.commands", "shell is switched off here: `run` may start certain programs only"
+    if asked.verb.name in _FREE and ANY not in commands:
+        return "run.commands", f"{asked.verb.name} is switched off here: `run` may start certain programs only"
     if asked.arguments and not {ANY, asked.arguments[0]} & set(commands):
         return "run.commands", "that program may not be run here"
     if "--net" in asked.flags and config.run_network == "none":

@@ -236,6 +236,13 @@ VERBS = {
             flags=("--net", TIME, DIRECTORY),
         ),
         Verb(
+            name="workspace",
+            for_members=True,
+            summary="serve SSH inside an unlocked project, for editors (print its host key, or let KEY in)",
+            forms=("PROJECT", "PROJECT KEY"),
+            flags=("--home", "--json"),
+        ),
+        Verb(
             name="fsck",
             summary="check a locked project for damage",
             takes_project=True,

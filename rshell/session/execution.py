@@ -7,16 +7,16 @@ Without a terminal the program gets our standard descriptors themselves, unless 
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 
-from gateway.base.records import Record
-from gateway.errors import Internal, NotUnlocked, Stopped
+from gateway.base.records import Fd, Record
+from gateway.errors import Busy, Denied, Internal, NotUnlocked, Stopped
 from gateway.identity.names import Named, ProjectName, in_vault
 from gateway.sandbox import cgroups, paths, syscall_filter
 from gateway.sandbox.limits import Limits
 from gateway.sandbox.target import Target
 from gateway.session import channel, protocol, registry, traffic, warden_process
-from gateway.session.protocol import Attach, Cgroup, Execute, NewTerminal, Stdio
+from gateway.session.protocol import Attach, Cgroup, Enter, Execute, NewTerminal, Stdio
 from gateway.session.registry import Session
 from rshell.session import warden_client
 from rshell.session.transfer import Paths, project_of
@@ -25,8 +25,8 @@ from rshell.terminal.relay import Relay, dropped
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from socket import socket
+    from typing import Any
 
-    from gateway.base.records import Fd
     from gateway.sandbox.cgroups import ProgramCgroup
     from rshell.context import Context
 
@@ -51,29 +51,107 @@ def directory(project: Named) -> str:
 
 def run(context: Context, wanted: Wanted) -> int:
     """Run it in the session that has the project; return its exit status. Raises Stopped at a limit."""
-    session = registry.with_project(context.all_sessions(), wanted.project)
-    config = context.config
-    target = Target(
-        name=session.id, pid=session.pid, is_live=lambda: warden_process.is_running(config.paths_run, session)
-    )
+    session, config = registry.with_project(context.all_sessions(), wanted.project), context.config
     with ExitStack() as held:
-        held.callback(os.close, warden_client.take_place(context))
-        filter_ = syscall_filter.open_filter(config.paths_run)
-        held.callback(os.close, filter_)
-        namespace = None
-        if wanted.network:
-            from gateway.sandbox import network
-
-            namespace = held.enter_context(network.program_network(target))
+        confined, cgroup = _confined(context, session, wanted.project, held, network=wanted.network)
         times = traffic.memory()
         held.callback(os.close, times)
-        limits = cgroups.Limits(memory=config.run_memory, processes=config.run_processes)
-        cgroup = held.enter_context(cgroups.program_cgroup(target, limits))
-        request = _request(context, wanted, filter_, namespace, cgroup, times)
+        request = _execute(context, wanted, confined, times)
         status = _through(context, session, request, times, config.run_output << 20)
         if status and cgroup and cgroup.was_oom_killed():
             raise Stopped(f"the program was stopped: it used more than {config.run_memory} MiB of memory")
         return status
+
+
+def enter(context: Context, project: Named, key: str, home: bool) -> int:
+    """Make our standard input and output a channel of the caller's workspace, for the public `key`; return the exit
+    status of its sshd. With `home`, a workspace that begins has its home in the project. Raises Denied for one that is
+    shared.
+    """
+    reply = _ask_workspace(context, project, home, key, Stdio(stdin=Fd(0), stdout=Fd(1), stderr=Fd(2)))
+    if not isinstance(reply, protocol.Exited):
+        raise Internal("the session gave no proper answer")
+    return reply.status
+
+
+def host_key(context: Context, project: Named, home: bool) -> str:
+    """The public key of the caller's workspace, which begins if there is none."""
+    reply = _ask_workspace(context, project, home, "", None)
+    if not isinstance(reply, protocol.HostKey):
+        raise Internal("the session gave no proper answer")
+    return reply.key
+
+
+def _ask_workspace(context: Context, project: Named, home: bool, key: str, stdio: Stdio | None) -> protocol.Message:
+    session = registry.with_project(context.all_sessions(), project)
+    if session.protocol < registry.HAS_WORKSPACES:
+        raise Busy(
+            f"{project} was unlocked before an upgrade of the gateway", f"`unmount {project}`, and mount it again"
+        )
+    if home and session.shared:
+        raise Denied("its members would see a home in a project that is shared", "leave out --home")
+    with ExitStack() as held:
+        confined, _ = _confined(context, session, project, held, outlives=True)
+        request = Enter(**confined, key=key, home=home, stdio=stdio)
+        return warden_client.answer(context, session, request)
+
+
+def _confined(
+    context: Context, session: Session, project: Named, held: ExitStack, network: bool = False, outlives: bool = False
+) -> tuple[dict[str, Any], ProgramCgroup | None]:
+    """The fields of a protocol.Confined, whose descriptors are `held`, and its cgroup, if there is one. It goes with us
+    unless its program `outlives` us.
+    """
+    config = context.config
+    target = Target(
+        name=session.id, pid=session.pid, is_live=lambda: warden_process.is_running(config.paths_run, session)
+    )
+    held.callback(os.close, warden_client.take_place(context))
+    filter_ = syscall_filter.open_filter(config.paths_run)
+    held.callback(os.close, filter_)
+    namespace = None
+    if network:
+        namespace = held.enter_context(_network(context, target, project))
+    most = cgroups.Limits(memory=config.run_memory, processes=config.run_processes)
+    cgroup = held.enter_context(cgroups.program_cgroup(target, most, outlives))
+    limits = Limits(
+        processes=config.run_processes,
+        memory=config.run_memory,
+        cpu=config.run_cpu,
+        file_size=config.run_file_size,
+        tmpfs=config.run_tmpfs,
+    )
+    fields = {
+        "principal": context.caller.principal,
+        "origin": context.origin,
+        "project": in_vault(project),
+        "paths": config.run_paths,
+        "limits": limits,
+        "filter": filter_,
+        "network": namespace,
+        "cgroup": Cgroup(enter=cgroup.enter, leave=cgroup.leave) if cgroup else None,
+    }
+    return fields, cgroup
+
+
+def _network(context: Context, target: Target, project: Named) -> AbstractContextManager[Fd]:
+    """The namespace of a program's network, of the kind that the configuration says."""
+    from gateway.sandbox.network import egress, nat
+
+    listed = context.config.run_network
+    if isinstance(listed, str):
+        return nat.program_network(target)
+    audit = context.audit.bound(project=project)
+    return egress.program_network(target, listed, context.config.paths_run, audit)
+
+
+def _environment(context: Context, network: bool) -> tuple[str, ...]:
+    """Words before those of a program with `network`."""
+    if not network or isinstance(context.config.run_network, str):
+        return ()
+    from gateway.sandbox.network import egress
+
+    return ("/usr/bin/env", *egress.environment())
 
 
 def transfer(context: Context, session: Session, program: str, arguments: tuple[str, ...], paths: Paths) -> int:
@@ -114,33 +192,16 @@ def _through(context: Context, session: Session, request: Execute | Attach, time
         raise NotUnlocked(f"session {session.id} has just ended") from error
 
 
-def _request(
-    context: Context, wanted: Wanted, filter_: Fd, namespace: Fd | None, cgroup: ProgramCgroup | None, times: Fd
-) -> Execute:
+def _execute(context: Context, wanted: Wanted, confined: dict[str, Any], times: Fd) -> Execute:
     """All but the standard descriptors, which what has no terminal still needs."""
-    config = context.config
     on_terminal = wanted.label in ("run", "shell") and os.isatty(0) and os.isatty(1)
-    seconds = min((one for one in (wanted.seconds, config.run_time) if one), default=0)
     return Execute(
-        principal=context.caller.principal,
-        origin=context.origin,
-        project=in_vault(wanted.project),
+        **confined,
         label=wanted.label,
-        arguments=wanted.arguments,
+        arguments=(*_environment(context, wanted.network), *wanted.arguments),
         directory=wanted.directory,
-        paths=config.run_paths,
-        seconds=seconds,
-        limits=Limits(
-            processes=config.run_processes,
-            memory=config.run_memory,
-            cpu=config.run_cpu,
-            file_size=config.run_file_size,
-            tmpfs=config.run_tmpfs,
-        ),
-        filter=filter_,
+        seconds=min((one for one in (wanted.seconds, context.config.run_time) if one), default=0),
         traffic=times,
-        network=namespace,
-        cgroup=Cgroup(enter=cgroup.enter, leave=cgroup.leave) if cgroup else None,
         terminal=_terminal(context.terminal) if on_terminal else None,
         stdio=None,
     )

@@ -83,7 +83,7 @@ def begin(context: Context, vault: Vault, new: Slot, secret: bytes, vault_id: st
         (rekey.discard if found in (State.DRAFT, State.STALE) else rekey.to_trash)(draft, holder)
     pipe = questions.pipe(secret)
     try:
-        rekey.begin(vault, context.caller.fingerprint, pipe, new, vault_id)
+        rekey.begin(vault, context.caller.fingerprint, pipe, new, vault_id, context.config.passphrase_cost)
     finally:
         os.close(pipe)
     return Opened(slot=store.check(draft)[0], secret=secret)

@@ -32,7 +32,8 @@ def add(context: Context, vault: Vault, opened: Opened, new: Slot, secret: bytes
     """Add a slot. Raises what `change.add` raises."""
     require_still(context)
     with SignalsBlocked():
-        made = change.add(vault, opened, _theirs(context, vault, opened, new), secret)
+        theirs = _theirs(context, vault, opened, new)
+        made = change.add(vault, opened, theirs, secret, passphrase_cost=context.config.passphrase_cost)
         context.audit.write("slot-added", project=vault.name, with_slot=opened.slot.name, **new_secrets.fields(made))
     return made
 
@@ -65,7 +66,8 @@ def accept(context: Context, vault: Vault, opened: Opened, new: Slot, secret: by
         return slot.kind is Kind.INVITATION and slot.principal == invited
 
     with SignalsBlocked():
-        made = change.add(vault, opened, _theirs(context, vault, opened, new), secret, is_used)
+        theirs = _theirs(context, vault, opened, new)
+        made = change.add(vault, opened, theirs, secret, is_used, context.config.passphrase_cost)
         about = {"owner": context.owner_of(vault.name), "member": made.principal, "role": made.role.value}
         context.audit.write("accepted", project=vault.name, **about, **new_secrets.fields(made))
     return made
@@ -88,6 +90,7 @@ def set_passphrase(context: Context, vault: Vault, slots: tuple[Slot, ...], open
     target = opened.slot if opened.slot in phrases else phrases[0]
     require_still(context)
     with SignalsBlocked():
-        made = change.replace(vault, opened, target, secret, utc_now(), context.caller.fingerprint)
+        cost, now = context.config.passphrase_cost, utc_now()
+        made = change.replace(vault, opened, target, secret, now, context.caller.fingerprint, cost)
         context.audit.write("slot-changed", project=vault.name, with_slot=opened.slot.name, **new_secrets.fields(made))
     return made

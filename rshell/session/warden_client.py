@@ -121,6 +121,11 @@ def attach(
     )
 
 
+def answer(context: Context, session: Session, request: protocol.Request) -> protocol.Message:
+    """The answer, however long it takes. Raises what went wrong."""
+    return _talk(context, session, request, None)
+
+
 def run(context: Context, session: Session, request: protocol.Attach) -> int:
     """Run a transfer in `session`; return its exit status."""
     take_place(context)

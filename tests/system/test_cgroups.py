@@ -17,6 +17,7 @@ from gateway.sandbox import cgroups
 from tests.harness import Gateway, eventually, need, need_root
 from tests.life import sessions_in_status
 from tests.running import UnlockedProject, unlocked_project
+from tests.workspaces import workspace
 
 MEMORY, PROCESSES = 200, 60
 FILES = ("", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control")
@@ -173,3 +174,20 @@ def test_a_mark_alone_delegates_nothing(at: UnlockedProject, delegated: Path) ->
             assert not rooms(delegated)
     finally:
         os.chown(delegated, account.make().pw_uid, account.make().pw_gid)
+
+
+def test_a_workspace_goes_on_after_its_first_channel_and_counts_as_a_whole(
+    at: UnlockedProject, delegated: Path, tmp_path: Path
+) -> None:
+    made = workspace(at.person, at.project, tmp_path, at.shared)
+    assert made.ssh("touch /tmp/mark").status == 0
+    assert made.ssh("ls /tmp/mark; sleep 4799 </dev/null >/dev/null 2>&1 &").out == "/tmp/mark\n"
+    (room,) = rooms(delegated)
+    inside = [Path(f"/proc/{pid}/cmdline").read_text() for pid in (room / "cgroup.procs").read_text().split()]
+    assert any("4799" in words for words in inside) and any("workspace.py" in words for words in inside)
+    assert at.run("true").status == 0
+    assert rooms(delegated) == [room], "what made no workspace removed its own"
+    made.ssh("pkill -9 -f ^/usr/bin/python3.*/workspace.py")
+    eventually(lambda: not (room / "cgroup.procs").read_text())
+    assert at.run("true").status == 0
+    assert not room.exists()

@@ -18,7 +18,7 @@ DEPENDS_ON_HOST = ("clock", "disk", "limits of programs")
 @pytest.fixture(scope="module")
 def examined(ground: Path) -> Iterator[Gateway]:
     """A gateway for this module. Every test restores what it changed."""
-    gateway = Gateway(ground / "gw").start()
+    gateway = Gateway(ground / "gw", {"passphrase.cost": "16"}).start()
     gateway.person("dev").ssh("ls")
     yield gateway
     gateway.stop()
@@ -113,6 +113,14 @@ BROKEN = [
         "sessions",
         "not made by the gateway",
         id="a link among the sessions",
+    ),
+    pytest.param(
+        "sed -i 's/cost = 16/cost = 13/' $0/gateway.toml",
+        "sed -i 's/cost = 13/cost = 16/' $0/gateway.toml",
+        "WARN",
+        "passphrases",
+        "new ones are 8 times as cheap to guess",
+        id="cheap passphrases",
     ),
     pytest.param("echo soon >$0/paused", "rm $0/paused", "WARN", "pause", "is paused: soon", id="a pause"),
     pytest.param(

@@ -331,8 +331,10 @@ def test_what_a_crash_of_everything_left_is_swept_by_the_next_call(mine: Laptop)
     state = mine.state
     assert state.connection
     (terminal,) = state.terminals.values()
-    for process in (terminal.watchdog, state.mounts["one"].monitor, state.mounts["one"].sshfs, state.connection.master):
-        kill(process)
+    everything = (terminal.watchdog, state.mounts["one"].monitor, state.mounts["one"].sshfs, state.connection.master)
+    for number in (signal.SIGSTOP, signal.SIGKILL):  # each of the first two would start the other again
+        for process in everything:
+            kill(process, number)
     eventually(lambda: mine.views() == [])
     assert mine.entries(), "the dead mount is still in the table"
     assert mine.mount("one") == at

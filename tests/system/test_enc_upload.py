@@ -7,11 +7,12 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from tests.harness import PASSPHRASE, Gateway, Result, bindir, need
+from tests.harness import PASSPHRASE, Gateway, Result, bindir, eventually, need, run
 from tests.laptop import Laptop, laptop
 
 
@@ -176,17 +177,26 @@ def test_what_cannot_be_copied_is_told_before_anything_is_made(uploading: Laptop
 
 
 def test_a_change_during_the_copy_is_found(uploading: Laptop, tmp_path: Path) -> None:
-    """Also one that changes neither size nor time. The rsync of this user changes the source after it has copied it."""
+    """Also one that changes neither size nor time. This user's rsync waits for it between copying and comparing: it can
+    itself change nothing.
+    """
     (tmp_path / "source").mkdir()
     changed = tmp_path / "source" / "f"
     changed.write_text("one")
     (tmp_path / "bin").mkdir()
-    meddler = tmp_path / "bin" / "rsync"
-    meddler.write_text(
-        f'#!/bin/sh\n/usr/bin/rsync "$@"; status=$?\n'
-        f"touch -r {changed} {tmp_path}/time; printf two >{changed}; touch -r {tmp_path}/time {changed}; exit $status\n"
+    waiting = tmp_path / "bin" / "rsync"
+    waiting.write_text(
+        f'#!/bin/sh\ncase "$*" in *--dry-run*) until grep -q two {changed}; do sleep 0.05; done; esac\n'
+        'exec /usr/bin/rsync "$@"\n'
     )
-    meddler.chmod(0o755)
-    path = f"{meddler.parent}:{bindir()}:{os.environ['PATH']}"
-    done = upload(uploading, "changed", str(tmp_path / "source"), PATH=path)
+    waiting.chmod(0o755)
+    path = f"{waiting.parent}:{bindir()}:{os.environ['PATH']}"
+    with ThreadPoolExecutor() as other:
+        uploaded = other.submit(upload, uploading, "changed", str(tmp_path / "source"), PATH=path)
+        words = f"{waiting} .*--dry-run"
+        eventually(lambda: run(["pgrep", "-f", words]).status == 0)
+        before = changed.stat()
+        changed.write_text("two")
+        os.utime(changed, ns=(before.st_atime_ns, before.st_mtime_ns))
+        done = uploaded.result()
     assert done.status == 73 and "1 files differ" in done.err, done

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.harness import Gateway, Person, Terminal, bindir
+from tests.harness import PASSPHRASE, Gateway, Person, Terminal, bindir
 from tests.laptop import Laptop, laptop
 
 NFC, NFD = "schl\u00fcssel \u00e4\u00f6\u00fc".encode(), "schlu\u0308ssel a\u0308o\u0308u\u0308".encode()
@@ -55,7 +56,8 @@ def make_as_before(gateway: Gateway, who: Person, project: str, passphrase: byte
     home = str(who.vault(project).parent)
     code = (
         "import sys; from gateway.vault import lifecycle; from rshell.terminal import questions; "
-        "lifecycle.create(sys.argv[1], sys.argv[2], sys.argv[3], questions.pipe(bytes.fromhex(sys.argv[4])))"
+        "secret = questions.pipe(bytes.fromhex(sys.argv[4]))\n"
+        "lifecycle.create(sys.argv[1], sys.argv[2], sys.argv[3], secret, passphrase_cost=10)"
     )
     words = (str(bindir() / "python"), "-c", code, home, project, who.fingerprint, passphrase.hex())
     done = gateway.as_account(*words)
@@ -119,3 +121,27 @@ def test_bytes_that_are_no_text_at_the_prompt_are_said(mine: Laptop) -> None:
     terminal.send_bytes(b"correct horse b\xe4ttery\n")
     assert terminal.wait() == 64
     assert "UTF-8" in terminal.seen or "no text" in terminal.seen
+
+
+def cost(who: Person, project: str) -> int:
+    """The cost of the project's passphrase, as a power of 2."""
+    config = json.loads((who.vault(project) / "slots" / "passphrase.conf").read_text())
+    return int(config["ScryptObject"]["N"]).bit_length() - 1
+
+
+def test_a_new_passphrase_costs_what_the_gateway_says_and_an_old_one_what_it_did(
+    make_gateway: Callable[..., Gateway],
+) -> None:
+    gateway = make_gateway(**{"passphrase.cost": "16"})
+    who = gateway.person("dev")
+    for project in ("changed", "kept"):
+        who.new(project)
+    config = gateway.root / "gateway.toml"
+    config.write_text(config.read_text().replace("cost = 16", "cost = 11"))
+    done = who.ssh("passwd", "changed", stdin=f"{PASSPHRASE}\nanother good phrase\n")
+    assert done.status == 0, done
+    assert (cost(who, "changed"), cost(who, "kept")) == (11, 16)
+    assert who.fsck("kept").status == 0 and who.fsck("changed", "another good phrase").status == 0
+    config.write_text(config.read_text().replace("cost = 11", "cost = 19"))
+    refused = who.ssh("new", "more", stdin=f"{PASSPHRASE}\n")
+    assert refused.status == 75 and not who.vault("more").exists()

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from tests.harness import Gateway, Held, Person, Terminal
 from tests.life import printed_events
+from tests.workspaces import workspace
 
 LIMIT = 12.0
 LATE = 10.0
@@ -41,6 +42,13 @@ class Case:
     def start(self, who: Person) -> None:
         if not self.words:
             self.running = compare(who, self.rate)
+            self.began = time.monotonic()
+            return
+        if self.words[0] == "workspace":
+            place = who.key.parent / f"{who.name}-workspace"
+            options = [*workspace(who, "work", place).options, "-o", "ServerAliveInterval=1"]
+            inside = ["ssh", *options, *(["-tt"] if self.terminal else []), "enc@workspace", *self.words[1:]]
+            self.running = Terminal(inside) if self.terminal else subprocess.Popen(inside, stdin=subprocess.PIPE)
             self.began = time.monotonic()
             return
         argv = self.words if self.words[0] == "rsync" else (self.words[0], "work", *self.words[1:])
@@ -76,10 +84,12 @@ CASES = [
     Case("a loop that does next to nothing", False, sh("while sleep 1; do :; done")),
     Case("a server that waits", False, ("run", "--", "python3", "-m", "http.server")),
     Case("900 that sleep", False, sh("for i in $(seq 900); do sleep 600 & done; wait")),
+    Case("a workspace whose client is only there", False, ("workspace", "sleep", "600")),
     Case("an rsync that is sent nothing", False, ("rsync", "--server", "-n", ".", "work/")),
     Case("one that computes", True, sh('while :; do timeout 0.1 sh -c "while :; do :; done"; sleep 0.9; done')),
     Case("one that prints a line now and then", True, sh(f"while sleep {EVERY}; do echo; done")),
     Case("one that is typed at", True, ("run", "--", "sleep", "600"), terminal=True, types="x"),
+    Case("a workspace that is typed at", True, ("workspace", "cat >/dev/null"), terminal=True, types="x\n"),
     Case("one that is sent a line now and then", True, sh("while read line; do :; done"), types="x\n"),
     Case("an rsync that compares", True, (), rate=4000),
     Case("one that reads a file now and then", True, sh(f"while sleep {EVERY}; do cat file; done >/dev/null")),

@@ -170,6 +170,7 @@ LIVE: dict[str, Attempt] = {
     "`run P -- CMD` that reads": lambda one: one.inside("cat", "kept"),
     "`run P -- CMD` that writes": lambda one: judged(one.inside("touch", "kept")),
     "`shell P`": lambda one: one.ssh("shell", "{p}", stdin="exit\n"),
+    "`workspace P`": lambda one: one.ssh("workspace", "{p}"),
     "`sftp`, `sshfs`: read": lambda one: one.sftp("get {p}/kept {ground}/got"),
     "`sftp`, `sshfs`: write": lambda one: one.sftp("put {ground}/x {p}/put"),
     "`scp` from it": lambda one: one.copied("scp", "-O", "gateway:{p}/kept", "{ground}/got"),

@@ -135,7 +135,8 @@ PURE = {
     "gateway/base/toml.py": set(),
     "gateway/identity/nearest.py": set(),
     "gateway/config/schema.py": {"gateway.base.records"},
-    "gateway/config/loader.py": {*_LEAN, "gateway.base.toml", "gateway.config.schema"},
+    "gateway/config/targets.py": {"_socket"},
+    "gateway/config/loader.py": {*_LEAN, "gateway.base.toml", "gateway.config.schema", "gateway.config.targets"},
     "rshell/language/grammar.py": set(),
     "rshell/language/verbs.py": {"gateway.base.records"},
     "rshell/language/command.py": {
@@ -161,7 +162,7 @@ TEXTS = [
     pytest.param("--passfile", [], id="no passphrase file by its long name"),
     pytest.param("-passfile", ["gateway/vault/gocryptfs.py"], id="where a passphrase goes"),
     pytest.param("--unshare", ["gateway/sandbox/bubblewrap.py"], id="namespaces"),
-    pytest.param("/usr/sbin/sshd", ["gateway/host/sshd.py"], id="sshd"),
+    pytest.param("/usr/sbin/sshd", ["gateway/sandbox/paths.py"], id="sshd"),
     pytest.param("sk-ssh-ed25519@openssh.com", ["gateway/identity/authorized_keys.py"], id="authorized_keys"),
     pytest.param("/dev/fuse", ["gateway/sandbox/paths.py"], id="FUSE"),
     pytest.param("SSH_USER_AUTH", ["gateway/identity/authentication.py"], id="who is calling"),
@@ -202,7 +203,11 @@ def test_one_module_imports_it(module: str, modules: list[str]) -> None:
 
 
 CALLED = [
-    pytest.param({"os.posix_spawn", "os.posix_spawnp"}, ["gateway/base/process.py"], id="starting a program"),
+    pytest.param(
+        {"os.posix_spawn", "os.posix_spawnp"},
+        ["gateway/base/process.py", "gateway/sandbox/inside/workspace.py"],
+        id="starting a program",
+    ),
     pytest.param(
         {"os.execve", "os.execv"},
         [
@@ -221,7 +226,7 @@ CALLED = [
             "gateway/base/process.py",
             "gateway/limits/disk/supervisor.py",
             "gateway/sandbox/inside/foreground.py",
-            "gateway/sandbox/network.py",
+            "gateway/sandbox/network/namespaces.py",
             "gateway/session/launch.py",
             "gateway/vault/inside/private_view.py",
             "gateway/warden/tracking/scanner.py",

@@ -134,7 +134,9 @@ def vault(root: str) -> Vault:
     reader, writer = os.pipe()
     os.write(writer, FIRST + b"\n")
     os.close(writer)
-    return lifecycle.create(store.home(root, ALICE), ProjectName.of("plan"), "SHA256:" + "A" * 43, reader)
+    return lifecycle.create(
+        store.home(root, ALICE), ProjectName.of("plan"), "SHA256:" + "A" * 43, reader, passphrase_cost=10
+    )
 
 
 def owners(vault: Vault) -> Opened:

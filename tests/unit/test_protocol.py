@@ -45,6 +45,7 @@ NAMES = st.from_regex(r"[a-z0-9][a-z0-9._-]{0,62}", fullmatch=True).filter(lambd
 TYPES: dict[str, st.SearchStrategy[object]] = {
     "str": TEXT,
     "int": st.integers(),
+    "bool": st.booleans(),
     "Word": WORDS,
     "Fd": st.integers(0, 1000).map(Fd),
     "Principal": NAMES.map(Principal.of) | st.just(Principal.of_fingerprint(FINGERPRINT)),

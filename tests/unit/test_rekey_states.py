@@ -54,7 +54,7 @@ def home(vault: Vault) -> str:
 
 def begin(vault: Vault) -> Opened:
     first = new(Kind.RECOVERY, id="1" * 16)
-    rekey.begin(vault, FINGERPRINT, pipe(FIRST), first, ID)
+    rekey.begin(vault, FINGERPRINT, pipe(FIRST), first, ID, 10)
     return Opened(slot=store.check(rekey.beside(vault))[0], secret=FIRST)
 
 
@@ -166,7 +166,7 @@ def test_a_draft_whose_project_is_gone_is_stale_and_what_is_not_known_goes_to_th
     else:
         lifecycle.into_trash(home(vault), vault)
         if gone == "another":
-            lifecycle.create(home(vault), in_vault(vault.name), FINGERPRINT, pipe(FIRST))
+            lifecycle.create(home(vault), in_vault(vault.name), FINGERPRINT, pipe(FIRST), passphrase_cost=10)
     assert rekey.state(vault) is (State.UNKNOWN if gone == "damaged draft" else State.STALE)
     before = len(trash.names_in(home(vault)))
     age(rekey.beside(vault).path, monkeypatch)

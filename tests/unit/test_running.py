@@ -44,6 +44,7 @@ DECISIONS = [
     pytest.param('["*"]', "run p --net -- true", False, id="no network by default"),
     pytest.param('["*"]\nnetwork = "nat"', "run p --net -- true", True, id="network where it is allowed"),
     pytest.param('["*"]\nnetwork = "nat"', "shell p --net", True, id="network for a shell"),
+    pytest.param('["*"]\nnetwork = ["a.test:443"]', "run p --net -- true", True, id="network to certain names"),
 ]
 
 

@@ -16,7 +16,7 @@ import pytest
 from gateway.base import files, syscalls
 from gateway.errors import CannotCreate, EncError, NoSuchProject, Usage, WrongSecret
 from gateway.identity.names import ProjectName, SlotName
-from gateway.vault import garbage, gocryptfs, lifecycle, store
+from gateway.vault import garbage, lifecycle, store
 from gateway.vault.slots import change, stored
 from gateway.vault.slots.change import Opened
 from gateway.vault.slots.stored import Kind, Role, Slot
@@ -28,18 +28,13 @@ FORK = multiprocessing.get_context("fork")
 
 
 @pytest.fixture
-def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A passphrase costs a sixty-fourth, for tests that try many; to be named before `vault`."""
-    monkeypatch.setattr(gocryptfs, "PASSPHRASE_LOG_N", 10)
-
-
-@pytest.fixture
 def vault(tmp_path: Path) -> Vault:
+    """Its passphrase costs a sixty-fourth of what it costs by default."""
     reader, writer = os.pipe()
     os.write(writer, FIRST + b"\n")
     os.close(writer)
     (tmp_path / "home").mkdir()
-    return lifecycle.create(str(tmp_path / "home"), ProjectName.of("p"), FINGERPRINT, reader)
+    return lifecycle.create(str(tmp_path / "home"), ProjectName.of("p"), FINGERPRINT, reader, passphrase_cost=10)
 
 
 def opens(vault: Vault, name: str, secret: bytes) -> bool:
@@ -73,7 +68,8 @@ def test_a_slot_is_added_and_both_open_the_same(vault: Vault) -> None:
     assert (made.name, again.name) == ("recovery", "recovery-2")
     assert opens(vault, "passphrase", FIRST) and opens(vault, "recovery", STRONG)
     assert not opens(vault, "recovery", FIRST) and not opens(vault, "passphrase", STRONG)
-    assert (cost(vault, "passphrase"), cost(vault, "recovery")) == (1 << 16, 1 << 10)
+    added = change.add(vault, first(vault), new(Kind.PASSPHRASE), SECOND, passphrase_cost=11)
+    assert (cost(vault, added.name), cost(vault, "recovery")) == (1 << 11, 1 << 10)
     assert sorted(os.listdir(vault.path)) == ["cipher", "lock", "slots", "vault.toml"]
 
 
@@ -156,12 +152,12 @@ def ended_at(step: int, vault: Vault, monkeypatch: pytest.MonkeyPatch) -> int:
 
     for module, name in [(files, "replace"), (files, "sync"), (syscalls, "exchange")]:
         monkeypatch.setattr(module, name, counted(getattr(module, name), name == "exchange"))
-    change.replace(vault, first(vault), first(vault).slot, SECOND, "later", FINGERPRINT)
+    change.replace(vault, first(vault), first(vault).slot, SECOND, "later", FINGERPRINT, 10)
     os._exit(0)
 
 
 def test_a_crash_at_any_step_leaves_the_old_slots_or_the_new_ones(
-    cheap: None, vault: Vault, monkeypatch: pytest.MonkeyPatch
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each file that is written or synced, and the exchange, is a step; a child is ended at each in turn."""
     for step in range(40):
@@ -190,9 +186,7 @@ def test_a_draft_that_a_crash_left_is_swept(vault: Vault) -> None:
         files.ABANDONED_AFTER = files_age
 
 
-def test_two_changes_at_once_are_made_one_after_the_other(
-    cheap: None, vault: Vault, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_changes_at_once_are_made_one_after_the_other(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(change, "_BUSY_SECONDS", 120.0)  # on a machine with much else to do
     opened = first(vault)
 
@@ -260,6 +254,6 @@ def test_a_vault_that_is_gone_or_cannot_be_written_is_one_error(vault: Vault, mo
 def test_a_damaged_slot_ends_the_change_before_gocryptfs_runs(vault: Vault) -> None:
     config = Path(stored.config_path(vault.slots, SlotName("passphrase")))
     opened = first(vault)
-    config.write_text(config.read_text().replace("65536", str(1 << 30)))
+    config.write_text(config.read_text().replace('"N": 1024', f'"N": {1 << 30}'))
     with pytest.raises(EncError, match="damaged"):
         change.add(vault, opened, new(Kind.RECOVERY), STRONG)

@@ -237,6 +237,21 @@ def test_what_names_keys_of_several_principals_names_none_of_them() -> None:
             "sftp-server in p ended: the key was revoked, or it expired",
             id="and one of a project",
         ),
+        pytest.param(
+            '"event":"egress","project":"p","decision":"allow","target":"a.test:443"',
+            "a program in p reached a.test:443",
+            id="a target",
+        ),
+        pytest.param(
+            '"event":"egress","project":"p","decision":"deny","target":"b.test:443","reason":"not-listed"',
+            "a program in p was refused b.test:443: run.network does not list it",
+            id="a target that is refused",
+        ),
+        pytest.param(
+            '"event":"egress","project":"p","decision":"deny","more":7,"reason":"not-recorded"',
+            "a program in p was refused 7 more: the program was refused too many targets to record each",
+            id="targets that are counted",
+        ),
         pytest.param('"event":"backup","vaults":3,"incomplete":0', "backup: 3 projects, all complete", id="a backup"),
         pytest.param('"event":"backup","vaults":1,"incomplete":1', "backup: 1 project, 1 incomplete", id="of one"),
     ],

@@ -9,6 +9,8 @@ from gateway.base import interpreter
 
 GLOBBING = "/globbing.py"
 FOREGROUND = "/foreground.py"
+WORKSPACE = "/workspace.py"
+EGRESS = "/egress.py"
 """Where a sandbox has them."""
 
 
@@ -18,7 +20,7 @@ def _source(path: str) -> bytes:
         return file.read()
 
 
-SOURCES = {path: _source(path) for path in (GLOBBING, FOREGROUND)}
+SOURCES = {path: _source(path) for path in (GLOBBING, FOREGROUND, WORKSPACE, EGRESS)}
 """Their contents, read when a session begins: an upgrade may replace the files."""
 
 

@@ -42,9 +42,17 @@ def _none(_: Slot) -> bool:
     return False
 
 
-def add(vault: Vault, opened: Opened, new: Slot, secret: bytes, instead_of: Callable[[Slot], bool] = _none) -> Slot:
+def add(
+    vault: Vault,
+    opened: Opened,
+    new: Slot,
+    secret: bytes,
+    instead_of: Callable[[Slot], bool] = _none,
+    passphrase_cost: int = gocryptfs.PASSPHRASE_LOG_N,
+) -> Slot:
     """Add `new`, which `secret` opens, with the master key that `opened` wraps. Its name gets a number if it is taken.
-    The slots that `instead_of` accepts go with the same step.
+    The slots that `instead_of` accepts go with the same step. If it is a passphrase, a try of it costs
+    2^`passphrase_cost` KiB.
 
     Returns the slot as it was stored. Raises WrongSecret, Busy, DamagedVault, CannotCreate.
     """
@@ -53,7 +61,7 @@ def add(vault: Vault, opened: Opened, new: Slot, secret: bytes, instead_of: Call
     def work(draft: _Draft, slots: tuple[Slot, ...]) -> None:
         taken = {slot.name for slot in slots}
         named = new.replace(name=_free_name(new.name, taken))
-        made.append(_write(draft, _still_there(slots, opened.slot), opened.secret, named, secret))
+        made.append(_write(draft, _still_there(slots, opened.slot), opened.secret, named, secret, passphrase_cost))
         _unlink(draft, filter(instead_of, slots))
 
     _change(vault, work)
@@ -80,14 +88,26 @@ def _unlink(draft: _Draft, slots: Iterable[Slot]) -> None:
             os.unlink(path)
 
 
-def replace(vault: Vault, opened: Opened, target: Slot, secret: bytes, created: str, fingerprint: str) -> Slot:
-    """Give slot `target` a new secret. The old one opens nothing afterwards. Returns and raises as `add`."""
+def replace(
+    vault: Vault,
+    opened: Opened,
+    target: Slot,
+    secret: bytes,
+    created: str,
+    fingerprint: str,
+    passphrase_cost: int = gocryptfs.PASSPHRASE_LOG_N,
+) -> Slot:
+    """Give slot `target` a new secret, which costs as with `add`. The old one opens nothing afterwards.
+
+    Returns and raises as `add`.
+    """
     made: list[Slot] = []
 
     def work(draft: _Draft, slots: tuple[Slot, ...]) -> None:
         old = _found(vault, slots, target)
         changed = old.replace(created=created, fingerprint=fingerprint, id=old.id or os.urandom(8).hex())
-        made.append(_write(draft, _still_there(slots, opened.slot), opened.secret, changed, secret))
+        old_slot = _still_there(slots, opened.slot)
+        made.append(_write(draft, old_slot, opened.secret, changed, secret, passphrase_cost))
 
     _change(vault, work)
     return made[0]
@@ -134,7 +154,7 @@ def _still_there(slots: tuple[Slot, ...], opened: Slot) -> Slot:
     return opened
 
 
-def _write(draft: _Draft, source: Slot, secret: bytes, new: Slot, new_secret: bytes) -> Slot:
+def _write(draft: _Draft, source: Slot, secret: bytes, new: Slot, new_secret: bytes, passphrase_cost: int) -> Slot:
     """Write slot `new` into the draft, with the master key of `source`."""
     path = stored.config_path(draft.slots, new.name)
     vault_id = store.identity(draft)
@@ -144,7 +164,7 @@ def _write(draft: _Draft, source: Slot, secret: bytes, new: Slot, new_secret: by
     try:
         os.write(writer, secret + b"\n" + new_secret + b"\n")
         os.close(writer)
-        log_n = gocryptfs.PASSPHRASE_LOG_N if new.kind is Kind.PASSPHRASE else gocryptfs.STRONG_LOG_N
+        log_n = passphrase_cost if new.kind is Kind.PASSPHRASE else gocryptfs.STRONG_LOG_N
         gocryptfs.change_secret(draft.cipher, path, draft.fd, reader, log_n)
     finally:
         os.close(reader)

@@ -9,13 +9,14 @@ import os
 import struct
 import termios
 
-from gateway.base import syscalls
+from gateway.base import process, syscalls
 from gateway.base.records import Fd
 from gateway.base.syscalls import CLONE_NEWNET, MS_NOEXEC, MS_NOSUID
 from gateway.errors import Internal, Misconfigured
-from gateway.sandbox import cgroups, etc, host_files, network, paths, transfer
+from gateway.sandbox import cgroups, etc, host_files, paths, transfer
 from gateway.sandbox.execution import execution_argv, with_terminal
 from gateway.sandbox.inside import own_programs
+from gateway.sandbox.network import resolver
 from gateway.sandbox.paths import ALL, TERMINALS
 from gateway.session import channel, protocol
 from gateway.session.protocol import Cgroup, NewTerminal, Stdio
@@ -25,7 +26,7 @@ from gateway.warden.programs.programs import Program, Programs
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from gateway.sandbox.paths import Shown
 
@@ -33,6 +34,7 @@ _TERMINALS = "/tmp/terminals-"  # noqa: S108 - the sandbox's own
 _numbers = itertools.count(1)
 
 _WITH_JOBS = "shell"
+WORKSPACE = "workspace"
 
 
 def attach(programs: Programs, request: protocol.Attach, front: socket.socket, shown: Shown = ALL) -> None:
@@ -78,18 +80,67 @@ def _standard(stdio: Stdio | None) -> dict[int, int]:
 
 def start(programs: Programs, request: protocol.Execute, front: socket.socket, shown: Shown = ALL) -> None:
     """The same for what a user chose."""
-    made = {"/etc/passwd": etc.passwd(paths.HOME), "/etc/group": etc.group()}
-    has_jobs = request.label == _WITH_JOBS or not own_programs.can_start()
-    if request.terminal and not has_jobs:
+    made = {}
+    if request.terminal and not _has_jobs(request):
         made[own_programs.FOREGROUND] = own_programs.SOURCES[own_programs.FOREGROUND]
+    program = _program(request, request.label, front).replace(view=request.project)
+
+    def spawn(argv: list[str], program: Program, passed: tuple[int, ...]) -> int:
+        if request.terminal:
+            return _on_terminal(programs, request.terminal, argv, program, passed)
+        return programs.start(argv, program, _standard(request.stdio), passed)
+
+    with contextlib.ExitStack() as unstarted:
+        times = Fd(os.dup(request.traffic))
+        unstarted.callback(os.close, times)
+        program = program.replace(traffic=times)
+        pid = _confined(request, request.arguments, request.directory, made, shown, program, spawn)
+        unstarted.pop_all()
+    if request.seconds:
+        programs.stop_after(pid, request.seconds)
+
+
+def keep(
+    programs: Programs, request: protocol.Enter, front: socket.socket, control: int, shown: Shown = ALL
+) -> Program:
+    """The same for a workspace, in which our program lets channels in; `control` is its end of the socket for that."""
+    process.require(paths.SSHD, "openssh-server")
+    made = {own_programs.WORKSPACE: own_programs.SOURCES[own_programs.WORKSPACE]}
+    program = _program(request, WORKSPACE, front).replace(view=request.project, is_typed_into=True)
+
+    def spawn(argv: list[str], program: Program, passed: tuple[int, ...]) -> int:
+        at = argv.index("--")
+        return programs.start(
+            [*argv[:at], *own_programs.interpreter_argv(), *argv[at:]], program, {}, (*passed, control)
+        )
+
+    where = os.path.join(shown.directory, request.project)
+    home = os.path.join(where, paths.KEPT_HOME) if request.home else paths.HOME
+    made["/etc/passwd"] = etc.passwd(home, paths.SHELL)
+    arguments = own_programs.argv(own_programs.WORKSPACE, str(control), paths.SSHD, home)
+    pid = _confined(request, arguments, where, made, shown, program, spawn)
+    return programs.running()[pid]
+
+
+def _confined(
+    request: protocol.Confined,
+    arguments: Sequence[str],
+    directory: str,
+    made: dict[str, bytes],
+    shown: Shown,
+    program: Program,
+    spawn: Callable[[list[str], Program, tuple[int, ...]], int],
+) -> int:
+    """Prepare the sandbox, and `spawn` in it."""
+    made = {"/etc/passwd": etc.passwd(paths.HOME), "/etc/group": etc.group(), **made}
     if request.network is not None:
-        made["/etc/resolv.conf"] = network.RESOLVER
+        made["/etc/resolv.conf"] = resolver.FOR_PROGRAMS
     terminals = f"{_TERMINALS}{next(_numbers)}"
     with host_files.opened((host_files.LINKER_CACHE, *etc.files()), made) as files:
         passed = (request.filter, *files.values())
         argv = execution_argv(
-            request.arguments,
-            request.directory,
+            arguments,
+            directory,
             terminals,
             request.paths,
             request.limits,
@@ -99,20 +150,16 @@ def start(programs: Programs, request: protocol.Execute, front: socket.socket, s
             shown=shown,
         )
         with contextlib.ExitStack() as unstarted:
-            times = Fd(os.dup(request.traffic))
-            unstarted.callback(os.close, times)
-            program = _program(request, request.label, front)
-            program = program.replace(view=request.project, terminals=terminals, traffic=times)
             _make_terminals(terminals)
             unstarted.callback(mounts.remove_terminals, terminals)
             with _in_network(request.network), _in_cgroup(request.cgroup):
-                if request.terminal:
-                    pid = _on_terminal(programs, request.terminal, argv, program, passed)
-                else:
-                    pid = programs.start(argv, program, _standard(request.stdio), passed)
+                pid = spawn(argv, program.replace(terminals=terminals), passed)
             unstarted.pop_all()
-    if request.seconds:
-        programs.stop_after(pid, request.seconds)
+    return pid
+
+
+def _has_jobs(request: protocol.Execute) -> bool:
+    return request.label == _WITH_JOBS or not own_programs.can_start()
 
 
 def _make_terminals(where: str) -> None:

@@ -40,7 +40,7 @@ _LOOKING = 0.5
 class Program(Record):
     """One that runs for `front`, at the request of a key; `label` is what `status` calls it, `view` what it keeps in
     use by what it does, and `terminals` where its devpts was made, which goes with it ("" for none). `traffic` is
-    closed with it as well.
+    closed with it as well. What `is_typed_into` has no other data of its user's than what is typed at its terminals.
     """
 
     front: socket.socket
@@ -52,10 +52,13 @@ class Program(Record):
     view: str = ""
     terminals: str = ""
     traffic: Fd | None = None
+    is_typed_into: bool = False
 
     @property
     def last_data(self) -> float:
         """When data last passed between it and the user (CLOCK_BOOTTIME); 0.0 if that is not known."""
+        if self.is_typed_into:
+            return mounts.last_typed(self.terminals)
         return 0.0 if self.traffic is None else traffic.last(self.traffic)
 
 
