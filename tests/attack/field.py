@@ -115,6 +115,7 @@ def laid(gateway: Gateway, place: Path) -> Iterator[Field]:
             "root": str(gateway.root),
             "pid": str(gateway.pid),
             "port": str(gateway.ready["port"]),
+            "blob": Path(f"{attacker.key}.pub").read_text().split()[1],
         }
         names |= {"file": str(file.with_name("file")), "void": str(void), "words": " ".join("a" * 300)}
         Path(names["file"]).write_text("mine")

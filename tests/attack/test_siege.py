@@ -79,6 +79,7 @@ def test_the_siege_is_large_and_every_case_has_a_name_of_its_own() -> None:
     assert {case.by for case in cases()} == {
         *("exec", "put", "prompt", "sftp", "env", "forward"),
         *("reader", "reader-sftp", "writer", "invited", "stranger"),  # test_siege_of_members.py
+        "workspace",  # test_siege_of_workspaces.py
     }
 
 
