@@ -9,6 +9,7 @@ from bench import (
     commands,
     drop,
     following,
+    line,
     machine,
     many,
     members,
@@ -33,6 +34,7 @@ BENCHES = {
     "following": following.run,
     "client": client.run,
     "workspace": workspace.run,
+    "line": line.run,
     "push": push.run,
 }
 

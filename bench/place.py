@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import pwd
+import shlex
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from tests.harness import Gateway, eventually
+from tests.laptop import Laptop
 
 SSHD = "/usr/sbin/sshd"
+ROUND_TRIP = 20
+"""Milliseconds, of a line that takes its time."""
 
 
 @contextlib.contextmanager
@@ -26,6 +31,19 @@ def gateway(**settings: str) -> Iterator[Gateway]:
             yield made
         finally:
             made.stop()
+
+
+def delay_words(of: Gateway, milliseconds: int) -> str:
+    """A ProxyCommand that reaches the gateway over a line with that round trip."""
+    program = str(Path(__file__).with_name("delay.py"))
+    return shlex.join([sys.executable, program, "127.0.0.1", str(of.ready["port"]), str(milliseconds)])
+
+
+def delayed_config(mine: Laptop, words: str) -> Path:
+    """The gateway's ssh_config with that ProxyCommand."""
+    config = mine.root / "delayed_config"
+    config.write_text(f"{mine.gateway.ssh_config.read_text()}\nHost gateway\n    ProxyCommand {words}\n")
+    return config
 
 
 def account(of: Gateway) -> pwd.struct_passwd:

@@ -4,10 +4,8 @@ mount, and rsync by hand.
 
 from __future__ import annotations
 
-import re
 import shlex
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,8 +13,6 @@ from bench import place
 from bench.measure import Row, median, time_of
 from tests.laptop import Laptop, laptop
 
-ROUND_TRIP = 20
-"""Milliseconds."""
 FILES, DIRECTORIES, BYTES = 1000, 20, 2000
 ROUNDS = 5
 MOUNT_ROUNDS = 2
@@ -30,22 +26,12 @@ def run() -> list[Row]:
         who = gateway.person("one")
         who.new("one")
         with laptop(who) as mine:
-            config = _delayed(mine)
+            config = place.delayed_config(mine, place.delay_words(gateway, place.ROUND_TRIP))
             source = _tree(mine.root / "source")
             at = mine.mount("one", ENC_SSH_CONFIG=str(config))
             rows = _rows(mine, config, source, at)
             mine.enc("logout", ENC_SSH_CONFIG=str(config))
             return rows
-
-
-def _delayed(mine: Laptop) -> Path:
-    """The gateway's ssh_config, with a line that takes its time."""
-    text = mine.gateway.ssh_config.read_text()
-    (port,) = set(re.findall(r"(?mi)^\s*Port\s+(\d+)", text))
-    words = [sys.executable, str(Path(__file__).with_name("delay.py")), "127.0.0.1", port, str(ROUND_TRIP)]
-    config = mine.root / "delayed_config"
-    config.write_text(f"{text}\nHost gateway\n    ProxyCommand {shlex.join(words)}\n")
-    return config
 
 
 def _tree(source: Path) -> Path:
@@ -78,7 +64,7 @@ def _rows(mine: Laptop, config: Path, source: Path, at: Path) -> list[Row]:
     came = [pulled(lambda: [*enc, "pull", "one:push0", str(here)]) for _ in range(ROUNDS)]
     fetched = [pulled(lambda: ["rsync", "-a", "-e", ssh, "gateway:one/push0/", f"{here}/"]) for _ in range(ROUNDS)]
     inside = [time_of([*enc, "cp", "-r", "one:push0", f"one:{there(n, 'in')}"]) for n in range(ROUNDS)]
-    files = f"{FILES} files at {ROUND_TRIP} ms"
+    files = f"{FILES} files at {place.ROUND_TRIP} ms"
     return [
         _row(f"push {files}", pushed, copied_in, "cp -r to mount", BUDGET),
         _row(f"push {files}", pushed, sent, "rsync by hand, not compared", "-"),
