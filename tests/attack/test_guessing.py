@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 
 from gateway.identity.names import Principal
-from tests.harness import PASSPHRASE, Person, eventually
+from tests.harness import PASSPHRASE, Gateway, Person, eventually
 
 
 def guess(person: Person, project: str) -> float:
@@ -31,7 +32,9 @@ def test_unlocking_a_project_of_ones_own_clears_no_failures(person: Person, proj
     assert time.monotonic() - began > 2.5, "the fifth guess waits up to 4 s"
 
 
-def test_an_attempt_that_is_broken_off_clears_no_failures(person: Person, project: str) -> None:
+def test_an_attempt_that_is_broken_off_clears_no_failures(make_gateway: Callable[..., Gateway]) -> None:
+    person, project = make_gateway(**{"passphrase.cost": "18"}).person("slow"), "p"  # which gives time to break it off
+    person.new(project)
     for _ in range(3):
         guess(person, project)
     principal = Principal.of_fingerprint(person.fingerprint)
