@@ -197,22 +197,32 @@ def test_a_front_that_is_killed_at_any_moment_of_a_mount_leaves_nothing_unlocked
         assert isinstance(found, list)
         return [one["principal"] for session in found for one in session["holders"]]
 
+    def killed(moment: int, shared: tuple[str, ...]) -> int:
+        """How many fronts of a mount were killed some time after the first was there."""
+        there = set(gateway.processes())
+
+        def fronts() -> list[int]:
+            new = {pid: args for pid, args in gateway.processes().items() if pid not in there}
+            return [pid for pid, args in new.items() if "rshell/__main__.py" in args]
+
+        held = bob.hold("mount", team.shared, stdin=SECRET + "\n", extra=shared)
+        eventually(lambda: fronts() or held.process.poll() is not None, WITHIN)
+        time.sleep(0.04 * moment)
+        found = fronts()
+        for pid in found:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        held.end()
+        return len(found)
+
     expected = [owner(alice)] if live else []
-    killed = 0
     with alice.mounted(team.project) if live else nullcontext(), session(bob) as (_, shared):
+        total = 0
         for moment in range(8):
-            there = set(gateway.processes())
-            held = bob.hold("mount", team.shared, stdin=SECRET + "\n", extra=shared)
-            time.sleep(0.1 + 0.05 * moment)
-            for pid, args in gateway.processes().items():
-                if pid not in there and "rshell/__main__.py" in args:
-                    with suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGKILL)
-                        killed += 1
-            held.end()
+            total += killed(moment, shared)
             bob.ssh("unmount", team.shared, extra=shared)  # for when it was quicker
             eventually(lambda: holders() == expected, WITHIN)
-        assert killed
+        assert total
     with alice.mounted(team.project):
         assert alice.ssh("run", team.project, "--", "true").status == 0
     eventually(lambda: not gateway.leftovers(), WITHIN)
