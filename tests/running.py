@@ -51,6 +51,14 @@ class UnlockedProject:
         """Start it on a connection of its own, which can be killed."""
         return self.person.hold(*self.words(*argv, flags=flags))
 
+    @contextlib.contextmanager
+    def connected(self) -> Iterator[Held]:
+        """A program with network that stays, for the length of the block."""
+        held = self.hold("sh", "-c", "echo up; sleep 600", flags=("--net",))
+        held.read_until("up")
+        yield held
+        held.end()
+
 
 @contextlib.contextmanager
 def unlocked_project(gateway: Gateway, name: str, project: str = "myproj") -> Iterator[UnlockedProject]:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import PASSPHRASE, PROMPT, Gateway, Held, admin, alive, eventually, need_root, parent
+from tests.harness import PASSPHRASE, PROMPT, Gateway, admin, alive, eventually, need_root, parent
 from tests.running import UnlockedProject, unlocked_project
 from tests.system.test_vanished_network import private_network
 
@@ -226,16 +226,8 @@ def proxies(at: UnlockedProject) -> dict[int, str]:
     return {pid: args for pid, args in at.gateway.processes().items() if "/egress.py" in args}
 
 
-@contextlib.contextmanager
-def connected(at: UnlockedProject) -> Iterator[Held]:
-    held = at.hold("sh", "-c", "echo up; sleep 600", flags=("--net",))
-    held.read_until("up")
-    yield held
-    held.end()
-
-
 def test_the_proxy_sees_nothing_of_the_host_and_has_no_capability(at: UnlockedProject) -> None:
-    with connected(at):
+    with at.connected():
         (pid,) = (pid for pid, args in proxies(at).items() if "bwrap" not in args)
         root = Path(f"/proc/{pid}/root")
         seen = {path.name for path in root.iterdir()} - {"bin", "sbin", "lib", "lib32", "lib64", "usr"}
@@ -252,14 +244,14 @@ def test_the_proxy_sees_nothing_of_the_host_and_has_no_capability(at: UnlockedPr
 
 
 def test_the_proxy_ends_with_the_program(at: UnlockedProject) -> None:
-    with connected(at):
+    with at.connected():
         assert proxies(at)
     eventually(lambda: not proxies(at), 10)
 
 
 def test_the_proxy_ends_with_its_front_however_that_ends(at: UnlockedProject) -> None:
     """And so does what records."""
-    with connected(at):
+    with at.connected():
         found = list(proxies(at))
         front = next(parent(pid) for pid in found if parent(pid) not in found)
         found += [pid for pid in at.gateway.processes() if parent(pid) == front]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import PASSPHRASE, PROMPT, Gateway, Held, Result, eventually, need, need_root
+from tests.harness import PASSPHRASE, PROMPT, Gateway, Result, eventually, need, need_root
 from tests.running import UnlockedProject, unlocked_project
 
 HOST = """
@@ -101,23 +101,14 @@ def carriers(at: UnlockedProject) -> set[int]:
     return {pid for pid, args in at.gateway.processes().items() if "slirp4netns" in args}
 
 
-@contextlib.contextmanager
-def connected(at: UnlockedProject) -> Iterator[Held]:
-    """A program with network that stays."""
-    held = at.hold("sh", "-c", "echo up; sleep 600", flags=("--net",))
-    held.read_until("up")
-    yield held
-    held.end()
-
-
 def test_what_carries_the_network_ends_with_the_program(at: UnlockedProject) -> None:
-    with connected(at):
+    with at.connected():
         assert carriers(at)
     eventually(lambda: not carriers(at), 10)
 
 
 def test_slirp4netns_sees_nothing_of_the_host_and_has_no_capability(at: UnlockedProject) -> None:
-    with connected(at):
+    with at.connected():
         (pid,) = (pid for pid in carriers(at) if Path(f"/proc/{pid}/comm").read_text() == "slirp4netns\n")
         root = Path(f"/proc/{pid}/root")
         eventually(lambda: {path.name for path in root.iterdir()} == {"etc", "run"}, 10)
