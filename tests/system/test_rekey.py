@@ -87,7 +87,7 @@ def rekeying(who: Person, stdin: str = LINE, *, copied: int = 1) -> Iterator[Hel
     """`rekey p`, whose worker is stopped as soon as it has made `copied` entries, for the length of the block."""
     held = who.hold("rekey", "p", stdin=stdin)
     try:
-        (worker,) = eventually(lambda: workers(who))
+        (worker,) = eventually(lambda: found if len(found := workers(who)) == 1 else [])  # two while it begins
         cipher = draft(who) / "cipher"
         deadline = time.monotonic() + 30
         while len(list(cipher.rglob("*"))) < copied and time.monotonic() < deadline:
