@@ -82,6 +82,11 @@ def front(who: Person) -> int:
     return next((pid for pid, args in who.gateway.processes().items() if "rshell" in args and " -c " not in args), 0)
 
 
+def entries(top: Path) -> int:
+    """What is below `top`, which changes meanwhile."""
+    return sum(len(directories) + len(names) for _, directories, names in os.walk(top))
+
+
 @contextlib.contextmanager
 def rekeying(who: Person, stdin: str = LINE, *, copied: int = 1) -> Iterator[Held]:
     """`rekey p`, whose worker is stopped as soon as it has made `copied` entries, for the length of the block."""
@@ -90,7 +95,7 @@ def rekeying(who: Person, stdin: str = LINE, *, copied: int = 1) -> Iterator[Hel
         (worker,) = eventually(lambda: found if len(found := workers(who)) == 1 else [])  # two while it begins
         cipher = draft(who) / "cipher"
         deadline = time.monotonic() + 30
-        while len(list(cipher.rglob("*"))) < copied and time.monotonic() < deadline:
+        while entries(cipher) < copied and time.monotonic() < deadline:
             time.sleep(0.002)
         os.kill(worker, signal.SIGSTOP)
         yield held
