@@ -1,4 +1,4 @@
-"""`python -m bench [NAME...]`: run these benches, or all but `many`, and print one table. script/bench calls it."""
+"""`python -m bench [NAME...]`: run these benches, or all but those of `BY_NAME`, and print one table."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import sys
 
 from bench import (
     client,
+    cluster,
     commands,
     drop,
     following,
@@ -36,7 +37,10 @@ BENCHES = {
     "workspace": workspace.run,
     "line": line.run,
     "push": push.run,
+    "cluster": cluster.run,
 }
+BY_NAME = {"many", "cluster"}
+"""Run only when they are named."""
 
 
 def main(names: list[str]) -> int:
@@ -46,7 +50,7 @@ def main(names: list[str]) -> int:
         return 64
     print(machine.describe(), flush=True)
     rows: list[Row] = []
-    for name in names or (name for name in BENCHES if name != "many"):
+    for name in names or (name for name in BENCHES if name not in BY_NAME):
         print(f"bench: {name}", file=sys.stderr)
         rows += BENCHES[name]()
     print(f"\n{table(rows)}")

@@ -6,8 +6,10 @@ not a command of enc is sent to the gateway as it is, unless it looks like a mis
 
 from __future__ import annotations
 
+import errno
 import importlib
 import json
+import select
 import sys
 from collections.abc import Iterable
 
@@ -57,6 +59,7 @@ COMMANDS = {
 }
 _WITH_VALUE = ("--host", "-F", "-i")
 """The options before a command that take a value."""
+_BROKEN_PIPE = 141
 
 
 class _Commands(click.Group):
@@ -79,6 +82,18 @@ class _Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         return name, self.get_command(ctx, name), args[1:] if name in COMMANDS else args
+
+    def invoke(self, ctx: click.Context) -> object:
+        """End silently when nobody reads our output any more. A file system can be the cause of a BrokenPipeError, too:
+        ESHUTDOWN is one.
+        """
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            if error.errno != errno.EPIPE or not _is_output_closed():
+                sys.exit(_bug(error))
+            sys.stdout = sys.stderr = None
+            sys.exit(_BROKEN_PIPE)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -150,11 +165,20 @@ def main() -> None:
         cause = stop.__cause__ if isinstance(stop, click.Abort) else stop  # click makes an Abort of Ctrl-C
         said = str(cause) if isinstance(cause, KeyboardInterrupt) else ""
         sys.exit(_failed("interrupted", said or "interrupted", "", 130))
-    except BrokenPipeError:
-        sys.stdout = None
-        sys.exit(141)
     except Exception as bug:  # without a traceback: it could contain file names from inside a project
-        sys.exit(_failed("internal", f"internal error in enc ({_place(bug)})", "please report it", 70))
+        sys.exit(_bug(bug))
+
+
+def _is_output_closed() -> bool:
+    """Whether standard output or error is a pipe or socket whose other end is closed."""
+    waiting = select.poll()
+    for fd in (1, 2):
+        waiting.register(fd, 0)
+    return any(found & (select.POLLERR | select.POLLHUP) for _, found in waiting.poll(0))
+
+
+def _bug(bug: BaseException) -> int:
+    return _failed("internal", f"internal error in enc ({_place(bug)})", "please report it", 70)
 
 
 def _place(bug: BaseException) -> str:

@@ -5,15 +5,11 @@ here, and commands.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
 import click
 
 from client.errors import EncError
 from client.system import names
-
-if TYPE_CHECKING:
-    from client.state.records import State
 
 _SECONDS = 3.0
 _ALL: Mapping[str, tuple[str, ...]] = {}
@@ -48,7 +44,7 @@ def _unlocked(ctx: click.Context, _param: click.Parameter, incomplete: str) -> l
 
 def _mounted(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """Needs no connection."""
-    return [name for name in _state(ctx).mounts if name.startswith(incomplete)]
+    return [name for name in _mounts(ctx) if name.startswith(incomplete)]
 
 
 def _commands(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
@@ -57,17 +53,18 @@ def _commands(ctx: click.Context, _param: click.Parameter, incomplete: str) -> l
     return [name for name in known if name.startswith(incomplete)]
 
 
-def _state(ctx: click.Context) -> State:
+def _mounts(ctx: click.Context) -> list[str]:
     from client import options
-    from client.state import config, records
+    from client.state import config, hosts
     from client.state import store as stores
 
     ctx.obj = ctx.find_root().obj
     try:
         with ctx.scope():
-            return stores.of(config.choose(options.given(None, None, None))).read()
+            profile = config.choose(options.given(None, None, None))
+            return [name for each in hosts.all_of(profile) for name in stores.of(each).read().mounts]
     except EncError:
-        return records.State()
+        return []
 
 
 def _asked(
@@ -86,13 +83,13 @@ def _asked(
     """
     from client import options  # what follows is not needed to run a command
     from client.connection import request
-    from client.state import config
+    from client.state import config, hosts
     from client.state import store as stores
 
     ctx.obj = ctx.find_root().obj
     try:
         with ctx.scope():
-            store = stores.connected(config.choose(options.given(None, None, None)))
+            store = stores.connected(hosts.connected(config.choose(options.given(None, None, None))))
         answer = request.send(store, *words, seconds=_SECONDS)[listed] if store else []
         known = dict.fromkeys(each[field] for each in answer if all(each[key] in only[key] for key in only))
     except (EncError, LookupError, TypeError, AttributeError):

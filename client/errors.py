@@ -73,6 +73,15 @@ class Unreachable(EncError):
     slug = "unreachable"
 
 
+class HostIsSilent(Unreachable):
+    """The other host to which the gateway sends for a project is not reached. The gateway learns 20 s later that it
+    does not answer.
+    """
+
+    def __init__(self, host: str, message: str) -> None:
+        super().__init__(message, f"try again: if {host} has died, another host unlocks it at most 45 s later")
+
+
 class HostKeyRefused(EncError):
     """The host key is not known, or is not the known one."""
 
@@ -102,9 +111,20 @@ class NoSuchCommand(EncError):
 
 
 class FromGateway(EncError):
-    """What the gateway refused: its message, hint, code and slug."""
+    """What the gateway refused: its message, hint, code and slug. `host`: of a cluster, which it is about."""
 
-    def __init__(self, message: str, hint: str, code: int, slug: str) -> None:
+    def __init__(self, message: str, hint: str, code: int, slug: str, host: str = "") -> None:
         super().__init__(message, hint)
         self.code = code
         self.slug = slug
+        self.host = host
+
+
+class Elsewhere(FromGateway):
+    """Another host of the cluster has the project unlocked: `host`, which clients reach at `address` (NAME:PORT)."""
+
+    slug = "elsewhere"
+
+    def __init__(self, message: str, hint: str, code: int, host: str, address: str) -> None:
+        super().__init__(message, hint, code, self.slug, host)
+        self.address = address

@@ -14,6 +14,10 @@ from client.state import config
 from client.state.config import GatewayOptions, Profile
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
+
+_PATIENCE = 60.0
+"""Seconds. A gateway gives free what a lost host had after at most 45."""
 
 
 def _gateways(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
@@ -68,13 +72,36 @@ def approval(profile: Profile) -> Iterator[None]:
         config.save(saved._replace(waiting=""))
 
 
-def gateway(function: F) -> F:
-    """A decorator: adds --host, -F, -i and --json, and passes `profile` and `as_json`."""
+def reach(profile: Profile, function: Callable[[Profile], T], patience: float = 0.0) -> T:
+    """As client.reaching.reach, and says why a key is not accepted."""
+    from client import reaching  # `enc --help` needs none of it
 
+    with approval(profile):
+        return reaching.reach(profile, function, patience)
+
+
+def gateway(function: F) -> F:
+    """A decorator: adds --host, -F, -i and --json, and passes `profile` and `as_json`. The profile is that of the host
+    that has the project which the command names, in its parameter `project`, `place` or `places`.
+    """
+    return _with_gateway(function, 0.0)
+
+
+def patient_gateway(function: F) -> F:
+    """The same for what waits when the host that has the project has died, until another one may have it."""
+    return _with_gateway(function, _PATIENCE)
+
+
+def _with_gateway(function: F, patience: float) -> F:
     def called(host: str | None, ssh_config: str | None, identity: str | None, **rest: Any) -> Any:
         profile: Profile = config.choose(given(host, ssh_config, identity))
-        with approval(profile):
-            return function(profile=profile, **rest)
+        word = rest.get("project") or rest.get("place") or next(iter(rest.get("places", ())), "")
+        if word:
+            from client.operations import whereabouts  # as above
+            from client.system import names
+
+            profile = whereabouts.of_project(profile, names.before_path(word))
+        return reach(profile, lambda where: function(profile=where, **rest), patience)
 
     called.__name__, called.__doc__ = function.__name__, function.__doc__
     called.__click_params__ = getattr(function, "__click_params__", [])  # type: ignore[attr-defined]

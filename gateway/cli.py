@@ -11,7 +11,7 @@ import structlog
 from gateway.admin import guidance, metrics, options, pause, sessions, standing, sweep, usage, vaults, why
 from gateway.admin.audit import audit
 from gateway.admin.backup import backup, restore
-from gateway.admin.host import doctor, embedded, setup
+from gateway.admin.host import cluster, doctor, embedded, setup
 from gateway.admin.keys import keys
 
 
@@ -35,7 +35,7 @@ def main(ctx: click.Context, settings: Path, as_json: bool) -> None:
 
 
 for _command in (
-    *(setup.setup, doctor.doctor, embedded.embedded),
+    *(setup.setup, doctor.doctor, embedded.embedded, cluster.host),
     *(keys.key, sessions.sessions_, vaults.vaults_, audit.audit, why.why),
     *(pause.pause, pause.resume, backup.backup, restore.restore, sweep.sweep, metrics.metrics),
     *(guidance.help_, guidance.completion),

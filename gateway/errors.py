@@ -6,6 +6,8 @@ keeps the two equal. Only a `main` prints an error and exits.
 
 from __future__ import annotations
 
+import errno
+
 
 class EncError(Exception):
     """An error: a line for people (`str`), an optional hint, a stable name for programs (`slug`) and an exit code."""
@@ -80,6 +82,22 @@ class Busy(EncError):
     code = 75
     slug = "busy"
 
+    def __init__(self, message: str, hint: str | None = "", host: str = "") -> None:
+        """`host`: that of a cluster which has it and does not answer."""
+        super().__init__(message, hint)
+        self.host = host
+
+
+class Elsewhere(EncError):
+    """Another host of the cluster has it, or serves you as this one is drained: `host`, at `address` (NAME:PORT)."""
+
+    code = 75
+    slug = "elsewhere"
+
+    def __init__(self, message: str, hint: str | None = "", host: str = "", address: str = "") -> None:
+        super().__init__(message, hint)
+        self.host, self.address = host, address
+
 
 class Misconfigured(EncError):
     """The gateway's host or configuration is wrong; a sysadmin has to fix it."""
@@ -142,6 +160,30 @@ class UnknownCommand(EncError):
 
     code = 127
     slug = "unknown-command"
+
+
+_STORAGE_LOST = (errno.ESHUTDOWN, errno.ENOTCONN, errno.EIO, errno.ESTALE)
+"""What each access to a file system gets that does not work on this host any more: one from which Ceph has put the host
+out, one whose FUSE process has ended, a disk that fails, a remote one that has lost the directory. Python makes a
+BrokenPipeError of the first, which is no closed pipe.
+"""
+
+
+def is_storage_lost(fault: BaseException) -> bool:
+    """Whether a file system call has failed so that no other path on that file system can be expected to work. Sockets
+    and terminals can fail with the same numbers.
+    """
+    return isinstance(fault, OSError) and fault.errno in _STORAGE_LOST
+
+
+def of_storage(fault: OSError, otherwise: str = "") -> Misconfigured:
+    """The error for a file system call on the gateway's disk: one sentence if the disk is lost to this host, else
+    `otherwise` with the reason.
+    """
+    if otherwise and not is_storage_lost(fault):
+        return Misconfigured(otherwise, fault.strerror)
+    about = f"the gateway's disk does not work on this host now: {fault.strerror}"
+    return Misconfigured(about, "try another host of the gateway, or tell your sysadmin")
 
 
 def fault_fields(fault: BaseException) -> dict[str, str]:

@@ -6,12 +6,13 @@ import os
 
 from gateway.audit.log import AuditLog
 from gateway.base.records import Record
+from gateway.cluster import mirror, places
 from gateway.config.schema import Config
-from gateway.errors import CannotCreate, Paused
+from gateway.errors import CannotCreate, Elsewhere, EncError, NotUnlocked, Paused
 from gateway.identity import authentication, authorized_keys
 from gateway.identity.authentication import Identity
-from gateway.identity.names import Named, Principal, ProjectName, SharedName
-from gateway.session import cleanup, layout, maintenance, registry
+from gateway.identity.names import Named, Principal, ProjectName, SharedName, in_vault
+from gateway.session import cleanup, layout, registry
 from gateway.session.registry import Session
 from gateway.vault import store
 from gateway.vault.members import links
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from gateway.session.spec import Home
+    from gateway.vault.lease import LeaseHolder
+
+_LOOK_SECONDS = 2.0
+"""For a look at the lock of a vault that another host of the cluster has, or at its name: if it died, its files are not
+free yet.
+"""
 
 
 class Context(Record):
@@ -54,7 +61,7 @@ class Context(Record):
         if not isinstance(project, SharedName):
             return store.find(self.vaults_home, project)
         vault = Vault(name=project, path=os.path.join(self.vaults_of(project.owner), project.project))
-        if not (links.find(self.config.paths_vaults, self.caller.principal, project) and os.path.isdir(vault.path)):
+        if not (links.find(self.config.paths_vaults, self.caller.principal, project) and store.is_there(vault)):
             raise store.no_such_project(project)
         return vault
 
@@ -86,11 +93,45 @@ class Context(Record):
         vaults = self.vaults_home if owner == self.caller.principal else self.vaults_of(owner)
         return Home(owner=owner, role=role, shared=shared, vaults=vaults)
 
-    @property
-    def pause_error(self) -> Paused | None:
-        """The error for new work while the gateway is paused, else None."""
-        message = maintenance.message(self.config.paths_pause)
-        return None if message is None else maintenance.paused(message)
+    def halt(self, project: Named | None = None) -> EncError | None:
+        """The error for all that begins, also with `project`, while the gateway is paused, this host drained, or the
+        disk of a cluster silent; else None.
+        """
+        try:
+            mirror.require_running(self.config, self.caller.principal, project)
+        except Elsewhere as error:
+            if project and any(one.has(project) for one in self.sessions()):
+                return Paused(f"{project} is unlocked here, and {error}", f"`unmount {project}`, and connect again")
+            return error
+        except EncError as error:
+            return error
+        return None
+
+    def require_running(self) -> None:
+        """Raise what `halt` is: for those who were let in before it and then took their time."""
+        mirror.require_running(self.config, self.caller.principal)
+
+    def shared_state(self) -> str:
+        """The directory of what counts for the caller's principal on all hosts together (gateway.cluster.places), whose
+        files answer. In a cluster they may not while a dead host has them: the caller is told then. Raises Busy, and
+        what `require_key` and `require_running` raise after such a wait.
+        """
+        state = places.state(self.config)
+        if places.is_cluster(self.config):
+            from gateway.limits import shared_files  # a host that is alone does without
+            from rshell.terminal import output
+
+            if shared_files.wait(state, self.caller.principal, output.note):
+                self.require_key()
+                self.require_running()
+        return state
+
+    def lease_holder(self, word: str) -> LeaseHolder:
+        """For a vault that this request holds, as a command's `word`."""
+        from gateway.base.clock import utc_now
+        from gateway.vault.lease import LeaseHolder
+
+        return LeaseHolder(session=word, since=utc_now(), address=self.caller.address, host=self.config.cluster_host)
 
     @property
     def audit_has_space(self) -> bool:
@@ -144,6 +185,54 @@ class Context(Record):
             theirs = registry.of_principal(self.config.paths_run, project.owner)
             found = (one.seen_by(self.caller.principal) for one in theirs)
         return next((one for one in found if one.has(project)), None)
+
+    def require_session(self, project: Named) -> Session:
+        """The session here that has the project unlocked and that the caller may use. Raises NotUnlocked,
+        NoSuchProject, and as `require_here`. The disk of the vaults is not asked for a project that is unlocked: it may
+        not answer.
+        """
+        try:
+            return registry.with_project(self.all_sessions(), project)
+        except NotUnlocked:
+            self.require_here(project)
+            self.vault(project)
+            raise
+
+    def require_here(self, project: Named) -> None:
+        """Raise Elsewhere or Busy when another host of the cluster has the project (gateway.cluster.mirror): before a
+        secret is asked for, and before its vault is looked at, whose disk may wait for that host. Raises NoSuchProject
+        for one that is not shared with the caller.
+        """
+        if not places.is_cluster(self.config):
+            return
+        if isinstance(project, SharedName):
+            self.vault(project)
+        owner, name = self.owner_of(project), in_vault(project)
+        from gateway.base import process  # a host that is alone does without
+        from gateway.vault import lease
+
+        vault = Vault(name=name, path=os.path.join(self.vaults_of(owner), name))
+
+        def is_held() -> bool:
+            """Whether somebody has the vault's lock, or nobody can tell."""
+            return process.ask(lambda: b"held" if lease.is_held(vault) else b"", _LOOK_SECONDS) != b""
+
+        def holder() -> str:
+            return (process.ask(lambda: lease.host(vault).encode(), _LOOK_SECONDS) or b"").decode()
+
+        mirror.require_here(self.config, owner, name, project, is_held, holder)
+
+    def session_of_channel(self, mine: tuple[Session, ...] | None = None) -> Session:
+        """The session of `mine` (None: of all) that this channel means without naming a project. Raises NotUnlocked,
+        Busy, and Elsewhere for a caller who has one on another host alone.
+        """
+        try:
+            return registry.find(self.sessions() if mine is None else mine, self.caller.connection)
+        except NotUnlocked:
+            for seen, session in mirror.sessions(self.config, self.caller.principal):
+                if session.is_held_by(self.caller.principal) and not mirror.is_silent(seen):
+                    raise mirror.elsewhere(f"your session is on {seen.record.host}", seen) from None
+            raise
 
     def session_here(self) -> Session | None:
         """The session that a channel of this connection holds and that can have more projects, if there is one."""

@@ -56,14 +56,19 @@ class Held:
 
     def read_until(self, text: str, seconds: float = PATIENCE) -> str:
         """Everything on standard output so far, once `text` is in it."""
-        assert self.process.stdout is not None
         deadline = time.monotonic() + seconds
         while text not in self.said:
-            ready = wait_readable(self.process.stdout.fileno(), max(0, deadline - time.monotonic()))
-            chunk = os.read(self.process.stdout.fileno(), 4096) if ready else b""
-            assert chunk, f"no {text!r} but {self.said!r}, {self._errors()!r}"
-            self.said += chunk.decode()
+            more = self.read_more(max(0, deadline - time.monotonic()))
+            assert more, f"no {text!r} but {self.said!r}, {self._errors()!r}"
         return self.said
+
+    def read_more(self, seconds: float) -> str:
+        """What comes next on standard output, which is added to `said`; "" at its end, or after `seconds`."""
+        assert self.process.stdout is not None
+        ready = wait_readable(self.process.stdout.fileno(), seconds)
+        chunk = os.read(self.process.stdout.fileno(), 4096).decode() if ready else ""
+        self.said += chunk
+        return chunk
 
     def _errors(self) -> str:
         if self.process.poll() is None:

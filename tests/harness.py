@@ -61,9 +61,9 @@ PROMPT = "enc> "
 class Gateway:
     """An embedded gateway in `root`, up between `start` and `stop`.
 
-    `host` is a script for `changed_host`; `prefix` the words to put before its command line. With `as_shipped`, its
-    transport is that of 40-enc-transport.conf, and its passphrases cost what they do by default: 0.3 s of a processor
-    for each unlock, nearly half of the time of all tests.
+    `host` is a script for `changed_host`; `prefix` the words to put before its command line, `options` those after.
+    With `as_shipped`, its transport is that of 40-enc-transport.conf, and its passphrases cost what they do by default:
+    0.3 s of a processor for each unlock, nearly half of the time of all tests.
     """
 
     root: Path
@@ -71,11 +71,12 @@ class Gateway:
     host: str = ""
     prefix: tuple[str, ...] = ()
     as_shipped: bool = False
+    options: tuple[str, ...] = ()
     _process: subprocess.Popen[str] | None = None
     ready: dict[str, object] = field(default_factory=dict)
 
     def start(self) -> Gateway:
-        words = [*self.prefix, str(bindir() / "enc-gateway"), "embedded", str(self.root)]
+        words = [*self.prefix, str(bindir() / "enc-gateway"), "embedded", str(self.root), *self.options]
         quickly = {} if self.as_shipped else {"passphrase.cost": "10"}
         for key, value in {**quickly, **self.settings}.items():
             words += ["--set", f"{key}={value}"]
@@ -123,11 +124,11 @@ class Gateway:
 
     @property
     def vaults(self) -> Path:
-        return self.root / "vaults"
+        return Path(str(self.ready["vaults"]))
 
     @property
     def authorized_keys(self) -> Path:
-        return self.root / "authorized_keys"
+        return Path(str(self.ready["authorized_keys"]))
 
     def person(self, name: str, principal: str = "", kind: str = "ed25519") -> Person:
         """A new person with an authorized key; `principal` becomes the ENC_USER of the key's line ("": none)."""

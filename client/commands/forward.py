@@ -8,7 +8,7 @@ from client import options, output
 from client.completion import PROJECT_OR_HERE
 from client.errors import Usage
 from client.operations import whereabouts
-from client.state import config
+from client.state import config, hosts
 from client.state import store as stores
 from client.state.config import GatewayOptions
 from client.workspace import files, forwards, reach
@@ -38,7 +38,7 @@ def command(
     """
     given: GatewayOptions = options.given(host, ssh_config, identity)
     if lists:
-        found = forwards.listed(stores.of(config.choose(given)))
+        found = [one for each in hosts.all_of(config.choose(given)) for one in forwards.listed(stores.of(each))]
         rows = [(one.project, str(one.local), one.target) for one in found]
         text = output.columns([("PROJECT", "LOCAL", "TARGET"), *rows]) if rows else "nothing is forwarded"
         output.result({"forwards": [one._asdict() for one in found]}, text, as_json)
@@ -49,10 +49,9 @@ def command(
         raise Usage("no port was given", "write enc forward [PROJECT] [LOCAL:]PORT")
     place = whereabouts.resolve(given, project or "", None, "forward")
     forward = forwards.parse(place.project, port)
-    with options.approval(place.profile):
-        files.public_key()
-        block = files.write_block(place.profile, place.project, given)
-        reach.meet(place.profile, place.project, block.home)
+    files.public_key()
+    block = files.write_block(place.profile, place.project, given)
+    options.reach(place.profile, lambda where: reach.meet(where, place.project, block.home))
     child = forwards.start(forward, block.name)
     with forwards.recorded(stores.of(place.profile), forward, child):
         output.result(forward._asdict(), f"{forward.words}, until you press Ctrl-C", as_json)

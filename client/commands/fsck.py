@@ -18,4 +18,5 @@ def command(profile: Profile, project: str, as_json: bool) -> int:
 
     What has lost a long name gets a new one. Exit status: 65 if a file is damaged, 74 if one could not be read.
     """
-    return remote_command.run(profile, ["fsck", project, *(["--json"] if as_json else [])], tty=not as_json)
+    words = ["fsck", project, *(["--json"] if as_json else [])]
+    return remote_command.run(profile, words, tty=not as_json, project=project)

@@ -20,4 +20,4 @@ def command(profile: Profile, project: str, seconds: str | None, as_json: bool) 
     You cannot go above the gateway's limit.
     """
     words = ["idle", project, *([seconds] if seconds is not None else []), *(["--json"] if as_json else [])]
-    return remote_command.run(profile, words)
+    return remote_command.run(profile, words, project=project)

@@ -8,6 +8,7 @@ import click
 
 from client import options, output
 from client.connection import remote_command, request
+from client.state import hosts
 from client.state.config import Profile
 
 
@@ -15,6 +16,7 @@ from client.state.config import Profile
 @options.gateway
 def command(profile: Profile, as_json: bool) -> int:
     """List your projects, and those that others share with you: locked or unlocked, size on disk, last used, role."""
+    profile = hosts.connected(profile)
     if as_json or not output.is_for_person():
         return remote_command.run(profile, ["ls", *(["--json"] if as_json else [])])
     projects = request.ask(profile, "ls")["projects"]
@@ -43,5 +45,7 @@ def _row(project: dict[str, Any]) -> tuple[str, ...]:
     state = str(project["state"])
     if project.get("invited_until"):
         state += f" until {output.when(str(project['invited_until']))}"
+    if project.get("host"):
+        state += f" on {project['host']}"
     used = output.when(str(project["last_used"]))
     return str(project["name"]), state, size, used, str(project.get("role", _OWNER))

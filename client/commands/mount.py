@@ -24,7 +24,7 @@ from client.state.config import Profile
     "--sync", is_flag=True, help="Each write waits for the gateway, so that its error is reported by that write."
 )
 @click.option("--passphrase", is_flag=True, help="Ask for the passphrase, whatever keys there are.")
-@options.gateway
+@options.patient_gateway
 def command(
     profile: Profile,
     project: str,
@@ -42,6 +42,9 @@ def command(
 
     The mount belongs to this terminal: when its shell, or the script that called enc, ends, enc unmounts and locks the
     project. enc checks the mount every 3 s, and unmounts it when it does not answer or was tampered with.
+
+    If the gateway is several hosts and another one has PROJECT unlocked, enc goes there by itself. If that host has
+    died, enc waits for at most 60 s until another may unlock it; Ctrl-C ends the wait.
     """
     terminal = terminals.detached() if detach else terminals.calling()
     made = projects.mount_project(profile, stores.of(profile), terminal, project, directory or "", sync, not passphrase)
@@ -51,6 +54,8 @@ def command(
     fields: dict[str, object] = {"project": project, "directory": made.mount.directory, "detached": detach}
     until = terminals.lifetime(terminal)
     fields |= {"unlocked_by": made.by, "read_only": made.read_only}
+    fields |= {"host": profile.other} if profile.other else {}
     read_only = " read-only" if made.read_only else ""
+    on = f" on {profile.other}" if profile.other else ""
     by = f", unlocked by {made.by}," if made.by else ""
-    output.result(fields, f"{project} is mounted{read_only} at {where}{by} {until}", as_json, strong=where)
+    output.result(fields, f"{project} is mounted{read_only} at {where}{on}{by} {until}", as_json, strong=where)

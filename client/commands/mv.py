@@ -16,4 +16,4 @@ from client.state.config import Profile
 @options.gateway
 def command(profile: Profile, project: str, new: str, as_json: bool) -> int:
     """Rename PROJECT, which must be locked, to NEW."""
-    return remote_command.run(profile, ["mv", project, new, *(["--json"] if as_json else [])])
+    return remote_command.run(profile, ["mv", project, new, *(["--json"] if as_json else [])], project=project)

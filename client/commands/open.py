@@ -23,7 +23,7 @@ from client.system import children
 @click.command("open")
 @PROJECT
 @click.option("--editor", is_flag=True, help="Open $VISUAL or $EDITOR instead of a shell.")
-@options.gateway
+@options.patient_gateway
 def command(profile: Profile, project: str, editor: bool, as_json: bool) -> int:
     """Mount PROJECT and open a shell in it, or with --editor an editor. When that ends, unmount and lock.
 

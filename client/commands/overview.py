@@ -5,7 +5,7 @@ from __future__ import annotations
 from client import options, output
 from client.errors import EncError
 from client.mount import condition
-from client.state import config
+from client.state import config, hosts
 from client.state import store as stores
 from client.state.config import Profile
 from client.state.records import Mount, State
@@ -41,11 +41,11 @@ def show(as_json: bool) -> None:
         output.result({"gateway": None, "connected": False, "mounts": []}, text, as_json)
         return
     profile = config.choose(given)
-    state = _state(profile)
-    mounts = list(state.mounts.values())
-    connected = state.connection is not None and processes.is_alive(state.connection.master)
+    known = [(each, _state(each)) for each in hosts.all_of(profile)]
+    mounts = [mount for _, state in known for mount in state.mounts.values()]
+    connected = any(state.connection and processes.is_alive(state.connection.master) for _, state in known)
     lines = [_standing(profile, connected)]
-    lines += [_about(state, mount) for mount in mounts]
+    lines += [_about(each, state, mount) for each, state in known for mount in state.mounts.values()]
     fields = {
         "gateway": profile.name,
         "principal": profile.principal or None,
@@ -55,10 +55,11 @@ def show(as_json: bool) -> None:
     output.result(fields, "\n".join((*lines, "", *_lines(_next(profile, mounts)), "", _ALL)), as_json)
 
 
-def _about(state: State, mount: Mount) -> str:
+def _about(profile: Profile, state: State, mount: Mount) -> str:
     if condition.is_being_made(mount):
         return f"{mount.project} is being mounted by another enc."
-    return f"{mount.project} is mounted at {output.short(mount.directory)}: {condition.words(state, mount)}"
+    on = f" on {profile.other}" if profile.other else ""
+    return f"{mount.project} is mounted at {output.short(mount.directory)}{on}: {condition.words(state, mount)}"
 
 
 def _next(profile: Profile, mounts: list[Mount]) -> tuple[tuple[str, str], ...]:

@@ -40,5 +40,5 @@ def start(verb: str, given: GatewayOptions, chosen: Chosen, words: list[str], tt
     flags += ["--time", chosen.seconds] if chosen.seconds else []
     flags += ["--directory", place.below] if place.below else []
     rest = ["--", *words] if words else []
-    with options.approval(place.profile):
-        return remote_command.run(place.profile, [verb, place.project, *flags, *rest], tty=tty)
+    line = [verb, place.project, *flags, *rest]
+    return options.reach(place.profile, lambda where: remote_command.run(where, line, tty, place.project))

@@ -18,7 +18,7 @@ from client.state.config import Profile
 def command(profile: Profile, project: str, yes: bool, as_json: bool) -> int:
     """Move PROJECT, which must be locked, to the gateway's trash. A sysadmin can restore it from there."""
     flags = [*(["--yes"] if yes else []), *(["--json"] if as_json else [])]
-    status = remote_command.run(profile, ["rm", project, *flags], tty=not yes and not as_json)
+    status = remote_command.run(profile, ["rm", project, *flags], tty=not yes and not as_json, project=project)
     if not status:
         unfinished.end(profile, project)
     return status

@@ -15,4 +15,4 @@ from client.state.config import Profile
 @options.gateway
 def command(profile: Profile, project: str, as_json: bool) -> int:
     """Start PROJECT's idle time again from zero. It must be unlocked."""
-    return remote_command.run(profile, ["touch", project, *(["--json"] if as_json else [])])
+    return remote_command.run(profile, ["touch", project, *(["--json"] if as_json else [])], project=project)

@@ -21,4 +21,4 @@ def command(profile: Profile, project: str, who: str, as_json: bool) -> int:
     What they copied meanwhile they keep.
     """
     projects.check_name(project)
-    return remote_command.run(profile, ["unshare", project, who, *(["--json"] if as_json else [])])
+    return remote_command.run(profile, ["unshare", project, who, *(["--json"] if as_json else [])], project=project)

@@ -41,10 +41,9 @@ def command(
     """
     given: GatewayOptions = options.given(host, ssh_config, identity)
     place = whereabouts.resolve(given, project or "", None, "workspace")
-    with options.approval(place.profile):
-        if stdio:
-            reach.become_channel(place.profile, place.project, home)
-        files.public_key()
-        block = files.write_block(place.profile, place.project, given, home or None)
-        reach.meet(place.profile, place.project, block.home)
+    if stdio:
+        options.reach(place.profile, lambda where: reach.become_channel(where, place.project, home))
+    files.public_key()
+    block = files.write_block(place.profile, place.project, given, home or None)
+    options.reach(place.profile, lambda where: reach.meet(where, place.project, block.home))
     return children.call([*reach.ssh_words(), "--", block.name, *words])

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import IO, Any
 
 from client.connection import ssh, ssh_errors
-from client.errors import FromGateway, Unreachable
+from client.errors import Elsewhere, FromGateway, Unreachable
+from client.state import hosts
 from client.state import store as stores
 from client.state.config import Profile
 from client.state.store import Store
@@ -63,7 +64,7 @@ def send_when_asked(store: Store, *words: str, ask: Callable[[str], bytes]) -> d
 def send_directly_when_asked(profile: Profile, *words: str, ask: Callable[[str], bytes]) -> dict[str, Any]:
     """The same over a new connection."""
     argv = [*ssh.direct(profile), "-T", "--", profile.host, *ssh.command_line([*words, "--json"])]
-    return _dialogue(argv, ask, profile.host)
+    return _dialogue(argv, ask, profile.called)
 
 
 def send_directly(
@@ -71,7 +72,7 @@ def send_directly(
 ) -> dict[str, Any]:
     """The same over a new connection, with `extra` ssh options. ssh may ask at the terminal, so there is no timeout."""
     argv = [*ssh.direct(profile, extra), "-T", "--", profile.host, *ssh.command_line([*words, "--json"])]
-    return _answer(argv, secret, None, profile.host)
+    return _answer(argv, secret, None, profile.called)
 
 
 def follow(profile: Profile, *words: str, secret: bytes, told: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
@@ -82,7 +83,7 @@ def follow(profile: Profile, *words: str, secret: bytes, told: Callable[[dict[st
     if store := stores.connected(profile):
         argv, host = [*ssh.shared(store), "-T", "--", "enc", *line], ssh_errors.GATEWAY
     else:
-        argv, host = [*ssh.direct(profile), "-T", "--", profile.host, *line], profile.host
+        argv, host = [*ssh.direct(profile), "-T", "--", profile.host, *line], profile.called
     pipe = subprocess.PIPE
     try:
         child = children.start(argv, stdin=pipe, stdout=pipe, stderr=pipe)
@@ -199,4 +200,7 @@ def refused(answer: dict[str, Any], status: int) -> FromGateway:
     message, hint = str(answer.get("message", "the gateway refused")), str(answer.get("hint", ""))
     code = answer.get("exit")
     failure = code if type(code) is int and 0 < code < 256 else status
-    return FromGateway(message, hint, failure, str(answer.get("error", "refused")))
+    slug, of, address = str(answer.get("error", "refused")), answer.get("host"), answer.get("address")
+    if slug == Elsewhere.slug and hosts.is_one(of, address):
+        return Elsewhere(message, hint, failure, str(of), str(address))
+    return FromGateway(message, hint, failure, slug, str(of or ""))

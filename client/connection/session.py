@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import time
 from collections.abc import Iterator
 from typing import IO
@@ -13,11 +14,15 @@ from client.errors import EncError, Unreachable
 from client.state.config import Profile
 from client.state.records import Connection, State
 from client.state.store import Store
-from client.system import files, processes
+from client.system import files, processes, terminal_text
 from client.system.processes import Process
 
-_OPEN_SECONDS = 20.0
-"""How long the session may take to open after the connection is made."""
+_OPEN_SECONDS = 60.0
+"""How long the session may take to open after the connection is made. When a host of the gateway has died, its disk
+answers after at most 45 s who had a session there.
+"""
+_SLOW_SECONDS = 7.0
+"""After which the user is told that it takes long: the gateway has said why after 5."""
 _ANSWER_SECONDS = 2.0
 """How long the gateway may take to lock."""
 _CONTROL_SECONDS = 5.0
@@ -41,7 +46,7 @@ def open_session(profile: Profile, store: Store) -> Connection:
     with open(store.errors, encoding="utf-8", errors="replace") as file:
         messages = file.read()
     if status:
-        raise ssh_errors.explain(messages, profile.host)
+        raise ssh_errors.explain(messages, profile.called)
     pid = control_socket.master_pid(store, _CONTROL_SECONDS)
     try:
         return _wait_until_open(profile, store, pid, messages)
@@ -51,8 +56,8 @@ def open_session(profile: Profile, store: Store) -> Connection:
 
 
 def _wait_until_open(profile: Profile, store: Store, pid: int | None, messages: str) -> Connection:
-    deadline = time.monotonic() + _OPEN_SECONDS
-    while time.monotonic() < deadline:
+    began, told = time.monotonic(), False
+    while (waited := time.monotonic() - began) < _OPEN_SECONDS:
         master = _process(pid)
         for event in session_events.read(store):
             if event["event"] == "session" and master:
@@ -60,9 +65,13 @@ def _wait_until_open(profile: Profile, store: Store, pid: int | None, messages: 
             if event["event"] == "failed" or "error" in event:
                 raise request.refused(event, 75)
         if not processes.is_alive(master):
-            raise ssh_errors.explain(messages, profile.host)
+            raise ssh_errors.explain(messages, profile.called)
+        if waited > _SLOW_SECONDS and not told:
+            told = True
+            what = f"{profile.called} has not opened a session yet: waiting for at most {_OPEN_SECONDS:.0f} s"
+            print(terminal_text.in_one_line(f"{what}; Ctrl-C ends it"), file=sys.stderr)
         time.sleep(0.01)
-    raise Unreachable(f"{profile.host} opens no session", "try again later")
+    raise Unreachable(f"{profile.called} opens no session", "try again later")
 
 
 def _process(pid: int | None) -> Process | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+from functools import lru_cache
 from typing import IO
 
 from client.connection import ssh_errors, ssh_options
@@ -27,14 +28,45 @@ def direct(profile: Profile, extra: dict[str, str] | None = None) -> list[str]:
     chosen = {**ssh_options.FIXED, **(extra or {})}
     if profile.identity:  # only this key: an agent with many keys would use up the server's attempts
         chosen |= {"IdentityFile": ssh_options.quoted(profile.identity), "IdentitiesOnly": "yes"}
+    if profile.address:
+        chosen |= _to_other_host(profile)
     words = [SSH, *ssh_options.words(chosen)]
     if profile.ssh_config:
         words += ["-F", profile.ssh_config]
     if profile.user:
         words += ["-l", profile.user]
-    if profile.port:
+    if profile.port and not profile.address:
         words += ["-p", str(profile.port)]
     return words
+
+
+def _to_other_host(profile: Profile) -> dict[str, str]:
+    """The options that lead to another host of the gateway's cluster. Everything else that the user's config says of
+    the gateway counts for it too, a jump host for one; and its host key has to be that which is known of the gateway.
+    """
+    said = settings(profile._replace(other="", address=""))
+    name, port = said.get("hostname", profile.host).lower(), said.get("port", "22")
+    known_as = said.get("hostkeyalias") or (name if port == "22" else f"[{name}]:{port}")  # as ssh looks for it
+    host, _, port = profile.address.rpartition(":")
+    return {
+        "HostName": host.strip("[]"),
+        "Port": port,
+        "HostKeyAlias": known_as,
+        "VerifyHostKeyDNS": "no",  # ssh asks for HostName: whoever names a host could vouch for its key
+    }
+
+
+@lru_cache(maxsize=8)
+def settings(profile: Profile) -> dict[str, str]:
+    """What ssh and the user's config make of the gateway, by option in lower case, as `ssh -G` prints it. It runs the
+    commands of the config's `Match exec`. Raises Missing.
+    """
+    try:
+        argv = [*direct(profile), "-T", "-G", "--", profile.host]
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    except FileNotFoundError as error:
+        raise ssh_errors.not_installed() from error
+    return dict(line.split(" ", 1) for line in os.fsdecode(done.stdout).split("\n") if " " in line)
 
 
 def shared(store: Store) -> list[str]:
@@ -60,14 +92,15 @@ def memory_file(content: bytes) -> tuple[int, str]:
     return fd, f"/proc/self/fd/{fd}"
 
 
-def run_attached(argv: list[str], host: str) -> int:
-    """Run ssh on our own standard descriptors; the exit status of the command. Raises when ssh itself fails.
+def run_attached(argv: list[str], host: str, stdout: IO[bytes] | None = None) -> int:
+    """Run ssh on our own standard descriptors; the exit status of the command. Raises when ssh itself fails. With
+    `stdout` its output goes there.
 
     ssh writes its own messages to an anonymous file (-E), so they do not mix with the command's output.
     """
     log = os.memfd_create("ssh")
     try:
-        status = children.call([argv[0], "-E", f"/proc/{os.getpid()}/fd/{log}", *argv[1:]])
+        status = children.call([argv[0], "-E", f"/proc/{os.getpid()}/fd/{log}", *argv[1:]], stdout=stdout)
     except FileNotFoundError as error:
         raise ssh_errors.not_installed() from error
     with open(log, "rb") as file:

@@ -6,9 +6,8 @@ import os
 import pwd
 import re
 import stat
-import subprocess
 
-from client.connection import ssh, ssh_errors
+from client.connection import ssh
 from client.errors import Misconfigured
 from client.state.config import Profile
 
@@ -22,13 +21,7 @@ def known_hosts(profile: Profile) -> str:
 
     Runs `ssh -G`, and with it the commands of the config's `Match exec`.
     """
-    try:
-        argv = [*ssh.direct(profile), "-T", "-G", "--", profile.host]
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False)
-    except FileNotFoundError as error:
-        raise ssh_errors.not_installed() from error
-    text = os.fsdecode(done.stdout)
-    options = dict(line.split(" ", 1) for line in text.split("\n") if " " in line)
+    options = ssh.settings(profile)
     value = options.get("userknownhostsfile", "")
     first = _expanded(_NEXT_FILE.split(value)[0], options, profile)
     if not first or not _is_usable(first):

@@ -45,7 +45,7 @@ def copy(profile: Profile, project: str, paths: list[str], recursive: bool) -> N
         copying.require_writer(held, project)
         status, text = remote_command.run_silently(held.store, words)
         if status == ssh.FAILED:
-            raise ssh_errors.explain(text, profile.host)
+            raise ssh_errors.explain(text, profile.called)
         if status and (refused := complaints.of_gateway(text)):
             raise FromGateway(refused, "", status, "refused")
         if why := complaints.reason(_CP, text, status):

@@ -24,16 +24,9 @@ class ProjectPath(NamedTuple):
 
 
 def parse(word: str) -> ProjectPath:
-    """The place that `word` names. Raises Usage.
-
-    The colon after the project counts: the owner of a project can be called by a key, `SHA256:...`, which has another.
-    """
-    colons = [at for at, char in enumerate(word) if char == ":"]
-    at = next((at for at in colons if names.is_project(word[:at])), None)
-    if at is None:
-        named = word if names.is_project(word) else word.partition(":")[0]
-        return ProjectPath(projects.check_name(named), "")
-    return ProjectPath(word[:at], _checked(word[at + 1 :]))
+    """The place that `word` names. Raises Usage."""
+    project = names.before_path(word) or projects.check_name(word.partition(":")[0])
+    return ProjectPath(project, _checked(word[len(project) + 1 :]))
 
 
 def is_one(word: str) -> bool:

@@ -75,7 +75,7 @@ def mount_project(
     check_name(project)
     sshfs.check_installed()
     reserved = Mount(project, "", False, terminal.id, processes.of(os.getpid()))
-    _finish_earlier(store, project)
+    finish_earlier(store, project)
     new = terminal.id not in store.read().terminals
     _reserve(store, reserved)
     unlocked: Unlocked | None = None
@@ -98,7 +98,7 @@ def mount_project(
     return Mounted(mounted, by.by, by.note, unlocked.read_only)
 
 
-def _finish_earlier(store: Store, project: str) -> None:
+def finish_earlier(store: Store, project: str) -> None:
     """Wait until another process has ended the project's last mount, and clean up what a crash left."""
     deadline = time.monotonic() + _END_SECONDS
     while (earlier := store.read().mounts.get(project)) and processes.is_alive(earlier.ending):
@@ -111,7 +111,7 @@ def _finish_earlier(store: Store, project: str) -> None:
 
 def check_not_mounted(store: Store, project: str) -> None:
     """Raises CannotCreate if the project is mounted here, or another enc mounts it."""
-    _finish_earlier(store, project)
+    finish_earlier(store, project)
     if there := store.read().mounts.get(project):
         raise _already_mounted(there)
 

@@ -6,7 +6,7 @@ import os
 from typing import NamedTuple
 
 from client.errors import EncError, Usage
-from client.state import config
+from client.state import config, hosts
 from client.state import store as stores
 from client.state.config import GatewayOptions, Profile
 
@@ -27,7 +27,7 @@ def find(given: GatewayOptions) -> Place | None:
         return None
     chosen = config.choose(given) if given.host or config.load().default else None
     others = [] if given.host else [one for one in config.load().gateways.values() if one != chosen]
-    for profile in [*([chosen] if chosen else []), *others]:
+    for profile in [each for one in (*([chosen] if chosen else []), *others) for each in hosts.all_of(one)]:
         try:
             mounts = stores.of(profile).read().mounts.values()
         except EncError:
@@ -36,6 +36,22 @@ def find(given: GatewayOptions) -> Place | None:
             if mount.directory and (current == mount.directory or current.startswith(f"{mount.directory}/")):
                 return Place(profile, mount.project, current[len(mount.directory) + 1 :])
     return None
+
+
+def of_project(profile: Profile, project: str) -> Profile:
+    """The profile of the host on which the project is mounted; that of the gateway if it is not. What a lost host or a
+    crash left of a mount is cleaned up.
+    """
+    there = hosts.having(profile, project)
+    if there is not profile:
+        from client.connection import session  # what follows is not needed where a gateway is one host
+        from client.operations import projects
+
+        store = stores.of(there)
+        if not session.is_open(store, store.read()):
+            projects.finish_earlier(store, project)
+            return hosts.having(profile, project)
+    return there
 
 
 def _is_gone() -> bool:
@@ -61,7 +77,10 @@ def resolve(given: GatewayOptions, project: str, directory: str | None, verb: st
         words = f"enc {verb} PROJECT{' -- CMD' if verb == 'run' else ''}"
         hint = f"name it: `{words}`, or `cd` into a mount first"
         raise Usage("the current directory is in no project that is mounted", hint)
-    place = here if here and project in ("", here.project) else Place(config.choose(given), project, "")
+    if here and project in ("", here.project):
+        place = here
+    else:
+        place = Place(of_project(config.choose(given), project), project, "")
     if directory is None:
         return place
     path = os.path.normpath(os.path.join(place.below, directory))

@@ -45,6 +45,8 @@ class Profile(NamedTuple):
     `principal` is who the gateway said we are, "" if that is not known. `waiting` is the fingerprint of a key that was
     handed in with an invitation and that no answer has shown to be approved. `typing_counts`: typing on the terminal of
     a mount keeps the project unlocked.
+
+    With an `address` (NAME:PORT) it leads to the host `other` of the gateway's cluster (client.state.hosts).
     """
 
     name: str
@@ -57,6 +59,13 @@ class Profile(NamedTuple):
     principal: str = ""
     waiting: str = ""
     typing_counts: bool = False
+    other: str = ""
+    address: str = ""
+
+    @property
+    def called(self) -> str:
+        """What it leads to, for a message."""
+        return f"{self.other} ({self.address})" if self.address else self.host
 
 
 class Config(NamedTuple):

@@ -20,6 +20,8 @@ from client.state.records import State
 from client.system import files, linux, processes
 from client.system.sha256 import sha256
 
+HOST = "host"
+"""The file in which the directory of another host of a gateway's cluster has its name and address."""
 _SSH_SOCKET_SUFFIX = 17
 """Characters that ssh appends to the socket's name while it makes it."""
 
@@ -89,13 +91,25 @@ class Store(NamedTuple):
 
 def of(profile: Profile) -> Store:
     """The store of a gateway, its directory created when it does not exist. Raises Missing."""
-    identity = (profile.host, profile.user, str(profile.port), profile.identity, profile.ssh_config)
-    name = sha256("\0".join(identity).encode()).hexdigest()[:8]
-    store = Store(os.path.join(runtime_dir.path(), name))
+    store = Store(os.path.join(runtime_dir.path(), name(profile)))
     if len(os.fsencode(store.socket)) + _SSH_SOCKET_SUFFIX >= linux.SOCKET_PATH_MAX:
         raise Missing("the path in XDG_RUNTIME_DIR is too long for a socket", "set it to a shorter one")
     os.makedirs(store.directory, 0o700, exist_ok=True)
+    if profile.address:
+        files.replace(os.path.join(store.directory, HOST), json.dumps([profile.other, profile.address]))
     return store
+
+
+def name(profile: Profile) -> str:
+    """That of the directory. Those of a cluster's other hosts begin with the gateway's, and a dash."""
+    identity = (profile.host, profile.user, str(profile.port), profile.identity, profile.ssh_config)
+    gateway = _hashed("\0".join(identity))
+    return f"{gateway}-{_hashed(profile.address)}" if profile.address else gateway
+
+
+def _hashed(text: str) -> str:
+    digest: str = sha256(text.encode()).hexdigest()
+    return digest[:8]
 
 
 def connected(profile: Profile) -> Store | None:

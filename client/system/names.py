@@ -46,6 +46,14 @@ def at_owner(project: str) -> str:
     return project.rpartition("/")[2]
 
 
+def before_path(word: str) -> str:
+    """The project of `P` or `P:PATH`; "" if it begins with none. The owner of a project can be called by a key,
+    `SHA256:...`, which has another colon.
+    """
+    colons = [at for at, char in enumerate(word) if char == ":"]
+    return next((word[:at] for at in (*colons, len(word)) if is_project(word[:at])), "")
+
+
 def in_file_name(project: str) -> str:
     """`project` as a part of a file name. No two have the same: no name has a `%`."""
     return project.replace("/", "%")

@@ -2,25 +2,28 @@
 
 Counters count the records in the audit log and its closed logs, which are not read again if they have sums
 (gateway.audit.sums). When rotation deletes an old log (audit.keep), they go down, which Prometheus treats as a counter
-reset.
+reset. In a cluster they count the records of all hosts, each with the label `host`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
 import click
 
-from gateway.admin import options, output, vaults
+from gateway.admin import hosts, options, output, vaults
+from gateway.admin.hosts import Host
 from gateway.audit import history, query
 from gateway.audit.tally import Tally
 from gateway.base import files, privileges
 from gateway.base.records import Record
+from gateway.cluster import audit_logs
 from gateway.config.schema import Config
 from gateway.identity import authorized_keys, enrolment
 from gateway.session import registry
@@ -55,7 +58,7 @@ def _escaped(label: str) -> str:
 
 def collect(settings: Config) -> tuple[Metric, ...]:
     """All metrics. Raises Misconfigured when the gateway's files cannot be read."""
-    return (*_now(settings), *_counted(settings))
+    return (*_now(settings), *_of_hosts(settings), *_counted(settings))
 
 
 def _now(settings: Config) -> tuple[Metric, ...]:
@@ -91,29 +94,61 @@ def _gauge(name: str, doc: str, samples: Mapping[Labels, float]) -> Metric:
     return Metric(name=name, kind="gauge", doc=doc, samples=samples)
 
 
-def _counted(settings: Config) -> tuple[Metric, ...]:
-    tally = history.tally(settings.paths_audit) if os.path.exists(settings.paths_audit) else Tally()
-    newest = query.moment(tally.newest)
-    counted, others = tally.counted, tally.counted["others"]
+def _of_hosts(settings: Config) -> tuple[Metric, ...]:
+    """In a cluster, what this host knows of all."""
+    found = hosts.all_of(settings)
+
+    def gauge(name: str, doc: str, value: Callable[[Host], float]) -> Metric:
+        return _gauge(name, doc, {(("host", one.name),): value(one) for one in found})
+
+    if not found:
+        return ()
     return (
-        _counter("requests_total", "Commands, by decision.", "decision", counted["decisions"]),
-        _counter("refusals_total", "Refused commands.", "reason", counted["refusals"]),
-        _counter("locks_total", "Locks.", "reason", counted["locked"]),
-        _counter("unlock_failures_total", "Failed unlocks.", "reason", counted["unlock-failed"]),
-        _counter("lock_incomplete_total", "Locks that left something behind.", "reason", counted["lock-incomplete"]),
-        _total("faults_total", "Errors of the gateway itself.", others["fault"]),
-        _total("throttled_total", "Requests beyond a limit, counted and not recorded.", others["throttled"]),
-        _gauge("audit_newest_seconds", "When the newest audit record was written.", {(): newest}),
+        gauge("host_sessions", "Live sessions of each host of the cluster.", lambda one: len(one.sessions)),
+        gauge("host_views", "Unlocked projects of each host of the cluster.", lambda one: one.unlocked),
+        gauge("host_silent_seconds", "How long a host has not answered, 0 if it does.", lambda one: one.silent_for),
+        gauge("host_drained", "Whether nothing new begins on a host.", lambda one: one.is_drained),
     )
 
 
-def _total(name: str, doc: str, number: float) -> Metric:
-    return Metric(name=name, kind="counter", doc=doc, samples={(): number})
+def _counted(settings: Config) -> tuple[Metric, ...]:
+    tallies = dict(_tallies(settings))
+    return (
+        _counter("requests_total", "Commands, by decision.", tallies, "decisions", "decision"),
+        _counter("refusals_total", "Refused commands.", tallies, "refusals"),
+        _counter("locks_total", "Locks.", tallies, "locked"),
+        _counter("unlock_failures_total", "Failed unlocks.", tallies, "unlock-failed"),
+        _counter("lock_incomplete_total", "Locks that left something behind.", tallies, "lock-incomplete"),
+        _total("faults_total", "Errors of the gateway itself.", tallies, "fault"),
+        _total("throttled_total", "Requests beyond a limit, counted and not recorded.", tallies, "throttled"),
+        _gauge(
+            "audit_newest_seconds",
+            "When the newest audit record was written.",
+            {host: query.moment(tally.newest) for host, tally in tallies.items()},
+        ),
+    )
 
 
-def _counter(name: str, doc: str, label: str, counted: Counter[str]) -> Metric:
-    """A counter with one sample for each value of `label`."""
-    samples: dict[Labels, float] = {((label, value),): float(times) for value, times in sorted(counted.items())}
+def _tallies(settings: Config) -> Iterator[tuple[Labels, Tally]]:
+    """The counts of each host's log, by its label; a gateway that is alone has none."""
+    for log in audit_logs.logs(settings):
+        with privileges.root() if log.is_copy else contextlib.nullcontext():
+            tally = history.tally(log.path) if os.path.exists(log.path) else Tally()
+        yield (("host", log.host),) if log.host else (), tally
+
+
+def _total(name: str, doc: str, tallies: Mapping[Labels, Tally], kind: str) -> Metric:
+    samples = {host: float(tally.counted["others"][kind]) for host, tally in tallies.items()}
+    return Metric(name=name, kind="counter", doc=doc, samples=samples)
+
+
+def _counter(name: str, doc: str, tallies: Mapping[Labels, Tally], counter: str, label: str = "reason") -> Metric:
+    """A counter of what the tallies count there, with one sample for each value of `label`."""
+    samples: dict[Labels, float] = {
+        ((label, value), *host): float(times)
+        for host, tally in tallies.items()
+        for value, times in sorted(tally.counted[counter].items())
+    }
     return Metric(name=name, kind="counter", doc=doc, samples=samples)
 
 

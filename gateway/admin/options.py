@@ -110,9 +110,9 @@ def become_account(config: Config) -> None:
 def account_ids(config: Config) -> tuple[int, int]:
     """Uid and gid of the account that owns the vaults. Raises Misconfigured."""
     try:
-        return privileges.owner(config.paths_vaults)
+        return privileges.owner(config.account_directory)
     except FileNotFoundError as error:
         hint = "`sudo enc-gateway setup` makes this host a gateway"
-        raise Misconfigured(f"there is no {config.paths_vaults}", hint) from error
+        raise Misconfigured(f"there is no {config.account_directory}", hint) from error
     except OSError as error:
-        raise Misconfigured(f"{config.paths_vaults} cannot be read", error.strerror) from error
+        raise Misconfigured(f"{config.account_directory} cannot be read", error.strerror) from error

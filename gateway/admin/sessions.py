@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
-from gateway.admin import options, output
-from gateway.admin.keys import known, lookup
+from gateway.admin import hosts, options, output
+from gateway.admin.ending import kill
+from gateway.admin.hosts import Host
 from gateway.admin.usage import Group
 from gateway.audit import administration
 from gateway.base import json, text
 from gateway.base.records import Record
 from gateway.config.schema import Config
-from gateway.errors import Internal, Misconfigured, NotUnlocked, Usage
+from gateway.errors import Misconfigured
 from gateway.identity import authorized_keys
-from gateway.identity.names import Principal
-from gateway.session import asking, cleanup, maintenance, protocol, registry, termination
+from gateway.session import asking, cleanup, protocol, registry
 from gateway.session.asking import Answer
 from gateway.session.registry import Session
-from gateway.session.termination import CLOSED, KILLED, REMAINS, Ended
 
 _WATCH_SECONDS = 2.0
 _ANSWER_SECONDS = 3.0
@@ -45,7 +43,8 @@ class IdleClock(Record):
 class LiveSession(Record):
     """A live session, the label of its key, its idle clock, and the idle clock of each view by project.
 
-    `answers`: whether its warden answered in time.
+    `answers`: whether its warden answered in time. `host` is the one of a cluster that has it; of another one's,
+    nothing but its record is known, and it answers if that host does.
     """
 
     session: Session
@@ -53,6 +52,7 @@ class LiveSession(Record):
     answers: bool
     clock: IdleClock
     views: tuple[tuple[str, IdleClock], ...]
+    host: str = ""
 
     def fields(self) -> dict[str, object]:
         hidden = ("connection", "views", "protocol", "holders")
@@ -63,6 +63,7 @@ class LiveSession(Record):
             {key: value for key, value in one.as_dict().items() if key != "connection"} for one in self.session.holders
         ]
         return {
+            **({"host": self.host} if self.host else {}),
             **record,
             "label": self.label,
             "answers": self.answers,
@@ -73,7 +74,7 @@ class LiveSession(Record):
 
 
 def collect(settings: Config) -> tuple[LiveSession, ...]:
-    """Every live session, oldest first. The end of dead ones is recorded."""
+    """Every live session, oldest first; those of other hosts after ours. The end of dead ones is recorded."""
     try:
         labels = {entry.blob: entry.label for entry in authorized_keys.load(settings.paths_authorized_keys)}
     except Misconfigured:  # sessions are about to end then; until they have, list them without labels
@@ -83,7 +84,22 @@ def collect(settings: Config) -> tuple[LiveSession, ...]:
     live = registry.live(settings.paths_run)
     requests = [(one, protocol.Ask(principal=one.principal, origin="enc-gateway")) for one in live]
     answers = {answer.session.id: answer for answer in asking.ask_all(settings.paths_run, requests, _ANSWER_SECONDS)}
-    return tuple(_with_clocks(answers[one.id], named.get(one.fingerprint, "")) for one in live)
+    here = tuple(_with_clocks(answers[one.id], named.get(one.fingerprint, "")) for one in live)
+    elsewhere = (
+        _of_other(one, host, named.get(one.fingerprint, "")) for host in hosts.others(settings) for one in host.sessions
+    )
+    return (*(one.replace(host=settings.cluster_host) for one in here), *elsewhere)
+
+
+def _of_other(session: Session, host: Host, label: str) -> LiveSession:
+    return LiveSession(
+        session=session,
+        label=output.visible(label),
+        answers=not host.silent_for,
+        clock=IdleClock(),
+        views=tuple((str(view.project), IdleClock()) for view in session.views),
+        host=host.name,
+    )
 
 
 def _is_base64(blob: str) -> bool:
@@ -138,10 +154,14 @@ def sessions_(ctx: click.Context, watch: bool, settings: Path, as_json: bool) ->
     """List live sessions, or end them.
 
     A project with members has a session of its own: PRINCIPAL are all who have it unlocked, KEY and FROM are of who is
-    there longest, and UNLOCKED names the owner.
+    there longest, and UNLOCKED names the owner. In a cluster, HOST says where each session is; the idle
+    clocks of other hosts' sessions are told there.
     """
     if ctx.invoked_subcommand is None:
         _list(options.load_usable_as_account(settings), watch, as_json)
+
+
+sessions_.add_command(kill)
 
 
 def _list(settings: Config, watch: bool, as_json: bool) -> None:
@@ -163,6 +183,8 @@ def _show(settings: Config, as_json: bool) -> None:
     header: tuple[str, ...] = _HEADER
     if output.at_terminal():  # to fit 80 columns: since when, and what was done last, is in the pipe and in JSON
         header, rows = _short(_HEADER), [_short(row) for row in rows]
+    if settings.cluster_directory:
+        header, rows = ("HOST", *header), [(one.host, *row) for one, row in zip(listed, rows, strict=True)]
     words = output.table(header, rows, "no sessions; nothing is unlocked", whole=("SESSION", "FROM"))
     output.result({"sessions": [one.fields() for one in listed]}, words, as_json)
 
@@ -188,91 +210,12 @@ def _row(one: LiveSession, prints: output.Fingerprints) -> tuple[str, ...]:
         active = "does not answer"
     key = one.label if one.label and output.at_terminal() else prints.named(session.fingerprint, one.label)
     more = f" and {len(session.holders) - 1} more" if len(session.holders) > 1 else ""
-    who = ", ".join(prints.short(name) for name in dict.fromkeys(_holding(session)))
+    who = ", ".join(prints.short(name) for name in dict.fromkeys(session.principals))
     where = (session.id, who, key, session.address + more, output.when(session.since))
     return (*where, clock.last_activity or "-", active, _span(clock.locks_in), views or "-")
-
-
-def _holding(session: Session) -> list[str]:
-    """The principals who hold it, who is there longest first: in a shared one, not always the project's owner."""
-    return [one.principal for one in session.holders] if session.shared else [session.principal]
 
 
 def _span(seconds: int | None) -> str:
     if seconds is None:
         return "-"
     return text.duration(seconds) if output.at_terminal() else f"{seconds} s"
-
-
-@sessions_.command()
-@click.argument("ids", nargs=-1)
-@click.option("--principal", help="End all sessions of this principal (or of the principal whose key or label it is).")
-@click.option("--all", "all_sessions", is_flag=True, help="End all sessions.")
-@options.configured_somehow
-@options.as_json
-def kill(ids: tuple[str, ...], principal: str | None, all_sessions: bool, settings: Config, as_json: bool) -> None:
-    """Lock all projects of sessions and end them.
-
-    IDS are as `sessions` shows them; the beginning of one is enough. Returns when the sessions have ended. --principal
-    also ends the sessions of shared projects that they have unlocked, for all who are in them. With --principal or
-    --all, a `rekey` ends as well; its user can continue it.
-    """
-    how = _kill(settings, ids, principal, all_sessions, as_json)
-    ended = [{"session": one.session.id, "killed": one.how == KILLED} for one in how if one.how != REMAINS]
-    remaining = [one.session.id for one in how if one.how == REMAINS]
-    output.result({"ended": ended, "remaining": remaining}, "", as_json)
-    sys.exit(Internal.code if remaining else 0)
-
-
-_KILL_WORDS = {
-    CLOSED: "ended {}: everything in it is locked",
-    KILLED: "ended {}: it did not answer and was killed; everything in it is locked",
-    REMAINS: "{} is still there: it does not answer, and no process is its warden; `enc-gateway doctor` says more",
-}
-
-
-def _kill(
-    settings: Config, ids: tuple[str, ...], principal: str | None, all_sessions: bool, as_json: bool
-) -> list[Ended]:
-    log, command = administration.log(settings), "enc-gateway sessions kill"
-    cleanup.sweep(settings.paths_run, log, command)
-    live = registry.live(settings.paths_run)
-    if not (ids or principal is not None or all_sessions):
-        raise Usage(
-            "which sessions?", "name their ids, as `enc-gateway sessions` lists them, or give --principal NAME or --all"
-        )
-    named = {_named(word, live, settings) for word in ids}
-    whose = principal
-    if principal is not None:
-        whose = lookup.find_principal(principal, known.everybody(settings), lookup.nobody(principal))
-    chosen = [one for one in live if all_sessions or one.id in named or _is_of(one, whose)]
-    if all_sessions or whose:
-        maintenance.end_rekeying(settings.paths_run, None if all_sessions else Principal(whose))
-    if not chosen and not as_json:
-        click.echo(f"{output.visible(whose)} has no session" if whose else "no sessions; nothing is unlocked")
-    how = []
-    for one in termination.end(settings.paths_run, chosen, settings.lock_grace, log, command):
-        how.append(one)
-        if not as_json:
-            click.echo(_KILL_WORDS[one.how].format(one.session.id))
-    return how
-
-
-def _is_of(session: Session, principal: str | None) -> bool:
-    return principal is not None and principal in (session.principal, *_holding(session))
-
-
-_SHORTEST_ID = 4
-
-
-def _named(word: str, live: Iterable[Session], settings: Config) -> str:
-    """The id of the live session that `word` is, or is the beginning of. Raises NotUnlocked, Usage."""
-    ids = [one.id for one in live if one.id == word or (len(word) >= _SHORTEST_ID and one.id.startswith(word))]
-    if len(ids) > 1:
-        raise Usage(f"{output.visible(word)} names {len(ids)} sessions", f"name one of them: {', '.join(ids)}")
-    if ids:
-        return ids[0]
-    hint = "`enc-gateway sessions` lists the live ones"
-    if any(word in (one.principal, one.label) for one in known.everybody(settings)):
-        hint = f"for all sessions of a principal: `enc-gateway sessions kill --principal {output.visible(word)}`"
-    raise NotUnlocked(f"no live session {output.visible(word)}", hint)

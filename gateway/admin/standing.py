@@ -10,12 +10,13 @@ from pathlib import Path
 
 import click
 
-from gateway.admin import options, output
+from gateway.admin import hosts, options, output
+from gateway.admin.hosts import Host
 from gateway.base import clock, json, privileges, text
 from gateway.base.records import Record
 from gateway.config import loader
 from gateway.config.schema import Config
-from gateway.errors import EncError
+from gateway.errors import EncError, is_storage_lost
 from gateway.host import sshd
 from gateway.identity import authorized_keys, enrolment, invitations
 from gateway.identity.authorized_keys import Entry
@@ -25,7 +26,8 @@ from gateway.session import maintenance, registry
 
 class Numbers(Record):
     """What the account's files say. `waiting` names the keys that wait for approval; `audit_newest` is RFC 3339, "" for
-    an empty log; sizes are in bytes.
+    an empty log; sizes are in bytes. `hosts` has those of a cluster, with their states; sessions and unlocked projects
+    are those of all of them.
     """
 
     sessions: int
@@ -36,6 +38,7 @@ class Numbers(Record):
     audit_bytes: int
     audit_newest: str
     free_bytes: int
+    hosts: tuple[Host, ...]
 
 
 class Standing(Record):
@@ -52,16 +55,16 @@ def collect(path: Path) -> Standing:
     if path == options.CONFIG and not os.path.exists(sshd.DROP_IN):
         return Standing(state="not-set-up", why=f"{sshd.DROP_IN} is missing: nobody can log in", numbers=None)
     try:
-        ids = privileges.owner(settings.paths_vaults)
+        ids = privileges.owner(settings.account_directory)
     except FileNotFoundError:
-        return Standing(state="not-set-up", why=f"there is no {settings.paths_vaults}", numbers=None)
+        return Standing(state="not-set-up", why=f"there is no {settings.account_directory}", numbers=None)
     except OSError as problem:
-        return Standing(state="unreadable", why=f"{settings.paths_vaults}: {problem.strerror}", numbers=None)
+        return _unreadable(problem, settings.account_directory)
     try:
         with privileges.account(*ids):
             numbers = _numbers(settings)
     except (EncError, OSError) as problem:
-        return Standing(state="unreadable", why=str(problem), numbers=None)
+        return _unreadable(problem, settings.paths_vaults)
     if error:
         return Standing(state="misconfigured", why=str(error), numbers=numbers)
     message = maintenance.message(settings.paths_pause)
@@ -70,8 +73,19 @@ def collect(path: Path) -> Standing:
     return Standing(state="ready", why="", numbers=numbers)
 
 
+def _unreadable(problem: EncError | OSError, path: str) -> Standing:
+    """`path` is what was looked at, should `problem` not name it."""
+    if isinstance(problem, EncError):
+        return Standing(state="unreadable", why=problem.line(), numbers=None)
+    why = f"{problem.filename or path}: {problem.strerror}"
+    if is_storage_lost(problem):
+        why += "; its file system does not work on this host now"
+    return Standing(state="unreadable", why=why, numbers=None)
+
+
 def _numbers(settings: Config) -> Numbers:
-    live = registry.live(settings.paths_run)
+    found_hosts = hosts.all_of(settings)
+    live = [one for host in found_hosts for one in host.sessions] or registry.live(settings.paths_run)
     entries = authorized_keys.load(settings.paths_authorized_keys)
     now = time.time()
     good = [one for one in entries if not (one.problem or one.invitation_for or one.has_expired(now))]
@@ -89,6 +103,7 @@ def _numbers(settings: Config) -> Numbers:
         audit_bytes=size,
         audit_newest=newest,
         free_bytes=room.f_bavail * room.f_frsize,
+        hosts=found_hosts,
     )
 
 
@@ -111,7 +126,7 @@ _COMMANDS = {
         ("sudo enc-gateway setup", "make this host a gateway"),
         ("enc-gateway embedded DIRECTORY", "try one in a directory, without installing"),
     ),
-    "unreadable": (("sudo enc-gateway", "look as root"), ("sudo enc-gateway doctor", "say what is wrong")),
+    "unreadable": (("sudo enc-gateway doctor", "say what is wrong"),),
     "misconfigured": (("enc-gateway doctor", "say what is wrong, and how to fix it"),),
 }
 _USUAL = (
@@ -127,9 +142,8 @@ def show(path: Path, as_json: bool) -> None:
     """Print how the gateway is."""
     found = collect(path)
     if as_json:
-        numbers = found.numbers.as_dict() if found.numbers else {}
-        waiting = {"waiting": list(found.numbers.waiting)} if found.numbers else {}
-        click.echo(json.dumps({"state": found.state, "why": found.why, **numbers, **waiting}))
+        numbers = _fields(found.numbers) if found.numbers else {}
+        click.echo(json.dumps({"state": found.state, "why": found.why, **numbers}))
         return
     config = "" if path == options.CONFIG else f" ({path})"
     lines = [f"ENC gateway {version('enc-gateway')} on {socket.gethostname()}{config}: {_STATES[found.state]}"]
@@ -137,6 +151,8 @@ def show(path: Path, as_json: bool) -> None:
         lines.append(f"  {found.why}")
     lines += _words(found.numbers) if found.numbers else []
     commands = _COMMANDS.get(found.state, _USUAL)
+    if found.state == "unreadable" and privileges.invoker() != 0:
+        commands = (("sudo enc-gateway", "look as root"), *commands)
     if found.numbers and found.numbers.waiting:
         commands = (("enc-gateway key approve", "let in the key that waits"), *commands)
     width = max(len(words) for words, _ in commands)
@@ -145,11 +161,20 @@ def show(path: Path, as_json: bool) -> None:
     click.echo(output.visible_lines(lines))
 
 
+def _fields(numbers: Numbers) -> dict[str, object]:
+    """For programs."""
+    of_hosts = [one.fields() for one in numbers.hosts]
+    values = {name: value for name, value in numbers.as_dict().items() if name != "hosts"}
+    return {**values, "waiting": list(numbers.waiting), **({"hosts": of_hosts} if of_hosts else {})}
+
+
 def _words(numbers: Numbers) -> list[str]:
     people = text.counted(numbers.principals, "principal")
     waiting = f"; waiting for approval: {', '.join(numbers.waiting)}" if numbers.waiting else ""
     newest = f", newest record {output.when(numbers.audit_newest)}" if numbers.audit_newest else ""
+    cluster = ", ".join(f"{one.name}{' (this host)' if one.is_this else ''} {one.state}" for one in numbers.hosts)
     return [
+        *([f"  hosts     {cluster}"] if cluster else []),
         f"  sessions  {text.counted(numbers.sessions, 'session')}, "
         f"{text.counted(numbers.unlocked, 'project')} unlocked",
         f"  keys      {text.counted(numbers.keys, 'key')} of {people}{waiting}",

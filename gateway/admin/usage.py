@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import errno
+import select
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import click
 
 from gateway.admin import output
 from gateway.base import json
-from gateway.errors import EncError, Interrupted, Usage
+from gateway.errors import Elsewhere, EncError, Interrupted, Misconfigured, Usage, is_storage_lost
 
 _BROKEN_PIPE = 141
 
@@ -37,7 +40,8 @@ class Program(Group):
         try:
             sys.exit(super().main(*args, **{**extra, "standalone_mode": False}) or 0)
         except EncError as error:
-            sys.exit(_failed(error.slug, str(error), error.hint, error.code))
+            there = {"host": error.host, "address": error.address} if isinstance(error, Elsewhere) else {}
+            sys.exit(_failed(error.slug, str(error), error.hint, error.code, there))
         except click.exceptions.NoArgsIsHelpError as error:
             sys.exit(_without_command(error.ctx))
         except click.UsageError as error:
@@ -47,12 +51,37 @@ class Program(Group):
             sys.exit(_failed(Usage.slug, _on_one_line(error.format_message()), "", Usage.code))
         except (click.Abort, KeyboardInterrupt):
             sys.exit(_failed(Interrupted.slug, "interrupted", "", Interrupted.code))
-        except BrokenPipeError:
-            sys.stdout = None
-            sys.exit(_BROKEN_PIPE)
         except OSError as error:
-            where = f"{error.filename}: " if error.filename else ""
-            sys.exit(_failed(EncError.slug, f"{where}{error.strerror}", "", EncError.code))
+            sys.exit(_of_system(error))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """click would end silently for each EPIPE."""
+        try:
+            return super().invoke(ctx)
+        except OSError as error:
+            sys.exit(_of_system(error))
+
+
+def _of_system(error: OSError) -> int:
+    """A system call has failed. Only if nobody reads our output any more, there is nobody to tell. Returns the exit
+    code.
+    """
+    if error.errno == errno.EPIPE and _is_output_closed():
+        sys.stdout = sys.stderr = None
+        return _BROKEN_PIPE
+    message = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
+    if is_storage_lost(error):
+        hint = "its file system does not work on this host now; `enc-gateway doctor` says more"
+        return _failed(Misconfigured.slug, message, hint, Misconfigured.code)
+    return _failed(EncError.slug, message, "", EncError.code)
+
+
+def _is_output_closed() -> bool:
+    """Whether standard output or error is a pipe or socket whose other end is closed."""
+    waiting = select.poll()
+    for fd in (1, 2):
+        waiting.register(fd, 0)
+    return any(found & (select.POLLERR | select.POLLHUP) for _, found in waiting.poll(0))
 
 
 def _without_command(ctx: click.Context | None) -> int:
@@ -70,10 +99,10 @@ def _on_one_line(words: str) -> str:
     return line[:1].lower() + line[1:]
 
 
-def _failed(slug: str, message: str, hint: str, code: int) -> int:
-    """Print the error as one line on standard error, and with --json as an object. Returns `code`."""
+def _failed(slug: str, message: str, hint: str, code: int, more: Mapping[str, str] | None = None) -> int:
+    """Print the error as one line on standard error, and with --json as an object, which has `more`. Returns `code`."""
     if "--json" in sys.argv:
-        click.echo(json.dumps({"error": slug, "message": message, "hint": hint, "exit": code}))
+        click.echo(json.dumps({"error": slug, "message": message, "hint": hint, "exit": code, **(more or {})}))
     joint = " " if message.endswith("?") else "; "
     words = f"{message}{f'{joint}{hint}' if hint else ''}"
     output.note(output.visible(f"enc-gateway: {words}"))  # it may have labels of keys, and names of files

@@ -7,7 +7,7 @@ import time
 
 import click
 
-from gateway.admin import options, output
+from gateway.admin import hosts, options, output
 from gateway.base import clock, text
 from gateway.base.records import Record
 from gateway.config.schema import Config
@@ -54,7 +54,7 @@ class ListedVault(Record):
     the fingerprint of the key that made it. `ownerless`: no line of authorized_keys has its principal. `size` is in
     bytes, and too low when not `size_complete`. `slots` are names with kinds; `unbound` are the names of those that
     nothing binds to the vault, because they are older than that. `members` are those beside the owner, who is
-    `principal`.
+    `principal`. `host` is the one of a cluster that has it unlocked.
     """
 
     principal: str
@@ -69,17 +69,24 @@ class ListedVault(Record):
     slots: tuple[str, ...]
     unbound: tuple[str, ...]
     members: tuple[AdmittedMember, ...]
+    host: str = ""
 
 
 def collect(settings: Config) -> tuple[ListedVault, ...]:
     """Every vault, by principal and project. Raises Misconfigured when authorized_keys cannot be read."""
     entries = authorized_keys.load(settings.paths_authorized_keys)
     principals = {named for entry in entries if (named := _principal(entry))}
-    live = registry.live(settings.paths_run)
-    unlocked = {(session.principal, view.project) for session in live for view in session.views}
+    sessions = {settings.cluster_host: registry.live(settings.paths_run)}
+    sessions |= {host.name: host.sessions for host in hosts.others(settings)}
+    unlocked = {
+        (session.principal, view.project): host
+        for host, live in sessions.items()
+        for session in live
+        for view in session.views
+    }
     deadline = time.monotonic() + _SIZES_TIMEOUT
     return tuple(
-        _listed(vault, principal, principals, (principal, vault.name) in unlocked, deadline)
+        _listed(vault, principal, principals, unlocked.get((principal, vault.name)), deadline)
         for principal, home in homes(settings)
         for vault in (Vault(name=name, path=os.path.join(home, name)) for name in _names(home))
     )
@@ -105,8 +112,10 @@ def _principal(entry: authorized_keys.Entry) -> str:
         return ""
 
 
-def _listed(vault: Vault, principal: Principal, principals: set[str], unlocked: bool, deadline: float) -> ListedVault:
-    state, problem = "unlocked" if unlocked else "locked", ""
+def _listed(
+    vault: Vault, principal: Principal, principals: set[str], unlocked_on: str | None, deadline: float
+) -> ListedVault:
+    state, problem = "locked" if unlocked_on is None else "unlocked", ""
     slots: tuple[Slot, ...] = ()
     try:
         slots = store.check(vault)
@@ -126,6 +135,7 @@ def _listed(vault: Vault, principal: Principal, principals: set[str], unlocked: 
         slots=tuple(f"{slot.name} ({slot.kind.value})" for slot in slots),
         unbound=tuple(slot.name for slot in slots if not slot.binding),
         members=tuple(_admitted(vault, slots, one) for one in membership.of(slots, principal)),
+        host=unlocked_on or "",
     )
 
 
@@ -162,13 +172,18 @@ def vaults_(ownerless: bool, damaged: bool, settings: Config, as_json: bool) -> 
     whole = ["PROJECT"]
     if all(len(principal) <= _MOST_WHOLE for principal, *_ in rows):
         whole.append("PRINCIPAL")
-    words = output.table(_HEADER, rows, "no projects", whole, optional=("MEMBERS", "REMARK"))
-    output.result({"vaults": [_fields(one) for one in listed]}, words, as_json)
+    header = _HEADER
+    if settings.cluster_directory:
+        header = (*_HEADER[:3], "HOST", *_HEADER[3:])
+        rows = [(*row[:3], one.host or "-", *row[3:]) for one, row in zip(listed, rows, strict=True)]
+    words = output.table(header, rows, "no projects", whole, optional=("MEMBERS", "REMARK"))
+    output.result({"vaults": [_fields(one, settings) for one in listed]}, words, as_json)
 
 
-def _fields(one: ListedVault) -> dict[str, object]:
+def _fields(one: ListedVault, settings: Config) -> dict[str, object]:
     members = [member.fields() for member in one.members]
-    return {**one.as_dict(), "slots": list(one.slots), "unbound": list(one.unbound), "members": members}
+    values = {name: value for name, value in one.as_dict().items() if name != "host" or settings.cluster_directory}
+    return {**values, "slots": list(one.slots), "unbound": list(one.unbound), "members": members}
 
 
 def _principals(one: ListedVault) -> list[str]:
@@ -177,7 +192,7 @@ def _principals(one: ListedVault) -> list[str]:
 
 _MOST_WHOLE = 15
 """Characters of a principal's name that are not broken, such as those of a short fingerprint."""
-_HEADER = ("PRINCIPAL", "PROJECT", "STATE", "SIZE", "LAST USED", "SLOTS", "MEMBERS", "REMARK")
+_HEADER: tuple[str, ...] = ("PRINCIPAL", "PROJECT", "STATE", "SIZE", "LAST USED", "SLOTS", "MEMBERS", "REMARK")
 
 
 def _slots(one: ListedVault) -> str:

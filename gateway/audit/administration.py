@@ -16,7 +16,7 @@ def record(config: Config, event: str, required: bool = True, **fields: object) 
 
     Raises Misconfigured when the record is `required` and cannot be written.
     """
-    with privileges.account(*privileges.owner(config.paths_vaults)):
+    with privileges.account(*privileges.owner(config.account_directory)):
         AuditLog(config.paths_audit, config.audit_syslog, required, by=_login()).write(event, **fields)
 
 

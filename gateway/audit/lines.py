@@ -28,6 +28,17 @@ def of(file: BinaryIO) -> Iterator[bytes]:
         yield line.removesuffix(b"\n")
 
 
+def ended(file: BinaryIO) -> Iterator[bytes]:
+    """As `of`, without a last line that lacks its end: of a log to which others write in pieces."""
+    before = None
+    for line in of(file):
+        if before is not None:
+            yield before
+        before = line
+    if before is not None and os.pread(file.fileno(), 1, max(0, file.tell() - 1)) == b"\n":
+        yield before
+
+
 def _skip_line(file: BinaryIO) -> None:
     while (rest := file.readline(1 << 20)) and not rest.endswith(b"\n"):
         continue

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import calendar
+import contextlib
+import heapq
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from gateway.audit import archives, lines
 from gateway.base import json
@@ -16,19 +18,23 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import BinaryIO
 
+    from gateway.audit.archives import Log
+
 _TEXTS = ("principal", "fingerprint", "address", "port", "request", "session", "project", "verb", "decision", "reason")
-_NOT_DETAILS = frozenset((*_TEXTS, "seq", "time", "event", "prev", "status"))
+_NOT_DETAILS = frozenset((*_TEXTS, "seq", "time", "host", "event", "prev", "status"))
 OUTCOMES = ("allowed", "refused", "done", "failed")
 _FAILURES = frozenset(("unlock-failed", "lock-incomplete", "fault"))
 
 
 class Event(Record):
     """One record. A field that it lacks is "" (`status`: None). `verb` is the verb of the request that it belongs to.
-    `details` has all other fields, in order.
+    `host` is the host in whose log it is, "" for a gateway that is alone; a record does not say it itself. `details`
+    has all other fields, in order.
     """
 
     seq: int
     time: str
+    host: str
     event: str
     principal: str
     fingerprint: str
@@ -129,12 +135,31 @@ class Verbs:
         return event
 
 
-def events(path: str, wanted: Filter) -> Iterator[Event]:
+def events(path: str, wanted: Filter, host: str = "") -> Iterator[Event]:
     """The events in the log at `path` and in its rotated logs that match `wanted`, oldest first, read lazily.
 
     Lines that are not records are skipped; `gateway.audit.verification` reports them. Raises OSError.
     """
-    return filter(wanted.matches, map(Verbs().complete, _all_events(path)))
+    return named(host, filter(wanted.matches, map(Verbs().complete, _all_events(path))))
+
+
+def named(host: str, found: Iterator[Event]) -> Iterator[Event]:
+    """The events with the host in whose log they are."""
+    return (event.replace(host=host) for event in found) if host else found
+
+
+def merged(logs: Iterable[Log], wanted: Filter) -> Iterator[Event]:
+    """The events of several logs, by time; those of one log stay in its order. A log that is missing has none."""
+    return by_time(_present(events(log.path, wanted, log.host)) for log in logs)
+
+
+def by_time(sources: Iterable[Iterator[Event]]) -> Iterator[Event]:
+    return heapq.merge(*sources, key=lambda event: event.time)
+
+
+def _present(found: Iterator[Event]) -> Iterator[Event]:
+    with contextlib.suppress(FileNotFoundError):
+        yield from found
 
 
 def _all_events(path: str) -> Iterator[Event]:
@@ -173,6 +198,7 @@ def parse(line: bytes) -> Event | None:
     return Event(
         seq=values["seq"],
         time=str(values.get("time", "")),
+        host="",
         event=str(values.get("event", "")),
         status=status if type(status) is int else None,
         details=tuple((str(key), str(value)) for key, value in values.items() if key not in _NOT_DETAILS),

@@ -81,6 +81,18 @@ _TABLE = (
         abrupt=True,
     ),
     Reason(
+        slug="storage-lost",
+        user="the gateway has lost the disk of its vaults; what was written last may be missing",
+        sysadmin="the file system of the vaults did not answer, or threw this host out",
+        abrupt=True,
+    ),
+    Reason(
+        slug="keys-stale",
+        user="the gateway cannot tell any more whose keys are good",
+        sysadmin="this host's copy of authorized_keys was too old",
+        abrupt=True,
+    ),
+    Reason(
         slug="failed",
         user="gocryptfs ended unexpectedly",
         sysadmin="gocryptfs or the gateway failed",
@@ -103,6 +115,7 @@ _REFUSALS = {
     "not-allowed-here": "the configuration does not allow it",
     "denied": "this principal or key may not",
     "wrong-secret": "wrong passphrase, signature or recovery code",
+    "elsewhere": "another host of the cluster has it unlocked",
     "busy": "another session has it, or a limit is reached",
     "paused": "the gateway is paused",
     "misconfigured": "the gateway's host or configuration is wrong",

@@ -10,6 +10,10 @@ from gateway.audit.log import AuditLog, encoded
 from gateway.base import files
 from gateway.errors import Misconfigured
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 
 def rotate(log: AuditLog, keep: int) -> str:
     """Rename the log, and begin a new one whose first record names the old one and continues the chain.
@@ -40,11 +44,16 @@ def rotate(log: AuditLog, keep: int) -> str:
     finally:
         os.close(fd)
     log.copy_to_syslog(line)
-    for path in surplus:
-        sums.remove(path)
-        os.unlink(path)
+    remove(surplus)
     history.note(log.path)
     return archive
+
+
+def remove(closed: Iterable[str]) -> None:
+    """Delete closed logs and their sums. Raises OSError."""
+    for path in closed:
+        sums.remove(path)
+        os.unlink(path)
 
 
 def _write_first_line(path: str, line: bytes, like: os.stat_result) -> None:

@@ -13,18 +13,34 @@ from gateway.base.sha256 import sha256
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Callable
+    from typing import Any, BinaryIO
+
+    Each = Callable[["Head", "Place"], None]
+    """Called with each record that is read, and with the last one of a closed log that is not."""
 
 
-class Finding(Record):
-    """A problem at `line` (counted from 1) of a rotated log, or of the current log (`file` is "")."""
+class Place(Record):
+    """`line` (counted from 1; 0: no certain one) of a rotated log, or of the current log (`file` is ""), of a `host` in
+    a cluster.
+    """
 
     line: int
-    problem: str
     file: str = ""
+    host: str = ""
 
     def place(self) -> str:
-        return f"line {self.line}{f' of {self.file}' if self.file else ''}"
+        of_file, on_host = f" of {self.file}" if self.file else "", f" on {self.host}" if self.host else ""
+        return f"{f'line {self.line}' if self.line else 'the log'}{of_file}{on_host}"
+
+
+class Finding(Place):
+    """A problem at a place."""
+
+    problem: str
+
+    def fields(self) -> dict[str, Any]:
+        return {name: value for name, value in self.as_dict().items() if name != "host" or value}
 
 
 class Report(Record):
@@ -48,31 +64,34 @@ class Head(Record):
     hash: str
 
 
-def verify(path: str, quick: bool = False) -> Report:
-    """Check the chain of the log at `path` and its closed logs, and its head file. Raises OSError when it cannot be
-    read.
+def verify(path: str, quick: bool = False, is_copy: bool = False, each: Each | None = None) -> Report:
+    """Check the chain of the log at `path` and its closed logs, and its head file unless it `is_copy`
+    (gateway.audit.archives.Log). Raises OSError when it cannot be read.
 
     A line that is empty or not a record is a finding: a power loss or a full disk leaves one, and so does tampering.
     With `quick`, closed logs that have sums are not read: a change that left the file's size and times, or also
     changed its sums, is not found.
     """
-    chain = _Chain()
-    for archive in archives(path):
-        name = os.path.basename(archive)
-        noted = sums.read(archive) if quick else None
-        if noted and noted.chain:
-            chain.skip(noted.chain, name)
-        else:
-            chain.read(archive, name)
-    chain.read(path, "")
-    return _report(chain, path)
+    chain = _Chain(each)
+    with lines.open_log(path) as current:  # first, because it may be rotated while the older ones are read
+        for archive in archives(path):
+            if os.path.samestat(os.stat(archive, follow_symlinks=False), os.fstat(current.fileno())):
+                continue
+            name = os.path.basename(archive)
+            noted = sums.read(archive) if quick else None
+            if noted and noted.chain:
+                chain.skip(noted.chain, name)
+            else:
+                chain.read(archive, name)
+        chain.read_open(current, "", is_whole=not is_copy)
+    return _report(chain, "" if is_copy else path)
 
 
 def _name(file: str, log: str) -> str:
     return "" if file == log else os.path.basename(file)
 
 
-def verify_after(path: str, head: Head) -> Report:
+def verify_after(path: str, head: Head, is_copy: bool = False) -> Report:
     """Check that the line `head` is there unchanged, and the chain of all lines after it. Raises OSError.
 
     Lines before it are not checked, and closed logs that end before it are not opened. Who noted `head` where nobody
@@ -86,7 +105,7 @@ def verify_after(path: str, head: Head) -> Report:
         return Report(lines=0, head=chain.prev, findings=(missing,))
     for file in rest:
         chain.read(file, _name(file, path))
-    return _report(chain, path)
+    return _report(chain, "" if is_copy else path)
 
 
 def chain_of(path: str) -> sums.Chain | None:
@@ -106,8 +125,9 @@ def chain_of(path: str) -> sums.Chain | None:
 
 
 def _report(chain: _Chain, path: str) -> Report:
+    """`path` of a log that has a head file, else ""."""
     findings = chain.findings()
-    if problem := _check_head(path + ".head", chain.prev_before, chain.prev, chain.count):
+    if path and (problem := _check_head(path + ".head", chain.prev_before, chain.prev, chain.count)):
         findings.append(Finding(line=chain.line, problem=problem))
     return Report(
         lines=chain.count,
@@ -122,7 +142,8 @@ def _report(chain: _Chain, path: str) -> Report:
 class _Chain:
     """What is known after the lines read so far: the last number, the last two hashes, and the findings."""
 
-    def __init__(self) -> None:
+    def __init__(self, each: Each | None = None) -> None:
+        self._each = each
         self.count, self.line, self.seq, self.first, self.dropped, self.unread = 0, 0, 0, 1, 0, 0
         self.prev_before = self.prev = self.first_prev = FIRST_PREV
         self._found: list[Finding] = []
@@ -135,9 +156,13 @@ class _Chain:
 
     def read(self, path: str, name: str) -> None:
         with lines.open_log(path) as file:
-            self.line = 0
-            for self.line, line in enumerate(lines.of(file), 1):
-                self._add(line, name)
+            self.read_open(file, name)
+
+    def read_open(self, file: BinaryIO, name: str, is_whole: bool = True) -> None:
+        """If it may not be whole, a last line without its end is left out."""
+        self.line = 0
+        for self.line, line in enumerate(lines.of(file) if is_whole else lines.ended(file), 1):
+            self._add(line, name)
 
     def read_after(self, head: Head, path: str, name: str) -> bool:
         """As `read`, from the line `head` on. Returns False if that is not there."""
@@ -160,6 +185,7 @@ class _Chain:
         self.unread += noted.lines
         self.line, self.seq, self.dropped = noted.lines, noted.last, max(self.dropped, noted.dropped)
         self.prev_before = self.prev = noted.head
+        self._tell(name)
 
     def _add(self, line: bytes, name: str) -> None:
         self.count += 1
@@ -171,6 +197,12 @@ class _Chain:
             self.first_prev = str(record["prev"])
         self._note(problem, self.seq, name, self.count == 1 and bool(record))
         self.prev_before, self.prev = self.prev, sha256(line).hexdigest()
+        if record:
+            self._tell(name)
+
+    def _tell(self, name: str) -> None:
+        if self._each:
+            self._each(Head(number=self.seq, hash=self.prev), Place(line=self.line, file=name))
 
     def _note(self, problem: str, number: int, name: str, may_be_first: bool) -> None:
         if not problem:

@@ -181,6 +181,13 @@ def _plain(what: str) -> Words:
     return lambda event: what + _because(event)
 
 
+def _host(what: str) -> Words:
+    return lambda event: f"host {event.detail('name')} {what}"
+
+
+_HOST = frozenset(("name",))
+
+
 def _other(event: Event) -> str:
     return f"{event.event} {event.project}".rstrip() + _because(event)
 
@@ -223,9 +230,16 @@ _WORDS: dict[str, tuple[Words, frozenset[str]]] = {
     "restored": (_project("restored"), frozenset()),
     "paused": (_plain("gateway paused"), frozenset()),
     "resumed": (_plain("gateway resumed"), frozenset()),
+    "host-drained": (_host("drained: nothing new begins there"), _HOST),
+    "host-undrained": (_host("takes what is new again"), _HOST),
+    "host-evicted": (_host("evicted from the file system"), _HOST | {"client", "blocked"}),
     "keys-unreadable": (_plain("authorized_keys could not be read"), frozenset()),
     "misconfigured": (lambda event: f"wrong configuration: {event.detail('where')}", frozenset(("where",))),
     "rotated": (_plain("log rotated"), frozenset()),
+    "peer-head": (
+        lambda event: f"noted that record {event.detail('peer_seq')} is the newest of {event.detail('peer')}",
+        frozenset(("peer", "peer_seq", "peer_hash")),
+    ),
     "fault": (_plain("error of the gateway"), frozenset()),
     "program-ended": (
         lambda event: f"{event.detail('program')}{event.project and f' in {event.project}'} ended{_because(event)}",

@@ -1,8 +1,8 @@
 """Records as JSON and back, by their annotations: messages on a socket, and records that are kept in files.
 
-An annotation is `str`, `int`, `bool`, `float`, `Word`, `Fd`, a word of the caller's table, `tuple[X, ...]` of one of
-these, or `X | None`. Nothing is evaluated and nothing converted: a value has the type that the annotation names, and an
-object the fields that its class has, or the whole is refused.
+An annotation is `str`, `int`, `bool`, `float`, `Word`, `Shown`, `Fd`, a word of the caller's table, `tuple[X, ...]` of
+one of these, or `X | None`. Nothing is evaluated and nothing converted: a value has the type that the annotation
+names, and an object the fields that its class has, or the whole is refused.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 Word = str
 """A field that becomes a word of an argv: execve(2) takes no NUL. A byte that is not UTF-8 is a surrogate (PEP 383)."""
+Shown = str
+"""A field that people are shown as it is, at a terminal: every character is printable."""
 
 _EXACT = {"str": str, "int": int, "bool": bool, "float": float}
 _OPTIONAL, _TUPLE, _MANY = " | None", "tuple[", ", ...]"
@@ -97,6 +99,8 @@ class Decoder:
             return _exactly(_EXACT[annotation], value)
         if annotation == "Word":
             return _word(value)
+        if annotation == "Shown":
+            return _shown(value)
         known = self._words[annotation]
         if isinstance(known, type):
             return self.record(known, value)
@@ -108,6 +112,13 @@ def _exactly(kind: type[T], value: object) -> T:
     if type(value) is not kind:
         raise TypeError(kind.__name__)
     return value
+
+
+def _shown(value: object) -> str:
+    text = _exactly(str, value)
+    if not text.isprintable():
+        raise ValueError("a text that is not printable")
+    return text
 
 
 def _word(value: object) -> str:

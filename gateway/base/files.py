@@ -92,6 +92,21 @@ def open_regular(path: str, flags: int = os.O_RDONLY, dir_fd: int | None = None)
     return fd
 
 
+def make_lock(path: str) -> int:
+    """Open a file that is there to be locked, for reading and writing, and make it if it is missing. Then it is on the
+    disk before anybody locks it: where hosts share a file system, a server of that forgets the locks of a file that it
+    has not written yet when it is killed. Raises OSError.
+    """
+    fd = open_regular(path, os.O_RDWR | os.O_CREAT)
+    try:
+        os.fsync(fd)
+        sync(os.path.dirname(path))
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
 def read(path: str, max_bytes: int, dir_fd: int | None = None) -> bytes:
     """Read a file as `open_regular` opens it. Raises OSError, which is Irregular if it has more than `max_bytes`."""
     fd = open_regular(path, dir_fd=dir_fd)

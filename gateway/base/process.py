@@ -116,18 +116,25 @@ def _in_child(work: Callable[[Callable[[bytes], object]], object], writer: int, 
 
 
 def ask(work: Callable[[], bytes], seconds: float) -> bytes | None:
-    """What `work` returns, at most 64 KiB, or None when it raises, or has not returned within `seconds`: a file system
-    may not answer. Raises Misconfigured as `fork` does.
+    """What `work` returns, or None when it raises, or has not returned within `seconds`: a file system may not answer.
+    Raises Misconfigured as `fork` does.
     """
-    pid, reader = fork(lambda tell: tell(work()))
-    status = None
+    told, has_ended = told_within(lambda tell: tell(work()), seconds)
+    return told if has_ended else None
+
+
+def told_within(work: Callable[[Callable[[bytes], object]], object], seconds: float) -> tuple[bytes, bool]:
+    """What `work(tell)` tells in `seconds`, and whether it ended well in that time. Raises as `ask` does."""
+    told = os.memfd_create("told")
     try:
-        status = wait(pid, seconds)
-        return os.read(reader, 1 << 16) if status == 0 else None
-    finally:
+        pid, reader = fork(lambda _: work(lambda said: os.write(told, said)), [told])
         os.close(reader)
+        status = wait(pid, seconds)
         if status is None:
             os.kill(pid, signal.SIGKILL)  # a child that is not waited for keeps its pid
+        return os.pread(told, os.fstat(told).st_size, 0), status == 0
+    finally:
+        os.close(told)
 
 
 def become(argv: list[str], stdio: Mapping[int, int], pass_fds: Iterable[int]) -> NoReturn:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.base import toml
-from gateway.config import schema
+from gateway.config import cluster, schema
 from gateway.config.schema import Config, Key
 from gateway.errors import Misconfigured
 from gateway.identity.names import Principal
@@ -27,7 +27,13 @@ def parse(text: str, source: str = "gateway.toml") -> Config:
             raise Misconfigured(f"{source}, line {located.line}: {key.name} {problem}")
     for name, located in given.items():
         raise Misconfigured(f"{source}, line {located.line}: unknown key {name}{_meant(name)}")
+    if lacking := cluster.incomplete(_dotted(values)):
+        raise Misconfigured(f"{source}: {lacking}")
     return Config(**values)
+
+
+def _dotted(values: dict[str, Any]) -> dict[str, object]:
+    return {name: values[name.replace(".", "_")] for name in cluster.KEYS}
 
 
 def _meant(name: str) -> str:
@@ -57,6 +63,8 @@ def _problem(key: Key, value: object) -> str:
         return f"must be at most {key.maximum}"
     if isinstance(value, str) and key.name.startswith("paths.") and not value.startswith("/"):
         return "must be an absolute path"
+    if isinstance(value, str) and key.name in cluster.KEYS:
+        return cluster.problem(key.name, value)
     return ""
 
 
@@ -100,7 +108,7 @@ def salvage(text: str) -> Config:
     """What can be used of a configuration that `parse` refuses: each sound key, and the defaults of all others.
 
     For what only looks or ends things, and to record a refusal where the sysadmin wants it. After a line that cannot be
-    read, nothing counts until the next [table]: those keys could belong to another one.
+    read, nothing counts until the next [table]: those keys could belong to another one. Of a cluster all or nothing.
     """
     given = _sound_lines(text)
     values: dict[str, Any] = {}
@@ -108,6 +116,8 @@ def salvage(text: str) -> Config:
         located = given.get(key.name)
         is_sound = located is not None and not _problem(key, located.value)
         values[key.name.replace(".", "_")] = located.value if located and is_sound else key.default
+    if cluster.incomplete(_dotted(values)):
+        values |= {name.replace(".", "_"): "" for name in cluster.KEYS}
     return Config(**values)
 
 
@@ -126,19 +136,25 @@ def _sound_lines(text: str) -> dict[str, toml.Located]:
 
 def lost_places(path: str, must_name: bool = False) -> tuple[str, ...]:
     """The keys `paths.` of the file that `load_usable` had to leave at their defaults although the file seems to name
-    them, and with `must_name` also those that it does not name. Whoever goes on then looks at another gateway.
+    them, and with `must_name` also those that it does not name; the same of the keys of a cluster, which nobody has to
+    name. Whoever goes on then looks at another gateway, or edits a copy of authorized_keys.
     """
     text = _read_any(path)
     given = _sound_lines(text)
     understood = {located.line for located in given.values()}
     rest = (line for number, line in enumerate(text.split("\n"), 1) if number not in understood)
-    named = {line.partition("=")[0].strip().removeprefix("paths.").strip() for line in rest if "=" in line}
+    words = (line.partition("=")[0].strip() for line in rest if "=" in line)
+    named = {word.removeprefix("paths.").removeprefix("cluster.").strip() for word in words}
+    alone = not salvage(text).cluster_directory
     lost = []
     for key in schema.KEYS:
         table, _, name = key.name.partition(".")
         located = given.get(key.name)
         is_sound = located is not None and not _problem(key, located.value)
-        if table == "paths" and not is_sound and (must_name or located is not None or name in named):
+        seems_named = located is not None or name in named
+        if table == "paths" and not is_sound and (must_name or seems_named):
+            lost.append(key.name)
+        if key.name in cluster.KEYS and alone and seems_named and not (located and located.value == ""):
             lost.append(key.name)
     return tuple(lost)
 

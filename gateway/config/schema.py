@@ -60,6 +60,19 @@ KEYS = (
         choices=("record", "omit"),
         doc='whether the audit log has the name of the host\'s program that `run` started: "record" or "omit" it',
     ),
+    Key(
+        name="cluster.directory",
+        default="",
+        doc="directory on the shared file system with what the hosts of a cluster share; empty: this host is alone",
+    ),
+    Key(name="cluster.host", default="", doc="the name of this host in the cluster"),
+    Key(name="cluster.address", default="", doc="NAME:PORT at which clients reach this very host"),
+    Key(
+        name="cluster.stale",
+        default=10,
+        minimum=4,
+        doc="seconds without an answer of the shared file system after which nothing begins and sessions end",
+    ),
     Key(name="projects.create", default=("*",), doc='principals who may create projects; "*" for all, [] for none'),
     Key(
         name="projects.share",
@@ -157,7 +170,9 @@ ANY = "*"
 
 
 class Config(Record):
-    """The values of `KEYS`, with `_` for the dot in a key's name. Paths are absolute; units are those of `KEYS`."""
+    """The values of `KEYS`, with `_` for the dot in a key's name. Paths are absolute; units are those of `KEYS`. The
+    three of a cluster are all set, or all empty.
+    """
 
     paths_vaults: str
     paths_run: str
@@ -171,6 +186,10 @@ class Config(Record):
     audit_rotate: int
     audit_keep: int
     audit_programs: str
+    cluster_directory: str
+    cluster_host: str
+    cluster_address: str
+    cluster_stale: int
     projects_create: tuple[str, ...]
     projects_share: tuple[str, ...]
     passphrase_minimum: int
@@ -201,3 +220,10 @@ class Config(Record):
     limits_disk: int
     limits_logins: int
     limits_requests: int
+
+    @property
+    def account_directory(self) -> str:
+        """A directory whose owner is the gateway's account. In a cluster it is none of the store, which may not answer
+        or may have put this host out: what ends things works then.
+        """
+        return self.paths_run if self.cluster_directory else self.paths_vaults

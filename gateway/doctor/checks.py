@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from gateway.base import privileges
@@ -22,14 +23,20 @@ from gateway.doctor import (
     sshd,
     unlocking,
 )
+from gateway.doctor.cluster import hosts, lost, storage
 from gateway.doctor.finding import Finding, Target, fail, ok
-from gateway.errors import Misconfigured
+from gateway.errors import EncError, Misconfigured
 from gateway.host import account
 
-_HOST_CHECKS = (programs.check, sandboxing.check, running.check, sshd.check, inotify.check, memory.check)
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_HOST_CHECKS = (programs.check, sandboxing.check, running.check, sshd.check, inotify.check, memory.check, storage.check)
 """These read what only root can change. The one of sshd needs root."""
 _ACCOUNT_CHECKS = (
     *(keys.check, owners.check, clock.check, disk.check, live.check, auditing.check, unlocking.check),
+    hosts.check,
     unlocking.check_cost,
     unlocking.check_members,
 )
@@ -51,17 +58,29 @@ def run_all(path: str, sessions: int) -> tuple[Finding, ...]:
         found.append(fail("configuration", str(error), missing))
     checked = target(path, settings, sessions)
     for check in _HOST_CHECKS:
-        found += check(checked)
+        found += _findings(check, checked)
     with privileges.account(*_account_ids(settings, checked.uid)):
         for check in _ACCOUNT_CHECKS:
-            found += check(checked)
-    return tuple(found)
+            found += _findings(check, checked)
+    return tuple(dict.fromkeys(found))
+
+
+def _findings(check: Callable[[Target], Iterator[Finding]], checked: Target) -> Iterator[Finding]:
+    """Those of one check. If it cannot go on, that is its last finding: the other checks are made all the same."""
+    try:
+        yield from check(checked)
+    except OSError as error:
+        subject = check.__module__.rpartition(".")[2]
+        path = str(error.filename or checked.config.paths_vaults)
+        yield lost.finding(subject, checked.config, path, error.errno or errno.EIO)
+    except EncError as error:
+        yield fail(check.__module__.rpartition(".")[2], str(error), error.hint)
 
 
 def _account_ids(settings: Config, uid: int) -> tuple[int, int]:
     """Uid and gid that own the account's directories; where there are none yet, those of the account."""
     try:
-        return privileges.owner(settings.paths_vaults)
+        return privileges.owner(settings.account_directory)
     except OSError:
         there = account.find()
         return uid, there.pw_gid if there else os.getegid()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections import Counter
 
+from gateway.doctor.cluster import lost
 from gateway.doctor.finding import Finding, Target, fail, ok, warn
 from gateway.errors import Misconfigured, Usage
 from gateway.identity.names import Principal, SessionId
@@ -31,7 +33,12 @@ def check(target: Target) -> Iterator[Finding]:
         more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
         yield warn("sessions", f"{foreign[0]}{more}: not made by the gateway", fix)
     yield ok("sessions", f"{states[liveness.LIVE]} live")
-    message = maintenance.message(target.config.paths_pause)
+    pause = target.config.paths_pause
+    try:
+        message = maintenance.message(pause)
+    except Misconfigured as error:
+        yield lost.finding("pause", target.config, pause, getattr(error.__cause__, "errno", errno.EIO))
+        return
     if message is not None:
         yield warn("pause", f"the gateway is paused{f': {message}' if message else ''}", "enc-gateway resume")
 

@@ -11,14 +11,16 @@ from pathlib import Path
 
 from gateway.base import files, interpreter, process, toml
 from gateway.base.records import Record
+from gateway.cluster import places
 from gateway.config import loader, schema
 from gateway.errors import Busy, Misconfigured, Usage
 from gateway.host import sshd_template
+from gateway.identity import keyfile
 from gateway.sandbox import transfer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 SSH_KEYGEN = "/usr/bin/ssh-keygen"
 SSH_CONFIG = "ssh_config"
@@ -28,7 +30,9 @@ _MAX_DIGITS = 9
 
 
 class Layout(Record):
-    """Absolute paths below `root`, and the account for logins."""
+    """Absolute paths below `root`, and the account for logins. sshd reads `authorized_keys`; people edit `master`,
+    which is another file on a host of a cluster, whose directory is `cluster` (None: this host is alone).
+    """
 
     account: pwd.struct_passwd
     root: Path
@@ -37,15 +41,23 @@ class Layout(Record):
     ssh_config: Path
     known_hosts: Path
     authorized_keys: Path
+    master: Path
+    cluster: Path | None
     host_key: Path
     log: Path
     audit: Path
     vaults: Path
     enrolments: Path
+    pause: Path
     run: Path
 
     @classmethod
-    def at(cls, root: Path, account: pwd.struct_passwd) -> Layout:
+    def at(cls, root: Path, account: pwd.struct_passwd, given: Mapping[str, str] | None = None) -> Layout:
+        """With the settings `given`, of which the places of a cluster are others than those of a host that is alone."""
+        given = given or {}
+        cluster = Path(directory) if (directory := given.get("cluster.directory", "")) else None
+        shared = cluster or root
+        keys = root / _COPY / places.KEYS if cluster else root / places.KEYS
         return cls(
             account=account,
             root=root,
@@ -53,20 +65,35 @@ class Layout(Record):
             sshd_config=root / "sshd_config",
             ssh_config=root / SSH_CONFIG,
             known_hosts=root / "known_hosts",
-            authorized_keys=root / "authorized_keys",
+            authorized_keys=keys,
+            master=shared / places.KEYS,
+            cluster=cluster,
             host_key=root / HOST_KEY,
             log=root / "log" / "sshd.log",
             audit=root / "audit" / "audit.jsonl",
-            vaults=root / "vaults",
-            enrolments=root / "enrolments",
+            vaults=Path(given["paths.vaults"]) if cluster and "paths.vaults" in given else shared / "vaults",
+            enrolments=shared / "enrolments",
+            pause=shared / "paused",
             run=root / "run",
         )
 
 
+_COPY = "keys"
+"""In a cluster, the directory of this host's copy of what the hosts share."""
+
+
 def root_of(authorized_keys: str) -> Path | None:
-    """The directory of the embedded gateway that has this authorized_keys; None for one that `setup` made."""
-    root = Path(authorized_keys).parent
-    return root if all((root / name).exists() for name in (SSH_CONFIG, HOST_KEY, "sshd_config")) else None
+    """The directory of the embedded gateway that has this authorized_keys; None for one that `setup` made. It is known
+    by what is there before anything else of it runs.
+    """
+    above = Path(authorized_keys).parent
+    roots = (above, above.parent) if above.name == _COPY else (above,)
+    return next((root for root in roots if all((root / name).exists() for name in (HOST_KEY, _LOCK))), None)
+
+
+def judged_up_to(authorized_keys: str) -> str:
+    """The directory up to which owners and modes count: the root of an embedded gateway, whose sshd is not strict."""
+    return str(root_of(authorized_keys) or "/")
 
 
 @contextlib.contextmanager
@@ -96,7 +123,7 @@ def config_text(layout: Layout, given: dict[str, str]) -> str:
         "paths.audit": str(layout.audit),
         "paths.authorized_keys": str(layout.authorized_keys),
         "paths.enrolments": str(layout.enrolments),
-        "paths.pause": str(layout.root / "paused"),
+        "paths.pause": str(layout.pause),
     }
     known = {key.name: key for key in schema.KEYS}
     for name, text in given.items():
@@ -125,7 +152,7 @@ def _utf8(name: str, text: str) -> str:
     return text
 
 
-def sshd_config(layout: Layout, port: int) -> str:
+def sshd_config(layout: Layout, port: int, listen: str) -> str:
     """A complete sshd_config: what the main file would set, then the shipped drop-ins with this directory's paths."""
     drop_in = sshd_template.overridden(
         {
@@ -135,7 +162,7 @@ def sshd_config(layout: Layout, port: int) -> str:
         }
     )
     return f"""\
-ListenAddress 127.0.0.1
+ListenAddress {listen}
 Port {port}
 HostKey {_quoted(layout.host_key)}
 PidFile none
@@ -151,11 +178,11 @@ Subsystem sftp {transfer.PROGRAMS["sftp-server"]}
 {drop_in}"""
 
 
-def ssh_config(layout: Layout, port: int) -> str:
+def ssh_config(layout: Layout, port: int, listen: str) -> str:
     """For `ssh -F`: the host alias `gateway`, with its host key."""
     return f"""\
 Host gateway
-    HostName 127.0.0.1
+    HostName {_ANY_ADDRESS.get(listen, listen)}
     Port {port}
     User {layout.account.pw_name}
     IdentitiesOnly yes
@@ -166,9 +193,15 @@ Host gateway
 """
 
 
-def make_host_key(layout: Layout) -> None:
-    """Make the host key unless an earlier run did, and write known_hosts. Raises Misconfigured."""
-    if not layout.host_key.exists():
+_ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - a client's view of it
+"""Where a client of this machine finds a gateway that listens on all addresses."""
+
+
+def make_host_key(layout: Layout, given: Path | None) -> None:
+    """Take the host key `given`, or make one unless an earlier run did, and write known_hosts. Raises Misconfigured."""
+    if given:
+        _take_host_key(layout, given)
+    elif not layout.host_key.exists():
         process.require(SSH_KEYGEN, "openssh-client")
         status, output = process.run(
             [SSH_KEYGEN, "-q", "-t", "ed25519", "-N", "", "-C", "enc-gateway", "-f", str(layout.host_key)]
@@ -179,14 +212,39 @@ def make_host_key(layout: Layout) -> None:
     write(layout.known_hosts, f"enc-gateway {public[0]} {public[1]}\n")
 
 
-def add_keys(layout: Layout, files: tuple[Path, ...]) -> None:
-    """Append the line of each public key file to authorized_keys, unless it is there already."""
-    there = layout.authorized_keys.read_text(encoding="utf-8") if layout.authorized_keys.exists() else ""
-    for file in files:
-        line = file.read_text(encoding="utf-8").strip()
-        if line not in there.splitlines():
-            there += line + "\n"
-    write(layout.authorized_keys, there)
+def _take_host_key(layout: Layout, given: Path) -> None:
+    """Copy the private key, and make its public one from it. Raises Misconfigured."""
+    process.require(SSH_KEYGEN, "openssh-client")
+    try:
+        key = given.read_bytes()
+    except OSError as error:
+        raise Misconfigured(f"{given} cannot be read", error.strerror) from error
+    if not (layout.host_key.exists() and layout.host_key.read_bytes() == key):
+        files.replace(layout.host_key, key, 0o600)
+    status, output = process.run([SSH_KEYGEN, "-y", "-P", "", "-f", str(layout.host_key)])
+    if status or not output.startswith(("ssh-", "ecdsa-")):
+        layout.host_key.unlink()
+        raise Misconfigured(f"{given} is not a host key", "name a private key without a passphrase")
+    write(Path(f"{layout.host_key}.pub"), output)
+
+
+def add_keys(layout: Layout, keys: tuple[Path, ...]) -> None:
+    """Append the line of each public key file to the authorized_keys that people edit, unless it is there already. The
+    hosts of a cluster share that: it is made if it is missing, and changed as `enc-gateway key` does.
+    """
+    if not layout.master.exists():
+        with contextlib.suppress(FileExistsError):  # by another host, at this moment
+            files.create(str(layout.master), b"", 0o644)
+    elif not layout.cluster:
+        layout.master.chmod(0o644)
+
+    def change(lines: list[str]) -> None:
+        for file in keys:
+            line = file.read_text(encoding="utf-8").strip()
+            if line not in lines:
+                keyfile.append(lines, line)
+
+    keyfile.edit(str(layout.master), change)
 
 
 def make_directories(layout: Layout) -> None:
@@ -198,6 +256,10 @@ def make_directories(layout: Layout) -> None:
     layout.root.chmod(0o755 if os.geteuid() == 0 else 0o700)
     # The log has a directory of its own, because every session watches the one of authorized_keys
     layout.log.parent.mkdir(mode=0o700, exist_ok=True)
+    if layout.cluster:
+        for path in (layout.cluster, *(layout.cluster / name for name in places.SHARED), layout.authorized_keys.parent):
+            path.mkdir(exist_ok=True)
+            path.chmod(0o755)
     for path in (layout.vaults, layout.enrolments, layout.run, layout.audit.parent):
         path.mkdir(mode=0o700, exist_ok=True)
         os.chown(path, layout.account.pw_uid, layout.account.pw_gid)

@@ -10,13 +10,15 @@ import select
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import structlog
 
 from gateway.audit import administration
-from gateway.base import privileges, process
+from gateway.base import interpreter, privileges, process
+from gateway.base.records import Record
+from gateway.cluster import places
 from gateway.config import loader
 from gateway.embedded import host, layout
 from gateway.errors import EncError, Misconfigured
@@ -34,42 +36,76 @@ _LISTENING = "Server listening on "
 log = structlog.get_logger()
 
 
+class Listening(Record):
+    """The address and port of sshd (port 0: a free one), and its private host key (None: one that is made)."""
+
+    address: str = "127.0.0.1"
+    port: int = 0
+    host_key: Path | None = None
+
+
 def run(
     directory: Path,
-    port: int,
+    at: Listening,
     keys: tuple[Path, ...],
     given: dict[str, str],
-    announce: Callable[[layout.Layout, int], None],
+    announce: Callable[[layout.Layout, Listening], None],
 ) -> None:
     """Run in the foreground until SIGTERM, SIGINT or SIGHUP. Raises EncError when it cannot start, and when sshd ends.
 
-    `port` 0 takes a free one. `keys` are public key files to authorize. `given` are settings of gateway.toml.
-    `announce` is called with the paths and the port once it accepts logins.
+    `keys` are public key files to authorize. `given` are settings of gateway.toml. `announce` is called with the paths,
+    the address and the port once it accepts logins.
     """
     account = host.account()
     directory = directory.resolve()
     host.prepare(directory, account)
-    paths = layout.Layout.at(directory, account)
+    paths = layout.Layout.at(directory, account, given)
     text = layout.config_text(paths, given)
     layout.make_directories(paths)
     with layout.held(paths):
         layout.write(paths.config, text)
-        layout.make_host_key(paths)
+        layout.make_host_key(paths, at.host_key)
         layout.add_keys(paths, keys)
-        _serve(paths, port, announce)
+        _serve(paths, at, announce)
 
 
-def _serve(paths: layout.Layout, port: int, announce: Callable[[layout.Layout, int], None]) -> None:
-    """Run sshd until a signal to stop."""
+def _serve(paths: layout.Layout, at: Listening, announce: Callable[[layout.Layout, Listening], None]) -> None:
+    """Run sshd, and in a cluster what follows the other hosts, until a signal to stop."""
     signals = _Signals()
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # so that we can end what sshd leaves behind
-    pid, port = _start_sshd(paths, port)
-    listener = os.pidfd_open(pid)
+    needed = {}
     try:
-        announce(paths, port)
-        signals.wait(listener, str(paths.log))
+        if paths.cluster:
+            needed["what follows the cluster"] = _start_follower(paths), str(paths.log.with_name(_FOLLOWER_LOG))
+        pid, port = _start_sshd(paths, at)
+        needed["sshd"] = os.pidfd_open(pid), str(paths.log)
+        announce(paths, at.replace(port=port))
+        signals.wait(needed)
     finally:
-        _end(paths, listener)
+        _end(paths, needed)
+
+
+_FOLLOWER_LOG = "follow.log"
+
+
+def _start_follower(paths: layout.Layout) -> int:
+    """Start `enc-gateway host follow`, and wait until the copy of authorized_keys is there. Returns its pidfd."""
+    words = ("host", "follow", "--config", str(paths.config))
+    argv = interpreter.python("gateway/__main__.py", *words)
+    log_path = paths.log.with_name(_FOLLOWER_LOG)
+    output = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        pid = process.spawn(argv, {1: output, 2: output}, own_group=True)
+    finally:
+        os.close(output)
+    pidfd = os.pidfd_open(pid)
+    deadline = time.monotonic() + _TIMEOUT
+    fresh = paths.authorized_keys.with_name(places.FRESH)
+    fresh.unlink(missing_ok=True)
+    while not fresh.exists():
+        if process.wait_readable(pidfd, 0.02) or time.monotonic() > deadline:
+            raise Misconfigured("the cluster cannot be followed", f"{log_path} says why")
+    return pidfd
 
 
 def log_only_warnings() -> None:
@@ -88,16 +124,20 @@ class _Signals:
                 continue  # nohup(1)
             signal.signal(number, lambda *_: None)
 
-    def wait(self, child: int, log_path: str) -> None:
-        """Return at a signal; until then, reap children. Raises Misconfigured when `child` (a pidfd) ends first."""
+    def wait(self, needed: Mapping[str, tuple[int, str]]) -> None:
+        """Return at a signal; until then, reap children. Raises Misconfigured when one of `needed` (pidfd and log, by
+        name) ends first.
+        """
         poll = select.poll()
-        for fd in (self._reader, child):
+        for fd in (self._reader, *(pidfd for pidfd, _ in needed.values())):
             poll.register(fd, select.POLLIN)
         while not self._stop_requested():
-            has_ended = any(fd == child for fd, _ in poll.poll())
-            if has_ended and not self._stop_requested():
-                raise Misconfigured("sshd ended unexpectedly", f"its log is {log_path}")
-            if has_ended:
+            ready = {fd for fd, _ in poll.poll()}
+            ended = [(name, log_path) for name, (pidfd, log_path) in needed.items() if pidfd in ready]
+            if ended and not self._stop_requested():
+                name, log_path = ended[0]
+                raise Misconfigured(f"{name} ended unexpectedly", f"its log is {log_path}")
+            if ended:
                 return
             _reap_all()
 
@@ -108,20 +148,23 @@ class _Signals:
             return False
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+def _free_port(address: str) -> int:
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError as error:
+            raise Misconfigured(f"nothing can listen on {address}", error.strerror) from error
         return int(probe.getsockname()[1])
 
 
-def _start_sshd(paths: layout.Layout, port: int) -> tuple[int, int]:
-    """Start sshd on `port`, or on a free one for 0, and wait until it listens. Returns its pid and the port."""
-    attempts = 1 if port else _PORT_ATTEMPTS
+def _start_sshd(paths: layout.Layout, at: Listening) -> tuple[int, int]:
+    """Start sshd and wait until it listens. Returns its pid and the port."""
+    attempts = 1 if at.port else _PORT_ATTEMPTS
     while True:
         attempts -= 1
-        chosen = port or _free_port()
-        layout.write(paths.sshd_config, layout.sshd_config(paths, chosen))
-        layout.write(paths.ssh_config, layout.ssh_config(paths, chosen))
+        chosen = at.port or _free_port(at.address)
+        layout.write(paths.sshd_config, layout.sshd_config(paths, chosen, at.address))
+        layout.write(paths.ssh_config, layout.ssh_config(paths, chosen, at.address))
         try:
             return _spawn_listening(paths), chosen
         except Misconfigured:  # another process may have taken the port
@@ -157,7 +200,7 @@ def ready(paths: layout.Layout, port: int) -> dict[str, object]:
         "event": "ready",
         "port": port,
         "ssh_config": str(paths.ssh_config),
-        "authorized_keys": str(paths.authorized_keys),
+        "authorized_keys": str(paths.master),
         "audit": str(paths.audit),
         "vaults": str(paths.vaults),
         "run": str(paths.run),
@@ -166,9 +209,10 @@ def ready(paths: layout.Layout, port: int) -> dict[str, object]:
     }
 
 
-def _end(paths: layout.Layout, listener: int) -> None:
-    """Stop new logins (`listener` is sshd's pidfd), lock every session, then end the remaining processes."""
-    _send(listener, signal.SIGTERM)
+def _end(paths: layout.Layout, needed: Mapping[str, tuple[int, str]]) -> None:
+    """Stop new logins (`needed` has sshd's pidfd), lock every session, then end the remaining processes."""
+    if "sshd" in needed:
+        _send(needed["sshd"][0], signal.SIGTERM)
     with privileges.account(paths.account.pw_uid, paths.account.pw_gid):
         _lock_all(str(paths.run))
     for number in (signal.SIGTERM, signal.SIGKILL):

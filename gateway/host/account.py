@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import grp
 import pwd
 import time
 
@@ -15,7 +17,7 @@ SHELL = "/bin/sh"
 _USERDEL_IN_USE = 8
 """Exit status of userdel(8) while the account has a process."""
 _USERDEL_TIMEOUT = 5.0  # seconds
-_USERADD, _USERDEL = "/usr/sbin/useradd", "/usr/sbin/userdel"
+_USERADD, _USERDEL, _GROUPADD = "/usr/sbin/useradd", "/usr/sbin/userdel", "/usr/sbin/groupadd"
 
 
 def find() -> pwd.struct_passwd | None:
@@ -31,12 +33,26 @@ def find() -> pwd.struct_passwd | None:
     return found
 
 
-def make() -> pwd.struct_passwd:
-    """The account; it is created if it is missing. Raises Misconfigured."""
+def taken_by(ids: tuple[int, int]) -> str:
+    """The account or group of this host that has this uid or gid; "" if they are free."""
+    with contextlib.suppress(KeyError):
+        return f"the account {pwd.getpwuid(ids[0]).pw_name}"
+    with contextlib.suppress(KeyError):
+        return f"the group {grp.getgrgid(ids[1]).gr_name}"
+    return ""
+
+
+def make(ids: tuple[int, int] | None = None) -> pwd.struct_passwd:
+    """The account; it is created if it is missing, with this uid and gid if there are `ids`. Raises Misconfigured."""
     if there := find():
         return there
+    if ids:
+        status, output = process.run([_GROUPADD, "--system", "--gid", str(ids[1]), NAME])
+        if status:
+            raise Misconfigured(f"the group {NAME} could not be created: {output.strip()}")
     # The password `*` matches nothing. With `!`, sshd considers the account locked and refuses keys too.
-    words = [_USERADD, "--system", "--user-group", "--no-create-home", "--home-dir", HOME]
+    group = ["--uid", str(ids[0]), "--gid", NAME] if ids else ["--user-group"]
+    words = [_USERADD, "--system", *group, "--no-create-home", "--home-dir", HOME]
     status, output = process.run([*words, "--shell", SHELL, "--password", "*", NAME])
     if status:
         raise Misconfigured(f"the account {NAME} could not be created: {output.strip()}")

@@ -37,8 +37,8 @@ def locate(path: str, shown: Iterable[str] = SHOWN) -> KeyLocation:
     links than the kernel follows, or one cannot be read.
     """
     try:
-        real, links = _resolve(path)
-        directory, leading = _resolve(os.path.dirname(path))
+        real, links = resolve(path)
+        directory, leading = resolve(os.path.dirname(path))
         visible = _visible(directory, shown)
         last = links[len(leading) :]
         if all(_is_in(link, visible) and _is_in(_target(link), visible) for link in last):
@@ -64,7 +64,7 @@ def _target(link: str) -> str:
     return "" if target.startswith("/") else os.path.normpath(os.path.join(os.path.dirname(link), target))
 
 
-def _resolve(path: str) -> tuple[str, list[str]]:
+def resolve(path: str) -> tuple[str, list[str]]:
     """The path without links, and the links on the way, in order. Raises OSError. What does not exist is no link."""
     at, rest, links = "/", path.split("/")[::-1], list[str]()
     while rest:

@@ -8,9 +8,8 @@ import stat
 from collections.abc import Iterator
 from enum import Enum
 
-from gateway.base import privileges
 from gateway.base.records import Record
-from gateway.identity import authorized_keys, key_location
+from gateway.identity import authorized_keys, key_location, strict_modes
 from gateway.identity.authorized_keys import KEY_TYPES, Entry
 from gateway.identity.names import Principal
 
@@ -55,14 +54,15 @@ class Finding(Record):
         return f"{path}, line {self.line}: {self.problem}" if self.line else self.problem
 
 
-def examine(path: str, now: float) -> tuple[Finding, ...]:
-    """All findings in the file `path`, sorted by line. `now` is in seconds since the epoch.
+def examine(path: str, now: float, top: str = "/") -> tuple[Finding, ...]:
+    """All findings in the file `path`, sorted by line. `now` is in seconds since the epoch. `top` is as for
+    strict_modes.examine.
 
     Raises Misconfigured if the file cannot be read.
     """
     text = authorized_keys.read(path)
     entries = tuple(authorized_keys.lines(text))
-    found = [*_check_file(path), *_check_duplicates(entries), *_check_joined(text, entries)]
+    found = [*_check_file(path, top), *_check_duplicates(entries), *_check_joined(text, entries)]
     for entry in entries:
         found += _check_line(entry, now)
     return tuple(sorted(found, key=lambda finding: finding.line))
@@ -81,23 +81,14 @@ def _warning(line: int, problem: str, fix: str = "") -> Finding:
     return Finding(line=line, level=Level.WARN, problem=problem, fix=fix)
 
 
-def _check_file(path: str) -> Iterator[Finding]:
-    """Check owner and mode of the file, and of its directory: who can write to that can replace the file. Check for
-    links that live sessions cannot follow when they are replaced.
-    """
+def _check_file(path: str, top: str) -> Iterator[Finding]:
+    """Check owners and modes, and for links that live sessions cannot follow when they are replaced."""
     for link in key_location.locate(path).links:
         yield _warning(
             0, f"{path} leads through the link {link}; when that is replaced, live sessions end", "name the file itself"
         )
-    path = os.path.realpath(path)
-    for checked in (path, os.path.dirname(path)):
-        found = os.stat(checked)
-        if found.st_uid not in (0, privileges.invoker()):
-            yield _error(
-                0, f"{checked} does not belong to root, so another account decides who can log in", "chown root"
-            )
-        if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not found.st_mode & stat.S_ISVTX:
-            yield _error(0, f"{checked} is writable by others, so sshd accepts no key in it", "chmod go-w")
+    for one in strict_modes.examine(path, top):
+        yield _error(0, one.problem, one.fix)
     if not os.stat(path).st_mode & stat.S_IROTH:
         yield _error(0, f"the gateway's account cannot read {path}", "chmod 0644")
 

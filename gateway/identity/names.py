@@ -57,6 +57,14 @@ class SessionId(Name):
     max_length = 14
 
 
+class HostName(Name):
+    """One gateway of a cluster."""
+
+    noun = "host name"
+    rest = _LOWER | _DIGIT | frozenset("-")
+    rule = "a-z, 0-9 and '-', first a letter or digit, at most 63 characters"
+
+
 class Principal(Name):
     """Who a key belongs to: ENC_USER of its line, or else the key's fingerprint.
 

@@ -15,9 +15,22 @@ from gateway.base.records import Fd
 from gateway.errors import Busy, Internal
 from gateway.identity import key_location
 from gateway.limits import concurrency
+from gateway.limits.disk import ceph_quota
 from gateway.sandbox.session import HostPaths, session_argv
 from gateway.session import cleanup, protocol, registry, watchdog
-from gateway.session.spec import READY, Anchor, Audit, Channel, HeldPath, Home, IdleLimits, KeyFile, Quota, Spec
+from gateway.session.spec import (
+    READY,
+    Anchor,
+    Audit,
+    Channel,
+    Cluster,
+    HeldPath,
+    Home,
+    IdleLimits,
+    KeyFile,
+    Quota,
+    Spec,
+)
 from gateway.vault import defects
 
 TYPE_CHECKING = False
@@ -25,7 +38,7 @@ if TYPE_CHECKING:
     from gateway.config.schema import Config
     from gateway.errors import EncError
     from gateway.identity.authentication import Identity
-    from gateway.identity.names import Principal, SessionId
+    from gateway.identity.names import SessionId
 
 _TERMINAL_SIGNALS = (
     *(signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGHUP),
@@ -49,11 +62,12 @@ there, and then, when the warden lets go of the channel or has ended, the end of
 """
 
 
-def start(config: Config, caller: Identity, anchor: Anchor, home: Home) -> None:
-    """Replace this process by a session and what waits for it. Returns only by raising: Internal when the host does not
+def start(config: Config, caller: Identity, anchor: Anchor, home: Home, state: str) -> None:
+    """Replace this process by a session and what waits for it. `state` is the directory of what counts for a principal
+    on all hosts (gateway.cluster.places). Returns only by raising: Internal when the host does not
     let us, which gateway.sandbox.host tells beforehand; Busy when the caller has as many sessions as is allowed.
     """
-    place = _place(config, caller)
+    place = _place(config, caller, state)
     try:
         told, leave = os.pipe()
         _become(config, caller, anchor, home, place, Fd(leave), told)
@@ -99,13 +113,13 @@ def _become(
             os._exit(Internal.code)
 
 
-def start_child(config: Config, caller: Identity, anchor: Anchor, home: Home) -> Fd:
+def start_child(config: Config, caller: Identity, anchor: Anchor, home: Home, state: str) -> Fd:
     """Start a session, and wait until it can be reached. What it begins with leaves it when the returned descriptor is
     closed, or with this process.
 
     Raises what `start` raises, what kept it from opening, and Internal when it ends at once.
     """
-    place = _place(config, caller)
+    place = _place(config, caller, state)
     hangup, held = os.pipe()
     ready, announced = os.pipe()
     pid = os.fork()
@@ -139,8 +153,8 @@ def _refusal(said: bytes) -> EncError:
     return protocol.error_of(reply)
 
 
-def _place(config: Config, caller: Identity) -> Fd:
-    return concurrency.acquire(config.paths_run, caller.principal, concurrency.SESSIONS, config.limits_sessions)
+def _place(config: Config, caller: Identity, state: str) -> Fd:
+    return concurrency.acquire(state, caller.principal, concurrency.SESSIONS, config.limits_sessions)
 
 
 def _spec(
@@ -166,7 +180,7 @@ def _spec(
             view_longest=config.idle_view_longest,
             warning=config.idle_warning,
         ),
-        quota=_quota(config, home.owner),
+        quota=_quota(config, home),
         hard_links=defects.HARD_LINKS not in defects.found(defects.installed(config.paths_run)),
         grace=config.lock_grace,
         keys=_key_file(config.paths_authorized_keys),
@@ -175,6 +189,7 @@ def _spec(
         status=status,
         watchdog=watchdog_,
         monitor=sshd_monitor(),
+        cluster=Cluster(host=config.cluster_host, stale=config.cluster_stale) if config.cluster_directory else None,
     )
 
 
@@ -194,10 +209,13 @@ def _hold(path: str) -> HeldPath:
     return HeldPath(path=path, fd=Fd(fd))
 
 
-def _quota(config: Config, owner: Principal) -> Quota | None:
+def _quota(config: Config, home: Home) -> Quota | None:
+    """None without a limit, and in a cluster whose file system keeps it (gateway.cluster.quotas)."""
     if not config.limits_disk:
         return None
-    ledger = concurrency.open_file(config.paths_run, owner, concurrency.DISK)
+    if config.cluster_directory and ceph_quota.is_limited(home.vaults, config.limits_disk):
+        return None
+    ledger = concurrency.open_file(config.paths_run, home.owner, concurrency.DISK)
     return Quota(disk=config.limits_disk, ledger=ledger)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from gateway.base import files
-from gateway.errors import Denied, Paused, Usage
+from gateway.errors import Denied, Paused, Usage, is_storage_lost, of_storage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,13 +21,18 @@ LONGEST = 300
 
 
 def message(path: str) -> str | None:
-    """What the sysadmin says about the pause ("" for nothing); None when there is none. Unreadable is paused."""
+    """What the sysadmin says about the pause ("" for nothing); None when there is none. Unreadable is paused.
+
+    Raises Misconfigured when its disk is lost: then nobody has paused the gateway.
+    """
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             said = file.read(LONGEST)
     except FileNotFoundError:
         return None
-    except OSError:
+    except OSError as error:
+        if is_storage_lost(error):
+            raise of_storage(error) from error
         return ""
     return "".join(char if char.isprintable() else " " for char in said).strip()
 
@@ -38,7 +43,7 @@ def paused(said: str) -> Paused:
 
 
 def require_running(path: str) -> None:
-    """Raise Paused in a pause: for those who were let in before it and then took their time."""
+    """Raise Paused in a pause, for those who were let in before it and then took their time. Raises Misconfigured."""
     said = message(path)
     if said is not None:
         raise paused(said)

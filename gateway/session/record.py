@@ -7,7 +7,7 @@ from gateway.identity.names import Named, Principal, ProjectName, SessionId, Slo
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from gateway.base.codec import Words
+    from gateway.base.codec import Shown, Words
 
 
 def _principal(text: str) -> Principal:
@@ -28,7 +28,7 @@ class View(Record):
     """An unlocked project in a session."""
 
     project: Named
-    since: str
+    since: Shown
 
 
 class Holder(Record):
@@ -39,14 +39,14 @@ class Holder(Record):
     """
 
     principal: Principal
-    role: str
-    fingerprint: str
-    address: str
+    role: Shown
+    fingerprint: Shown
+    address: Shown
     port: int
-    connection: str
-    kind: str
-    since: str
-    via: str
+    connection: Shown
+    kind: Shown
+    since: Shown
+    via: Shown
     projects: tuple[Named, ...]
 
     @property
@@ -79,12 +79,12 @@ class Session(Record):
 
     id: SessionId
     principal: Principal
-    fingerprint: str
-    address: str
+    fingerprint: Shown
+    address: Shown
     port: int
-    connection: str
-    anchor: str
-    since: str
+    connection: Shown
+    anchor: Shown
+    since: Shown
     pid: int
     views: tuple[View, ...] = ()
     protocol: int = PROTOCOL
@@ -122,6 +122,11 @@ class Session(Record):
     def is_held_on(self, connection: str, project: Named) -> bool:
         """Whether a channel of that connection holds the project in it, by whatever session."""
         return any(one.connection == connection and project in one.projects for one in self.holders)
+
+    @property
+    def principals(self) -> list[str]:
+        """Who holds it, who is there longest first: in a shared one, not always the project's owner."""
+        return [one.principal for one in self.holders] if self.shared else [self.principal]
 
     @property
     def keys(self) -> set[str]:

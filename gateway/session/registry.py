@@ -41,19 +41,32 @@ _SPACE, _FILES = 64 * 1024, 16
 
 _MAX_BYTES = 256 * 1024
 """Largest record that is read: about 2,000 views."""
+_LEAST = 256
 
 
 def read(path: str, name: str = layout.RECORD) -> Session | None:
     """The record of the session whose directory is `path`; None for one that shows nothing, not yet or not any more,
     and for one that is not well formed, which is no reason to fail a command.
     """
+    return _parsed(path, _content(path, name))
+
+
+def _content(path: str, name: str) -> bytes:
+    """b"" for what cannot be read."""
     try:
         directory = files.open_directory(path)
         try:
-            session = load(files.read(name, _MAX_BYTES, directory))
+            return files.read(name, _MAX_BYTES, directory)
         finally:
             os.close(directory)
-    except (OSError, ValueError):
+    except OSError:
+        return b""
+
+
+def _parsed(path: str, content: bytes) -> Session | None:
+    try:
+        session = load(content)
+    except ValueError:
         return None
     return session if (session.principal, session.id) == layout.owner(path) else None
 
@@ -65,6 +78,22 @@ def live(run: str) -> tuple[Session, ...]:
     """
     found = [session for principal in layout.principals(run) for session in of_principal(run, principal)]
     return tuple(sorted(found, key=_age))
+
+
+def some(run: str, most: int) -> tuple[tuple[Session, ...], bool]:
+    """As `live`, but what is read ends with `most` bytes, and each session counts _LEAST, a dead one as well: for who
+    must not be kept by what the account puts there. Also returns whether these are all.
+    """
+    found: list[Session] = []
+    for principal in layout.principals(run):
+        for path in layout.sessions(run, principal):
+            content = _content(path, layout.RECORD) if liveness.is_live(path) else b""
+            most -= max(len(content), _LEAST)
+            if most < 0:
+                return tuple(sorted(found, key=_age)), False
+            if session := _parsed(path, content):
+                found.append(session)
+    return tuple(sorted(found, key=_age)), True
 
 
 def of_principal(run: str, principal: Principal) -> tuple[Session, ...]:

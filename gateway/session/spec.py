@@ -120,13 +120,22 @@ class KeyFile(Record):
     links: tuple[HeldPath, ...] = ()
 
 
+class Cluster(Record):
+    """Of a host that shares its vaults with others: its name, and how old (seconds) its copy of authorized_keys may be
+    (gateway.cluster).
+    """
+
+    host: str
+    stale: int
+
+
 class Spec(Record):
     """All that a warden is told.
 
     `place` is the session's (gateway.limits.concurrency), `lock` what shows that it lives (gateway.session.liveness),
     `status` bubblewrap's --json-status-fd, `watchdog` a connection to gateway.session.watchdog, and `monitor` a pidfd
     of sshd's monitor of the connection. `grace` are the seconds between SIGTERM and SIGKILL. `hard_links` says whether
-    the installed gocryptfs makes them correctly (gateway.vault.defects).
+    the installed gocryptfs makes them correctly (gateway.vault.defects). `cluster` is None on a host that is alone.
     """
 
     id: SessionId
@@ -144,6 +153,7 @@ class Spec(Record):
     status: Fd
     watchdog: Fd
     monitor: Fd | None
+    cluster: Cluster | None
 
 
 def read_spec(fd: int) -> Spec:
@@ -154,6 +164,7 @@ def read_spec(fd: int) -> Spec:
     records: codec.Words = {
         **{"Identity": Identity, "Home": Home, "Anchor": Anchor, "Unlock": Unlock, "Channel": Channel},
         **{"Audit": Audit, "IdleLimits": IdleLimits, "Quota": Quota, "KeyFile": KeyFile, "HeldPath": HeldPath},
+        "Cluster": Cluster,
     }
     with os.fdopen(fd, "rb") as file:
         spec = codec.loads(Spec, file.read(), {**words(), **records})

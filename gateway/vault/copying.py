@@ -36,7 +36,9 @@ _SETTLE_SECONDS = 0.1
 """How much older than the snapshot the newest change must be: file times have a resolution of a few ms."""
 
 _PARTS = ("cipher", "slots", "vault.toml")
-"""What is copied. Not `lock`, which says who has the vault unlocked, and not foreign files."""
+"""What is copied. Not `lock` and `holder`, which say who has the vault unlocked, and not foreign files."""
+
+_CEPH_INODE = (1 << 48) - 1
 
 _LINKS = ".links-"
 """Prefix of the directory that has a link to each file with several, while a copy is made."""
@@ -47,6 +49,28 @@ Snapshot = dict[str, tuple[int, ...]]
 so the size does not grow with the depth. Without the ctime (0) for what the account has no rights to read: whoever
 counts sizes changes it.
 """
+
+
+class Origin(Record):
+    """The vault to copy, and the ids of the account that the vaults belong to."""
+
+    account: Account
+    vault: Vault
+    is_snapshot: bool = False
+
+    def key(self, directory: int, name: str) -> str:
+        return f"{self._inode(directory)}/{name}"
+
+    def fields(self, found: os.stat_result) -> tuple[int, ...]:
+        size = found.st_size if stat.S_ISREG(found.st_mode) else 0
+        need = READ if stat.S_ISDIR(found.st_mode) else stat.S_IRUSR
+        closed = found.st_mode & need != need and not stat.S_ISLNK(found.st_mode)
+        inode = self._inode(found.st_ino)
+        return found.st_mode, inode, size, found.st_mtime_ns, 0 if closed else found.st_ctime_ns
+
+    def _inode(self, number: int) -> int:
+        """ceph-fuse has the number of the snapshot above the 48 bits of the inode's own."""
+        return number & _CEPH_INODE if self.is_snapshot else number
 
 
 class CopyResult(Record):
@@ -63,8 +87,9 @@ class CopyResult(Record):
     copied: int = 0
 
 
-def back_up(account: Account, principal: str, vault: Vault, home: Path) -> CopyResult:
-    """Update the copy of `vault` in the directory `home`: replace it as a whole, or leave it as it is."""
+def back_up(origin: Origin, principal: str, home: Path) -> CopyResult:
+    """Update the copy of a vault in the directory `home`: replace it as a whole, or leave it as it is."""
+    vault = origin.vault
     target, old, snapshot_file = home / vault.name, home / f".old-{vault.name}", home / f".seen-{vault.name}"
     staged, earlier = home / f".new-{vault.name}", home / f".again-{vault.name}"
     unfinished = (staged, earlier, old, home / f"{_LINKS}{vault.name}")
@@ -75,7 +100,7 @@ def back_up(account: Account, principal: str, vault: Vault, home: Path) -> CopyR
             old.rename(target)
         _remove(*unfinished)
         known = _load_snapshot(snapshot_file) if target.exists() else {}
-        attempts, snapshot = _copy(account, vault, target, staged, earlier, known)
+        attempts, snapshot = _copy(origin, target, staged, earlier, known)
         problem = "" if snapshot else f"it was written to during all {attempts} attempts"
         if not problem and (found := ciphertext.find_problems(Vault(name=vault.name, path=str(staged)))):
             problem = "; ".join(found)
@@ -142,9 +167,7 @@ def _sync_filesystem(copy: Path) -> None:
         os.close(fd)
 
 
-def _copy(
-    account: Account, vault: Vault, target: Path, staged: Path, earlier: Path, known: Snapshot
-) -> tuple[int, Snapshot]:
+def _copy(origin: Origin, target: Path, staged: Path, earlier: Path, known: Snapshot) -> tuple[int, Snapshot]:
     """Copy to `staged` until nothing changes meanwhile. Returns the number of attempts and the snapshot of the copy.
 
     The snapshot is empty if no attempt succeeded. `known` is the snapshot of the copy at `target`. A file that is as it
@@ -153,13 +176,13 @@ def _copy(
     """
     for attempt in range(1, ATTEMPTS + 1):
         began = time.time()
-        before = _take_snapshot(account, vault)
+        before = _take_snapshot(origin)
         failure = None
         try:
-            _copy_once(account, vault, target, staged, known)
+            _copy_once(origin, target, staged, known)
         except OSError as error:
             failure = error
-        unchanged = before == _take_snapshot(account, vault)
+        unchanged = before == _take_snapshot(origin)
         if failure and unchanged:
             raise failure
         newest = max((found[4] for found in before.values()), default=0)
@@ -177,16 +200,16 @@ def _copy(
     return ATTEMPTS, {}
 
 
-def _copy_once(account: Account, vault: Vault, earlier: Path, staged: Path, known: Snapshot) -> None:
+def _copy_once(origin: Origin, earlier: Path, staged: Path, known: Snapshot) -> None:
     """Copy the vault to `staged`. What it has in common with `known` is linked to the copy at `earlier`."""
     staged.mkdir(0o700)
-    links = staged.with_name(f"{_LINKS}{vault.name}")
+    links = staged.with_name(f"{_LINKS}{origin.vault.name}")
     links.mkdir(0o700)
-    source, target = _source(account, vault), Descent(str(staged), CHANGE)
+    source, target = _source(origin), Descent(str(staged), CHANGE)
     old = Descent(str(earlier)) if known else None
 
     def is_known(directory: int, name: str, found: os.stat_result) -> bool:
-        before, now = known.get(_key(directory, name)), _fields(found)
+        before, now = known.get(origin.key(directory, name)), origin.fields(found)
         if before is None or stat.S_ISDIR(found.st_mode):
             return before is not None and before[1] == now[1]
         return before == now and before[4] != 0
@@ -201,22 +224,23 @@ def _copy_once(account: Account, vault: Vault, earlier: Path, staged: Path, know
         _remove(links)
 
 
-def _source(account: Account, vault: Vault) -> Descent:
+def _source(origin: Origin) -> Descent:
     """Opened with the account's ids: the directories above belong to it, and may be links."""
+    account = origin.account
     with privileges.account(*account):
-        return Descent(vault.path, READ, (account[0], functools.partial(privileges.account, *account)))
+        return Descent(origin.vault.path, READ, (account[0], functools.partial(privileges.account, *account)))
 
 
-def _take_snapshot(account: Account, vault: Vault) -> Snapshot:
+def _take_snapshot(origin: Origin) -> Snapshot:
     """Raises FileNotFoundError if a part is missing, NotADirectoryError if the vault is a link."""
     found: Snapshot = {}
-    source = _source(account, vault)
+    source = _source(origin)
     try:
         for entries in walk(source, stop):
             if not source.depth:
                 limit(entries, _PARTS)
             for name, status in entries.items():
-                found[_key(source.inode, name)] = _fields(status)
+                found[origin.key(source.inode, name)] = origin.fields(status)
     except OSError as error:
         if not isinstance(error, FileNotFoundError):
             error.filename = source.path()
@@ -224,17 +248,6 @@ def _take_snapshot(account: Account, vault: Vault) -> Snapshot:
     finally:
         source.close()
     return found
-
-
-def _key(directory: int, name: str) -> str:
-    return f"{directory}/{name}"
-
-
-def _fields(found: os.stat_result) -> tuple[int, ...]:
-    size = found.st_size if stat.S_ISREG(found.st_mode) else 0
-    need = READ if stat.S_ISDIR(found.st_mode) else stat.S_IRUSR
-    closed = found.st_mode & need != need and not stat.S_ISLNK(found.st_mode)
-    return found.st_mode, found.st_ino, size, found.st_mtime_ns, 0 if closed else found.st_ctime_ns
 
 
 def _load_snapshot(path: Path) -> Snapshot:
@@ -260,8 +273,8 @@ def restore(account: Account, source: Path, staged: str) -> None:
                 os.mkdir(links, 0o700)
                 target = Descent(staged, CHANGE)
             Copy(origin, target, links, writing=as_account).run(_PARTS)
-            with as_account(), open(os.path.join(staged, "lock"), "x", encoding="utf-8"):
-                pass  # its time is that of the last use
+            with as_account(), open(os.path.join(staged, "lock"), "x", encoding="utf-8") as lock:
+                os.fsync(lock.fileno())  # as gateway.vault.lease has it; its time is that of the last use
         finally:
             origin.close()
     except OSError as error:

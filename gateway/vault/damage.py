@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 
 from gateway.base import files
-from gateway.errors import DamagedVault, EncError, Misconfigured
+from gateway.errors import DamagedVault, EncError, Misconfigured, is_storage_lost, of_storage
 
 _MISSING = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP)
 
@@ -19,6 +19,8 @@ def error(name: str, problem: str, hint: str, fault: Exception) -> EncError:
     """
     if not isinstance(fault, OSError) or isinstance(fault, files.Irregular) or fault.errno in _MISSING:
         return DamagedVault(f"{name} is damaged: {problem}", hint)
+    if is_storage_lost(fault):
+        return of_storage(fault)
     return Misconfigured(
         f"the gateway's disk or host does not let {name} be opened: {fault.strerror}", "tell your sysadmin"
     )

@@ -14,6 +14,7 @@ from gateway.base.tree.walk import remove
 from gateway.vault import rekey
 from gateway.vault.lifecycle import TRASH
 from gateway.vault.slots.change import DRAFT
+from gateway.vault.store import HEARTBEATS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ _DAY = 86400
 
 
 class Removed(Record):
-    """How many staged vaults (`drafts`), trashed vaults and staged files of vaults were removed, and in `problems`
-    each path that could not be, with the reason.
+    """How many staged vaults (`drafts`), trashed vaults and staged files of vaults (with what sessions left that have
+    ended) were removed, and in `problems` each path that could not be, with the reason.
     """
 
     drafts: int = 0
@@ -49,11 +50,13 @@ def sweep_home(home: str, trash_days: int) -> Removed:
     """Collect the garbage in one principal's directory `home`. Raises nothing: a user's `new` does this first."""
     problems: list[str] = []
     old = (path for path in _entries(os.path.join(home, TRASH), problems) if _is_old(path, trash_days, problems))
+    ended = (path for path in _entries(os.path.join(home, HEARTBEATS), problems) if _is_old(path, 1, problems))
     return Removed(
         drafts=_remove(_abandoned(home, problems), problems) + _clear_rekeyings(home, problems),
         trash=_remove(old, problems),
         staged=sum(map(files.remove_abandoned, _entries(home, problems)))
-        + sum(_remove(_drafts(vault), problems) for vault in _entries(home, problems)),
+        + sum(_remove(_drafts(vault), problems) for vault in _entries(home, problems))
+        + _remove(ended, problems),
         problems=tuple(dict.fromkeys(problems)),
     )
 

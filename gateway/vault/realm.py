@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from gateway.base import files
-from gateway.errors import Misconfigured
+from gateway.errors import Misconfigured, is_storage_lost, of_storage
 
 FILE = ".realm"
 """Below the directory of the vaults. A dot, so that it is no principal's directory."""
@@ -37,6 +37,8 @@ def of(vaults: str) -> str:
             _make(path)
             return _read(path)
     except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and is_storage_lost(error):
+            raise of_storage(error) from error
         hint = "a sysadmin can restore it from a backup; without it, no SSH key unlocks a project"
         raise Misconfigured(f"the realm of the vaults ({path}) cannot be read or made", hint) from error
 

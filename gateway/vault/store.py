@@ -1,7 +1,7 @@
 """Find, list and check vaults on disk. (`gateway.vault.lifecycle` creates and removes them.)
 
     <paths.vaults>/<principal directory>/<project>/
-        vault.toml  cipher/  slots/  lock
+        vault.toml  cipher/  slots/  lock  holder
 
 Nothing in a vault is secret, and all of it belongs to the gateway's account. Names that start with a dot are not
 projects: `.new-...` is a vault that is being created, `.trash/` has the removed ones.
@@ -14,7 +14,7 @@ import stat
 
 from gateway.base import files, toml
 from gateway.base.records import Record
-from gateway.errors import DamagedVault, Misconfigured, NoSuchProject, Usage
+from gateway.errors import DamagedVault, NoSuchProject, Usage, is_storage_lost, of_storage
 from gateway.identity.names import Named, Principal, ProjectName
 from gateway.vault import damage
 
@@ -25,6 +25,12 @@ if TYPE_CHECKING:
     from gateway.vault.slots import stored
 
 FORMAT = 1
+HOLDER = "holder"
+"""The file in a vault with the name of who has its lock (gateway.vault.lease)."""
+HEARTBEATS = ".heartbeat"
+"""In a principal's directory: a file of each live session, where several hosts share the vaults
+(gateway.warden.cluster_watch).
+"""
 _PART_MISSING = "a part of its vault is missing or is not what it should be"
 _RESTORE = "a sysadmin can restore it from a backup"
 
@@ -48,6 +54,10 @@ class Vault(Record):
         return os.path.join(self.path, "lock")
 
     @property
+    def holder(self) -> str:
+        return os.path.join(self.path, HOLDER)
+
+    @property
     def metadata(self) -> str:
         return os.path.join(self.path, "vault.toml")
 
@@ -58,7 +68,7 @@ def home(root: str, principal: Principal) -> str:
     try:
         os.makedirs(path, 0o700, exist_ok=True)
     except OSError as error:
-        raise Misconfigured("the gateway cannot write its vault directory", error.strerror) from error
+        raise of_storage(error, "the gateway cannot write its vault directory") from error
     return path
 
 
@@ -89,13 +99,23 @@ def names(principal_home: str) -> tuple[ProjectName, ...]:
 
 
 def find(principal_home: str, name: ProjectName) -> Vault:
-    """The vault of project `name`. Raises NoSuchProject."""
+    """The vault of project `name`. Raises NoSuchProject, Misconfigured."""
     vault = Vault(name=name, path=os.path.join(principal_home, name))
-    if not os.path.isdir(vault.path):
+    if not is_there(vault):
         from gateway.identity import nearest  # only after a mistake
 
         raise no_such_project(name, nearest.closest(name, names(principal_home)))
     return vault
+
+
+def is_there(vault: Vault) -> bool:
+    """Whether the vault has a directory. Raises Misconfigured when the disk is lost, and nobody can tell."""
+    try:
+        return stat.S_ISDIR(os.stat(vault.path).st_mode)
+    except OSError as error:
+        if is_storage_lost(error):
+            raise of_storage(error) from error
+        return False
 
 
 def no_such_project(name: Named, meant: str = "") -> NoSuchProject:

@@ -7,7 +7,7 @@ import os
 from gateway.base import files
 from gateway.base.records import Record
 from gateway.base.tree import walk
-from gateway.errors import CannotCreate, Misconfigured, NoSuchProject
+from gateway.errors import CannotCreate, Misconfigured, NoSuchProject, of_storage
 from gateway.identity.names import ProjectName
 from gateway.vault.lifecycle import TRASH
 
@@ -31,7 +31,7 @@ def names_in(home: str) -> tuple[Trashed, ...]:
     except FileNotFoundError:
         return ()
     except OSError as error:
-        raise Misconfigured("the trash cannot be read", error.strerror) from error
+        raise of_storage(error, "the trash cannot be read") from error
     found = [one for entry in entries if (one := _parsed(trash, entry))]
     found.sort(key=lambda one: one.removed, reverse=True)
     return tuple(sorted(found, key=lambda one: one.project))

@@ -5,7 +5,7 @@ from __future__ import annotations
 PRELOADED = (
     *("binascii", "encodings.ascii", "json", "gateway.sandbox.limits", "gateway.vault.slots.stored"),
     "gateway.identity.nearest",
-    *("gateway.warden.key_watch", "gateway.warden.tracking.tracker"),
+    *("gateway.warden.cluster_watch", "gateway.warden.key_watch", "gateway.warden.tracking.tracker"),
 )
 """Modules that are imported where they are first needed, to save time."""
 

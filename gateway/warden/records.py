@@ -12,6 +12,7 @@ from gateway.sandbox import paths
 from gateway.session import layout, registry
 from gateway.session.registry import Session
 from gateway.session.spec import Spec
+from gateway.vault.lease import LeaseHolder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -101,6 +102,12 @@ class Journal:
             registry.forget(paths.SESSION)
         except OSError as error:
             self._complain(Misconfigured("the gateway cannot write its run directory", error.strerror))
+
+
+def lease_holder(spec: Spec) -> LeaseHolder:
+    """The session, in the vaults that it holds from now on."""
+    host = spec.cluster.host if spec.cluster else ""
+    return LeaseHolder(session=spec.id, since=utc_now(), address=spec.caller.address, host=host)
 
 
 def _host_pid(status_fd: int) -> int:

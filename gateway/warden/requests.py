@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
 
-    from gateway.identity.names import SessionId
+    from gateway.session.spec import Spec
     from gateway.warden.holders.authority import Authority
     from gateway.warden.holders.holders import Holders
     from gateway.warden.programs.programs import Programs
@@ -32,7 +32,7 @@ class Requests:
     def __init__(
         self,
         warden: Warden,
-        session: SessionId,
+        spec: Spec,
         authority: Authority,
         holders: Holders,
         views: Views,
@@ -41,7 +41,7 @@ class Requests:
     ) -> None:
         self._warden = warden
         self._authority = authority
-        self._session = session
+        self._spec = spec
         self._holders = holders
         self._views = views
         self._programs = programs
@@ -51,6 +51,10 @@ class Requests:
         """Carry out one request: at once, or later what has to wait. Raises what to refuse it with."""
         if self._warden.is_ending and not isinstance(request, server.LOOK_OR_END):
             raise errors.Busy("the session is locking everything and ends", "try again in a moment")
+        if self._spec.cluster and not isinstance(request, (*server.LOOK_OR_END, protocol.Touch)):
+            from gateway.warden import cluster_watch  # loaded where there is a cluster
+
+            cluster_watch.require_fresh(self._spec, self._spec.cluster)
         self._authority.require(request)
         if not isinstance(request, (protocol.Ask, protocol.Expel)):
             named = getattr(request, "project", SESSION)
@@ -94,7 +98,7 @@ class Requests:
             self._holders.join_by(request)
         else:
             self._views.usable(request.project)
-            self._holders.join(request, front, self._session)
+            self._holders.join(request, front, self._spec.id)
             return
         server.reply(front, protocol.Done())
 

@@ -16,12 +16,11 @@ import socket
 
 from gateway import errors
 from gateway.audit.reasons import REASONS
-from gateway.base.clock import boottime, milliseconds_since, utc_now
+from gateway.base.clock import boottime, milliseconds_since
 from gateway.identity.names import ProjectName
 from gateway.sandbox import paths
 from gateway.session import layout, protocol
 from gateway.session.spec import Spec
-from gateway.vault.lease import LeaseHolder
 from gateway.warden import hangup, mounts, preloading, server
 from gateway.warden.activity import SESSION, Limits
 from gateway.warden.holders.authority import Authority
@@ -32,7 +31,7 @@ from gateway.warden.loop import Loop
 from gateway.warden.programs import processes
 from gateway.warden.programs.programs import Programs
 from gateway.warden.programs.workspaces import Workspaces
-from gateway.warden.records import Journal
+from gateway.warden.records import Journal, lease_holder
 from gateway.warden.requests import Requests
 from gateway.warden.tracking.trackers import Following
 from gateway.warden.views.view import View
@@ -101,12 +100,11 @@ class Warden:
 
     def _open(self) -> None:
         """Let the world reach the session. Raises Misconfigured."""
-        path = os.path.join(paths.SESSION, layout.SOCKET)
         try:
             workspaces = Workspaces(self._loop, self._programs, self.journal.record)
             authority = Authority(self._spec.home, lambda: self._holders)
-            requests = Requests(self, self._spec.id, authority, self._holders, self._views, self._programs, workspaces)
-            server.Server(self._loop, path, requests.answer, self._reserve)
+            requests = Requests(self, self._spec, authority, self._holders, self._views, self._programs, workspaces)
+            server.Server(self._loop, os.path.join(paths.SESSION, layout.SOCKET), requests.answer, self._reserve)
         except OSError as error:
             raise errors.Misconfigured("the gateway cannot write its run directory", error.strerror) from error
         self._publish()
@@ -123,6 +121,10 @@ class Warden:
         from gateway.warden import key_watch  # once the session is open: nobody waits for it
 
         key_watch.begin(self._loop, self._spec, self._programs, self.journal, self._holders)
+        if self._spec.cluster:
+            from gateway.warden import cluster_watch
+
+            cluster_watch.begin(self._loop, self._spec, self._spec.cluster, self.end)
 
     def _follow(self) -> None:
         preloading.preload()
@@ -149,7 +151,7 @@ class Warden:
     def unlock(self, request: protocol.Unlock, front: socket.socket | None) -> None:
         """Begin to unlock; the answer comes when gocryptfs serves or ends."""
         began = boottime()
-        view = View(self._loop, request.project)
+        view = View(self._loop, request.project, shares_disk=self._spec.cluster is not None)
         self._views.add(view)
         try:
             self._holders.hold(view.project, request)
@@ -158,7 +160,7 @@ class Warden:
             raise
         view.unlock(
             request,
-            LeaseHolder(session=self._spec.id, since=utc_now(), address=self._spec.caller.address),
+            lease_holder(self._spec),
             self._spec.quota,
             self._spec.hard_links,
             unlocked=lambda error: self._unlocked(view, error, began, front, request),

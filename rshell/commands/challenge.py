@@ -10,6 +10,7 @@ from gateway.vault import lifecycle, store
 from gateway.vault import realm as realms
 from gateway.vault.slots import challenge
 from gateway.vault.slots.stored import Kind, Slot
+from rshell.commands import mount
 from rshell.context import Context, required
 from rshell.language.command import Command
 from rshell.session import rekeying, unlocking
@@ -31,13 +32,12 @@ def run(context: Context, command: Command) -> int:
         fields = {**_realm_fields(project, realm), "text": asked.text}
         output.result(fields, asked.text.rstrip("\n"), command.wants_json)
         return 0
-    vault = context.vault(project)
     if "--rekey" in command.flags:
-        asked = rekeying.challenge_of_draft(context, vault)
+        asked = rekeying.challenge_of_draft(context, context.vault(project))
         fields = {**_realm_fields(project, asked.realm), "text": asked.text}
         output.result(fields, asked.text.rstrip("\n"), command.wants_json)
         return 0
-    store.restore_access(vault)
+    vault = mount.reach(context, project)
     slots = unlocking.mine(context, vault)
     keys = unlocking.of_kind(slots, Kind.SSH_KEY)
     vault_id = store.identity(vault)

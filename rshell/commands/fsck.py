@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 
 from gateway.base import json
-from gateway.base.clock import boottime, utc_now
+from gateway.base.clock import boottime
 from gateway.errors import DamagedVault, Dropped, EncError, Unread, WrongSecret
 from gateway.limits import backoff
 from gateway.sandbox import paths
 from gateway.sandbox.fsck import check_argv, mend_argv
 from gateway.sandbox.host import require_host
 from gateway.vault import fsck_report, gocryptfs, lease, store
-from gateway.vault.lease import LeaseHolder
 from gateway.vault.slots.change import Opened
 from gateway.vault.store import Vault
 from rshell.commands import mount
@@ -40,13 +39,11 @@ def run(context: Context, command: Command) -> int:
     Raises DamagedVault if there are any, Unread if some could not be read, and as `mount`. It holds the vault's lock,
     so nobody can unlock it meanwhile.
     """
-    store.restore_access(context.vault(command.project))
+    project = required(command.project)
+    vault = mount.reach(context, project)
     slots = check(context, command)
     require_host()
-    project = required(command.project)
-    vault = context.vault(project)
-    holder = LeaseHolder(session="fsck", since=utc_now(), address=context.caller.address)
-    held = lease.acquire(vault, holder)
+    held = lease.acquire(vault, context.lease_holder("fsck"))
     try:
         require_key = context.key_checker()
         given = unlocking.ask(vault, slots, require_key)

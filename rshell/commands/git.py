@@ -11,7 +11,6 @@ from gateway.config.schema import ANY
 from gateway.errors import NotUnlocked, Usage
 from gateway.identity.names import Named
 from gateway.sandbox.paths import PROJECTS
-from gateway.session import registry
 from rshell.context import Context
 from rshell.language.command import Command
 from rshell.session import execution, transfer
@@ -62,7 +61,7 @@ def check(context: Context, command: Command) -> tuple[Named, str]:
             "run there: git clone gateway:PROJECT/REPO",
         )
     project, path = repository(words[0], context.sharers())
-    session = registry.with_project(context.all_sessions(), context.vault(project).name)
+    session = context.require_session(project)
     if command.verb.name == "git-receive-pack":
         transfer.require_writer(context, session, project)
     return project, path

@@ -25,6 +25,8 @@ def run(context: Context, command: Command) -> int:
         seconds = store.idle_limit(vault) or context.config.idle_view
         return _tell(command, vault, seconds, f"{vault.name} is locked after {text.duration(seconds)} without use")
     seconds = _seconds(context, command)
+    if not context.session_with(vault.name):
+        context.require_here(vault.name)
     with SignalsBlocked():
         store.set_idle_limit(vault, seconds)
         context.audit.write("idle-limit", project=vault.name, seconds=seconds)

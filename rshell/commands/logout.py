@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.session import registry
+from gateway.cluster import mirror
 from rshell.context import Context
 from rshell.language.command import Command
 from rshell.session import warden_client
@@ -14,7 +14,9 @@ def run(context: Context, command: Command) -> int:
     that others hold too is left to them, unless --all is given.
     """
     live, for_all = context.sessions(), "--all" in command.flags
-    chosen = live if for_all else (registry.find(live, context.caller.connection),)
+    chosen = live if for_all else (context.session_of_channel(live),)
+    if for_all:
+        _name_others(context)
     closed = warden_client.close(context, chosen, for_all=for_all)
     lines = [f"closed {', '.join(closed.ended)}"] if closed.ended else []
     lines += [f"left {id_}; it stays open for {warden_client.names(others)}" for id_, others in closed.left]
@@ -26,3 +28,11 @@ def run(context: Context, command: Command) -> int:
     if closed.failed:
         raise closed.failed
     return 0
+
+
+def _name_others(context: Context) -> None:
+    """Say on which other hosts of a cluster the caller has sessions, which end there alone."""
+    for seen, session in mirror.sessions(context.config, context.caller.principal):
+        if not session.shared or session.is_held_by(context.caller.principal):
+            where = f"{seen.record.host} ({seen.record.address})"
+            output.note(f"session {session.id} is on {where}; `logout --all` there ends it")

@@ -14,7 +14,7 @@ from gateway.errors import Busy
 from gateway.identity.names import Named, SharedName, in_vault
 from gateway.limits import concurrency
 from gateway.sandbox.host import require_host
-from gateway.session import launch, layout, maintenance, protocol, registry
+from gateway.session import launch, layout, protocol, registry
 from gateway.session.registry import Session
 from gateway.session.spec import STARTER, Anchor, Home
 from gateway.vault import gocryptfs, lease, store
@@ -28,6 +28,7 @@ from rshell.terminal import output, questions
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from gateway.errors import EncError
+    from gateway.vault.store import Vault
 
 
 class _Found(Record):
@@ -50,7 +51,7 @@ def run(context: Context, command: Command) -> int:
     Without a session on this connection, become one and do not return.
     """
     project = required(command.project)
-    store.restore_access(context.vault(project))
+    reach(context, project)
     found = _look(context, command)
     if isinstance(project, SharedName):
         layout.add_owner(context.config.paths_run, context.caller.principal, project.owner)
@@ -60,11 +61,11 @@ def run(context: Context, command: Command) -> int:
     request = _request(context, project, found.slots, concurrency.VIEWS, context.config.limits_views)
     with request:  # the prompt lives on, and both locks are held as long as anybody has their descriptors
         context.require_key()  # typing, and waiting, took their time
-        maintenance.require_running(context.config.paths_pause)
+        context.require_running()
         here = context.session_here()
         if here is None and not context.at_prompt:
             anchor = _anchor(context, "mount", command.wants_json).replace(first=request)
-            launch.start(context.config, context.caller, anchor, _home(context, project, found))
+            launch.start(context.config, context.caller, anchor, _home(context, project, found), context.shared_state())
         if found.shared:
             _begin_for(context, here or _own_session(context), project, request, found)
         else:
@@ -76,6 +77,17 @@ def run(context: Context, command: Command) -> int:
     return 0
 
 
+def reach(context: Context, project: Named) -> Vault:
+    """The vault, to which the gateway has access again. Raises NoSuchProject, and as `Context.require_here` for one
+    that is unlocked on another host.
+    """
+    if not context.session_with(project):
+        context.require_here(project)
+    vault = context.vault(project)
+    store.restore_access(vault)
+    return vault
+
+
 def _home(context: Context, project: Named, found: _Found) -> Home:
     return context.home_of(project, found.role.value, found.shared)
 
@@ -85,7 +97,8 @@ def _begin_for(context: Context, own: Session, project: Named, request: protocol
     from rshell.session import joining
 
     anchor = _anchor(context, STARTER, as_json=False).replace(first=request)
-    starter = launch.start_child(context.config, context.caller, anchor, _home(context, project, found))
+    home = _home(context, project, found)
+    starter = launch.start_child(context.config, context.caller, anchor, home, context.shared_state())
     try:
         joining.by_session(context, _require_live(context, project), own, project, found.role)
     finally:
@@ -112,7 +125,7 @@ def _join(context: Context, command: Command, found: _Found, live: Session) -> i
         place = os.dup(request.place)
     try:
         context.require_key()
-        maintenance.require_running(context.config.paths_pause)
+        context.require_running()
         if stays:
             return joining.by_channel(context, live, project, found.role, command.wants_json)
         if here and here.id == live.id:
@@ -130,7 +143,7 @@ def _request(context: Context, project: Named, slots: tuple[Slot, ...], kind: st
     stays open: the prompt lives on.
     """
     require_key, vault = context.key_checker(), context.vault(project)
-    held = [concurrency.acquire(context.config.paths_run, context.caller.principal, kind, limit)]
+    held = [concurrency.acquire(context.shared_state(), context.caller.principal, kind, limit)]
     try:
         given = unlocking.ask(vault, slots, require_key)
         opened, attempt = unlocking.begin(context, vault, slots, given, require_key)
@@ -185,13 +198,16 @@ def _find(context: Context, command: Command) -> _Found:
     """In the end, whether it is unlocked is decided by the vault's lock, in the warden."""
     gocryptfs.require()
     project, owner = required(command.project), context.owner_of(command.project)
+    live = context.session_with(project)
+    if not live:
+        context.require_here(project)
     vault = context.vault(project)
     slots = store.check(vault)
     own = unlocking.own(vault, slots, context.caller.principal, owner)
     lease.require_writable(vault)
     lease.require_no_rekey(vault)
     is_shared = isinstance(project, SharedName) or bool(membership.of(slots, owner))
-    return _Found(slots=own, live=context.session_with(project), shared=is_shared)
+    return _Found(slots=own, live=live, shared=is_shared)
 
 
 def _require_room(context: Context) -> None:
@@ -213,9 +229,10 @@ def _anchor(context: Context, name: str, as_json: bool) -> Anchor:
 
 def _own_session(context: Context) -> Session:
     """The prompt's session, started when it is first needed."""
-    launch.start_child(
-        context.config, context.caller, _anchor(context, "prompt", as_json=False), context.home_of()
-    )  # held as long as this process lives
+    anchor = _anchor(context, "prompt", as_json=False)
+    launch.start_child(  # held as long as this process lives
+        context.config, context.caller, anchor, context.home_of(), context.shared_state()
+    )
     started = context.session_here()
     if started is None:
         from gateway.errors import Internal

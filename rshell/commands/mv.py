@@ -5,12 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 
-from gateway.base.clock import utc_now
 from gateway.base.signals import SignalsBlocked
 from gateway.errors import CannotCreate, DamagedVault
 from gateway.identity.names import ProjectName, SharedName
 from gateway.vault import lease, lifecycle
-from gateway.vault.lease import LeaseHolder
 from gateway.vault.members import links, repair
 from rshell.context import Context, own
 from rshell.language.command import Command
@@ -21,7 +19,7 @@ def run(context: Context, command: Command) -> int:
     """Rename the project. Raises Busy while it is unlocked, CannotCreate if the new name is taken."""
     new = check(context, command)
     vault = context.vault(command.project)
-    holder = LeaseHolder(session="mv", since=utc_now(), address=context.caller.address)
+    holder = context.lease_holder("mv")
     with lifecycle.creation_lock(context.vaults_home), SignalsBlocked():
         lifecycle.rename(context.vaults_home, vault, new, holder)
         _tell_members(context, own(command.project), new)
@@ -43,6 +41,7 @@ def check(context: Context, command: Command) -> ProjectName:
     """The new name. Raises what prevents it now."""
     new = ProjectName.of(command.value)
     vault = context.vault(command.project)
+    context.require_here(vault.name)
     if os.path.lexists(os.path.join(context.vaults_home, new)):
         raise CannotCreate(f"you already have a project {new}")
     context.require_no_sharer(new)

@@ -27,7 +27,6 @@ _WORDS = {"passphrase": "its passphrase", "ssh-key": "your SSH key", "recovery":
 
 def run(context: Context, command: Command) -> int:
     """Ask for a passphrase (twice at a terminal), or take the signatures of a key, and create the vault."""
-    from gateway.session import maintenance
     from gateway.vault import garbage, lifecycle
 
     check(context, command)
@@ -42,7 +41,7 @@ def run(context: Context, command: Command) -> int:
             change.add(vault, Opened(slot=made, secret=secret), *recovery)
 
     context.require_key()  # it may have been revoked during the questions
-    maintenance.require_running(context.config.paths_pause)  # and the gateway paused
+    context.require_running()  # and the gateway paused
     with lifecycle.creation_lock(home):
         _require_quota(context)
         with SignalsBlocked():  # a project that exists is also recorded and reported

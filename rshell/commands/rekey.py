@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 
 from gateway.base import clock, json, locks
-from gateway.base.clock import utc_now
 from gateway.base.signals import SignalsBlocked
 from gateway.errors import Busy, CannotCreate, Dropped, EncError
 from gateway.identity.names import Principal
@@ -43,10 +42,9 @@ def run(context: Context, command: Command) -> int:
 
     It holds the lease of both vaults all the time. Raises Busy, CannotCreate, and as `fsck`.
     """
-    vault = context.vault(command.project)
-    store.restore_access(vault)
+    vault = mount.reach(context, required(command.project))
     slots = check(context, command)
-    holder = LeaseHolder(session=lease.REKEY, since=utc_now(), address=context.caller.address)
+    holder = context.lease_holder(lease.REKEY)
     if "--discard" in command.flags:
         return _discard(context, command, vault, holder)
     require_host()
@@ -59,7 +57,7 @@ def run(context: Context, command: Command) -> int:
         return _Rekeying(context, command, vault, holder, leases).run(slots)
     finally:
         for fd in leases:
-            lease.release(fd)
+            lease.release(fd, is_shared=True)
 
 
 def check(context: Context, command: Command) -> tuple[Slot, ...]:
@@ -145,7 +143,7 @@ class _Rekeying:
 
         self._require_key()
         maintenance.require_not_ended(self._context.config.paths_run, self._context.caller.principal, self._began)
-        maintenance.require_running(self._context.config.paths_pause)
+        self._context.require_running()
 
     def _exchange(self, opened: Opened, new: Opened, count: int, was_continued: bool) -> int:
         """The codes come first: whatever happens between them and the exchange, who has them or not has a way in."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from gateway.base.clock import utc_now
 from gateway.base.signals import SignalsBlocked
 from gateway.errors import Usage
 from gateway.vault import lease
-from gateway.vault.lease import LeaseHolder
 from rshell.context import Context
 from rshell.language.command import Command
 from rshell.terminal import output, questions
@@ -17,7 +15,8 @@ def run(context: Context, command: Command) -> int:
     from gateway.vault import lifecycle
 
     vault = context.vault(command.project)
-    holder = LeaseHolder(session="rm", since=utc_now(), address=context.caller.address)
+    context.require_here(vault.name)
+    holder = context.lease_holder("rm")
     lease.release(lease.acquire(vault, holder))
     if "--yes" not in command.flags:
         if questions.line(f"Type {vault.name} again to remove it: ", context.key_checker()) != vault.name:

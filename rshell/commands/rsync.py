@@ -11,7 +11,6 @@ does, and judge and pass them like those of a line (rshell.session.secluded).
 from __future__ import annotations
 
 from gateway.errors import Usage
-from gateway.session import registry
 from gateway.session.registry import Session
 from rshell.context import Context
 from rshell.language.command import Command
@@ -61,7 +60,7 @@ def check(context: Context, command: Command) -> Session:
     """The session that serves this line. Raises Usage, and as `transfer.session_of`."""
     words = command.words[1:]
     if is_secluded(words):  # the paths are not here
-        return registry.find(context.sessions(), context.caller.connection)
+        return context.session_of_channel()
     return _judge(context, words)[0]
 
 

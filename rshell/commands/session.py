@@ -18,5 +18,5 @@ def run(context: Context, command: Command) -> int:
     registry.require_space(context.config.paths_run)
     require_host()
     anchor = Anchor(name="session", as_json=command.wants_json, request=context.request, began=context.began)
-    launch.start(context.config, context.caller, anchor, context.home_of())
+    launch.start(context.config, context.caller, anchor, context.home_of(), context.shared_state())
     raise AssertionError("start does not return")

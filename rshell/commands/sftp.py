@@ -7,7 +7,6 @@ no data passes through this process. That is what `enc mount` asks for: 40 us le
 from __future__ import annotations
 
 from gateway.errors import EncError
-from gateway.session import registry
 from gateway.session.registry import Session
 from rshell.context import Context
 from rshell.language.command import Command
@@ -46,7 +45,7 @@ def check(context: Context, command: Command) -> tuple[Session, ...]:
     sessions = context.sessions()
     keep = {holder.via for session in sessions for holder in session.holders}
     sessions = tuple(one for one in sessions if one.views or one.id not in keep)
-    return sessions if len(sessions) > 1 else (registry.find(sessions, context.caller.connection),)
+    return sessions if len(sessions) > 1 else (context.session_of_channel(sessions),)
 
 
 def _project(context: Context, command: Command) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gateway.base import text
+from gateway.cluster import mirror
 from gateway.errors import EncError
 from gateway.identity import authorized_keys
 from gateway.session import registry
@@ -31,6 +32,7 @@ def run(context: Context, command: Command) -> int:
     sessions = context.all_sessions()
     states = warden_client.states(context, sessions)
     live = [_fields(session, states[session.id], context.caller.connection) for session in sessions]
+    live += _elsewhere(context)
     _add_labels(context, live)
     silent = next((state for state in states.values() if isinstance(state, EncError)), None)
     disk = _disk(context)
@@ -43,6 +45,14 @@ def run(context: Context, command: Command) -> int:
         output.note(f"enc: {silent.line()}")
         return silent.code
     return 0
+
+
+def _elsewhere(context: Context) -> list[dict[str, Any]]:
+    """Those on other hosts of a cluster, as these have last told: `host` says which, and nothing when each locks."""
+    return [
+        {**_fields(session, {}, ""), "answers": not mirror.is_silent(seen), "host": seen.record.host}
+        for seen, session in mirror.sessions(context.config, context.caller.principal)
+    ]
 
 
 def _disk(context: Context) -> dict[str, int]:
@@ -89,12 +99,17 @@ def _add_labels(context: Context, live: list[dict[str, Any]]) -> None:
 def _table(session: dict[str, Any]) -> str:
     """A session for a person, in 80 columns."""
     key = session["label"] or session["fingerprint"]
-    head = f"session {session['id']} of {key} from {session['address']}, since {session['since']}"
+    head = f"session {session['id']}{_on(session)} of {key} from {session['address']}, since {session['since']}"
     if session["shared"]:
-        head = f"session {session['id']} of a shared project, since {session['since']}; who has it unlocked:"
+        which = f"session {session['id']}{_on(session)}"
+        head = f"{which} of a shared project, since {session['since']}; who has it unlocked:"
     rows = [("PROJECT", "LAST USE", "BY", "LOCKS IN"), _short_row("(session)", session)]
     rows += [_short_row(view["project"], view) for view in session["views"]]
     return "\n".join(filter(None, (head, _others(session), text.columns(rows))))
+
+
+def _on(session: dict[str, Any]) -> str:
+    return f" on {session['host']}" if "host" in session else ""
 
 
 def _others(session: dict[str, Any]) -> str:
@@ -116,7 +131,8 @@ def _short_row(name: str, one: dict[str, Any]) -> tuple[str, str, str, str]:
 
 def _text(session: dict[str, Any]) -> str:
     first = session["holders"][0] if session["shared"] else session
-    head = f"session {session['id']} of {first['principal']} from {session['address']} since {session['since']}"
+    which = f"session {session['id']}{_on(session)} of {first['principal']}"
+    head = f"{which} from {session['address']} since {session['since']}"
     key = f"held by {session['anchor']}, key {session['fingerprint']}"
     rows = [("", "LAST ACTIVITY", "AGO", "BY", "LOCKS IN"), _row("(session)", session)]
     rows += [_row(view["project"], view) for view in session["views"]]

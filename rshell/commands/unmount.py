@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from gateway.errors import NotUnlocked
 from gateway.identity.names import in_vault
 from gateway.session import protocol, registry
 from gateway.session.registry import Session
@@ -28,11 +27,5 @@ def run(context: Context, command: Command) -> int:
 
 
 def check(context: Context, command: Command) -> Session:
-    """The session that has the project. Raises NoSuchProject, NotUnlocked. The disk of the vaults is not asked for a
-    project that is unlocked: it may not answer.
-    """
-    try:
-        return registry.with_project(context.all_sessions(), required(command.project))
-    except NotUnlocked:
-        context.vault(command.project)
-        raise
+    """The session that has the project. Raises as `Context.require_session`."""
+    return context.require_session(required(command.project))

@@ -10,9 +10,9 @@ import os
 from gateway import errors
 from gateway.audit.log import AuditLog
 from gateway.base.clock import boottime, milliseconds_since, utc_now
+from gateway.cluster import mirror
 from gateway.identity import authentication, authorized_keys, enrolment, key_status
 from gateway.limits import rates
-from gateway.session import maintenance
 from gateway.vault import realm as realms
 from rshell.front import throttle
 from rshell.language import grammar
@@ -63,7 +63,7 @@ def authorize(config: Config, caller: Invitation, line: str | None) -> None:
             "this key is an invitation: it can only hand in a key",
             "run: ssh -i THIS_KEY gateway enrol < YOUR_KEY.pub",
         )
-    maintenance.require_running(config.paths_pause)
+    mirror.require_running(config)
 
 
 def _hand_in(config: Config, caller: Invitation, log: AuditLog, as_json: bool) -> int:

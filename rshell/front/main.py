@@ -213,5 +213,7 @@ def _carry_out(asked: Command, context: Context) -> int:
         said: errors.EncError = errors.Internal("internal error of the gateway", hint)
         if isinstance(fault, OSError) and fault.errno in _HOST:
             said = errors.Misconfigured(f"the gateway's host: {fault.strerror}", hint)
+        if isinstance(fault, OSError) and fault.filename and errors.is_storage_lost(fault):  # no socket or terminal
+            said = errors.of_storage(fault)
         refusal.tell(said, asked.words, asked.wants_json)
         return said.code

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.base.records import Record
 from gateway.config.schema import ANY, Config
-from gateway.errors import Denied, EncError, Misconfigured, NotAllowedHere, Paused
+from gateway.errors import Denied, EncError, Misconfigured, NotAllowedHere
 from gateway.identity.names import SharedName
 
 TYPE_CHECKING = False
@@ -64,12 +64,13 @@ def _run_denial(asked: Command, config: Config) -> tuple[str, str]:
     return "", ""
 
 
-def admit(asked: Command, principal: str, config: Config, pause: Paused | None, has_space: bool) -> Allow | Deny:
-    """Whether `principal` may carry out `asked` now. `pause` is the error to give while the gateway is paused, and
-    `has_space` whether the audit log has space for the end of what starts.
+def admit(asked: Command, principal: str, config: Config, halt: EncError | None, has_space: bool) -> Allow | Deny:
+    """Whether `principal` may carry out `asked` now. `halt` is the error to give for all that begins, while there is
+    one (the gateway is paused, the host drained), and `has_space` whether the audit log has space for the end of what
+    starts.
     """
-    if asked.verb.needs_admission and pause:
-        return Deny(because=pause)
+    if asked.verb.needs_admission and halt:
+        return Deny(because=halt)
     if asked.verb.needs_admission and not has_space:
         return Deny(because=Misconfigured("the gateway's audit log is out of space", "tell your sysadmin"))
     if asked.verb.name == "new" and not {ANY, principal} & set(config.projects_create):
@@ -95,13 +96,15 @@ def standing(asked: Command, context: Context) -> Allow | Deny:
 
 
 def decisions(asked: Command, context: Context) -> tuple[Allow | Deny, ...]:
-    """All decisions on `asked`. It may be carried out if none of them is a Deny."""
+    """All decisions on `asked`. It may be carried out if none of them is a Deny. What ends something asks no disk that
+    may not answer.
+    """
     principal, config = context.caller.principal, context.config
-    return (
-        standing(asked, context),
-        decide(asked, context.at_prompt, config),
-        admit(asked, principal, config, context.pause_error, context.audit_has_space),
-    )
+    halt = context.halt(asked.project) if asked.verb.needs_admission else None
+    admitted = admit(asked, principal, config, halt, context.audit_has_space)
+    if halt:
+        return (decide(asked, context.at_prompt, config), admitted)
+    return (standing(asked, context), decide(asked, context.at_prompt, config), admitted)
 
 
 def enforce(asked: Command, context: Context) -> None:

@@ -51,7 +51,7 @@ def directory(project: Named) -> str:
 
 def run(context: Context, wanted: Wanted) -> int:
     """Run it in the session that has the project; return its exit status. Raises Stopped at a limit."""
-    session, config = registry.with_project(context.all_sessions(), wanted.project), context.config
+    session, config = context.require_session(wanted.project), context.config
     with ExitStack() as held:
         confined, cgroup = _confined(context, session, wanted.project, held, network=wanted.network)
         times = traffic.memory()
@@ -83,7 +83,7 @@ def host_key(context: Context, project: Named, home: bool) -> str:
 
 
 def _ask_workspace(context: Context, project: Named, home: bool, key: str, stdio: Stdio | None) -> protocol.Message:
-    session = registry.with_project(context.all_sessions(), project)
+    session = context.require_session(project)
     if session.protocol < registry.HAS_WORKSPACES:
         raise Busy(
             f"{project} was unlocked before an upgrade of the gateway", f"`unmount {project}`, and mount it again"

@@ -6,6 +6,7 @@ import contextlib
 import time
 
 from gateway.base.signals import SignalsBlocked
+from gateway.cluster import mirror
 from gateway.errors import Busy, EncError, NotUnlocked
 from gateway.identity.names import Principal, SharedName, in_vault
 from gateway.session import asking, protocol
@@ -23,8 +24,12 @@ _PAUSE = 0.2
 
 def remove(context: Context, vault: Vault, member: Principal, reason: str) -> None:
     """Returns when nothing of `member`'s goes on. `reason` is a slug of gateway.audit.reasons. Raises what
-    `change.remove_of` raises, and Busy for a session that does not answer.
+    `change.remove_of` raises, Busy for a session that does not answer, Misconfigured while it is not known whose keys
+    are good (nobody can take it back), and as `Context.require_here`: only on its host can a session be told.
     """
+    mirror.require_fresh(context.config)
+    if not context.session_with(vault.name):
+        context.require_here(vault.name)
     owner = context.owner_of(vault.name)
     with SignalsBlocked():
         gone = change.remove_of(vault, member)

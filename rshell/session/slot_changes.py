@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from gateway.base.clock import utc_now
 from gateway.base.signals import SignalsBlocked
-from gateway.session import maintenance
 from gateway.vault.slots import change
 from gateway.vault.slots.change import Opened
 from gateway.vault.slots.stored import Kind, Slot
@@ -25,7 +24,7 @@ def minimum(context: Context, flags: frozenset[str]) -> int:
 def require_still(context: Context) -> None:
     """Raise if the key was revoked, or the gateway paused, during the questions."""
     context.require_key()
-    maintenance.require_running(context.config.paths_pause)
+    context.require_running()
 
 
 def add(context: Context, vault: Vault, opened: Opened, new: Slot, secret: bytes) -> Slot:

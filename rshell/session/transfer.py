@@ -49,17 +49,14 @@ def canonical(path: str) -> str:
 def session_of(context: Context, paths: tuple[str, ...], writes: bool = False) -> Session:
     """The session that has the projects of all paths unlocked; if they name no project, the channel's session.
 
-    Raises NoSuchProject or NotUnlocked for the project of a path, Busy if the projects are in several sessions, and
-    Denied for what `writes` into a project that the caller can only read.
+    Raises NoSuchProject, NotUnlocked or Elsewhere for the project of a path, Busy if the projects are in several
+    sessions, and Denied for what `writes` into a project that the caller can only read.
     """
     sharers = context.sharers()
     named = [project for project in (project_of(path, sharers) for path in paths) if project]
     if not named:
-        return registry.find(context.sessions(), context.caller.connection)
-    live = context.all_sessions()
-    for project in named:
-        context.vault(project)
-    chosen = {project: registry.with_project(live, project) for project in named}
+        return context.session_of_channel()
+    chosen = {project: context.require_session(project) for project in dict.fromkeys(named)}
     if len({session.id for session in chosen.values()}) > 1:
         raise Busy("those projects are unlocked in different sessions", "copy them one by one")
     session = chosen[named[0]]

@@ -157,7 +157,7 @@ def begin_attempt(context: Context, project: Named, check: Callable[[], None]) -
     what it raises ends the wait, and the attempt.
     """
     began = boottime()
-    attempt = backoff.begin_attempt(context.config.paths_run, context.caller.principal, check)
+    attempt = backoff.begin_attempt(context.shared_state(), context.caller.principal, check)
     try:
         seconds = backoff.delay(attempt, project, context.config.passphrase_wait_max)
         if seconds >= _WAITED:

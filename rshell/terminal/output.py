@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from gateway.base import json
-from gateway.errors import EncError
+from gateway.errors import Busy, Elsewhere, EncError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ def failure(error: EncError, as_json: bool) -> None:
             "message": as_typed(str(error)),
             "hint": as_typed(error.hint),
             "exit": error.code,
+            **({"host": error.host, "address": error.address} if isinstance(error, Elsewhere) else {}),
+            **({"host": error.host} if isinstance(error, Busy) and error.host else {}),
         }
         write(1, json.dumps(about) + "\n")
     write(2, f"enc: {as_typed(error.line())}\n")

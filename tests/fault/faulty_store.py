@@ -3,7 +3,8 @@
 `python faulty_store.py BACKING MOUNTPOINT SWITCH` serves in the foreground. The file SWITCH holds one word: `ok`,
 `ENOSPC`, `EIO` or `EROFS`, with which whatever writes fails, `unread`: then what lies behind the first 64 KiB of a file
 cannot be read, `hang`: then data that is written is not answered for
-until the word is another one, or `deaf`: then what asks for names and attributes is not. Never all of it: closing a
+until the word is another one, or `deaf`: then what asks for names and attributes is not; `lost ESHUTDOWN`: then
+everything fails with that. Never all of it: closing a
 file on a disk that hangs altogether holds up an exec(2) in the kernel, and with it every `ps` on the machine. Nor does
 anything hang for longer than LONGEST, whatever becomes of the test.
 """
@@ -36,7 +37,10 @@ class Store(fuse.Operations):  # type: ignore[misc]
         word = self._switch.read_text()
         if word in _HUNG:
             word = self._hang(word) if name in _HUNG[word] else "ok"
-        if name in _WRITES and word not in ("ok", "unread"):
+        lost, _, number = word.partition(" ")
+        if lost == "lost" and name not in ("init", "destroy", "release", "flush"):
+            raise fuse.FuseOSError(getattr(errno, number))
+        if name in _WRITES and lost != "lost" and word not in ("ok", "unread"):
             raise fuse.FuseOSError(getattr(errno, word))
         if not hasattr(self, name):
             raise fuse.FuseOSError(errno.ENOSYS)

@@ -352,6 +352,6 @@ def tree(root: Path) -> dict[str, tuple[object, ...]]:
     for path in sorted(root.rglob("*")):
         about = path.lstat()
         content = path.read_bytes() if path.is_file() else b""
-        when = 0 if path.name == "lock" else about.st_mtime_ns
+        when = 0 if path.name in ("lock", "holder") else about.st_mtime_ns
         found[str(path)] = (about.st_mode, about.st_uid, about.st_gid, content, when)
     return found

@@ -187,7 +187,7 @@ def test_tables_are_for_people_at_a_terminal_and_for_programs_elsewhere(mine: La
 
 def test_a_project_without_a_time_was_never_used(mine: Laptop) -> None:
     lock = mine.who.vault("parser")
-    for path in (lock / "lock", lock / "vault.toml"):
+    for path in (lock / "holder", lock / "lock", lock / "vault.toml"):
         if path.exists():
             os.utime(path, (0, 0))
     assert re.search(r"(?m)^parser .* never$", mine.enc("ls").out), mine.enc("ls").out

@@ -235,6 +235,31 @@ def test_lint_minds_owner_and_mode(tmp_path: Path) -> None:
         assert any(said in finding.problem for finding in lint.examine(str(file), 0)), oct(mode)
 
 
+def test_lint_minds_who_can_replace_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "etc" / "enc" / "authorized_keys"
+    file.parent.mkdir(parents=True)
+    file.write_text("")
+    file.chmod(0o644)
+    assert not lint.examine(str(file), 0)
+    for directory in (file.parent, file.parent.parent):
+        directory.chmod(0o775)
+        (found,) = lint.examine(str(file), 0)
+        assert found.level is lint.Level.ERROR and found.problem.startswith(f"{directory} is writable by others")
+        assert len(lint.examine(str(file), 0, str(file.parent))) == (directory == file.parent)
+        directory.chmod(0o755)
+
+
+def test_an_embedded_gateway_can_be_where_others_can_write(make_gateway: Callable[..., Gateway]) -> None:
+    gateway = make_gateway()
+    above = gateway.root.parent
+    mode = above.stat().st_mode
+    above.chmod(0o777)
+    try:
+        assert admin(gateway, "key", "lint").status == 0
+    finally:
+        above.chmod(mode)
+
+
 def test_lint_on_the_command_line(make_gateway: Callable[..., Gateway]) -> None:
     gateway = make_gateway()
     gateway.authorized_keys.write_text("restrict ssh-rsa \x1b[2J x\n")

@@ -66,7 +66,11 @@ def one_line(done: Result, status: int, words: str) -> None:
 
 
 def tree(path: Path) -> dict[str, bytes]:
-    return {str(each): each.read_bytes() for each in path.rglob("*") if each.is_file() and each.name != "lock"}
+    return {
+        str(each): each.read_bytes()
+        for each in path.rglob("*")
+        if each.is_file() and each.name not in ("lock", "holder")
+    }
 
 
 @pytest.fixture

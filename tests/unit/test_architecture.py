@@ -69,7 +69,19 @@ def test_imports_go_in_one_direction(path: Path) -> None:
 # Rooms, each of which may import from those before it; a module beside the rooms counts as one.
 ROOMS = {
     "gateway": (
-        *("errors", "base", "identity", "config", "audit", "vault", "limits", "sandbox", "session", "warden"),
+        *(
+            "errors",
+            "base",
+            "identity",
+            "config",
+            "audit",
+            "vault",
+            "limits",
+            "sandbox",
+            "session",
+            "cluster",
+            "warden",
+        ),
         *("host", "install", "embedded", "doctor", "admin", "cli"),
     ),
     "rshell": ("bundle", "language", "terminal", "context", "session", "commands", "front"),
@@ -128,7 +140,7 @@ def test_a_folder_has_no_more_than_15_modules() -> None:
 # What a request must be able to trust without reading anything else: no effects, so nothing that could have one.
 _LEAN = {"gateway.errors", "gateway.identity.names", "gateway.base.records"}
 PURE = {
-    "gateway/errors.py": set(),
+    "gateway/errors.py": {"errno"},
     "gateway/identity/names.py": {"gateway.errors"},
     "gateway/base/records.py": set(),
     "gateway/base/codec.py": {*_LEAN, "gateway.base.json"},
@@ -136,7 +148,11 @@ PURE = {
     "gateway/identity/nearest.py": set(),
     "gateway/config/schema.py": {"gateway.base.records"},
     "gateway/config/targets.py": {"_socket"},
-    "gateway/config/loader.py": {*_LEAN, "gateway.base.toml", "gateway.config.schema", "gateway.config.targets"},
+    "gateway/config/cluster.py": {"gateway.identity.names", "gateway.config.targets"},
+    "gateway/config/loader.py": {
+        *(*_LEAN, "gateway.base.toml"),
+        *("gateway.config.schema", "gateway.config.cluster", "gateway.config.targets"),
+    },
     "rshell/language/grammar.py": set(),
     "rshell/language/verbs.py": {"gateway.base.records"},
     "rshell/language/command.py": {
@@ -180,7 +196,9 @@ def test_one_module_knows_it(text: str, modules: list[str]) -> None:
 IMPORTED = [
     pytest.param("pyinotify", ["gateway/warden/tracking/inotify.py"], id="pyinotify"),
     pytest.param("click", ["gateway/admin/", "gateway/cli.py"], id="click"),
-    pytest.param("structlog", ["gateway/cli.py", "gateway/embedded/supervisor.py"], id="structlog"),
+    pytest.param(
+        "structlog", ["gateway/cli.py", "gateway/cluster/follower.py", "gateway/embedded/supervisor.py"], id="structlog"
+    ),
     pytest.param("subprocess", [], id="nobody: gateway.base.process starts programs"),
     pytest.param("hashlib", ["gateway/base/sha256.py"], id="OpenSSL's hashes, which are slow to load"),
 ]

@@ -131,9 +131,67 @@ def test_failures_just_short_of_that_count_on(tmp_path: Path) -> None:
     assert 4 < wait(tmp_path) <= 8
 
 
+def written(run: Path) -> list[str]:
+    """The words of the only line in the file of DEV1."""
+    (line,) = (run / "attempts" / "u-dev1").read_text().splitlines()
+    return line.split()
+
+
+def another_host(run: Path, wall: float) -> None:
+    """Let the last failure be one of another host, `wall` seconds ago by the wall clock of that."""
+    name, failures, *_ = written(run)
+    line = f"{name} {failures} {int((now() + 10**6) * 1000)} {int((time.time() - wall) * 1000)} another-boot\n"
+    (run / "attempts" / "u-dev1").write_text(line)
+
+
+@pytest.mark.parametrize("wall", [3, -2, 20 * 60, -20 * 60, -(10**6)])
+def test_a_failure_on_another_host_counts_for_the_whole_delay_whatever_the_clocks_say(
+    tmp_path: Path, wall: float
+) -> None:
+    """Two hosts whose clocks are far apart would forget each other's failures, and one could guess at both in turn."""
+    for _ in range(5):
+        attempt(tmp_path)
+    another_host(tmp_path, wall)
+    assert wait(tmp_path) == 8
+    attempt(tmp_path)
+    assert written(tmp_path)[1] == "6"
+
+
+def test_a_failure_on_another_host_is_forgotten_after_a_day(tmp_path: Path) -> None:
+    for _ in range(5):
+        attempt(tmp_path)
+    another_host(tmp_path, wall=86401)
+    assert wait(tmp_path) == 0
+    attempt(tmp_path)
+    assert written(tmp_path)[1] == "1"
+
+
+def test_a_wall_clock_that_is_changed_changes_nothing_on_a_host_that_is_alone(tmp_path: Path) -> None:
+    for _ in range(5):
+        attempt(tmp_path)
+    name, failures, at, _, boot = written(tmp_path)
+    (tmp_path / "attempts" / "u-dev1").write_text(f"{name} {failures} {at} 5 {boot}\n")
+    assert 7 < wait(tmp_path) <= 8
+
+
 @pytest.mark.parametrize(
     "content",
-    [b"", b"x", b"p", b"p 1", b"p -1 5", b"p 1 2 3", b"p \xff\xff 1", b"\xff 1 1", b"p 1 1.5", b"p nan nan", b"1 1 p"],
+    [
+        b"",
+        b"x",
+        b"p 1 1 1 1 1",
+        b"p 1 1 x y",
+        b"p -1 1 1 y",
+        b"p",
+        b"p 1",
+        b"p -1 5",
+        b"p 1 2 3",
+        b"p \xff\xff 1",
+        b"\xff 1 1",
+        b"p 1 1.5",
+        b"p nan nan",
+        b"1 1 p",
+    ],
 )
 def test_a_damaged_file_counts_as_no_failure(tmp_path: Path, content: bytes) -> None:
     attempt(tmp_path)

@@ -25,7 +25,7 @@ ROOMS = (
     ("client/background/",),
     ("client/workspace/",),
     ("client/operations/",),
-    ("client/output.py", "client/options.py", "client/completion.py"),
+    ("client/output.py", "client/options.py", "client/completion.py", "client/reaching.py"),
     ("client/commands/",),
     ("client/cli.py",),
 )

@@ -84,6 +84,6 @@ def test_the_tab_key_puts_nothing_on_the_line_but_names_of_projects(
 ) -> None:
     monkeypatch.setattr(stores, "connected", lambda _: object())
     monkeypatch.setattr(request, "send", lambda *_, **__: {"projects": listed})
-    monkeypatch.setattr(config, "choose", lambda _: None)
+    monkeypatch.setattr(config, "choose", lambda _: Profile("gw", "gw.example"))
     context = click.Context(click.Command("enc"))
     assert completion._names(context, click.Argument(["project"]), "p") == completed

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config import loader
+from gateway.cluster import places
+from gateway.config import cluster, loader
 from gateway.config.schema import KEYS, Config, Key
 from gateway.embedded.layout import Layout, config_text
 from gateway.errors import Misconfigured, Usage
@@ -19,7 +20,13 @@ from gateway.errors import Misconfigured, Usage
 BY_NAME = {key.name: key for key in KEYS}
 EVERY_KEY = [pytest.param(key, id=key.name) for key in KEYS]
 NUMBERS = [pytest.param(key, id=key.name) for key in KEYS if isinstance(key.default, int)]
-STRINGS = [pytest.param(key, id=key.name) for key in KEYS if isinstance(key.default, str) and not key.choices]
+STRINGS = [
+    pytest.param(key, id=key.name)
+    for key in KEYS
+    if isinstance(key.default, str) and not key.choices and key.name not in cluster.KEYS
+]
+HOST = {"cluster.directory": "/mnt/ceph/enc", "cluster.host": "gw1", "cluster.address": "gw1.example.org:22"}
+"""The keys of a host of a cluster: all three or none."""
 CHOICES = [pytest.param(key, id=key.name) for key in KEYS if key.choices]
 LISTS = [pytest.param(key, id=key.name) for key in KEYS if isinstance(key.default, tuple)]
 ITEMS = {"projects.create": ("dev1", "dev2"), "projects.share": ("dev1", "dev2")}
@@ -244,6 +251,58 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     assert loader.load(str(path)).lock_grace == 5
 
 
+# A host of a cluster
+
+
+def host(**changes: str) -> str:
+    values = {**HOST, **{f"cluster.{name}": value for name, value in changes.items()}}
+    return "[cluster]\n" + "".join(f'{name.partition(".")[2]} = "{value}"\n' for name, value in values.items())
+
+
+def test_the_keys_of_a_cluster_are_taken_together() -> None:
+    parsed = loader.parse(host(address="[2001:db8::1]:2222"))
+    assert (parsed.cluster_directory, parsed.cluster_host) == ("/mnt/ceph/enc", "gw1")
+    assert parsed.cluster_address == "[2001:db8::1]:2222"
+    assert loader.parse(host(directory="", host="", address="")) == loader.parse("")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        pytest.param({"directory": "mnt/ceph"}, ", line 2: cluster.directory must be an absolute path", id="relative"),
+        pytest.param({"host": "GW 1"}, ", line 3: cluster.host must be a name: a-z, 0-9 and '-'", id="no name"),
+        pytest.param({"address": "gw1"}, ', line 4: cluster.address needs a port, as in "gw1.e', id="no port"),
+        pytest.param({"address": "gw1:0"}, ", line 4: cluster.address needs a port from 1 to 65535", id="port 0"),
+        pytest.param({"address": "*.example.org:22"}, ", line 4: cluster.address must be the name", id="many hosts"),
+        pytest.param(
+            {"host": ""}, ": cluster.directory is set, but not cluster.host; set all three, or none", id="no host"
+        ),
+        pytest.param(
+            {"directory": "", "address": ""},
+            ": cluster.host is set, but not cluster.directory and cluster.address; set all three, or none",
+            id="a host alone",
+        ),
+    ],
+)
+def test_what_is_no_host_of_a_cluster_is_refused(changes: dict[str, str], said: str, tmp_path: Path) -> None:
+    text = host(**changes)
+    with pytest.raises(Misconfigured) as caught:
+        loader.parse(text)
+    assert str(caught.value).startswith(f"gateway.toml{said}")
+    found = loader.salvage(text)
+    assert {found.cluster_directory, found.cluster_host, found.cluster_address} == {""}, "all or nothing"
+    path = tmp_path / "gateway.toml"
+    path.write_text(text)
+    assert loader.lost_places(str(path)), "`key` would edit the copy of a host that counts as alone"
+
+
+def test_a_host_of_a_cluster_stays_one_while_another_line_is_wrong(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.toml"
+    path.write_text(f'{host()}[idle]\nview = "x"\n')
+    found, error = loader.load_usable(str(path))
+    assert error and found.cluster_host == "gw1" and not loader.lost_places(str(path))
+
+
 # `enc-gateway embedded DIR --set KEY=VALUE`
 
 
@@ -262,6 +321,17 @@ def test_an_embedded_gateway_keeps_everything_in_its_directory(layout: Layout, t
     assert [value(parsed, key) for key in others] == [key.default for key in others]
 
 
+def test_hosts_of_a_cluster_share_keys_vaults_and_the_pause_but_no_sessions_and_no_log(tmp_path: Path) -> None:
+    here = Layout.at(tmp_path, pwd.getpwuid(os.geteuid()), HOST)
+    parsed = loader.parse(config_text(here, HOST))
+    shared = HOST["cluster.directory"]
+    assert str(here.master) == f"{shared}/authorized_keys" == places.keys(parsed)
+    assert parsed.paths_authorized_keys == f"{tmp_path}/keys/authorized_keys"
+    assert (parsed.paths_vaults, parsed.paths_pause) == (f"{shared}/vaults", f"{shared}/paused")
+    assert parsed.paths_enrolments == f"{shared}/enrolments"
+    assert (parsed.paths_run, parsed.paths_audit) == (f"{tmp_path}/run", f"{tmp_path}/audit/audit.jsonl")
+
+
 @pytest.mark.parametrize("key", EVERY_KEY)
 def test_every_key_can_be_set(layout: Layout, key: Key) -> None:
     text = key.choices[-1] if key.choices else str(key.maximum or 77) if isinstance(key.default, int) else '/a "b"/\\c'
@@ -269,7 +339,8 @@ def test_every_key_can_be_set(layout: Layout, key: Key) -> None:
     if isinstance(key.default, tuple):
         wanted = ITEMS.get(key.name, (text, "/d"))
         text = ",".join(ITEMS.get(key.name, (text, "/d")))
-    assert value(loader.parse(config_text(layout, {key.name: text})), key) == wanted
+    given = {key.name: text} if key.name not in HOST else HOST
+    assert value(loader.parse(config_text(layout, given)), key) == HOST.get(key.name, wanted)
 
 
 @pytest.mark.parametrize("key", NUMBERS)

@@ -13,7 +13,7 @@ from gateway.base.records import Fd
 from gateway.identity.authentication import Identity
 from gateway.identity.names import Principal, ProjectName, SessionId, SharedName, SlotName
 from gateway.session.protocol import Unlock
-from gateway.session.spec import Anchor, Audit, HeldPath, Home, IdleLimits, KeyFile, Quota, Spec, read_spec
+from gateway.session.spec import Anchor, Audit, Cluster, HeldPath, Home, IdleLimits, KeyFile, Quota, Spec, read_spec
 
 CALLER = Identity(
     principal=Principal("dev1"),
@@ -61,6 +61,7 @@ def spec(fds: list[Fd]) -> Spec:
         status=fds[10],
         watchdog=fds[11],
         monitor=fds[12],
+        cluster=Cluster(host="gw1", stale=10),
     )
 
 
@@ -72,7 +73,9 @@ def test_a_warden_is_told_what_the_front_has_said_and_keeps_its_descriptors_to_i
         os.set_inheritable(fd, True)
     said = spec(fds)
     if lacking:
-        said = said.replace(quota=None, monitor=None, anchor=said.anchor.replace(first=None, hangup=None, ready=None))
+        said = said.replace(
+            quota=None, monitor=None, cluster=None, anchor=said.anchor.replace(first=None, hangup=None, ready=None)
+        )
         said = said.replace(keys=said.keys.replace(links=()))
     reader, writer = os.pipe()
     os.write(writer, codec.dumps(said).encode())

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.base import toml
+from gateway.base import files, locks, toml
 from gateway.errors import Busy, CannotCreate, DamagedVault, EncError, Misconfigured, NoSuchProject
 from gateway.identity.names import Principal, ProjectName, SlotName
 from gateway.limits.disk import usage
@@ -332,7 +332,10 @@ def test_a_slot_of_another_vault_is_damage(vault: Vault, tmp_path: Path) -> None
         store.check(vault)
 
 
-@pytest.mark.parametrize("number", [errno.EIO, errno.EROFS, errno.ESTALE, errno.EMFILE, errno.ENOSPC, errno.EACCES])
+@pytest.mark.parametrize(
+    "number",
+    [errno.EIO, errno.EROFS, errno.ESTALE, errno.ESHUTDOWN, errno.ENOTCONN, errno.EMFILE, errno.ENOSPC, errno.EACCES],
+)
 def test_trouble_of_the_host_is_no_damage(number: int) -> None:
     error = damage.error("p", "x", "y", OSError(number, os.strerror(number)))
     assert isinstance(error, Misconfigured) and os.strerror(number) in str(error)
@@ -365,13 +368,99 @@ def test_a_holder_that_was_killed_holds_nothing(vault: Vault) -> None:
     lease.release(lease.acquire(vault, HOLDER))
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"session":"s"}', b"\xff", b'{"a":1}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"session":"s"}',
+        b"\xff",
+        b'{"a":1}',
+        b'{"session":"s","since":"","address":"\\u001b[2J","host":""}',
+    ],
+)
 def test_a_holder_who_is_not_legible_is_not_named(vault: Vault, content: bytes) -> None:
     fd = lease.acquire(vault, HOLDER)
-    Path(vault.lock).write_bytes(content)
+    Path(vault.holder).write_bytes(content)
     with pytest.raises(Busy, match=r"^p is unlocked already$"):
         lease.acquire(vault, HOLDER)
     os.close(fd)
+
+
+def test_a_lock_is_never_written(vault: Vault) -> None:
+    """On a disk that hosts share, who looks at a file waits for the host that wrote it."""
+    os.utime(vault.lock, (1, 1))
+    lease.release(lease.acquire(vault, HOLDER))
+    lease.note_use(vault)
+    found = os.stat(vault.lock)
+    assert (found.st_size, found.st_mtime) == (0, 1)
+    assert Path(vault.holder).read_bytes() == b"", "who has released it is not named"
+
+
+def test_a_lock_from_before_there_was_a_holder_s_file_says_nothing(vault: Vault) -> None:
+    Path(vault.lock).write_text('{"session":"s-000000000009","since":"x","address":"y"}')
+    os.utime(vault.lock, (86400, 86400))
+    assert lease.last_used(vault) == 86400
+    fd = lease.acquire(vault, HOLDER)
+    with pytest.raises(Busy, match="by session s-000000000001 from"):
+        lease.acquire(vault, HOLDER)
+    lease.release(fd)
+    assert lease.last_used(vault) > 1_700_000_000
+
+
+def test_a_holder_on_another_host_is_named_with_it(vault: Vault) -> None:
+    fd = lease.acquire(vault, HOLDER.replace(host="gw2"))
+    with pytest.raises(Busy) as caught:
+        lease.acquire(vault, HOLDER.replace(host="gw1"))
+    by = "by session s-000000000001 on gw2 from 192.0.2.7 since 2024-01-01T00:00:00Z"
+    assert caught.value.line() == f"p is unlocked already {by}; connect to gw2, where it is"
+    with pytest.raises(Busy, match="on gw2") as caught:
+        lease.acquire(vault, HOLDER.replace(host="gw2"))
+    assert caught.value.hint == "`unmount p` locks it"
+    lease.release(fd)
+
+
+def test_a_name_is_beside_the_lock_wherever_the_vault_was_moved(vault: Vault) -> None:
+    fd = lease.acquire(vault, HOLDER)
+    moved = Vault(name=P, path=f"{vault.path}2")
+    os.rename(vault.path, moved.path)
+    assert b"s-000000000001" in Path(moved.holder).read_bytes()
+    lease.release(fd)
+    assert Path(moved.holder).read_bytes() == b""
+    assert not os.path.lexists(vault.path)
+
+
+def test_a_full_disk_leaves_no_wrong_name(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.close(lease.acquire(vault, HOLDER))  # killed
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(files, "replace", full)
+    fd = lease.acquire(vault, HOLDER.replace(session="s-000000000002"))
+    with pytest.raises(Busy, match=r"^p is unlocked already$"):
+        lease.acquire(vault, HOLDER)
+    lease.release(fd)
+    lease.release(lease.acquire(vault, HOLDER))
+
+
+def test_a_lock_that_is_made_is_on_the_disk_before_it_is_locked(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server of a shared disk that is killed forgets the locks of a file that it has not written yet."""
+    os.unlink(vault.lock)
+    done: list[str] = []
+    lock = locks.try_acquire
+
+    def try_acquire(fd: int) -> bool:
+        done.append("locked")
+        return lock(fd)
+
+    monkeypatch.setattr(os, "fsync", lambda fd: done.append(os.readlink(f"/proc/self/fd/{fd}")))
+    monkeypatch.setattr(locks, "try_acquire", try_acquire)
+    lease.release(lease.acquire(vault, HOLDER))
+    assert done == [vault.lock, vault.path, "locked"]
+    lease.release(lease.acquire(vault, HOLDER))
+    assert done == [vault.lock, vault.path, "locked", "locked"]
 
 
 def test_a_refused_holder_leaves_no_descriptor_behind(vault: Vault) -> None:
@@ -392,7 +481,7 @@ def test_a_removed_vault_is_whole_in_the_trash(vault: Vault) -> None:
     first = lifecycle.remove(str(home), vault, HOLDER)
     assert store.names(str(home)) == ()
     assert first.startswith(f"{home}/.trash/p-")
-    assert set(tree(Path(first))) == parts
+    assert set(tree(Path(first))) == {*parts, "holder"}
     assert len(store.check(Vault(name=P, path=first))) == 1
 
 
@@ -439,6 +528,10 @@ def test_it_was_last_used_when_it_was_locked(vault: Vault) -> None:
     assert lease.last_used(vault) == 1
     lease.release(lease.acquire(vault, HOLDER))
     assert lease.last_used(vault) > 1_700_000_000
+    os.utime(vault.holder, (2, 2))
+    assert lease.last_used(vault) == 2
+    lease.note_use(vault)
+    assert lease.last_used(vault) > 1_700_000_000
 
 
 # gocryptfs's exit codes
@@ -451,3 +544,13 @@ def test_it_was_last_used_when_it_was_locked(vault: Vault) -> None:
 def test_the_end_of_gocryptfs_is_an_error_for_people(status: int, slug: str) -> None:
     error: EncError = gocryptfs.failure(status)
     assert error.slug == slug
+
+
+def test_a_lock_that_somebody_else_has_as_well_is_free_when_they_end(vault: Vault) -> None:
+    fd = lease.acquire(vault, HOLDER)
+    left = os.dup(fd)  # as a sandbox has it
+    lease.release(fd, is_shared=True)
+    with pytest.raises(Busy):
+        lease.acquire(vault, HOLDER)
+    os.close(left)
+    lease.release(lease.acquire(vault, HOLDER))

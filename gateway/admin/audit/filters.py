@@ -13,10 +13,14 @@ from gateway.admin import options
 from gateway.admin.keys import known, lookup
 from gateway.admin.keys.lookup import Named
 from gateway.audit import query
+from gateway.audit.archives import Log
 from gateway.audit.query import Event, Filter
-from gateway.base import clock
+from gateway.base import clock, privileges
+from gateway.base.records import Record
+from gateway.cluster import audit_logs
 from gateway.config import loader
-from gateway.errors import Misconfigured, NoSuchKey
+from gateway.config.schema import Config
+from gateway.errors import Misconfigured, NoSuchKey, Usage
 from gateway.identity import timespec
 
 Command = Callable[..., None]
@@ -57,33 +61,36 @@ file_option = click.option(
 )
 
 
-def wanted(chosen: dict[str, str], log: str, settings: Path) -> Filter:
-    """The filter that the options choose, for the log at `log`. Raises Usage, and NoSuchKey for a name that nobody has.
+host_option = click.option("--host", default="", metavar="NAME", help="Of a cluster, only the log of this host.")
+
+
+def wanted(chosen: dict[str, str], source: Source, settings: Path) -> Filter:
+    """The filter that the options choose, for these logs. Raises Usage, and NoSuchKey for a name that nobody has.
 
     Names are looked up among those whom the gateway knows, and then in the log: it outlives keys and projects.
     """
     names = {}
     if chosen["principal"] or chosen["key"]:
-        names = _looked_up(chosen, known.everybody(loader.load_usable(str(settings))[0]), log)
+        names = _looked_up(chosen, known.everybody(loader.load_usable(str(settings))[0]), source)
     return Filter(**{**chosen, **names, **{name: _utc(chosen[name]) for name in ("since", "until")}})
 
 
-def _looked_up(chosen: dict[str, str], everybody: tuple[Named, ...], log: str) -> dict[str, str]:
+def _looked_up(chosen: dict[str, str], everybody: tuple[Named, ...], source: Source) -> dict[str, str]:
     found = {}
     for option, resolve in (("principal", lookup.find_principal), ("key", lookup.find)):
         if word := chosen[option]:
             try:
                 found[option] = resolve(word, everybody, lookup.nobody(word))
             except NoSuchKey:
-                found[option] = resolve(word, _in_log(log), lookup.nobody(word, "the log"))
+                found[option] = resolve(word, _in_logs(source), lookup.nobody(word, "the log"))
     return found
 
 
-def _in_log(log: str) -> tuple[Named, ...]:
+def _in_logs(source: Source) -> tuple[Named, ...]:
     """The keys and principals of all records."""
     found: dict[Named, None] = {}
-    with contextlib.suppress(FileNotFoundError):
-        for event in query.events(log, Filter()):
+    with source.readable(), contextlib.suppress(FileNotFoundError):
+        for event in source.events(Filter()):
             for fingerprint in event.keys or ("",):
                 found[Named(fingerprint=fingerprint, principal=event.principal)] = None
     return tuple(found)
@@ -93,25 +100,43 @@ def _utc(text: str) -> str:
     return clock.utc(timespec.past(text)) if text else ""
 
 
-def log_path(path: Path | None, settings: Path) -> str:
-    """The log to read: the file that was given, or the gateway's, which is read with the account's identity.
+class Source(Record):
+    """What is read: the `logs`, by time as one; only that of `host` unless it is "". `config` is the gateway's, None
+    for a file that was given.
+    """
 
-    Raises Misconfigured when the gateway's directory for it is missing.
+    logs: tuple[Log, ...]
+    config: Config | None
+    host: str = ""
+
+    @property
+    def is_of_cluster(self) -> bool:
+        return bool(self.logs[0].host)
+
+    def readable(self) -> contextlib.AbstractContextManager[None]:
+        """A context in which all logs can be read: the copies of other hosts' logs are root's. What the account may
+        have put in its own log's place does no harm then: no link is followed, and nothing is written.
+        """
+        return privileges.root() if any(log.is_copy for log in self.logs) else contextlib.nullcontext()
+
+    def events(self, wanted: Filter) -> Iterator[Event]:
+        """The chosen records, read lazily; none if the gateway has recorded nothing yet. Raises FileNotFoundError for a
+        given file that is missing.
+        """
+        return query.merged(self.logs, wanted) if self.config else query.events(self.logs[0].path, wanted)
+
+
+def source(path: Path | None, settings: Path, host: str) -> Source:
+    """The file that was given, or the gateway's log, in a cluster those of all hosts or of `host`. The gateway's own is
+    read with the account's identity.
+
+    Raises Misconfigured when the gateway's directory for it is missing, and Usage for a host that has no log.
     """
     if path:
-        return os.path.abspath(path)
-    found = options.load_usable_as_account(settings).paths_audit
-    if not os.path.isdir(os.path.dirname(found)):
-        raise Misconfigured(f"the directory of {found} is missing", "`enc-gateway setup` makes it")
-    return found
-
-
-def reading(path: Path | None, log: str, wanted: Filter) -> Iterator[Event]:
-    """The chosen records, read lazily; none if the gateway has recorded nothing yet. Raises FileNotFoundError for a
-    given file that is missing.
-    """
-    try:
-        yield from query.events(log, wanted)
-    except FileNotFoundError:
-        if path:
-            raise
+        if host:
+            raise Usage("--file and --host exclude each other")
+        return Source(logs=(Log(path=os.path.abspath(path)),), config=None)
+    config = options.load_usable_as_account(settings)
+    if not os.path.isdir(os.path.dirname(config.paths_audit)):
+        raise Misconfigured(f"the directory of {config.paths_audit} is missing", "`enc-gateway setup` makes it")
+    return Source(logs=audit_logs.logs(config, host), config=config, host=host)

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import click
 
-from gateway.admin import options, output, vaults
-from gateway.admin.backup import copies
+from gateway.admin import options, output
+from gateway.admin.backup import copies, moment
+from gateway.admin.backup.moment import Moment
 from gateway.admin.usage import Group
 from gateway.audit import administration
 from gateway.base import files, privileges, text
@@ -52,8 +53,8 @@ def backup() -> None:
     """Copy every vault to a directory, as ciphertext.
 
     `enc-gateway backup DIRECTORY` makes or updates the copies. Users may work meanwhile; each copy shows one moment,
-    and replaces the previous copy as a whole. Copies of removed projects are kept. Exits with 75 when a vault could not
-    be copied consistently; its previous copy is kept.
+    on CephFS the same for all, and replaces the previous copy as a whole. Copies of removed projects are kept. Exits
+    with 75 when a vault could not be copied consistently; its previous copy is kept.
     """
 
 
@@ -69,18 +70,8 @@ def _make(directory: Path, settings: Config, as_json: bool) -> None:
     began = time.monotonic()
     with privileges.root():
         _prepare(directory)
-    account = privileges.owner(settings.paths_vaults)
-    copied = []
-    for principal, home in vaults.homes(settings):
-        try:
-            names = store.names(home)
-        except OSError as error:
-            problem = f"{home} cannot be read: {error.strerror}"
-            copied.append(CopyResult(principal=principal, project="", attempts=0, problem=problem))
-            continue
-        for name in names:
-            vault = Vault(name=name, path=os.path.join(home, name))
-            copied.append(_copy_one(account, principal, vault, directory / principal.directory))
+    with moment.of(settings.paths_vaults) as source:
+        copied = _copy_all(settings, source, directory)
     _copy_realm(settings, directory)
     failed = [one for one in copied if one.problem]
     administration.record(settings, "backup", vaults=len(copied), incomplete=len(failed))
@@ -90,9 +81,27 @@ def _make(directory: Path, settings: Config, as_json: bool) -> None:
         "vaults": [one.as_dict() for one in copied],
         "incomplete": len(failed),
         "seconds": round(seconds, 3),
+        "moment": source.taken,
     }
-    output.result(fields, _words(copied, seconds), as_json)
+    output.result(fields, _words(copied, seconds, source.taken), as_json)
     sys.exit(Busy.code if failed else 0)
+
+
+def _copy_all(settings: Config, source: Moment, directory: Path) -> list[CopyResult]:
+    account = privileges.owner(settings.paths_vaults)
+    copied = []
+    for principal, home in store.homes(source.root):
+        try:
+            names = store.names(home)
+        except OSError as error:
+            problem = f"{home} cannot be read: {error.strerror}"
+            copied.append(CopyResult(principal=principal, project="", attempts=0, problem=problem))
+            continue
+        for name in names:
+            vault = Vault(name=name, path=os.path.join(home, name))
+            origin = copying.Origin(account=account, vault=vault, is_snapshot=bool(source.taken))
+            copied.append(_copy_one(origin, principal, directory / principal.directory))
+    return copied
 
 
 def _copy_realm(settings: Config, directory: Path) -> None:
@@ -103,8 +112,8 @@ def _copy_realm(settings: Config, directory: Path) -> None:
             files.replace(directory / realm.FILE, known + "\n")
 
 
-def _words(copied: list[CopyResult], seconds: float) -> str:
-    """The table of what was done, and the totals."""
+def _words(copied: list[CopyResult], seconds: float, taken: str) -> str:
+    """The table of what was done, and the totals. `taken`: when all were as they are in the copies; "" for none."""
     prints = output.Fingerprints(one.principal for one in copied)
     header = ("PRINCIPAL", "PROJECT", "SIZE", "RESULT")
     rows = [
@@ -120,6 +129,8 @@ def _words(copied: list[CopyResult], seconds: float) -> str:
     ]
     size = text.human_size(sum(one.size for one in copied))
     total = f"{text.counted(len(copied), 'project')}, {size}: {', '.join(totals)}; {seconds:.1f} s"
+    if taken:
+        total += f"\nof {taken.replace('T', ' ').removesuffix('Z')} UTC, one moment for all"
     return f"{output.table(header, rows, 'no projects')}\n\n{total}"
 
 
@@ -130,17 +141,17 @@ def _result(one: CopyResult) -> str:
     return f"{'copied' if one.changed else 'unchanged'}{tries}"
 
 
-def _copy_one(account: copying.Account, principal: Principal, vault: Vault, target: Path) -> CopyResult:
+def _copy_one(origin: copying.Origin, principal: Principal, target: Path) -> CopyResult:
     """Copy one vault. A failure is returned in the result, so that the other vaults are still copied."""
     try:
         with privileges.root():
             target.mkdir(mode=0o700, exist_ok=True)
-            return copying.back_up(account, principal, vault, target)
+            return copying.back_up(origin, principal, target)
     except EncError as error:
         problem = error.line()
     except OSError as error:
         problem = f"the backup cannot be written: {error.strerror}"
-    return CopyResult(principal=principal, project=vault.name, attempts=0, problem=problem)
+    return CopyResult(principal=principal, project=origin.vault.name, attempts=0, problem=problem)
 
 
 def _prepare(directory: Path) -> None:

@@ -8,14 +8,13 @@ import sys
 import click
 
 from gateway.admin import options, output
-from gateway.admin.keys import lookup
+from gateway.admin.keys import editing, lookup
 from gateway.admin.keys.line_options import expires_option, networks, origin_option
 from gateway.admin.keys.lookup import Named
 from gateway.audit import administration
-from gateway.base import privileges
 from gateway.config.schema import Config
 from gateway.errors import NoSuchKey, Usage
-from gateway.identity import authorized_keys, enrolment, invitations, keyfile, timespec
+from gateway.identity import enrolment, invitations, keyfile, timespec
 from gateway.identity.authorized_keys import Entry
 from gateway.identity.enrolment import PendingKey
 
@@ -54,8 +53,7 @@ def approve(which: str, deny: bool, yes: bool, expires: str, origin: str, settin
         event = "denied" if deny else "approved"
         administration.record(settings, event, key=new.fingerprint, invite=new.invite, principal=principal)
 
-    with privileges.root():
-        keyfile.edit(settings.paths_authorized_keys, change)
+    editing.edit(settings, change)
     enrolment.discard(settings.paths_enrolments, new.invite)
     principal = changed[0].invitation_for if changed else ""
     done = "denied" if deny else "approved"
@@ -68,7 +66,7 @@ def approve(which: str, deny: bool, yes: bool, expires: str, origin: str, settin
 def _choose(settings: Config, which: str) -> tuple[PendingKey, str]:
     """The key that waits and is meant, and the principal of its invitation. Raises NoSuchKey, Usage."""
     waiting = enrolment.pending(settings.paths_enrolments)
-    entries = authorized_keys.load(settings.paths_authorized_keys)
+    entries = editing.load(settings)
     if not which:
         if len(waiting) == 1:
             return waiting[0], _invited(entries, waiting[0])

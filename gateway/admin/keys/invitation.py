@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from gateway.admin import options, output
-from gateway.admin.keys import lookup, rows
+from gateway.admin.keys import editing, lookup, rows
 from gateway.audit import administration
 from gateway.base import clock, privileges
 from gateway.config.schema import Config
@@ -49,10 +49,10 @@ def invite(
     is all of standard output.
     """
     named, until = Principal.of(principal), timespec.expiry(expires)
-    _make_directory(settings.paths_enrolments, *privileges.owner(settings.paths_vaults))
+    _make_directory(settings.paths_enrolments, *privileges.owner(settings.account_directory))
     with privileges.root():  # the key passes through a file in memory, which the account must not read
         secret = invitations.generate_key()
-    pinned = host_key or _host_key(settings)
+    pinned = host_key or public_host_key(settings)
     printed = secret.private if as_key else invitations.encode(secret, pinned)
     fingerprint = authorized_keys.fingerprint(secret.blob)
     ends = clock.utc(authorized_keys.parse_timespec(until) or 0)
@@ -64,8 +64,7 @@ def invite(
         keyfile.append(lines, invitations.authorized_keys_line(named, secret, until))
         administration.record(settings, "invited", invite=fingerprint, principal=named, expires=ends)
 
-    with privileges.root():
-        keyfile.edit(settings.paths_authorized_keys, change)
+    editing.edit(settings, change)
     command = _command(settings, host)
     output.note(f"invitation for {named}, good once; expires {_when(until, ends)} ({fingerprint})")
     for earlier in older:
@@ -98,11 +97,11 @@ def _command(settings: Config, host: str) -> str:
     embedded = layout.root_of(settings.paths_authorized_keys)
     if embedded and not host:
         return f"enc init --host gateway -F {shlex.quote(str(embedded / layout.SSH_CONFIG))} --invite -"
-    account = pwd.getpwuid(privileges.owner(settings.paths_vaults)[0]).pw_name
+    account = pwd.getpwuid(privileges.owner(settings.account_directory)[0]).pw_name
     return f"enc init --host {shlex.quote(host or socket.gethostname())} --user {account} --invite -"
 
 
-def _host_key(settings: Config) -> Path | None:
+def public_host_key(settings: Config) -> Path | None:
     """The public host key that users meet; None if there is none in its usual place."""
     embedded = layout.root_of(settings.paths_authorized_keys)
     path = embedded / f"{layout.HOST_KEY}.pub" if embedded else _HOST_KEY
@@ -125,7 +124,7 @@ def invites_(settings: Config, as_json: bool) -> None:
     """List invitations, and keys that wait for approval."""
     handed_in = {key.invite: key for key in enrolment.pending(settings.paths_enrolments)}
     found = []
-    for entry in authorized_keys.load(settings.paths_authorized_keys):
+    for entry in editing.load(settings):
         if entry.invitation_for:
             found.append({**rows.row(entry), **_handed_in(handed_in.get(lookup.fingerprint(entry)))})
     output.result({"invites": found}, _table(found), as_json)

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
+from collections.abc import Iterable, Mapping
 from typing import IO
 
 import click
 
-from gateway.admin import options, output
-from gateway.admin.keys import approval, invitation, lookup, rows
+from gateway.admin import hosts, options, output
+from gateway.admin.keys import approval, editing, invitation, lookup, rows
 from gateway.admin.keys.line_options import expires_option, networks, origin_option
 from gateway.admin.usage import Group
 from gateway.audit import administration
 from gateway.base import privileges
+from gateway.cluster import places
 from gateway.config.schema import Config
-from gateway.errors import Usage
+from gateway.embedded import layout
+from gateway.errors import EncError, Usage
 from gateway.identity import authorized_keys, enrolment, invitations, keyfile, lint, timespec
 from gateway.identity.authorized_keys import Entry
 from gateway.identity.names import Principal
 from gateway.session import registry
+from gateway.session.registry import Session
 from gateway.vault.slots import survey
 from gateway.vault.slots.stored import Slot
 
@@ -53,8 +58,7 @@ def add(file: IO[str], principal: str, expires: str, origin: str, settings: Conf
         keyfile.append(lines, line)
         administration.record(settings, "key-added", key=fingerprint, principal=named or fingerprint)
 
-    with privileges.root():
-        keyfile.edit(settings.paths_authorized_keys, change)
+    editing.edit(settings, change)
     fields = {"fingerprint": fingerprint, "principal": named or fingerprint, "line": line}
     output.result(fields, f"added {fingerprint}, principal {named or fingerprint}", as_json)
 
@@ -64,7 +68,7 @@ def add(file: IO[str], principal: str, expires: str, origin: str, settings: Conf
 @options.as_json
 def list_(settings: Config, as_json: bool) -> None:
     """List the keys in authorized_keys."""
-    found = [rows.row(entry) for entry in authorized_keys.load(settings.paths_authorized_keys)]
+    found = [rows.row(entry) for entry in editing.load(settings)]
     prints = output.Fingerprints(str(one["fingerprint"]) for one in found)
     no_keys = "no keys; `enc-gateway key invite NAME` invites somebody, `enc-gateway key add` adds a key"
     words = output.table(
@@ -107,7 +111,7 @@ def revoke(which: str, all_keys: bool, settings: Config, as_json: bool) -> None:
     """Remove a key or an invitation, and end its sessions.
 
     KEY is a fingerprint or the beginning of one, a label, or a principal who has one key: see `key list`. All lines
-    with that key are removed. Its sessions lock within 2 seconds.
+    with that key are removed. Its sessions lock within 2 seconds, in a cluster within 4.
     """
     removed: dict[str, list[Entry]] = {}
 
@@ -124,11 +128,19 @@ def revoke(which: str, all_keys: bool, settings: Config, as_json: bool) -> None:
                 settings, "key-revoked", required=False, key=fingerprint, principal=rows.principal(its[0])
             )
 
-    with privileges.root():
-        keyfile.edit(settings.paths_authorized_keys, change)
-    done = [_end_use(settings, fingerprint, its) for fingerprint, its in removed.items()]
+    live = _live(settings)
+    editing.edit(settings, change)
+    done = [_end_use(settings, fingerprint, its, live) for fingerprint, its in removed.items()]
     words = "\n".join(words for _, words in done)
     output.result({"keys": [fields for fields, _ in done]} if all_keys else done[0][0], words, as_json)
+
+
+def _live(settings: Config) -> dict[str, tuple[Session, ...]]:
+    """The sessions by the host of a cluster, "" for this one. What cannot be read must not keep a key from going."""
+    with contextlib.suppress(EncError, OSError):
+        elsewhere: dict[str, tuple[Session, ...]] = {one.name: one.sessions for one in hosts.others(settings)}
+        return {"": registry.live(settings.paths_run)} | elsewhere
+    return {}
 
 
 def _only(which: str, entries: tuple[Entry, ...]) -> str:
@@ -149,12 +161,16 @@ def _of_principal(which: str, entries: tuple[Entry, ...]) -> set[str]:
     return {one.fingerprint for one in keys if one.principal == principal}
 
 
-def _end_use(settings: Config, fingerprint: str, removed: list[Entry]) -> tuple[dict[str, object], str]:
-    """Discard what was handed in with a removed key. The result, and its words."""
+def _end_use(
+    settings: Config, fingerprint: str, removed: list[Entry], live: Mapping[str, Iterable[Session]]
+) -> tuple[dict[str, object], str]:
+    """Discard what was handed in with a removed key. The result, and its words. `live` is that of `_live`."""
     named = rows.principal(removed[0])
     enrolment.discard(settings.paths_enrolments, fingerprint)
-    ending = [one.id for one in registry.live(settings.paths_run) if one.keys == {fingerprint}]
-    words = f"revoked {fingerprint} of {named}" + (f"; ending sessions: {' '.join(ending)}" if ending else "")
+    held = [(host, one.id) for host, sessions in live.items() for one in sessions if one.keys == {fingerprint}]
+    here, others = [id_ for host, id_ in held if not host], [f"{id_} on {host}" for host, id_ in held if host]
+    words = f"revoked {fingerprint} of {named}" + (f"; ending sessions: {' '.join(here)}" if here else "")
+    words += f"\nThe other hosts end its sessions within 4 s: {', '.join(others)}" if others else ""
     lines = [entry.line for entry in removed]
     left = [_slot(found, slot) for found, slot in survey.with_key(settings.paths_vaults, removed[0].blob)]
     if left:
@@ -163,7 +179,7 @@ def _end_use(settings: Config, fingerprint: str, removed: list[Entry]) -> tuple[
     if shared:
         words += _MEMBER.format(who=named, names=", ".join(shared))
     fields: dict[str, object] = {"revoked": fingerprint, "principal": named, "lines": lines}
-    fields |= {"sessions": ending, "slots": left, "member_of": shared}
+    fields |= {"sessions": [id_ for _, id_ in held], "slots": left, "member_of": shared}
     return fields, words
 
 
@@ -175,7 +191,7 @@ def _slot(found: survey.Found, slot: Slot) -> str:
 def _memberships(settings: Config, named: str) -> list[str]:
     """The projects of others that a principal without a key is a member of; none for who has another key."""
     with privileges.root():
-        entries = authorized_keys.load(settings.paths_authorized_keys)
+        entries = editing.load(settings)
     if not Principal.is_valid(named) or any(rows.principal(one) == named for one in entries):
         return []
     return survey.of_member(settings.paths_vaults, Principal(named))
@@ -189,8 +205,8 @@ def lint_(settings: Config, as_json: bool) -> None:
 
     Exits with 0, 1 after a warning, 2 after an error.
     """
-    path = settings.paths_authorized_keys
-    findings = lint.examine(path, time.time())
+    path = places.keys(settings)
+    findings = lint.examine(path, time.time(), layout.judged_up_to(settings.paths_authorized_keys))
     fields = [{**finding.as_dict(), "level": finding.level.value} for finding in findings]
     words = [_finding(path, finding) for finding in findings]
     output.result({"findings": fields}, output.visible_lines(words) if words else f"{path}: no problems", as_json)

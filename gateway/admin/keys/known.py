@@ -8,6 +8,7 @@ import contextlib
 
 from gateway.admin.keys import lookup
 from gateway.admin.keys.lookup import Named
+from gateway.cluster import mirror
 from gateway.config.schema import Config
 from gateway.errors import EncError
 from gateway.identity import authorized_keys
@@ -23,7 +24,10 @@ def everybody(settings: Config) -> tuple[Named, ...]:
     with contextlib.suppress(EncError, OSError):
         found += [of_principal(principal) for principal, _ in store.homes(settings.paths_vaults)]
     with contextlib.suppress(EncError, OSError):
-        live = registry.live(settings.paths_run)
+        live = [
+            *registry.live(settings.paths_run),
+            *(one for host in mirror.hosts(settings) for one in host.record.sessions),
+        ]
         found += [Named(fingerprint=one.fingerprint, principal=one.principal) for one in live]
     return tuple(found)
 

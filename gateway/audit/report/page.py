@@ -23,8 +23,8 @@ _MAX_CELL = 300
 
 
 class About(Record):
-    """What the page says of itself: the gateway's host, the filters in force ("" for none), when it was written (RFC
-    3339, UTC), and whether the log is as it was written, also in words.
+    """What the page says of itself: the gateway's host or hosts, the filters in force ("" for none), when it was
+    written (RFC 3339, UTC), and whether the log is as it was written, also in words.
     """
 
     host: str
@@ -138,6 +138,7 @@ def _refusals(summary: Summary) -> str:
     rows = [
         (
             _time(event.time),
+            _text(event.host),
             _principal(event.principal),
             _text(event.address),
             _text(wording.command(event)),
@@ -146,7 +147,7 @@ def _refusals(summary: Summary) -> str:
         )
         for event in reversed(summary.refused.newest)
     ]
-    table = _table(("Time", "Principal", "From", "Command", "Why", "Session"), rows)
+    table = _table(("Time", "Host", "Principal", "From", "Command", "Why", "Session"), rows)
     if table and len(summary.refusals) < summary.refused.count:
         often = tuple(
             (_principal(who), _text(what), _text(wording.why_refused(reason)), _number(one.times))
@@ -178,7 +179,7 @@ def _sessions(summary: Summary) -> str:
         projects.setdefault(view.session, []).append(view.project)
     newest = reversed(summary.sessions.newest)
     rows = tuple(_session(one, ", ".join(dict.fromkeys(projects.get(one.session, ())))) for one in newest)
-    table = _table(("Session", "Principal", "From", "Began", "Ended", "Reason", "Projects"), rows)
+    table = _table(("Session", "Host", "Principal", "From", "Began", "Ended", "Reason", "Projects"), rows)
     return _section("sessions", f"Sessions{_newest_of(summary.sessions.count)}", table, _NO_SESSIONS)
 
 
@@ -186,6 +187,7 @@ def _session(one: Span, projects: str) -> tuple[str, ...]:
     ended = _time(one.ended) if one.ended else "<td>still open</td>"
     return (
         f'<td id="{escape(one.session)}"><code>{escape(one.session)}</code></td>',
+        _text(one.host),
         _principal(one.principal),
         _text(one.address),
         _time(one.began),
@@ -200,6 +202,7 @@ def _events(id_: str, title: str, summary: Summary, events: Events, empty: str) 
     rows = [
         (
             _time(event.time),
+            _text(event.host),
             _principal(event.principal),
             _key(next(iter(event.keys), "")),
             _text(event.address),
@@ -208,7 +211,7 @@ def _events(id_: str, title: str, summary: Summary, events: Events, empty: str) 
         )
         for event in reversed(events.newest)
     ]
-    table = _table(("Time", "Principal", "Key", "From", "What", "Session"), rows)
+    table = _table(("Time", "Host", "Principal", "Key", "From", "What", "Session"), rows)
     return _section(id_, title + _newest_of(events.count), table, empty)
 
 
@@ -241,10 +244,13 @@ def _section(id_: str, title: str, content: str, empty: str) -> str:
 
 def _table(header: Sequence[str], rows: Sequence[tuple[str, ...]]) -> str:
     """Rows are made of the cell functions below. A heading that begins with # is of a column of numbers. Each cell has
-    its heading as well: on a narrow screen every row is a card.
+    its heading as well: on a narrow screen every row is a card. The column of hosts is left
+    out if it names none.
     """
     if not rows:
         return ""
+    kept = [at for at, name in enumerate(header) if name != "Host" or any(row[at] != _text("") for row in rows)]
+    header, rows = [header[at] for at in kept], [tuple(row[at] for at in kept) for row in rows]
     heads = "".join(
         f'<th scope="col"{" class=number" * name.startswith("#")}>{name.removeprefix("#")}</th>' for name in header
     )

@@ -20,7 +20,9 @@ _MAX_REMEMBERED = 10_000
 
 
 class Span(Record):
-    """A session or a view, from `began` to `ended` ("": not in this period). `reason`: a slug of audit.reasons."""
+    """A session or a view, from `began` to `ended` ("": not in this period). `reason`: a slug of audit.reasons. `host`
+    is as an event has it.
+    """
 
     session: str
     principal: str
@@ -31,6 +33,7 @@ class Span(Record):
     began: str
     ended: str = ""
     reason: str = ""
+    host: str = ""
 
 
 class Logins(Record):
@@ -238,7 +241,7 @@ class _SpanCollector:
 
 
 def _span(event: Event, began: str) -> Span:
-    names = ("session", "principal", "fingerprint", "address", "port", "project")
+    names = ("session", "host", "principal", "fingerprint", "address", "port", "project")
     return Span(began=began, **{name: getattr(event, name) for name in names})
 
 

@@ -12,7 +12,7 @@ import os
 
 from gateway.base import files
 from gateway.base.records import Record
-from gateway.errors import Misconfigured, Usage
+from gateway.errors import Usage, is_storage_lost, of_storage
 from gateway.identity.names import Principal, ProjectName, SharedName
 
 DIRECTORY = ".shared"
@@ -43,7 +43,7 @@ def put(root: str, member: Principal, link: Link) -> None:
         os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
         files.replace(path, f"{link.role} {link.invited_until}\n")
     except OSError as error:
-        raise Misconfigured("the gateway cannot write its vault directory", error.strerror) from error
+        raise of_storage(error, "the gateway cannot write its vault directory") from error
 
 
 def remove(root: str, member: Principal, name: SharedName) -> None:
@@ -62,10 +62,12 @@ def exists(root: str, member: Principal, name: SharedName) -> bool:
 
 
 def find(root: str, member: Principal, name: SharedName) -> Link | None:
-    """The link of that name, if there is one."""
+    """The link of that name, if there is one. Raises Misconfigured when the disk is lost, and nobody can tell."""
     try:
         words = files.read(_path(root, member, name), _MAX_BYTES).decode().split(" ")
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and is_storage_lost(error):
+            raise of_storage(error) from error
         return None
     return Link(name=name, role=words[0].strip(), invited_until=words[-1].strip() if len(words) > 1 else "")
 

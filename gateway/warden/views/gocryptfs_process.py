@@ -1,7 +1,7 @@
 """The gocryptfs process that serves one view: a child takes the vault's lock, becomes gocryptfs, and serves or fails.
 
-The vault's lock is in its hands alone, for even a close(2) can wait for a disk: nobody else has the vault while it
-lives, whatever becomes of the warden, and the vault is free once it has ended.
+The vault's lock and the place that the view takes are in its hands alone, for even a close(2) can wait for a disk:
+nobody else has the vault while it lives, whatever becomes of the warden, and both are free once it has ended.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import signal
 
 from gateway.base import process
 from gateway.base.interpreter import python
-from gateway.errors import Busy, DamagedVault, EncError, Internal, Misconfigured
+from gateway.errors import Busy, DamagedVault, EncError, Internal, Misconfigured, of_storage
 from gateway.limits.disk import usage
 from gateway.sandbox.paths import VAULTS
 from gateway.session import protocol
@@ -64,7 +64,7 @@ class GocryptfsProcess:
         """On the FUSE descriptor `fuse`, which is the caller's as those of `request` are. Raises EncError, OSError."""
         self._kind = request.slot_kind
         reader, writer = os.pipe2(os.O_CLOEXEC)
-        passed = [request.secret, fuse, *([quota.ledger] if quota else [])]
+        passed = [request.secret, fuse, request.place, *([quota.ledger] if quota else [])]
 
         def become(tell: Callable[[bytes], object]) -> None:
             try:
@@ -72,7 +72,7 @@ class GocryptfsProcess:
             except EncError as error:
                 tell(protocol.encode(protocol.failed(error))[0])
             except OSError as error:
-                failed = protocol.failed(Misconfigured("the gateway cannot use the disk of its vaults", error.strerror))
+                failed = protocol.failed(of_storage(error, "the gateway cannot use the disk of its vaults"))
                 tell(protocol.encode(failed)[0])
 
         try:

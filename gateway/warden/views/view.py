@@ -11,7 +11,7 @@ import signal
 
 from gateway.base import process
 from gateway.base.clock import boottime, utc_now
-from gateway.errors import EncError, Misconfigured, WrongSecret
+from gateway.errors import EncError, Internal, Misconfigured, WrongSecret
 from gateway.limits import backoff
 from gateway.sandbox.paths import VAULTS
 from gateway.vault import lease
@@ -43,23 +43,27 @@ _NOTE = 0.5
 """Seconds for noting in the vault when it was used last."""
 _UNCOUNTED = 30.0
 """Seconds until the next attempt, when a wrong passphrase cannot be counted."""
+_COUNTED = 5.0
+"""Seconds for counting it on a disk that other hosts share."""
 
 
 class View:
     """`since` (UTC, RFC 3339) is empty until the view is live; `is_locking` says that `lock` is under way. `slot` and
-    `kind` are what it was unlocked with.
+    `kind` are what it was unlocked with. `shares_disk` says that other hosts have the file of attempts as well, and so
+    that it may not answer.
     """
 
-    def __init__(self, loop: Loop, project: ProjectName) -> None:
+    def __init__(self, loop: Loop, project: ProjectName, shares_disk: bool) -> None:
         self.project = project
         self.since = ""
         self.is_locking = False
         self.slot: SlotName | None = None
         self.kind = ""
         self._loop = loop
+        self._shares_disk = shares_disk
         self._served_by = GocryptfsProcess(loop, project, self._conclude, self._ended)
         self._attempt: int | None = None
-        self._place: int | None = None
+        self._was_abandoned = False
 
     @property
     def idle_limit(self) -> int:
@@ -85,7 +89,7 @@ class View:
         died: Callable[[], object],
     ) -> None:
         """Start gocryptfs on the passphrase. The request's descriptors are the caller's: we keep a copy of `attempt`
-        until the answer, and one of `place` until the view is gone.
+        until the answer, and gocryptfs one of `place` for as long as it lives.
 
         The answer comes later, through `unlocked(None)` or `unlocked(error)`; `died` is called when gocryptfs ends by
         itself under a live view. `quota` is of all vaults of the principal; without `hard_links`, nobody
@@ -94,7 +98,7 @@ class View:
         self._unlocked, self._died, self._called = unlocked, died, request.called
         self.slot, self.kind = request.slot, request.slot_kind
         try:
-            self._attempt, self._place = os.dup(request.attempt), os.dup(request.place)
+            self._attempt = os.dup(request.attempt)
             fuse = mounts.attach_fuse(self.project)
             try:
                 self._served_by.start(request, fuse, holder, quota, hard_links)
@@ -106,20 +110,40 @@ class View:
             self._conclude(Misconfigured("the gateway's host refuses the FUSE mount", error.strerror))
 
     def _conclude(self, error: EncError | None) -> None:
-        self._end_attempt(False if isinstance(error, WrongSecret) else True if error is None else None)
+        right = False if isinstance(error, WrongSecret) else True if error is None else None
+        self._loop.follow(self._end_attempt(right), lambda _: self._tell(error))
+
+    def _tell(self, error: EncError | None) -> None:
+        if self._was_abandoned:
+            return
+        if error is None and not self.pid:
+            error = Internal("gocryptfs ended at once")
         if error:
             self._dispose()
         else:
             self.since = utc_now()
         self._unlocked(error)
 
-    def _end_attempt(self, right: bool | None) -> None:
+    def _end_attempt(self, right: bool | None) -> Steps[None]:
+        """What cannot be counted costs the time itself."""
         attempt, self._attempt = self._attempt, None
         if attempt is None:
             return
         try:
-            backoff.end_attempt(attempt, self._called, right)
-        except OSError:  # no space in the run directory: what cannot be counted costs the time itself
+            if right is None or not self._shares_disk:
+                backoff.end_attempt(attempt, self._called, right)
+                return
+            pid, reader = process.fork(lambda _: backoff.end_attempt(attempt, self._called, right), [attempt])
+        except (OSError, EncError):  # no space in the run directory
+            self._loop.at(_UNCOUNTED, lambda: os.close(attempt))
+            return
+        os.close(reader)
+        ended: list[int] = []
+        self._loop.on_exit(pid, ended.append)
+        yield lambda: bool(ended), _COUNTED
+        if ended == [0]:
+            os.close(attempt)
+        else:
             self._loop.at(_UNCOUNTED, lambda: os.close(attempt))
 
     def _ended(self) -> None:
@@ -132,7 +156,8 @@ class View:
         """End an unlock that has not succeeded yet. `unlocked` is not called. What may be stuck has ciphertext only."""
         mounts.detach(self.project, force=True)  # first: gocryptfs can wait for the kernel in a way no signal ends
         self._served_by.kill()
-        self._end_attempt(None)
+        self._was_abandoned = True
+        self._loop.follow(self._end_attempt(None), lambda _: None)
         self._dispose()
 
     def lock(self, programs: Programs | None, until: float) -> Steps[bool]:
@@ -204,12 +229,9 @@ class View:
         return "programs" if programs.left() else ""
 
     def _dispose(self) -> None:
-        """Free the mount point, and the place once gocryptfs has ended."""
+        """Free the mount point."""
         mounts.detach(self.project, force=True)
         mounts.remove_directory(self.project)
-        if self._place is not None and not self.pid:
-            os.close(self._place)
-            self._place = None
 
 
 def _nothing() -> None:

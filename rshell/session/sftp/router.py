@@ -42,7 +42,11 @@ _ELSEWHERE = "those projects are unlocked in different sessions; copy, and remov
 
 
 class Ended(Exception):
-    """A session's sftp-server has ended, with this exit status."""
+    """A session's sftp-server has ended with the exit status `status`, or the client with 0."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
 
 
 class Router:
@@ -69,8 +73,8 @@ class Router:
             while self._is_open or self._to_client or any(one.is_busy for one in self._backends):
                 self._step()
             return 0
-        except (Ended, BrokenPipeError, ConnectionResetError) as ended:
-            return ended.args[0] if isinstance(ended, Ended) else 0
+        except Ended as ended:
+            return ended.status
         except packets.Malformed:
             return EncError.code
         finally:
@@ -93,7 +97,7 @@ class Router:
             waiting.register(one.link, select.POLLIN)
         ready = dict(waiting.poll())
         if ready.get(1, 0) & (select.POLLERR | select.POLLHUP):
-            raise BrokenPipeError
+            raise Ended(0)
         for one in backends:
             if one.answers in ready:
                 one.collect(self._to_client)
@@ -122,7 +126,10 @@ class Router:
         self._to_client += one.end(_code(why), f"enc: {why.line()}")
 
     def _read(self) -> None:
-        read = os.read(0, _CHUNK)
+        try:
+            read = os.read(0, _CHUNK)
+        except ConnectionResetError:
+            raise Ended(0) from None
         self._is_open = bool(read)
         received = self._received
         received += read
@@ -156,6 +163,8 @@ class Router:
                 del self._to_client[:written]
         except BlockingIOError:
             return
+        except (BrokenPipeError, ConnectionResetError):  # here alone: a file system can be the cause of them, too
+            raise Ended(0) from None
 
     def _asked(self, body: bytes) -> bytes:
         """See to one request; what the client gets for it at once."""
@@ -224,6 +233,7 @@ class Router:
         except NotUnlocked:
             if owner := self._context.sharers().get(place):  # nothing of theirs was held yet
                 raise _nothing_of(owner) from None
+            self._context.require_here(place)
             self._context.vault(place)
             raise
 
