@@ -11,6 +11,7 @@ it is only forgotten, after a day, which no clock should be wrong by.
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 
@@ -145,6 +146,7 @@ def _wall() -> int:
     return int(time.time() * 1000)
 
 
+@functools.cache
 def _boot() -> str:
     """What no other boot, of any host, has (random(4))."""
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.fault.clustered import someone_on
 from tests.fault.test_faulty_store import Disk, disk
-from tests.harness import PASSPHRASE, Gateway, Person, admin, bindir, eventually
+from tests.harness import PASSPHRASE, Gateway, Person, admin, bindir
 
 __all__ = ["disk"]
 
@@ -29,17 +30,9 @@ def who(disk: Disk, ground: Path) -> Iterator[Person]:
     """Somebody with a project, on a host of a cluster that has all it shares on that disk."""
     os.chown(disk.backing, 0, 0)
     disk.backing.chmod(0o755)
-    own = {"directory": str(disk.path / "shared"), "host": "gw1", "address": "gw1.test:22"}
-    given = {"cluster.stale": "600", **{f"cluster.{name}": value for name, value in own.items()}}
-    host = Gateway(ground / "gw1", {**given, "paths.vaults": str(disk.path / "vaults")}).start()
-    try:
-        someone = host.person("someone", principal="someone")
-        eventually(lambda: someone.ssh("whoami").status == 0)
-        someone.new("work")
+    settings = {"cluster.stale": "600"}
+    with someone_on(disk, ground / "gw1", disk.path / "shared", disk.path / "vaults", settings) as someone:
         yield someone
-    finally:
-        disk.now("ok")
-        host.stop()
 
 
 def doctor(gateway: Gateway) -> list[dict[str, str]]:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.fault.clustered import someone_on
 from tests.fault.test_faulty_store import Disk, disk
-from tests.harness import PASSPHRASE, Gateway, Person, eventually
+from tests.harness import PASSPHRASE, Person, eventually
 from tests.life import SLACK
 
 __all__ = ["disk"]
@@ -23,18 +24,9 @@ PROMISED = 5.0
 @pytest.fixture
 def who(disk: Disk, ground: Path) -> Iterator[Person]:
     """Somebody with a project on that disk, on a host of a cluster."""
-    shared = ground / f"{disk.path.parent.name}-shared"
-    own = {"directory": str(shared), "host": "gw1", "address": "gw1.test:22"}
-    given = {f"cluster.{name}": value for name, value in own.items()}
-    host = Gateway(ground / f"{disk.path.parent.name}-gw1", {**given, "paths.vaults": str(disk.path)}).start()
-    try:
-        someone = host.person("someone", principal="someone")
-        eventually(lambda: someone.ssh("whoami").status == 0)
-        someone.new("work")
+    name = disk.path.parent.name
+    with someone_on(disk, ground / f"{name}-gw1", ground / f"{name}-shared", disk.path) as someone:
         yield someone
-    finally:
-        disk.now("ok")
-        host.stop()
 
 
 @pytest.mark.parametrize("how", WITHIN)
